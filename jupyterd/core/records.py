@@ -1,0 +1,70 @@
+"""Every kind of journal record, once: identity, priority, and the catalog entry that `journalctl -x` shows.
+
+systemd/jupyterd.catalog is generated from this table (a test keeps it true).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`event` is the value of JUPYTERD_EVENT=, `priority` a syslog level (3 error ... 6 info)."""
+
+    event: str
+    message_id: str
+    priority: int
+    subject: str
+    advice: str
+    """What it means and what to type; "" for records that need no catalog entry beyond the subject."""
+
+
+SERVING = Kind(
+    "serving", "6a4d5755c779425d907bc614b4a88669", 5, "The Jupyter server serves",
+    "Every listening socket answered a probe over TCP, TLS and HTTP with the certificate that is on disk.",
+)  # fmt: skip
+SERVER_EXITED = Kind(
+    "server-exited", "39fb352e3b64463b8bf8e2df383f5cfc", 4, "The Jupyter server ended by itself",
+    "It is started again. Its own last lines: journalctl -t jupyterd-server -n 50. If it keeps ending, the delay\n"
+    "grows up to a minute and STATUS tells the next attempt; nothing needs to be typed once the cause is gone.",
+)  # fmt: skip
+SERVER_HUNG = Kind(
+    "server-hung", "cb9daa7f812c4fdf8d1e4d48375e7634", 3, "The Jupyter server did not answer on any address",
+    "It was alive and mute, so it is replaced. Kernels do not belong to it and go on.",
+)  # fmt: skip
+SERVER_STARTED = Kind(
+    "server-started", "183d3986c3724d038cc869d3bad3ec4c", 6, "The Jupyter server was started",
+    "It counts as serving when it has said so and answered a probe.",
+)  # fmt: skip
+RELOADED = Kind(
+    "reloaded", "d6d5ccabadb549d4bd47917e6c782e1f", 5, "The settings were read again",
+    "The record says what changed and whether the server was restarted for it.",
+)  # fmt: skip
+RELOAD_REFUSED = Kind(
+    "reload-refused", "7dc1dfd5ccae4bbdbf1219d7d35aeb39", 3, "A reload was refused; the old settings stay in force",
+    "See all problems with: jupyterd config check",
+)  # fmt: skip
+ITEM_RAISED = Kind(
+    "health-raised", "4ff5e4b2d15b4226afe7f6fad01d9d01", 4, "A problem became visible",
+    "HEALTH_CODE= names it. All that are visible now: jupyterd status",
+)  # fmt: skip
+ITEM_CLEARED = Kind(
+    "health-cleared", "3c75da5340f9417c9f07c88d94fc8636", 5, "A problem is over", "Nothing needs to be done.",
+)  # fmt: skip
+STOPPING = Kind(
+    "stopping", "ac8d846b230a40afb38678940629a792", 6, "jupyterd was asked to stop", "Everything is ended in order.",
+)  # fmt: skip
+STOPPED = Kind("stopped", "146dff62750e4eaebc4d9fd1237f0cf6", 6, "jupyterd stopped", "")
+WEDGED = Kind(
+    "wedged", "8cd3a8f20def470099d729cb9c26286f", 3, "A process does not end even after SIGKILL",
+    "It waits in the kernel for a device or a network disk (state D). jupyterd goes on without it. Its place:\n"
+    "cat /proc/PID/stack (as root). Only the device, the file server or a reboot ends it.",
+)  # fmt: skip
+GPU = Kind("gpu", "cf0e037faca045fa88c69635fca364b0", 6, "GPU utilisation", "One record a minute for each GPU.")
+NOTE = Kind("note", "e44fe999c38c46fbbcc324164391dabf", 6, "A note about this start", "")
+
+KINDS = (
+    SERVING, SERVER_EXITED, SERVER_HUNG, SERVER_STARTED, RELOADED, RELOAD_REFUSED, ITEM_RAISED, ITEM_CLEARED,
+    STOPPING, STOPPED, WEDGED, GPU, NOTE,
+)  # fmt: skip

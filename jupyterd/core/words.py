@@ -1,0 +1,274 @@
+"""The words of the supervisor: events (what happened, past tense) and effects (what to do, imperative).
+
+`daemon.loop` turns facts into events, `core.step` answers with effects, `daemon.perform` carries them out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, unique
+from typing import Literal
+
+from jupyterd.core.records import Kind
+from jupyterd.wire import channel
+from jupyterd.wire.frames import Frame
+from jupyterd.wire.plan import Command, Listen, Plan, Refused, Target
+from jupyterd.wire.snapshot import Snapshot
+
+
+@unique
+class Role(Enum):
+    """The children that the supervisor may have; at most one of each at a time, wedged ones apart."""
+
+    SERVER = "server"
+    SAMPLER = "sampler"
+    PLANNER = "planner"
+    ENDER = "ender"
+
+
+@unique
+class Signal(Enum):
+    """What the supervisor is told by signal: INT counts as TERM the first time and as "at once" the second."""
+
+    HUP = "reload"
+    TERM = "stop"
+    INT = "interrupt"
+
+
+SendableSignal = Literal["TERM", "KILL", "INT", "USR1"]
+
+
+# --- events ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The first event: the supervisor's loop runs with this plan."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class SignalReceived:
+    """A signal for the supervisor itself."""
+
+    signal: Signal
+
+
+@dataclass(frozen=True, slots=True)
+class ChildStarted:
+    """The answer to Spawn: the process exists."""
+
+    role: Role
+    pid: int
+    started: int
+    """Field 22 of /proc/PID/stat."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpawnFailed:
+    """The answer to Spawn: it does not; `problem` is the system's own word."""
+
+    role: Role
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChildExited:
+    """Its pidfd fired and it was reaped. Exactly one of `code` and `signal` is set."""
+
+    role: Role
+    pid: int
+    code: int | None
+    signal: str | None
+    """"SIGKILL" and so on."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSaid:
+    """A line came over the channel from the running server."""
+
+    pid: int
+    message: channel.FromServer
+
+
+@dataclass(frozen=True, slots=True)
+class PlanMade:
+    """The planner ended with an answer; `problem` in place of one when it had none (crash, garbage)."""
+
+    answer: Plan | Refused | str
+
+
+@dataclass(frozen=True, slots=True)
+class BindFailed:
+    """One address could not be bound."""
+
+    listen: Listen
+    reason: Literal["busy", "absent", "denied", "other"]
+    detail: str
+    """For "busy": who holds it, as far as the account may see, else ""; otherwise the system's own word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The answer to Bind: all sockets listen, or those in `failed` do not (the others stay open)."""
+
+    failed: tuple[BindFailed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeEnded:
+    """The answer to Probe. `problem` is None when all was well, else one phrase: "no answer for 11 s"."""
+
+    target: Target
+    problem: str | None
+    served_sha256: str | None
+    """Of the certificate that was served, as soon as it is known; None over plain HTTP or before that."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameCame:
+    """One frame of the sampler; None: it wrote something that is no frame."""
+
+    frame: Frame | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineCame:
+    """The deadline that `deadline(world)` gave is here (or past)."""
+
+
+Event = (
+    Started
+    | SignalReceived
+    | ChildStarted
+    | SpawnFailed
+    | ChildExited
+    | ServerSaid
+    | PlanMade
+    | Bound
+    | ProbeEnded
+    | FrameCame
+    | DeadlineCame
+)
+
+
+# --- effects --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """Listen on exactly these: keep those that are open, close the others, open the new. Answer: Bound."""
+
+    listen: tuple[Listen, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CloseListeners:
+    """Close every listening socket."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """Start a child. The server gets the listening sockets and the channel, planner and sampler a pipe on
+    standard output; every child has its own session. Answer: ChildStarted or SpawnFailed."""
+
+    role: Role
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class SendSignal:
+    """Signal a child by its pidfd; one that is gone already is no error."""
+
+    role: Role
+    pid: int
+    signal: SendableSignal
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Forget a child that SIGKILL does not end: watch it only to reap it."""
+
+    role: Role
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Send a line to the server over its channel."""
+
+    message: channel.ToServer
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One TCP, TLS and HTTP exchange; the loop ends it at `timeout_s`. Answer: ProbeEnded.
+    `sha256` is None for plain HTTP."""
+
+    target: Target
+    path: str
+    sha256: str | None
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CancelProbes:
+    """Close every probe under way; none of them is answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """To systemd, in one datagram: any of READY, RELOADING (with MONOTONIC_USEC, added by the performer),
+    STOPPING, STATUS, EXTEND_TIMEOUT."""
+
+    ready: bool = False
+    reloading: bool = False
+    stopping: bool = False
+    status: str | None = None
+    extend_timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One journal record; in a terminal one line. `fields` are upper-case journal field names."""
+
+    kind: Kind
+    message: str
+    fields: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Replace the status snapshot."""
+
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class ShowBanner:
+    """Foreground only: the server serves for the first time; say where and how to log in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quit:
+    """Leave the loop with this exit code."""
+
+    code: int
+
+
+Effect = (
+    Bind
+    | CloseListeners
+    | Spawn
+    | SendSignal
+    | Abandon
+    | Tell
+    | Probe
+    | CancelProbes
+    | Notify
+    | Record
+    | Publish
+    | ShowBanner
+    | Quit
+)

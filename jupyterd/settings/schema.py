@@ -1,0 +1,162 @@
+"""Every setting: type, default, bounds, unit, one-line doc, and what a change of it needs. The only home.
+
+Neighbours: load.py reads the layers into it, sample.py writes etc/jupyterd.toml from it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import attrs
+
+from jupyterd.wire.policy import Policy
+
+Change = Literal["live", "restart", "bind"]
+"""What a changed value needs: nothing, a restart of the server, or new listening sockets (and a restart)."""
+
+_POLICY = Policy()
+
+
+def setting(  # noqa: PLR0913 - one keyword for each fact about a setting
+    default: Any,  # noqa: ANN401 - the attribute's annotation is the type
+    doc: str,
+    *,
+    change: Change = "restart",
+    unit: str = "",
+    least: float | None = None,
+    most: float | None = None,
+    choices: tuple[str, ...] = (),
+    secret: bool = False,
+    example: Any = None,  # noqa: ANN401 - of the same type as the default
+) -> Any:  # noqa: ANN401 - attrs.field's own type
+    """One setting. `doc` is one line; `example` is shown, commented out, where the default says little."""
+    metadata = {
+        "doc": doc, "change": change, "unit": unit, "least": least, "most": most,
+        "choices": choices, "secret": secret, "example": example,
+    }  # fmt: skip
+    if isinstance(default, dict | list):
+        return attrs.field(factory=lambda: type(default)(default), metadata=metadata)
+    return attrs.field(default=default, metadata=metadata)
+
+
+@attrs.frozen
+class Server:
+    """Where it listens and what it shows."""
+
+    ip: tuple[str, ...] = setting(
+        ("localhost",),
+        'Addresses to listen on: "localhost", "*" for every one, or literal IPv4 and IPv6 addresses.',
+        change="bind", example=["192.168.1.7", "::1"],
+    )  # fmt: skip
+    port: int = setting(8888, "The one port; never another one.", change="bind", least=1, most=65535)
+    base_url: str = setting("/", 'Prefix of every path, such as "/lab1/".')
+    root_dir: str = setting("~", "Directory that the file browser shows.")
+    allow_root: bool = setting(False, "Serve although the account is root.")  # noqa: FBT003
+    hidden_files: bool = setting(False, "Show and open files and directories that begin with a dot.")  # noqa: FBT003
+    names: tuple[str, ...] = setting(
+        (), "More host names under which browsers reach this server: probed, shown, and in the certificate.",
+        example=["gpu.example.org"],
+    )  # fmt: skip
+    lab: bool = setting(True, "JupyterLab beside the notebook; without it the start is twice as fast.")  # noqa: FBT003
+    language_server: bool = setting(False, "Language servers for JupyterLab, when one is installed.")  # noqa: FBT003
+    jupyter_config_dir: str = setting(
+        "", "A directory of your own Jupyter configuration, read by Jupyter after jupyterd's and not looked at here.",
+        example="~/.jupyter",
+    )  # fmt: skip
+    log_level: str = setting(
+        "INFO", "How much Jupyter itself writes to the journal.",
+        choices=("DEBUG", "INFO", "WARNING", "ERROR"),
+    )  # fmt: skip
+
+
+@attrs.frozen
+class Login:
+    """Who gets in. With neither password nor token, a one-time token for the first login is made."""
+
+    password_hash: str = setting(
+        "", 'Hash of the password, as "argon2:..." or an old "sha1:..."; wins over one set in the browser.',
+        change="live", secret=True,
+    )  # fmt: skip
+    token: str = setting(
+        "", "A lasting token for programs (Authorization: token ...).", change="live", secret=True
+    )
+    allow_password_change: bool = setting(
+        True, "The first login with the one-time token may set a password in the browser.", change="live"  # noqa: FBT003
+    )
+
+
+@attrs.frozen
+class Tls:
+    """The certificate. Without any setting a self-signed one is made and kept in the state directory."""
+
+    enabled: bool = setting(True, "Serve over TLS. Without it only localhost is served.")  # noqa: FBT003
+    certificate: str = setting(
+        "", "PEM file: the certificate and its chain, or certificate, chain and key in one.", change="live",
+        example="/etc/letsencrypt/live/gpu.example.org/fullchain.pem",
+    )  # fmt: skip
+    key: str = setting(
+        "", "PEM file of the private key; not needed when `certificate` holds it.", change="live",
+        example="/etc/letsencrypt/live/gpu.example.org/privkey.pem",
+    )  # fmt: skip
+    allow_plain_public: bool = setting(
+        False, "Serve a public address without TLS (behind a proxy of your own that adds it)."  # noqa: FBT003
+    )
+
+
+@attrs.frozen
+class Kernels:
+    """Where notebooks run."""
+
+    environment: str = setting(
+        "", "The default Python environment of notebooks, made on first use; empty: in the state directory.",
+        example="~/venvs/science",
+    )  # fmt: skip
+    grace_s: float = setting(
+        _POLICY.kernels_grace_s, "How long kernels may take to end when the service is stopped.",
+        change="live", unit="s", least=0, most=600,
+    )  # fmt: skip
+
+
+@attrs.frozen
+class Gpu:
+    """The GPU lines in the journal."""
+
+    enabled: bool = setting(True, "Log GPU utilisation where an NVIDIA driver is present.", change="live")  # noqa: FBT003
+    log_every_s: float = setting(
+        _POLICY.gpu_log_every_s, "One line for each GPU this often.", change="live", unit="s", least=1, most=86400
+    )
+    sample_every_s: float = setting(
+        10.0, "How often the driver is asked.", change="live", unit="s", least=1, most=3600
+    )
+
+
+@attrs.frozen
+class Supervision:
+    """When the supervisor acts; the defaults suit a machine that should simply stay up."""
+
+    probe_every_s: float = setting(
+        _POLICY.probe_every_s, "The first address is probed this often, the others each minute.",
+        change="live", unit="s", least=0.5, most=3600,
+    )  # fmt: skip
+    hang_after_s: float = setting(
+        _POLICY.hang_after_s, "A server that is mute on every address for so long is replaced.",
+        change="live", unit="s", least=1, most=3600,
+    )  # fmt: skip
+    start_timeout_s: float = setting(
+        _POLICY.start_timeout_s, "How long the server may take to start.", change="live", unit="s", least=5, most=3600
+    )
+    stop_timeout_s: float = setting(
+        _POLICY.stop_timeout_s, "From SIGTERM to SIGKILL for the server.", change="live", unit="s", least=1, most=600
+    )
+
+
+@attrs.frozen
+class Settings:
+    """All of them, by section. Paths are as written; load.py expands ~ for the account."""
+
+    server: Server = attrs.field(factory=Server)
+    login: Login = attrs.field(factory=Login)
+    tls: Tls = attrs.field(factory=Tls)
+    kernels: Kernels = attrs.field(factory=Kernels)
+    gpu: Gpu = attrs.field(factory=Gpu)
+    supervision: Supervision = attrs.field(factory=Supervision)

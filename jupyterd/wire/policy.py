@@ -1,0 +1,48 @@
+"""The numbers by which the supervisor decides, as plain data with their defaults in one place.
+
+Settings that a person may change take their defaults from here; `core` gets an instance with the plan.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Times in seconds, monotonic; scores are plain numbers."""
+
+    start_timeout_s: float = 120.0
+    """From the spawn of the server to its first good probe of every listening socket."""
+    stop_timeout_s: float = 10.0
+    """From SIGTERM to SIGKILL for the server."""
+    kill_timeout_s: float = 5.0
+    """From SIGKILL until a process that is still there is called wedged and abandoned."""
+    kernels_grace_s: float = 20.0
+    """For ending all kernels in order when the service is stopped."""
+    probe_every_s: float = 4.0
+    """The first address; the others are probed each `probe_others_every_s`."""
+    probe_others_every_s: float = 60.0
+    probe_retry_s: float = 1.0
+    """After a failed probe, and at start-up until the first good one (then a quarter of it)."""
+    suspect_after_s: float = 2.0
+    """A probe without an answer for so long starts one of every other address."""
+    hang_after_s: float = 11.0
+    """A server that is mute on every address for so long is replaced; a 10 s synchronous request is not."""
+    failure_half_life_s: float = 60.0
+    """The failure score halves in this time; each failure adds one."""
+    failure_threshold: float = 3.0
+    """Below it a failed server is started again after `backoff_first_s`, above it the delay doubles."""
+    backoff_first_s: float = 0.1
+    backoff_max_s: float = 60.0
+    backoff_jitter: float = 0.25
+    """Up to this share of the delay is added, by the jitter that the caller passes in."""
+    machine_retry_s: float = 5.0
+    """A busy port, an absent address, a late disk: looked at again this often."""
+    planner_timeout_s: float = 60.0
+    """For reading the settings and looking at the machine in the short-lived process."""
+    gpu_silence_s: float = 45.0
+    """A sampler without a frame for so long is killed: three times its slowest beat."""
+    gpu_log_every_s: float = 60.0
+    watchdog_s: float = 0.0
+    """Half of WATCHDOG_USEC; 0 where nobody watches."""
