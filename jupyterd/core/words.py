@@ -171,7 +171,8 @@ class CloseListeners:
 @dataclass(frozen=True, slots=True)
 class Spawn:
     """Start a child. The server gets the listening sockets and the channel, planner and sampler a pipe on
-    standard output; every child has its own session. Answer: ChildStarted or SpawnFailed."""
+    standard output; every child has its own session. Answer: ChildStarted or SpawnFailed.
+    """
 
     role: Role
     command: Command
@@ -204,7 +205,8 @@ class Tell:
 @dataclass(frozen=True, slots=True)
 class Probe:
     """One TCP, TLS and HTTP exchange; the loop ends it at `timeout_s`. Answer: ProbeEnded.
-    `sha256` is None for plain HTTP."""
+    `sha256` is None for plain HTTP.
+    """
 
     target: Target
     path: str
@@ -220,7 +222,8 @@ class CancelProbes:
 @dataclass(frozen=True, slots=True)
 class Notify:
     """To systemd, in one datagram: any of READY, RELOADING (with MONOTONIC_USEC, added by the performer),
-    STOPPING, STATUS, EXTEND_TIMEOUT."""
+    STOPPING, STATUS, EXTEND_TIMEOUT.
+    """
 
     ready: bool = False
     reloading: bool = False

@@ -51,14 +51,14 @@ class Server:
     port: int = setting(8888, "The one port; never another one.", change="bind", least=1, most=65535)
     base_url: str = setting("/", 'Prefix of every path, such as "/lab1/".')
     root_dir: str = setting("~", "Directory that the file browser shows.")
-    allow_root: bool = setting(False, "Serve although the account is root.")  # noqa: FBT003
-    hidden_files: bool = setting(False, "Show and open files and directories that begin with a dot.")  # noqa: FBT003
+    allow_root: bool = setting(False, "Serve although the account is root.")
+    hidden_files: bool = setting(False, "Show and open files and directories that begin with a dot.")
     names: tuple[str, ...] = setting(
         (), "More host names under which browsers reach this server: probed, shown, and in the certificate.",
         example=["gpu.example.org"],
     )  # fmt: skip
-    lab: bool = setting(True, "JupyterLab beside the notebook; without it the start is twice as fast.")  # noqa: FBT003
-    language_server: bool = setting(False, "Language servers for JupyterLab, when one is installed.")  # noqa: FBT003
+    lab: bool = setting(True, "JupyterLab beside the notebook; without it the start is twice as fast.")
+    language_server: bool = setting(False, "Language servers for JupyterLab, when one is installed.")
     jupyter_config_dir: str = setting(
         "", "A directory of your own Jupyter configuration, read by Jupyter after jupyterd's and not looked at here.",
         example="~/.jupyter",
@@ -77,11 +77,11 @@ class Login:
         "", 'Hash of the password, as "argon2:..." or an old "sha1:..."; wins over one set in the browser.',
         change="live", secret=True,
     )  # fmt: skip
-    token: str = setting(
-        "", "A lasting token for programs (Authorization: token ...).", change="live", secret=True
-    )
+    token: str = setting("", "A lasting token for programs (Authorization: token ...).", change="live", secret=True)
     allow_password_change: bool = setting(
-        True, "The first login with the one-time token may set a password in the browser.", change="live"  # noqa: FBT003
+        True,
+        "The first login with the one-time token may set a password in the browser.",
+        change="live",
     )
 
 
@@ -89,7 +89,7 @@ class Login:
 class Tls:
     """The certificate. Without any setting a self-signed one is made and kept in the state directory."""
 
-    enabled: bool = setting(True, "Serve over TLS. Without it only localhost is served.")  # noqa: FBT003
+    enabled: bool = setting(True, "Serve over TLS. Without it only localhost is served.")
     certificate: str = setting(
         "", "PEM file: the certificate and its chain, or certificate, chain and key in one.", change="live",
         example="/etc/letsencrypt/live/gpu.example.org/fullchain.pem",
@@ -99,7 +99,8 @@ class Tls:
         example="/etc/letsencrypt/live/gpu.example.org/privkey.pem",
     )  # fmt: skip
     allow_plain_public: bool = setting(
-        False, "Serve a public address without TLS (behind a proxy of your own that adds it)."  # noqa: FBT003
+        False,
+        "Serve a public address without TLS (behind a proxy of your own that adds it).",
     )
 
 
@@ -121,13 +122,11 @@ class Kernels:
 class Gpu:
     """The GPU lines in the journal."""
 
-    enabled: bool = setting(True, "Log GPU utilisation where an NVIDIA driver is present.", change="live")  # noqa: FBT003
+    enabled: bool = setting(True, "Log GPU utilisation where an NVIDIA driver is present.", change="live")
     log_every_s: float = setting(
         _POLICY.gpu_log_every_s, "One line for each GPU this often.", change="live", unit="s", least=1, most=86400
     )
-    sample_every_s: float = setting(
-        10.0, "How often the driver is asked.", change="live", unit="s", least=1, most=3600
-    )
+    sample_every_s: float = setting(10.0, "How often the driver is asked.", change="live", unit="s", least=1, most=3600)
 
 
 @attrs.frozen

@@ -60,9 +60,7 @@ class Reload:
 FromServer = Ready | Kernels | Reloaded | Failed | LoggedIn
 ToServer = Reload
 
-_KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Ready, Kernels, Reloaded, Failed, LoggedIn, Reload)
-}
+_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Ready, Kernels, Reloaded, Failed, LoggedIn, Reload)}
 
 
 def encode(message: FromServer | ToServer) -> bytes:
