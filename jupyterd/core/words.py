@@ -38,6 +38,15 @@ class Signal(Enum):
 SendableSignal = Literal["TERM", "KILL", "INT", "USR1"]
 
 
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """What turns monotonic time into a date for people: Unix seconds minus monotonic seconds, and the local
+    time zone's distance from UTC. The loop reads both afresh for each event that carries one."""
+
+    wall_offset_s: float
+    utc_offset_s: int
+
+
 # --- events ---------------------------------------------------------------------------------------------------
 
 
@@ -46,6 +55,7 @@ class Started:
     """The first event: the supervisor's loop runs with this plan."""
 
     plan: Plan
+    clock: Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +134,7 @@ class ProbeEnded:
     problem: str | None
     served_sha256: str | None
     """Of the certificate that was served, as soon as it is known; None over plain HTTP or before that."""
+    clock: Clock
 
 
 @dataclass(frozen=True, slots=True)
