@@ -1,0 +1,87 @@
+"""Ending kernels in order, all at the same time: interrupt and shutdown request, TERM, KILL, each with its deadline.
+
+Watched by pidfd. Neighbour: restarting.py says whether they should be ended at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import zmq
+
+from jupyterd.units import identity, launcher, messages, records
+from jupyterd.units.records import Record
+
+_TERM_AT = 0.75
+"""Share of the grace after which TERM comes: a cell that saves its work on KeyboardInterrupt has so long."""
+_AFTER_KILL_S = 3.0
+
+
+def interrupt(record: Record) -> bool:
+    """As the notebook's stop button; False when the kernel is gone."""
+    if record.process is None or not identity.is_alive(record.process):
+        return False
+    if record.interrupt_mode == "message":
+        with zmq.Context() as context:
+            _say(context, record, "interrupt_request", {})
+        return True
+    return launcher.signal_group(record.process, signal.SIGINT)
+
+
+def end_all(directory: Path, running: Sequence[Record], grace_s: float, why: str) -> list[Record]:
+    """End these kernels within `grace_s` (and 3 s for what only KILL ends) and forget them; returns those left.
+
+    `why` is laid beside each record first, so that a server which still runs does not start them again.
+    """
+    open_fds: dict[int, Record] = {}
+    for record in running:
+        records.replace_file(directory / f"{record.id}.why", why)
+        pidfd = None if record.process is None else identity.open_pidfd(record.process)
+        if pidfd is None:
+            launcher.forget(directory, record)
+        else:
+            open_fds[pidfd] = record
+    begin = time.monotonic()
+    with zmq.Context() as context:
+        for record in open_fds.values():
+            if record.interrupt_mode == "message":
+                _say(context, record, "interrupt_request", {})
+        _signal([each for each in open_fds.values() if each.interrupt_mode != "message"], signal.SIGINT)
+        for record in open_fds.values():
+            _say(context, record, "shutdown_request", {"restart": False})
+        _await(directory, open_fds, begin + grace_s * _TERM_AT)
+    _signal(open_fds.values(), signal.SIGTERM)
+    _await(directory, open_fds, begin + grace_s)
+    _signal(open_fds.values(), signal.SIGKILL)
+    _await(directory, open_fds, begin + grace_s + _AFTER_KILL_S)
+    for pidfd in open_fds:
+        os.close(pidfd)
+    return list(open_fds.values())
+
+
+def _say(context: zmq.Context[zmq.Socket[bytes]], record: Record, kind: str, content: dict[str, bool]) -> None:
+    with contextlib.suppress(OSError, ValueError, KeyError, zmq.ZMQError):  # TERM and KILL come all the same
+        messages.send_control(context, Path(record.connection_file), kind, content)
+
+
+def _signal(running: Iterable[Record], signum: int) -> None:
+    for record in running:
+        if record.process is not None:
+            launcher.signal_group(record.process, signum)
+
+
+def _await(directory: Path, open_fds: dict[int, Record], until: float) -> None:
+    poller = select.poll()
+    for pidfd in open_fds:
+        poller.register(pidfd, select.POLLIN)
+    while open_fds and (left := until - time.monotonic()) > 0:
+        for pidfd, _ in poller.poll(left * 1000):
+            poller.unregister(pidfd)
+            os.close(pidfd)
+            launcher.forget(directory, open_fds.pop(pidfd))

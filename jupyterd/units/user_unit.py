@@ -1,0 +1,115 @@
+"""Kernels as transient services of the account's user manager: `jupyterd-kernel-<id>` in jupyterd.slice.
+
+Reached over the manager's private socket, so that neither a session bus nor any right is needed (measured: it works
+out of a fully locked system service). Neighbour: detached.py, where there is no user manager.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from jupyterd.units.detached import WRAPPER
+from jupyterd.units.records import Record
+from jupyterd.units.words import Ending, LaunchFailed
+
+SLICE = "jupyterd.slice"
+# continue: a worker that is killed for lack of memory must not take the notebook with it (systemd.service(5)).
+# 5 s: what a dead kernel leaves in its cgroup is asked to go and then killed, not waited for.
+_PROPERTIES = ("OOMPolicy=continue", "TimeoutStopSec=5", "SyslogIdentifier=jupyterd-kernel", "StandardInput=null")
+_ANSWER_S = 10.0
+_CLD_EXITED = "1"
+"""ExecMainCode=, waitid(2)'s si_code."""
+
+
+def unit_name(kernel_id: str) -> str:
+    """The unit of a kernel."""
+    return f"jupyterd-kernel-{kernel_id}.service"
+
+
+def runtime_dir() -> Path:
+    """The user manager's; the environment of a system service does not name it."""
+    return Path(f"/run/user/{os.getuid()}")
+
+
+def trouble() -> str | None:
+    """Why no kernel can live in the user manager, as a sentence that says what to type; None when one can."""
+    where = runtime_dir() / "systemd/private"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe:
+        probe.settimeout(_ANSWER_S)
+        try:
+            probe.connect(str(where))
+        except OSError as error:
+            account = pwd.getpwuid(os.getuid()).pw_name
+            return (
+                f"the user manager of {account} is not running ({where}: {error.strerror or error}), and kernels "
+                f"live in it; type: sudo loginctl enable-linger {account}"
+            )
+    return None
+
+
+def launch(record: Record, directory: Path, deadline_s: float) -> None:
+    """Start the unit; returns when its wrapper runs (Type=exec)."""
+    if (problem := trouble()) is not None:
+        raise LaunchFailed(f"kernel {record.name}: {problem}")
+    properties = [*_PROPERTIES, *(f"{name}={value}" for name, value in record.limits)]
+    program = [sys.executable, "-I", "-S", str(WRAPPER), str(directory), record.id]
+    argv = [
+        "systemd-run", "--user", "--quiet", "--no-ask-password", f"--unit={record.unit}", f"--slice={SLICE}",
+        "--service-type=exec", f"--description=Jupyter kernel {record.name} {record.id}",
+        *(f"--property={each}" for each in properties), "--",
+        *(word.replace("$", "$$") for word in program),  # systemd-run expands $ in argv
+    ]  # fmt: skip
+    done = _run(argv, deadline_s)
+    if done.returncode:
+        raise LaunchFailed(f"kernel {record.name}: systemd-run --user refused it: {done.stderr.strip()}")
+
+
+def clear(unit: str, deadline_s: float = _ANSWER_S) -> None:
+    """End whatever is left of the unit and forget how it ended, so that its name is free."""
+    _run(["systemctl", "--user", "stop", "--", unit], deadline_s)
+    _run(["systemctl", "--user", "reset-failed", "--", unit], deadline_s)
+
+
+def ending(unit: str) -> Ending:
+    """How the unit's main process ended. systemd forgets units that ended well: that is exit code 0."""
+    shown = show(unit)
+    if shown.get("LoadState") == "not-found":
+        return Ending(code=0)
+    result = shown.get("Result", "")
+    status = shown.get("ExecMainStatus", "")
+    if not status.isdigit():
+        return Ending(result=result)
+    if shown.get("ExecMainCode") == _CLD_EXITED:
+        return Ending(code=int(status), result=result)
+    try:
+        return Ending(signal=signal.Signals(int(status)).name, result=result)
+    except ValueError:
+        return Ending(result=result)
+
+
+def show(unit: str) -> dict[str, str]:
+    """The properties that tell how a unit is or was; empty when the manager does not answer."""
+    names = "LoadState,ActiveState,Result,ExecMainCode,ExecMainStatus,MainPID"
+    done = _run(["systemctl", "--user", "show", f"--property={names}", "--", unit], _ANSWER_S)
+    return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+
+
+def _run(argv: list[str], deadline_s: float) -> subprocess.CompletedProcess[str]:
+    env = {"PATH": "/usr/local/bin:/usr/bin:/bin", "XDG_RUNTIME_DIR": str(runtime_dir()), "LC_ALL": "C.UTF-8"}
+    try:
+        return subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=deadline_s, check=False, env=env
+        )
+    except FileNotFoundError as error:
+        raise LaunchFailed(f"{argv[0]} is not installed: {error}") from error
+    except subprocess.TimeoutExpired as error:
+        raise LaunchFailed(
+            f"`{' '.join(argv[:3])}` gave no answer for {deadline_s:.0f} s; is the user manager well? "
+            "type: systemctl --user status"
+        ) from error

@@ -1,0 +1,76 @@
+"""The last program before a kernel: read argv and environment from its 0600 record, say who it is, become it.
+
+Run as `python -I -S wrapper.py DIRECTORY ID`: standard library only and nothing of jupyterd, so it costs 10 ms.
+systemd-run would expand `$` in an argv, and an environment on a command line can be read by every account.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+
+_OF_THE_UNIT = {"INVOCATION_ID", "JOURNAL_STREAM", "NOTIFY_SOCKET", "SYSTEMD_EXEC_PID", "MANAGERPID", "LISTEN_FDS"}
+_OOM_LEAST, _OOM_ABOVE, _OOM_MOST = 300, 100, 1000
+
+
+def main() -> None:
+    """Becomes the kernel; exits 127 with a sentence on standard error when that fails."""
+    directory, kernel_id = sys.argv[1:3]
+    record = _load(f"{directory}/{kernel_id}.json")
+    env = _load(f"{directory}/{kernel_id}.env")
+    if record["unit"] is None:
+        os.setsid()
+    else:  # what only the user manager knows: XDG_RUNTIME_DIR, the session bus, its environment.d
+        own = {name: value for name, value in os.environ.items() if name not in _OF_THE_UNIT}
+        env = {**{name: value for name, value in own.items() if not name.startswith("MEMORY_PRESSURE_")}, **env}
+    _be_killed_before_the_server()
+    # A shell's background job ignores INT and QUIT, and Python ignores PIPE: a kernel must not inherit that.
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    try:
+        os.chdir(record["cwd"])
+    except OSError as error:
+        print(f"jupyterd: {error}; the kernel starts in / instead", file=sys.stderr)  # noqa: T201 - its own log
+        os.chdir("/")
+    _tell_who(directory, kernel_id)
+    try:
+        os.execvpe(record["argv"][0], record["argv"], env)  # noqa: S606 - a kernelspec's argv, no shell
+    except OSError as error:
+        print(f"jupyterd: cannot start {record['argv'][0]}: {error}", file=sys.stderr)  # noqa: T201
+        os._exit(127)
+
+
+def _load(path: str) -> dict:  # type: ignore[type-arg]  # typing would be half of this program's start-up time
+    with open(path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib would be the other half
+        document: dict = json.load(file)  # type: ignore[type-arg]
+        return document
+
+
+def _be_killed_before_the_server() -> None:
+    path = "/proc/self/oom_score_adj"
+    try:
+        with open(path, encoding="ascii") as file:  # noqa: PTH123
+            own = int(file.read())
+        with open(path, "w", encoding="ascii") as file:  # noqa: PTH123
+            file.write(str(min(_OOM_MOST, max(_OOM_LEAST, own + _OOM_ABOVE))))
+    except OSError:
+        pass  # a container may forbid it; a kernel without it is better than none
+
+
+def _tell_who(directory: str, kernel_id: str) -> None:
+    with open("/proc/self/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+        ticks = int(file.read().rpartition(")")[2].split()[19])  # field 22, proc_pid_stat(5)
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:  # noqa: PTH123
+        boot = file.read().strip()
+    beside = f"{directory}/{kernel_id}.pid.new"
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    os.write(descriptor, json.dumps({"pid": os.getpid(), "started": ticks, "boot": boot}).encode())
+    os.close(descriptor)
+    os.replace(beside, f"{directory}/{kernel_id}.pid")  # noqa: PTH105
+
+
+if __name__ == "__main__":
+    main()
