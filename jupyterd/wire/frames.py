@@ -24,6 +24,8 @@ class Gpu:
     power_w: float | None
     trouble: str | None
     """None, or one sentence: "lost", "needs a reset"."""
+    asleep: bool = False
+    """A laptop's GPU that the kernel has put to sleep: not asked, so as not to wake it, and no trouble."""
 
 
 @dataclass(frozen=True, slots=True)
