@@ -2,7 +2,7 @@
 # Everything that is written lies in $here/.venv and $here/.jupyterd; progress goes to standard error.
 # shellcheck shell=bash
 
-log=$here/.jupyterd/setup.log
+log=${here:?}/.jupyterd/setup.log
 
 say() { printf 'jupyterd: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -77,7 +77,7 @@ make_venv() {
   if command -v uv >/dev/null; then uv venv --quiet --python "$1" "$2"; else "$1" -I -m venv "$2"; fi
 }
 
-# install_into DIR ARGS...: pip's or uv's install, pinned, with no cache outside the checkout.
+# install_into DIR ARGS...: pip's or uv's install, pinned, with no cache left behind.
 install_into() {
   local venv=$1 cache=(PIP_NO_CACHE_DIR=1); shift
   if command -v uv >/dev/null; then
@@ -87,7 +87,7 @@ install_into() {
       ${PIP_FIND_LINKS:+UV_FIND_LINKS="${UV_FIND_LINKS:-$PIP_FIND_LINKS}"} \
       ${PIP_NO_INDEX:+UV_NO_INDEX="${UV_NO_INDEX:-$PIP_NO_INDEX}"} \
       ${PIP_CERT:+SSL_CERT_FILE="${SSL_CERT_FILE:-$PIP_CERT}"} \
-      UV_CACHE_DIR="${UV_CACHE_DIR:-$here/.jupyterd/cache}" \
+      UV_NO_CACHE=1 \
       uv pip install --python "$venv/bin/python" --compile-bytecode --constraint "$here/constraints.txt" "$@"
   else
     # --use-pep517: one dependency comes as source, and old pips warn in red about their other way to build it.
@@ -124,7 +124,7 @@ environment() {
     step "making a Python environment in $venv" make_venv "$python" "$venv" || exit 1
   fi
   rm -f "$venv"/made "$venv"/has-*
-  [ "$extra" = run ] || target="$here[$extra]"
+  [ "$extra" = run ] || target="${here}[$extra]"
   step 'installing jupyterd, Jupyter and what they need (about a minute)' \
     install_into "$venv" --editable "$target" || exit 1
   printf '%s\n' "$has" >"$venv/has-run"
