@@ -84,6 +84,11 @@ def socket_stem(kernel_id: str) -> str:
     return kernel_id.replace("-", "")[:12]
 
 
+def manager_environment(env: Mapping[str, str]) -> dict[str, str]:
+    """What a program needs to reach the account's user manager, added to an environment."""
+    return {**env, "XDG_RUNTIME_DIR": str(user_unit.runtime_dir())}
+
+
 def signal_group(process: Identity, signum: int) -> bool:
     """Signal the kernel and what it started in its session; one that is gone already is no error (False)."""
     pidfd = identity.open_pidfd(process)

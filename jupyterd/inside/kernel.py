@@ -1,0 +1,157 @@
+"""One kernel as Jupyter sees it: Jupyter's own manager, with our provisioner, ipc sockets, and a cause of death.
+
+Neighbours: provisioner.py (its process), manager.py (all of them), adoption.py (those of an earlier server).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.ioloop.restarter import AsyncIOLoopKernelRestarter
+from jupyter_server.services.kernels.kernelmanager import ServerKernelManager
+from tornado import web
+from traitlets import Enum, HasTraits, Integer, Unicode
+
+from jupyterd.inside.environment import user_environment
+from jupyterd.inside.provisioner import Provisioner
+from jupyterd.units import kernel_environment, launcher, records
+from jupyterd.units.words import LaunchFailed
+
+_ENVIRONMENT_S = 600.0
+_SOCKET_PATH_MAX = 107 - len("/123456789012-10")
+
+
+class Places(HasTraits):
+    """What the generated configuration tells both managers, in its section "KernelManager"."""
+
+    records_dir = Unicode(help="Paths.kernel_records").tag(config=True)
+    sockets_dir = Unicode(help="Paths.kernel_sockets: connection files and ipc sockets").tag(config=True)
+    launcher = Enum(["user-unit", "detached"], default_value="detached", help="Where kernels live").tag(config=True)
+    memory_max = Unicode(help="MemoryMax= of each kernel; empty: none").tag(config=True)
+    memory_high = Unicode(help="MemoryHigh= of each kernel; empty: none").tag(config=True)
+    cpu_weight = Integer(100, help="CPUWeight= of each kernel").tag(config=True)
+    tasks_max = Integer(0, help="TasksMax= of each kernel; 0: the system's own").tag(config=True)
+
+    @property
+    def limits(self) -> dict[str, str]:
+        """As systemd properties."""
+        told = {"MemoryMax": self.memory_max, "MemoryHigh": self.memory_high, "CPUWeight": str(self.cpu_weight)}
+        told["TasksMax"] = str(self.tasks_max or "")
+        return {name: value for name, value in told.items() if value}
+
+
+class Restarter(AsyncIOLoopKernelRestarter):
+    """Tells why a kernel died before it is started again, and leaves one alone that was stopped on purpose."""
+
+    async def poll(self) -> None:  # type: ignore[override]  # as in the class above
+        """Jupyter's hook, every 3 s."""
+        kernel = self.kernel_manager
+        ours = kernel.provisioner
+        if not isinstance(ours, Provisioner) or await kernel.is_alive():
+            await super().poll()
+            return
+        cause = await asyncio.to_thread(ours.cause)
+        kernel.reason = cause
+        if kernel.shutting_down or not ours.stopped_on_purpose():
+            self.log.warning("Kernel %s (%s) died: %s", kernel.kernel_id, kernel.kernel_name, cause)
+            await super().poll()
+            return
+        self.log.info("Kernel %s (%s) ended: %s", kernel.kernel_id, kernel.kernel_name, cause)
+        self._fire_callbacks("dead")
+        self.stop()
+
+
+class Kernel(Places, ServerKernelManager):
+    """Jupyter's manager of one kernel."""
+
+    restarter_class = Restarter
+    provisioner: Any = None
+    _kernel_info_future: Any
+    _activity_stream: Any
+
+    def __del__(self) -> None:
+        """Stock unlinks the connection file here: a kernel that outlives this object would be lost."""
+        self._close_control_socket()
+
+    async def _async_pre_start_kernel(self, **kw: Any) -> tuple[list[str], dict[str, Any]]:  # noqa: ANN401 - Jupyter's
+        self.kernel_id = self.kernel_id or kw.pop("kernel_id", None) or str(uuid.uuid4())
+        kw.pop("kernel_id", None)
+        spec: Any = self.kernel_spec
+        if self.provisioner is None and "kernel_provisioner" not in spec.metadata:
+            self._choose_transport(str(spec.metadata.get("jupyterd", {}).get("transport", "ipc")))
+            self.provisioner = Provisioner(kernel_id=self.kernel_id, kernel_spec=spec, parent=self)
+        try:
+            if environment := spec.metadata.get("jupyterd", {}).get("environment"):
+                await self._ensure_environment(Path(environment))
+            return await super()._async_pre_start_kernel(**kw)
+        except LaunchFailed as error:
+            raise web.HTTPError(503, str(error), reason="Kernel cannot start") from error
+
+    async def _async_launch_kernel(self, kernel_cmd: list[str], **kw: Any) -> None:  # noqa: ANN401 - Jupyter's
+        try:
+            await super()._async_launch_kernel(kernel_cmd, **kw)
+        except LaunchFailed as error:
+            await self._async_cleanup_resources()
+            raise web.HTTPError(503, str(error), reason="Kernel cannot start") from error
+
+    def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
+        """Stock takes "python" in a foreign kernelspec for the server's own interpreter; the account's is meant."""
+        made: list[str] = super().format_kernel_cmd(extra_arguments)
+        spec: Any = self.kernel_spec
+        meant = spec.argv[0]
+        if "/" not in meant:
+            made[0] = meant
+        found = shutil.which(made[0], path=user_environment(self._start_env())["PATH"])
+        if found is None:
+            raise LaunchFailed(f"kernel {self.kernel_name}: its program {meant} is not there; see {spec.resource_dir}")
+        made[0] = found
+        return made
+
+    def _start_env(self) -> dict[str, str]:
+        arguments: Any = self._launch_args
+        return dict((arguments or {}).get("env") or os.environ)
+
+    def _choose_transport(self, transport: str) -> None:
+        if transport == "tcp":
+            return
+        directory = Path(self.sockets_dir)
+        if len(str(directory)) > _SOCKET_PATH_MAX:
+            raise LaunchFailed(f"the path {directory} is too long for sockets; choose a shorter state directory")
+        try:
+            records.prepare(directory)
+        except OSError as error:
+            raise LaunchFailed(f"the kernels' sockets have no place: {error}") from error
+        self.transport = "ipc"
+        self.ip = str(directory / launcher.socket_stem(str(self.kernel_id)))
+
+    async def _ensure_environment(self, environment: Path) -> None:
+        """Made on first use, by the verb, as a process: pip may take minutes and must not hold the event loop."""
+        if kernel_environment.is_ready(environment):
+            return
+        self.log.info("The Python environment of notebooks is not there yet; it is made now in %s", environment)
+        argv = [sys.executable, "-I", "-m", "jupyterd", "kernel-env", "--environment", str(environment)]
+        if self.launcher == "user-unit":  # out of the service's sandbox: it may lie anywhere in the account's home
+            argv = ["systemd-run", "--user", "--quiet", "--wait", "--pipe", "--collect", "--service-type=exec", *argv]
+        process = await asyncio.create_subprocess_exec(
+            *argv, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            env=launcher.manager_environment(user_environment(dict(os.environ))),
+        )  # fmt: skip
+        try:
+            words, _ = await asyncio.wait_for(process.communicate(), _ENVIRONMENT_S)
+        except TimeoutError as error:
+            process.kill()
+            raise LaunchFailed(
+                f"the Python environment of notebooks was not ready after {_ENVIRONMENT_S:.0f} s; "
+                "is the network there? type: jupyterd kernel-env"
+            ) from error
+        if process.returncode:
+            raise LaunchFailed(
+                "the Python environment of notebooks cannot be made. "
+                f"{words.decode(errors='replace').strip()} (to try again by hand: jupyterd kernel-env)"
+            )

@@ -1,0 +1,112 @@
+"""All kernels: adopts those of an earlier server at once, and leaves every kernel running when this server goes.
+
+Traits, set in the generated configuration under "KernelManager": see kernel.Places. `KernelManager.launcher` is
+"user-unit" in service and user mode, "detached" in the foreground. Neighbours: adoption.py, kernel.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from jupyter_server.prometheus.metrics import KERNEL_CURRENTLY_RUNNING_TOTAL
+from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+from tornado.ioloop import IOLoop
+from traitlets import default
+
+from jupyterd.inside import adoption
+from jupyterd.inside.kernel import Kernel, Places
+from jupyterd.inside.provisioner import Provisioner
+from jupyterd.units import launcher, records
+
+SERVER_LOCK = "server.lock"
+"""In the records' directory, held (flock) while a server runs: who wants to restart a kernel asks it then."""
+
+
+class KernelManager(Places, AsyncMappingKernelManager):
+    """Jupyter's manager of all kernels."""
+
+    _lock: int | None = None
+
+    @default("kernel_manager_class")
+    def _default_kernel_manager_class(self) -> str:
+        return f"{Kernel.__module__}.{Kernel.__qualname__}"
+
+    def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401 - traitlets passes what it likes
+        """Adopts here: the first request would find sessions of kernels that it does not know, and delete them."""
+        super().__init__(**kwargs)
+        self.connection_dir = self.sockets_dir
+        directory = Path(self.records_dir)
+        records.prepare(directory)
+        records.prepare(Path(self.sockets_dir))
+        self._take_lock(directory)
+        self._adopt(directory)
+
+    def _take_lock(self, directory: Path) -> None:
+        self._lock = os.open(directory / SERVER_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.log.warning("Another process works on the kernels in %s at this moment", directory)
+
+    def _adopt(self, directory: Path) -> None:
+        found = adoption.look(directory)
+        for sentence in found.told:
+            self.log.warning("%s", sentence[:1].upper() + sentence[1:])
+        make = partial(
+            self.kernel_manager_factory, parent=self, log=self.log, kernel_spec_manager=self.kernel_spec_manager
+        )
+        adopted = []
+        for record, pidfd in found.running:
+            try:
+                kernel = adoption.take(make, record, pidfd)
+            except (OSError, ValueError, KeyError) as error:
+                self.log.error("Kernel %s (%s) cannot be adopted: %s", record.id, record.name, error)  # noqa: TRY400
+                continue
+            self._kernels[record.id] = kernel
+            self._kernel_connections[record.id] = 0
+            self._kernel_ports[record.id] = kernel.ports
+            KERNEL_CURRENTLY_RUNNING_TOTAL.labels(type=kernel.kernel_name).inc()
+            adopted.append(kernel)
+        if adopted:
+            self.log.info("Adopted %d kernels of an earlier server", len(adopted))
+            IOLoop.current().add_callback(self._watch_adopted, adopted)
+
+    def _watch_adopted(self, adopted: list[Kernel]) -> None:
+        """Stock does this at the end of a start."""
+        still = [kernel for kernel in adopted if self._kernels.get(kernel.kernel_id) is kernel]
+        for kernel in still:
+            self.start_watching_activity(kernel.kernel_id)
+        adoption.watch(still)
+        for kernel in still:
+            self.add_restart_callback(kernel.kernel_id, partial(self._handle_kernel_died, kernel.kernel_id), "dead")
+        if not self._initialized_culler:  # else it would begin with the first start of another kernel
+            self.initialize_culler()
+
+    def _handle_kernel_died(self, kernel_id: str) -> None:
+        """Dead for good: nothing of it stays on disk, and nobody adopts it again."""
+        kernel = self._kernels.get(kernel_id)
+        super()._handle_kernel_died(kernel_id)
+        provisioner = getattr(kernel, "provisioner", None)
+        if isinstance(provisioner, Provisioner) and provisioner.record is not None and kernel is not None:
+            KERNEL_CURRENTLY_RUNNING_TOTAL.labels(type=kernel.kernel_name).dec()
+            record, provisioner.record = provisioner.record, None
+            IOLoop.current().run_in_executor(None, launcher.forget, Path(self.records_dir), record)
+
+    def leave(self) -> None:
+        """Let go of every kernel without ending it: the next server adopts them."""
+        for kernel_id, kernel in self._kernels.items():
+            kernel.stop_restarter()
+            with contextlib.suppress(Exception):  # nothing here may keep a server from leaving
+                self.stop_watching_activity(kernel_id)
+                self.stop_buffering(kernel_id)
+
+    async def shutdown_all(self, now: bool = False) -> None:  # type: ignore[override]  # noqa: ARG002, FBT001, FBT002
+        """Jupyter's hook for its own end: kernels stay. `jupyterd kernels stop --all` ends them."""
+        self.leave()
+
+    _async_shutdown_all = shutdown_all

@@ -1,0 +1,38 @@
+"""A Jupyter server with jupyterd's kernel classes and nothing else of jupyterd: STATE PORT [launcher]."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from jupyter_server.serverapp import ServerApp
+from traitlets.config import Config
+
+from jupyterd.inside.kernelspecs import KernelSpecManager
+from jupyterd.inside.manager import KernelManager
+
+
+def main() -> None:
+    state, port, launcher, *more = sys.argv[1:]
+    config = Config()
+    for word in more:
+        name, value = word.split("=")
+        section, trait = name.split(".")
+        config[section][trait] = int(value) if value.isdigit() else value
+    app = config.ServerApp
+    app.port, app.port_retries, app.ip, app.open_browser = int(port), 0, "127.0.0.1", False
+    app.root_dir = str(Path(state) / "home")
+    app.kernel_manager_class, app.kernel_spec_manager_class = KernelManager, KernelSpecManager
+    config.IdentityProvider.token = "t"
+    config.SessionManager.database_filepath = f"{state}/sessions.db"
+    config.KernelManager.records_dir, config.KernelManager.sockets_dir = f"{state}/kernels", f"{state}/k"
+    config.KernelManager.launcher = launcher
+    if "environment" not in config.KernelSpecManager:
+        config.KernelSpecManager.environment = sys.prefix
+    config.KernelSpecManager.kernelspecs_dir = f"{state}/share"
+    server = ServerApp.instance(config=config)
+    server.initialize([])
+    server.start()
+
+
+main()
