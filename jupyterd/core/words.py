@@ -13,7 +13,7 @@ from jupyterd.core.records import Kind
 from jupyterd.wire import channel
 from jupyterd.wire.frames import Frame
 from jupyterd.wire.plan import Command, Listen, Plan, Refused, Target
-from jupyterd.wire.snapshot import Snapshot
+from jupyterd.wire.snapshot import Process, Snapshot
 
 
 @unique
@@ -41,7 +41,8 @@ SendableSignal = Literal["TERM", "KILL", "INT", "USR1"]
 @dataclass(frozen=True, slots=True)
 class Clock:
     """What turns monotonic time into a date for people: Unix seconds minus monotonic seconds, and the local
-    time zone's distance from UTC. The loop reads both afresh for each event that carries one."""
+    time zone's distance from UTC. The loop reads both afresh for each event that carries one.
+    """
 
     wall_offset_s: float
     utc_offset_s: int
@@ -52,10 +53,11 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The first event: the supervisor's loop runs with this plan."""
+    """The first event: the supervisor's loop runs with this plan, in this process."""
 
     plan: Plan
     clock: Clock
+    supervisor: Process
 
 
 @dataclass(frozen=True, slots=True)

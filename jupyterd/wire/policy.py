@@ -29,7 +29,7 @@ class Policy:
     """A probe without an answer for so long starts one of every other address."""
     hang_after_s: float = 11.0
     """A server that is mute on every address for so long is replaced; a 10 s synchronous request is not."""
-    failure_half_life_s: float = 60.0
+    failure_half_life_s: float = 300.0
     """The failure score halves in this time; each failure adds one."""
     failure_threshold: float = 3.0
     """Below it a failed server is started again after `backoff_first_s`, above it the delay doubles."""

@@ -10,6 +10,9 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from jupyterd.wire.frames import Gpu
+from jupyterd.wire.plan import Certificate
+
 FORMAT = 1
 NAME = "status.json"
 
@@ -72,14 +75,14 @@ class Snapshot:
     sampler: Process | None
     urls: tuple[str, ...]
     addresses: tuple[Address, ...]
-    certificate: dict[str, Any] | None
+    certificate: Certificate | None
     kernels: int | None
     kernels_busy: int | None
     restarts: int
     """Restarts of the server since the supervisor started; the last ten are in `recent`."""
     recent: tuple[Restart, ...]
     items: tuple[Item, ...]
-    gpus: tuple[dict[str, Any], ...]
+    gpus: tuple[Gpu, ...]
     state_dir: str
 
 

@@ -1,0 +1,39 @@
+"""One decaying number says how badly things have gone lately; the delay before the next start follows from it.
+
+The idea is suture's. Policy is data (jupyterd.wire.policy), time and jitter are arguments.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from jupyterd.wire.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """`value` failures, as of `at` (monotonic seconds); it halves every `failure_half_life_s`."""
+
+    value: float = 0.0
+    at: float = 0.0
+
+
+def current(score: Score, now: float, policy: Policy) -> float:
+    """The score decayed to `now`."""
+    return score.value * math.pow(0.5, max(0.0, now - score.at) / policy.failure_half_life_s)
+
+
+def failed(score: Score, now: float, policy: Policy) -> Score:
+    """One more failure."""
+    return Score(current(score, now, policy) + 1.0, now)
+
+
+def delay_s(score: Score, policy: Policy, jitter: float) -> float:
+    """Seconds until the next start after the failure that `score` already holds; `jitter` is in [0, 1)."""
+    excess = score.value - policy.failure_threshold
+    base = policy.backoff_first_s
+    if excess > 0:
+        # The exponent is bounded: 2.0 ** 2000 would raise OverflowError long after the maximum is reached.
+        base = min(policy.backoff_max_s, max(1.0, base) * 2.0 ** min(excess, 64.0))
+    return base * (1.0 + policy.backoff_jitter * jitter)

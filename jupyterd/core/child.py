@@ -1,0 +1,161 @@
+"""The life of one child, the same for server, sampler, planner and ender: off, spawning, running, ending, killing.
+
+What a running child is about stands in its stage. `step` decides when; here is only how.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from jupyterd.core.words import Abandon, Effect, Role, SendableSignal, SendSignal, Spawn
+from jupyterd.wire.plan import Command, Listen
+from jupyterd.wire.policy import Policy
+from jupyterd.wire.snapshot import Process
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a child was started with, to see later whether the plan asks for something else."""
+
+    key: str
+    live: str = ""
+    listen: tuple[Listen, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Off:
+    """No process, and none is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resting:
+    """No process until then, because of `why`."""
+
+    until: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spawning:
+    """Asked for; the answer comes in the same turn of the loop."""
+
+    given: Given
+
+
+@dataclass(frozen=True, slots=True)
+class Working:
+    """A helper at work. None: it may take as long as it likes."""
+
+    deadline: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Starting:
+    """The server has not said Ready yet."""
+
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class Proving:
+    """It has; now every listening socket must answer a probe."""
+
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """It serves. `told_live` is the live key that it was last told to read."""
+
+    since: float
+    told_live: str
+
+
+Stage = Working | Starting | Proving | Serving
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A process, what it was given, and how far it is."""
+
+    process: Process
+    given: Given
+    stage: Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Asked to end, because of `why`; SIGKILL at `kill_at`. `failure` counts in the score."""
+
+    process: Process
+    kill_at: float
+    why: str
+    failure: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Killing:
+    """Killed; a process that is still there at `abandon_at` is wedged."""
+
+    process: Process
+    abandon_at: float
+    why: str
+    failure: bool
+
+
+Child = Off | Resting | Spawning | Running | Ending | Killing
+
+
+def spawn(role: Role, command: Command, given: Given) -> tuple[Child, tuple[Effect, ...]]:
+    """Ask for the process."""
+    return Spawning(given), (Spawn(role, command),)
+
+
+def end(  # noqa: PLR0913 - each fact about an end is needed
+    child: Running, role: Role, at: float, why: str, *, failure: bool = False, signal: SendableSignal = "TERM"
+) -> tuple[Child, tuple[Effect, ...]]:
+    """Ask a running child to end, with SIGKILL at the time `at`."""
+    return Ending(child.process, at, why, failure), (SendSignal(role, child.process.pid, signal),)
+
+
+def kill(child: Running | Ending, role: Role, now: float, policy: Policy, why: str) -> tuple[Child, tuple[Effect, ...]]:
+    """SIGKILL at once."""
+    failure = child.failure if isinstance(child, Ending) else True
+    dying = Killing(child.process, now + policy.kill_timeout_s, why, failure)
+    return dying, (SendSignal(role, child.process.pid, "KILL"),)
+
+
+def abandon(child: Killing, role: Role) -> tuple[Child, tuple[Effect, ...]]:
+    """Go on without it."""
+    return Off(), (Abandon(role, child.process.pid),)
+
+
+def process(child: Child) -> Process | None:
+    """The process, while there is one."""
+    match child:
+        case Running() | Ending() | Killing():
+            return child.process
+        case Off() | Resting() | Spawning():
+            return None
+        case _:
+            assert_never(child)
+
+
+def deadline(child: Child) -> float | None:
+    """When this machine wants to be looked at again."""
+    match child:
+        case Off() | Spawning():
+            return None
+        case Resting():
+            return child.until
+        case Ending():
+            return child.kill_at
+        case Killing():
+            return child.abandon_at
+        case Running(stage=Serving()):
+            return None
+        case Running(stage=Working() | Starting() | Proving() as stage):
+            return stage.deadline
+        case _:
+            assert_never(child)  # type: ignore[arg-type]  # mypy does not narrow through the nested pattern

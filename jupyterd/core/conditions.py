@@ -1,0 +1,131 @@
+"""What is wrong right now, computed from the world: one sentence each, and what to type. Never stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from jupyterd.core import calendar, health
+from jupyterd.core.child import Resting, process
+from jupyterd.core.health import Condition
+from jupyterd.core.words import BindFailed
+from jupyterd.core.world import Listening, Stop, Unbound, World, known
+from jupyterd.wire.plan import Certificate
+
+WARN_SHARE = 1 / 3
+"""Of the certificate's lifetime left: certificates of 45 days are renewed at 30, so a count of days would not do."""
+LOG_ADVICE = "journalctl -t jupyterd-server -n 50"
+
+
+def current(world: World, now: float) -> Iterator[Condition]:
+    """Every problem of this moment."""
+    if isinstance(world.wanted, Stop):
+        yield from _wedged(world)
+        return
+    yield from _machine(world)
+    yield from _server(world)
+    yield from _addresses(world)
+    plan = known(world)
+    if plan.certificate is not None and world.clock.wall_offset_s:
+        yield from _certificate(plan.certificate, calendar.unix(now, world.clock), world)
+    yield from _settings(world)
+    yield from _wedged(world)
+    yield from _gpu(world)
+
+
+def _machine(world: World) -> Iterator[Condition]:
+    for trouble in known(world).waiting:
+        yield Condition(health.WAITING, trouble.code, trouble.text, trouble.advice, code=trouble.code)
+    if not isinstance(world.sockets, Unbound):
+        for failed in world.sockets.failed:
+            yield _listen(failed)
+
+
+def _listen(failed: BindFailed) -> Condition:
+    host, port = failed.listen.host, failed.listen.port
+    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    look = f"sudo ss -ltnp 'sport = :{port}'"
+    match failed.reason:
+        case "busy":
+            held = f" by {failed.detail}" if failed.detail else ""
+            text, advice = f"{where} is in use{held}", look
+        case "absent":
+            text, advice = f"no interface has the address {host}", "ip address show"
+        case "denied":
+            text = f"this account may not listen on {where}"
+            advice = "choose a port of 1024 or more, or let the unit have AmbientCapabilities=CAP_NET_BIND_SERVICE"
+        case "other":
+            text, advice = f"cannot listen on {where}: {failed.detail}", look
+    return Condition(health.PORT, where, text, advice, code=f"listen-{failed.reason}")
+
+
+def _server(world: World) -> Iterator[Condition]:
+    if world.cannot_start is not None:
+        yield Condition(health.CANNOT_START, "", world.cannot_start, LOG_ADVICE)
+    waiting = known(world).waiting or (isinstance(world.sockets, Listening) and not world.sockets.open)
+    if world.down_since is None or waiting or not world.told.ready:
+        return
+    match world.server:
+        case Resting(why=why):
+            text = f"the server {why}"
+        case other if process(other) is None:
+            text = "the server is being started again"
+        case _:
+            text = "the server has been started and does not serve yet"
+    yield Condition(health.SERVER_DOWN, "", text, LOG_ADVICE)
+
+
+def _addresses(world: World) -> Iterator[Condition]:
+    for each in world.probes:
+        if each.stranger:
+            text = f"{each.target.name} {each.problem}"
+            yield Condition(
+                health.CERTIFICATE_DIFFERS, each.target.name, text, "jupyterd status; systemctl reload jupyterd"
+            )
+        elif each.failing_since is not None:
+            text = f"{each.target.name}, port {each.target.port}: {each.problem}"
+            advice = f"a firewall on this machine? sudo nft list ruleset; sudo ss -ltn 'sport = :{each.target.port}'"
+            yield Condition(health.ADDRESS_MUTE, each.target.name, text, advice)
+
+
+def _certificate(pair: Certificate, unix_now: float, world: World) -> Iterator[Condition]:
+    left_s = pair.not_after - unix_now
+    advice = "renew it" if not pair.self_signed else "systemctl restart jupyterd makes a new one"
+    if left_s <= 0:
+        text = f"the certificate {pair.file} expired on {calendar.date(pair.not_after, world.clock)}"
+        yield Condition(health.CERTIFICATE_EXPIRED, pair.file, text, advice)
+    elif unix_now < pair.not_before:
+        text = f"the certificate {pair.file} is valid only from {calendar.date(pair.not_before, world.clock)} on"
+        yield Condition(health.CERTIFICATE_EARLY, pair.file, text, "is this machine's clock right? timedatectl")
+    elif left_s < WARN_SHARE * (pair.not_after - pair.not_before):
+        days = int(left_s // calendar.DAY_S)
+        text = f"the certificate {pair.file} ends on {calendar.date(pair.not_after, world.clock)}"
+        yield Condition(health.CERTIFICATE_ENDS, pair.file, f"{text}, in {days} days", advice)
+
+
+def _settings(world: World) -> Iterator[Condition]:
+    if world.refused:
+        more = "" if len(world.refused) == 1 else f" (and {len(world.refused) - 1} more)"
+        yield Condition(health.SETTINGS_REFUSED, "", world.refused[0] + more, "jupyterd config check")
+    if world.live_problem is not None:
+        yield Condition(health.LIVE_REFUSED, "", world.live_problem, "jupyterd config check")
+    for trouble in known(world).warnings:
+        yield Condition(health.ADVISED, trouble.code, trouble.text, trouble.advice, code=trouble.code)
+
+
+def _wedged(world: World) -> Iterator[Condition]:
+    for each in world.wedged:
+        text = f"the {each.role.value} process {each.process.pid} does not end even after SIGKILL"
+        yield Condition(health.WEDGED, str(each.process.pid), text, f"sudo cat /proc/{each.process.pid}/stack")
+
+
+def _gpu(world: World) -> Iterator[Condition]:
+    if world.gpus.problem is not None:
+        yield Condition(health.SAMPLER, "", f"the GPU sampler {world.gpus.problem}", "journalctl -t jupyterd-gpu -n 20")
+    last = world.gpus.last
+    if last is None:
+        return
+    if last.trouble is not None:
+        yield Condition(health.GPU, "driver", last.trouble, last.advice or "nvidia-smi")
+    for each in last.gpus:
+        if each.trouble is not None:
+            yield Condition(health.GPU, each.uuid, f"gpu{each.index} {each.name}: {each.trouble}", "nvidia-smi -q")

@@ -1,0 +1,101 @@
+"""Every kind of problem, declared once: stable code, severity, how long before it shows, what it depends on.
+
+What is wrong right now is computed from the world (conditions.py); here is only when that is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`hidden_by` names codes that explain this one: while they are visible, this one is not shown."""
+
+    code: str
+    title: str
+    severity: Severity
+    visible_after_s: float = 0.0
+    hidden_by: tuple[str, ...] = ()
+
+
+SERVER_DOWN = Kind("server-down", "The server does not serve", "error", visible_after_s=5.0, hidden_by=("waiting",))
+CANNOT_START = Kind("server-cannot-start", "The server says why it cannot start", "error")
+WAITING = Kind("waiting", "The machine is not ready for the server", "error", visible_after_s=1.0)
+PORT = Kind("listen", "An address cannot be listened on", "error", visible_after_s=1.0)
+ADDRESS_MUTE = Kind(
+    "address-mute", "An address does not answer", "warning", visible_after_s=10.0, hidden_by=("server-down", "waiting")
+)
+CERTIFICATE_DIFFERS = Kind(
+    "certificate-differs", "Another certificate is served than the one on disk", "warning", visible_after_s=10.0
+)
+CERTIFICATE_EXPIRED = Kind("certificate-expired", "The certificate has expired", "error")
+CERTIFICATE_EARLY = Kind("certificate-not-yet-valid", "The certificate is not valid yet", "error")
+CERTIFICATE_ENDS = Kind("certificate-ends", "The certificate ends soon", "warning")
+SETTINGS_REFUSED = Kind("settings-refused", "The settings on disk are refused; older ones are in force", "warning")
+LIVE_REFUSED = Kind("live-refused", "The running server refused a changed setting", "warning")
+WEDGED = Kind("wedged", "A process does not end even after SIGKILL", "error")
+SAMPLER = Kind("gpu-sampler", "The GPU sampler does not work", "warning", hidden_by=("wedged",))
+GPU = Kind("gpu", "A GPU is in trouble", "warning")
+ADVISED = Kind("advised", "The settings work, but", "warning")
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Something is wrong now. Two with the same kind and `about` are the same problem, whatever the text says."""
+
+    kind: Kind
+    about: str
+    text: str
+    advice: str
+    code: str = ""
+    """A more exact code than the kind's, where somebody else (the planner) has named it."""
+
+    @property
+    def named(self) -> str:
+        """The code that people see."""
+        return self.code or self.kind.code
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A condition, since when it holds, whether that is long enough to show it, and whether it has been told
+    (a ripe one is not while another explains it).
+    """
+
+    condition: Condition
+    since: float
+    ripe: bool
+    told: bool
+
+
+def update(
+    held: Sequence[Held], conditions: Iterable[Condition], now: float
+) -> tuple[tuple[Held, ...], tuple[Condition, ...], tuple[Held, ...]]:
+    """(held now, newly visible, cleared among those that were visible)."""
+    before = {(each.condition.kind.code, each.condition.about): each for each in held}
+    seen: dict[tuple[str, str], Held] = {}
+    for condition in conditions:
+        key = (condition.kind.code, condition.about)
+        old = before.get(key)
+        since = now if old is None else old.since
+        ripe = now >= since + condition.kind.visible_after_s
+        seen[key] = Held(condition, since, ripe, told=old is not None and old.told)
+    explained = {each.condition.kind.code for each in seen.values() if each.ripe}
+    after, raised = [], []
+    for each in seen.values():
+        shows = each.ripe and not explained.intersection(each.condition.kind.hidden_by)
+        if shows and not each.told:
+            raised.append(each.condition)
+        after.append(replace(each, told=each.told or shows))
+    cleared = tuple(each for key, each in before.items() if each.told and key not in seen)
+    return tuple(after), tuple(raised), cleared
+
+
+def deadline(held: Sequence[Held]) -> float | None:
+    """When the next condition becomes ripe."""
+    return min((each.since + each.condition.kind.visible_after_s for each in held if not each.ripe), default=None)

@@ -1,0 +1,184 @@
+"""What people and systemd are told: journal records, STATUS=, READY=1, the snapshot. Only what is new is said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from jupyterd.core import calendar, conditions, gpu, health, records
+from jupyterd.core.child import Resting, Running, Serving, process
+from jupyterd.core.health import Held
+from jupyterd.core.probing import Probing
+from jupyterd.core.words import Effect, Notify, Publish, Record, ShowBanner
+from jupyterd.core.world import Listening, Stop, World, known, serves
+from jupyterd.wire.frames import Gpu
+from jupyterd.wire.snapshot import Address, Item, Snapshot
+
+Step = tuple[World, tuple[Effect, ...]]
+EXTEND_EVERY_S = 20.0
+EXTEND_BY_S = 90.0
+
+
+def report(world: World, now: float) -> Step:
+    """The world with everything said, and what is said."""
+    effects: list[Effect] = []
+    for part in (_health, _gpu_lines, _state, _notify, _banner, _publish):
+        world, more = part(world, now)
+        effects.extend(more)
+    return world, tuple(effects)
+
+
+def _health(world: World, now: float) -> Step:
+    held, raised, cleared = health.update(world.held, conditions.current(world, now), now)
+    effects: list[Effect] = []
+    for each in raised:
+        fields = (("HEALTH_CODE", each.named), ("HEALTH_ADVICE", each.advice))
+        effects.append(Record(records.ITEM_RAISED, f"{each.text}  (type: {each.advice})", fields))
+    for old in cleared:
+        text = f"over after {now - old.since:.0f} s: {old.condition.text}"
+        effects.append(Record(records.ITEM_CLEARED, text, (("HEALTH_CODE", old.condition.named),)))
+    return replace(world, held=held), tuple(effects)
+
+
+def _gpu_lines(world: World, now: float) -> Step:
+    gpus = world.gpus
+    if gpus.log_at is None or now < gpus.log_at:
+        return world, ()
+    by_uuid: dict[str, list[Gpu]] = {}
+    for frame in gpus.frames:
+        for each in frame.gpus:
+            by_uuid.setdefault(each.uuid, []).append(each)
+    shown = tuple(gpu.aggregate(each) for each in by_uuid.values())
+    log_at = now + known(world).policy.gpu_log_every_s
+    lines = tuple(Record(records.GPU, gpu.line(each), gpu.fields(each)) for each in shown)
+    return replace(world, gpus=replace(gpus, frames=(), log_at=log_at, shown=shown or gpus.shown)), lines
+
+
+def _state(world: World, now: float) -> Step:
+    """The one word for the snapshot."""
+    if isinstance(world.wanted, Stop):
+        state = "stopping"
+    elif serves(world):
+        state = "serving"
+    elif known(world).waiting or (isinstance(world.sockets, Listening) and not world.sockets.open):
+        state = "waiting"
+    else:
+        state = "restarting" if world.told.ready else "starting"
+    return (world, ()) if state == world.state else (replace(world, state=state, state_since=now), ())
+
+
+def _visible(world: World) -> tuple[Held, ...]:
+    return tuple(each for each in world.held if each.told)
+
+
+def sentence(world: World) -> str:
+    """STATUS=: what a person wants to read in `systemctl status`."""
+    parts = [_doing(world)]
+    if world.kernels is not None and world.state == "serving":
+        total, busy = world.kernels.total, world.kernels.busy
+        parts.append(f"{total} kernel{'' if total == 1 else 's'}" + (f", {busy} busy" if busy else ""))
+    visible = _visible(world)
+    if visible and world.state != "waiting":
+        more = f" (and {len(visible) - 1} more: jupyterd status)" if len(visible) > 1 else ""
+        parts.append(f"trouble: {visible[0].condition.text}{more}")
+    return "; ".join(parts)
+
+
+def _doing(world: World) -> str:
+    plan = known(world)
+    match world.state:
+        case "stopping":
+            if process(world.server) is not None:
+                return "Stopping: the server finishes"
+            return "Stopping: the kernels are ended in order" if process(world.ender) else "Stopping"
+        case "serving":
+            stage = world.server.stage if isinstance(world.server, Running) else None
+            since = calendar.unix(stage.since, world.clock) if isinstance(stage, Serving) else 0.0
+            return f"Serving {plan.urls[0]} since {calendar.date(since, world.clock)}"
+        case "waiting":
+            waiting = [
+                each.condition.text for each in world.held if each.condition.kind in (health.WAITING, health.PORT)
+            ]
+            return f"Waiting: {'; '.join(waiting)}; looked at again every {plan.policy.machine_retry_s:.0f} s"
+        case _:
+            if isinstance(world.server, Resting):
+                until = calendar.date(calendar.unix(world.server.until, world.clock), world.clock)
+                return f"The server {world.server.why}; next start at {until.rsplit(' ', 1)[1]}"
+            running = process(world.server)
+            return "Starting the server" + (f" (pid {running.pid})" if running else "")
+
+
+def _notify(world: World, now: float) -> Step:
+    told, note = world.told, Notify()
+    if isinstance(world.wanted, Stop) and not told.stopping:
+        note, told = replace(note, stopping=True), replace(told, stopping=True)
+    elif serves(world) and not told.ready:
+        note, told = replace(note, ready=True), replace(told, ready=True, extend_at=None)
+    elif told.ready and world.reload.close_by is not None and not told.reloading:
+        note, told = replace(note, reloading=True), replace(told, reloading=True)
+    elif told.reloading and world.reload.close_by is None:
+        note, told = replace(note, ready=True), replace(told, reloading=False)
+    if not told.ready and not told.stopping and (told.extend_at is None or now >= told.extend_at):
+        if told.extend_at is not None:
+            note = replace(note, extend_timeout_s=EXTEND_BY_S)
+        told = replace(told, extend_at=now + EXTEND_EVERY_S)
+    status = sentence(world)
+    if status != told.status:
+        note, told = replace(note, status=status), replace(told, status=status)
+    return replace(world, told=told), () if note == Notify() else (note,)
+
+
+def _banner(world: World, now: float) -> Step:  # noqa: ARG001 - every part has the same form
+    if world.told.banner or not serves(world):
+        return world, ()
+    return replace(world, told=replace(world.told, banner=True)), (ShowBanner(),)
+
+
+def _publish(world: World, now: float) -> Step:  # noqa: ARG001 - every part has the same form
+    shot = snapshot(world)
+    if shot == world.told.snapshot:
+        return world, ()
+    return replace(world, told=replace(world.told, snapshot=shot)), (Publish(shot),)
+
+
+def snapshot(world: World) -> Snapshot:
+    """The status document. Its times are monotonic; the performer makes Unix seconds of them."""
+    plan = known(world)
+    scheme = "http" if plan.certificate is None else "https"
+    return Snapshot(
+        version=plan.version,
+        mode=plan.mode,
+        account=plan.account,
+        state="stopped" if world.quitting else world.state,
+        status=world.told.status,
+        since=world.state_since,
+        supervisor=world.supervisor,
+        server=process(world.server),
+        sampler=process(world.sampler),
+        urls=plan.urls,
+        addresses=tuple(_address(each, scheme, plan.base_url, world) for each in world.probes),
+        certificate=plan.certificate,
+        kernels=None if world.kernels is None else world.kernels.total,
+        kernels_busy=None if world.kernels is None else world.kernels.busy,
+        restarts=world.restarts,
+        recent=world.recent,
+        items=tuple(_item(each) for each in _visible(world)),
+        gpus=world.gpus.shown,
+        state_dir=plan.state_dir,
+    )
+
+
+def _address(each: Probing, scheme: str, base_url: str, world: World) -> Address:
+    host = f"[{each.target.name}]" if ":" in each.target.name else each.target.name
+    since = each.failing_since if each.failing_since is not None else each.good_since
+    return Address(
+        name=each.target.name,
+        url=f"{scheme}://{host}:{each.target.port}{base_url}",
+        ok=each.failing_since is None and each.good_since is not None,
+        since=world.state_since if since is None else since,
+        detail=each.problem,
+    )
+
+
+def _item(each: Held) -> Item:
+    condition = each.condition
+    return Item(condition.named, condition.kind.severity, condition.text, condition.advice, each.since)

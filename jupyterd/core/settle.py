@@ -1,0 +1,310 @@
+"""What to do next, as rules over how things are: each looks at the world, and either has nothing to do or acts.
+
+They run in order until none of them has anything left to do; so no event needs to know what follows from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from jupyterd.core import child as lives
+from jupyterd.core import probing, records
+from jupyterd.core.child import (
+    Ending,
+    Given,
+    Killing,
+    Off,
+    Proving,
+    Resting,
+    Running,
+    Serving,
+    Spawning,
+    Starting,
+    Working,
+)
+from jupyterd.core.words import Bind, CancelProbes, Effect, Quit, Record, Role, Tell
+from jupyterd.core.world import Binding, Listening, Stop, Unbound, Wedged, World, child, known, serves
+from jupyterd.wire.channel import Reload as ReloadLine
+
+Step = tuple[World, tuple[Effect, ...]]
+DUMP_S = 0.5
+"""For faulthandler to write the stack of a stuck server to the journal before SIGKILL."""
+TURNS_MAX = 64
+
+
+def settle(world: World, now: float) -> Step:
+    """Apply the rules until the world rests."""
+    effects: list[Effect] = []
+    for _ in range(TURNS_MAX):
+        before = world
+        for rule in _STOP if isinstance(world.wanted, Stop) else _RUN:
+            world, more = rule(world, now)
+            effects.extend(more)
+        if world == before:
+            return world, tuple(effects)
+    raise AssertionError(f"the rules do not come to rest: {world!r}")
+
+
+# --- both -----------------------------------------------------------------------------------------------------
+
+
+def _overdue(world: World, now: float) -> Step:
+    """Children past their deadline: SIGKILL, then abandon."""
+    effects: list[Effect] = []
+    policy = known(world).policy
+    for role in Role:
+        before = child(world, role)
+        match before:
+            case Ending(kill_at=kill_at, why=why) if now >= kill_at:
+                after, more = lives.kill(before, role, now, policy, why)
+            case Running(stage=Working(deadline=deadline)) if deadline is not None and now >= deadline:
+                after, more = lives.kill(before, role, now, policy, "was silent for too long")
+            case Running(stage=Starting(deadline=deadline) | Proving(deadline=deadline)) if now >= deadline:
+                after, more = _too_slow(world, before, now)
+            case Killing(process=process, abandon_at=abandon_at) if now >= abandon_at:
+                after, more = lives.abandon(before, role)
+                text = f"the {role.value} process {process.pid} does not end even after SIGKILL; going on without it"
+                more = (*more, Record(records.WEDGED, text, (("JUPYTERD_PID", str(process.pid)),)))
+                world = replace(world, wedged=(*world.wedged, Wedged(role, process, now)))
+                if role is Role.ENDER and isinstance(world.wanted, Stop):
+                    world = replace(world, wanted=replace(world.wanted, kernels_done=True))
+            case _:
+                continue
+        world = _put(world, role, after)
+        effects.extend(more)
+    return world, tuple(effects)
+
+
+def _too_slow(world: World, server: Running, now: float) -> tuple[lives.Child, tuple[Effect, ...]]:
+    seconds = known(world).policy.start_timeout_s
+    stage = "said that it is ready" if isinstance(server.stage, Starting) else "answered on every address"
+    why = f"had not {stage} after {seconds:.0f} s"
+    after, more = lives.end(server, Role.SERVER, now + DUMP_S, why, failure=True, signal="USR1")
+    record = Record(
+        records.SERVER_EXITED, f"the server {why}; it is replaced", (("JUPYTERD_PID", str(server.process.pid)),)
+    )
+    return after, (CancelProbes(), *more, record)
+
+
+def _put(world: World, role: Role, after: lives.Child) -> World:
+    match role:
+        case Role.SERVER:
+            return replace(world, server=after)
+        case Role.PLANNER:
+            return replace(world, planner=after)
+        case Role.SAMPLER:
+            return replace(world, sampler=after)
+        case Role.ENDER:
+            return replace(world, ender=after)
+
+
+# --- wanted: run ----------------------------------------------------------------------------------------------
+
+
+def _bind(world: World, now: float) -> Step:
+    """Listen on what the plan says; what could not be opened is tried again."""
+    listen = known(world).listen
+    match world.sockets:
+        case Unbound():
+            due, failed = True, ()
+        case Listening(asked=asked, retry_at=retry_at, failed=failed):
+            due = asked != listen or (retry_at is not None and now >= retry_at)
+        case Binding():
+            due, failed = False, ()
+    return (replace(world, sockets=Binding(listen, failed)), (Bind(listen),)) if due else (world, ())
+
+
+def _plan_again(world: World, now: float) -> Step:
+    """Read the settings and look at the machine: because somebody asked, or because it was not ready."""
+    due = world.replan_at is not None and now >= world.replan_at
+    if not isinstance(world.planner, Off) or not (due or world.reload.asked) or is_wedged(world, Role.PLANNER):
+        return world, ()
+    planner, effects = lives.spawn(Role.PLANNER, known(world).planner, Given("planner"))
+    reload = replace(world.reload, asked=False, reading=world.reload.asked)
+    return replace(world, planner=planner, replan_at=None, reload=reload), effects
+
+
+def _rest_over(world: World, now: float) -> Step:
+    for role in (Role.SERVER, Role.SAMPLER):
+        before = child(world, role)
+        if isinstance(before, Resting) and now >= before.until:
+            world = _put(world, role, Off())
+    return world, ()
+
+
+def may_start(world: World) -> bool:
+    """Whether the machine is ready for a server: no trouble known, and at least one socket open."""
+    return not known(world).waiting and isinstance(world.sockets, Listening) and bool(world.sockets.open)
+
+
+def _start(world: World, now: float) -> Step:  # noqa: ARG001 - every rule has the same form
+    if not isinstance(world.server, Off) or not may_start(world) or not isinstance(world.sockets, Listening):
+        return world, ()
+    plan = known(world)
+    given = Given(plan.server_key, plan.live_key, world.sockets.open)
+    server, effects = lives.spawn(Role.SERVER, plan.server, given)
+    return replace(world, server=server, live_problem=None), effects
+
+
+def _restart(world: World, now: float) -> Step:
+    """A running server that cannot become what the plan says is replaced; its kernels do not notice."""
+    server, plan = world.server, known(world)
+    if not isinstance(server, Running) or not isinstance(world.sockets, Listening) or not may_start(world):
+        return world, ()
+    if server.given.key != plan.server_key:
+        why = "was restarted for changed settings"
+    elif server.given.listen != world.sockets.open:
+        why = "was restarted for changed addresses"
+    else:
+        return world, ()
+    ending, effects = lives.end(server, Role.SERVER, now + plan.policy.stop_timeout_s, why)
+    down_since = now if world.down_since is None else world.down_since
+    return replace(world, server=ending, probes=(), down_since=down_since), (CancelProbes(), *effects)
+
+
+def _tell_live(world: World, now: float) -> Step:  # noqa: ARG001 - every rule has the same form
+    server, live = world.server, known(world).live_key
+    if not isinstance(server, Running) or not isinstance(server.stage, Serving):
+        return world, ()
+    if live in (server.given.live, server.stage.told_live):
+        return world, ()
+    told = replace(server, stage=replace(server.stage, told_live=live))
+    return replace(world, server=told), (Tell(ReloadLine(live)),)
+
+
+def _prove(world: World, now: float) -> Step:
+    """Ready was said and every listening socket has answered: it serves."""
+    server = world.server
+    if not isinstance(server, Running) or not isinstance(server.stage, Proving) or not probing.proved(world.probes):
+        return world, ()
+    plan = known(world)
+    away = 0.0 if world.down_since is None else now - world.down_since
+    serving = replace(server, stage=Serving(now, server.given.live))
+    fields = (("JUPYTERD_PID", str(server.process.pid)), ("JUPYTERD_AWAY_S", f"{away:.3f}"))
+    text = f"serving {plan.urls[0]}" + (f" again after {away:.2f} s" if world.restarts else "")
+    world = replace(world, server=serving, down_since=None, cannot_start=None)
+    return world, (Record(records.SERVING, text, fields),)
+
+
+def _hung(world: World, now: float) -> Step:
+    """Alive and mute on every address: its stack goes to the journal, then it is replaced."""
+    server, plan = world.server, known(world)
+    at = probing.hung_at(world.probes, plan.policy)
+    if not serves(world) or not isinstance(server, Running) or at is None or now < at:
+        return world, ()
+    problem = world.probes[0].problem
+    why = f"was replaced because it was mute on every address ({problem})"
+    ending, effects = lives.end(server, Role.SERVER, now + DUMP_S, why, failure=True, signal="USR1")
+    record = Record(records.SERVER_HUNG, f"the server {why}", (("JUPYTERD_PID", str(server.process.pid)),))
+    return replace(world, server=ending, probes=(), down_since=now), (CancelProbes(), record, *effects)
+
+
+def _probe(world: World, now: float) -> Step:
+    server = world.server
+    if not isinstance(server, Running) or not isinstance(server.stage, Proving | Serving):
+        return world, ()
+    probes, effects = probing.begin_due(world.probes, known(world), now)
+    return replace(world, probes=probes), effects
+
+
+def _sample(world: World, now: float) -> Step:
+    """A sampler exactly where the plan has one; never a second beside a wedged one."""
+    command = known(world).sampler
+    match world.sampler:
+        case Off() if command is not None and not is_wedged(world, Role.SAMPLER):
+            sampler, effects = lives.spawn(Role.SAMPLER, command, Given("\0".join(command.argv)))
+        case Resting() if command is None:
+            sampler, effects = Off(), ()
+        case Running(given=given) if command is None or given.key != "\0".join(command.argv):
+            why = "was ended for changed settings"
+            sampler, effects = lives.end(world.sampler, Role.SAMPLER, now + 1.0, why)
+        case _:
+            return world, ()
+    return replace(world, sampler=sampler), effects
+
+
+def is_wedged(world: World, role: Role) -> bool:
+    """Whether a child in that role is stuck in the kernel: a helper gets no second one then."""
+    return any(each.role is role for each in world.wedged)
+
+
+def _close_reload(world: World, now: float) -> Step:
+    """READY=1 ends a reload: when it was refused, or when all that it changed is in force (report.py says it)."""
+    reload = world.reload
+    if reload.close_by is None or ((reload.asked or reload.reading) and now < reload.close_by):
+        return world, ()
+    server, plan = world.server, known(world)
+    settled = True
+    if isinstance(server, Running | Ending | Killing | Spawning):
+        settled = isinstance(server, Running) and isinstance(server.stage, Serving)
+        if settled and isinstance(server, Running) and world.live_problem is None:
+            settled = server.given.live == plan.live_key
+    if not settled and now < reload.close_by:
+        return world, ()
+    return replace(world, reload=replace(reload, close_by=None)), ()
+
+
+# --- wanted: stop ---------------------------------------------------------------------------------------------
+
+
+def _end_all(world: World, now: float) -> Step:
+    """The server first, then the kernels through the ender, then the sampler; nothing new is started."""
+    effects: list[Effect] = []
+    policy = known(world).policy
+    hurry = isinstance(world.wanted, Stop) and world.wanted.hurry
+    if world.probes:
+        world = replace(world, probes=())
+        effects.append(CancelProbes())
+    # The ender is never hurried: it has its own deadline, and without it kernels would be left behind.
+    patience = {Role.SERVER: policy.stop_timeout_s, Role.SAMPLER: 1.0, Role.PLANNER: 0.0, Role.ENDER: None}
+    for role, seconds in patience.items():
+        before = child(world, role)
+        match before:
+            case Resting():
+                after: lives.Child = Off()
+                more: tuple[Effect, ...] = ()
+            case Running() if seconds is not None and not hurry:
+                after, more = lives.end(before, role, now + seconds, "was stopped")
+            case Running() | Ending() if hurry and seconds is not None:
+                after, more = lives.kill(before, role, now, policy, "was stopped at once")
+            case _:
+                continue
+        world = _put(world, role, after)
+        effects.extend(more)
+    return world, tuple(effects)
+
+
+def _end_kernels(world: World, now: float) -> Step:  # noqa: ARG001 - every rule has the same form
+    stop = world.wanted
+    if not isinstance(stop, Stop) or stop.kernels_done or not isinstance(world.server, Off):
+        return world, ()
+    if not isinstance(world.ender, Off):
+        return world, ()
+    ender, effects = lives.spawn(Role.ENDER, known(world).ender, Given("ender"))
+    return replace(world, ender=ender), effects
+
+
+def _quit(world: World, now: float) -> Step:  # noqa: ARG001 - every rule has the same form
+    stop = world.wanted
+    if world.quitting or not isinstance(stop, Stop) or not stop.kernels_done:
+        return world, ()
+    if any(not isinstance(child(world, role), Off) for role in Role):
+        return world, ()
+    return replace(world, quitting=True), (Record(records.STOPPED, "stopped"), Quit(0))
+
+
+_RUN = (
+    _overdue,
+    _rest_over,
+    _bind,
+    _plan_again,
+    _restart,
+    _start,
+    _prove,
+    _hung,
+    _tell_live,
+    _probe,
+    _sample,
+    _close_reload,
+)
+_STOP = (_overdue, _end_all, _end_kernels, _quit)

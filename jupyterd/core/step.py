@@ -1,0 +1,54 @@
+"""The one door: `step` takes an event in, lets the rules settle, and says what is new. Nothing else changes a world."""
+
+from __future__ import annotations
+
+from jupyterd.core import health, probing
+from jupyterd.core.absorb import absorb
+from jupyterd.core.child import Off, Proving, Running, Serving
+from jupyterd.core.child import deadline as child_deadline
+from jupyterd.core.report import report
+from jupyterd.core.settle import is_wedged, settle
+from jupyterd.core.words import Effect, Event, Role
+from jupyterd.core.world import Listening, Stop, World, child, known
+
+SLACK_S = 5.0
+"""How far a machine's deadline may be past before the watchdog is not told any more that all is well."""
+
+
+def start() -> World:
+    """The world before the first event, which must be Started."""
+    return World()
+
+
+def step(world: World, event: Event, now: float, jitter: float) -> tuple[World, tuple[Effect, ...]]:
+    """(the world after the event, what is to be done). `now` is monotonic seconds, `jitter` in [0, 1)."""
+    if world.quitting:
+        return world, ()
+    world, absorbed = absorb(world, event, now, jitter)
+    world, settled = settle(world, now)
+    world, said = report(world, now)
+    return world, absorbed + settled + said
+
+
+def deadline(world: World) -> float | None:
+    """When DeadlineCame is due, if nothing happens before."""
+    if world.plan is None or world.quitting:
+        return None
+    times = [child_deadline(child(world, role)) for role in Role]
+    if not isinstance(world.wanted, Stop):
+        times += [world.reload.close_by, world.gpus.log_at, world.told.extend_at]
+        if isinstance(world.planner, Off) and not is_wedged(world, Role.PLANNER):
+            times.append(world.replan_at)
+        if isinstance(world.sockets, Listening):
+            times.append(world.sockets.retry_at)
+        if isinstance(world.server, Running) and isinstance(world.server.stage, Proving | Serving):
+            serving = isinstance(world.server.stage, Serving)
+            times.append(probing.deadline(world.probes, known(world).policy, serving=serving))
+    times.append(health.deadline(world.held))
+    return min((time for time in times if time is not None), default=None)
+
+
+def healthy(world: World, now: float) -> bool:
+    """No machine's own deadline is overdue: what WATCHDOG=1 attests."""
+    due = deadline(world)
+    return due is None or now < due + SLACK_S

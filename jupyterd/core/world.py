@@ -1,0 +1,162 @@
+"""Everything that the supervisor knows, as one value. What is wanted is stored apart from how things are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jupyterd.core.backoff import Score
+from jupyterd.core.child import Child, Off, Running, Serving
+from jupyterd.core.health import Held
+from jupyterd.core.probing import Probing
+from jupyterd.core.words import BindFailed, Clock, Role
+from jupyterd.wire.channel import Kernels
+from jupyterd.wire.frames import Frame, Gpu
+from jupyterd.wire.plan import Listen, Plan
+from jupyterd.wire.snapshot import Process, Restart, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Wanted: a server that serves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Wanted: nothing left. `kernels_done`: the ender has run. `hurry`: SIGKILL for the rest, at once."""
+
+    kernels_done: bool = False
+    hurry: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unbound:
+    """No socket has been asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Asked for; the answer comes in the same turn of the loop. `failed` is from the time before."""
+
+    asked: tuple[Listen, ...]
+    failed: tuple[BindFailed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """These were asked for; those in `failed` are not open and are tried again at `retry_at`."""
+
+    asked: tuple[Listen, ...]
+    failed: tuple[BindFailed, ...]
+    retry_at: float | None
+
+    @property
+    def open(self) -> tuple[Listen, ...]:
+        """Those that are."""
+        failed = {each.listen for each in self.failed}
+        return tuple(each for each in self.asked if each not in failed)
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """`asked`: somebody wants the settings read and no planner has begun since. `reading`: the planner that runs
+    does it. RELOADING=1 stands open until READY=1, which comes at `close_by` whatever happens.
+    """
+
+    asked: bool = False
+    reading: bool = False
+    close_by: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the outside has been told last, to tell it only what is new."""
+
+    ready: bool = False
+    reloading: bool = False
+    stopping: bool = False
+    banner: bool = False
+    status: str = ""
+    snapshot: Snapshot | None = None
+    extend_at: float | None = None
+    """Until READY=1: when systemd must be asked for more time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gpus:
+    """Frames since the last log line, what people see, and why the sampler has no frames, until it has one."""
+
+    frames: tuple[Frame, ...] = ()
+    log_at: float | None = None
+    shown: tuple[Gpu, ...] = ()
+    last: Frame | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wedged:
+    """A process that SIGKILL did not end."""
+
+    role: Role
+    process: Process
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """See the fields' own types. `plan` is None before the first event only."""
+
+    plan: Plan | None = None
+    clock: Clock = Clock(0.0, 0)
+    supervisor: Process = Process(0, 0)
+    wanted: Run | Stop = Run()
+    sockets: Unbound | Binding | Listening = Unbound()
+    server: Child = Off()
+    planner: Child = Off()
+    sampler: Child = Off()
+    ender: Child = Off()
+    wedged: tuple[Wedged, ...] = ()
+    probes: tuple[Probing, ...] = ()
+    reload: Reload = Reload()
+    replan_at: float | None = None
+    """When the machine is looked at again, because it was not ready or because another certificate is served."""
+    refused: tuple[str, ...] = ()
+    """Problems of the last settings that were refused; empty when the settings on disk are in force."""
+    live_problem: str | None = None
+    cannot_start: str | None = None
+    score: Score = Score()
+    kernels: Kernels | None = None
+    restarts: int = 0
+    recent: tuple[Restart, ...] = ()
+    down_since: float | None = 0.0
+    """Since when nothing serves; None while the server does."""
+    gpus: Gpus = Gpus()
+    held: tuple[Held, ...] = ()
+    state: str = "starting"
+    state_since: float = 0.0
+    told: Told = Told()
+    quitting: bool = False
+
+
+def known(world: World) -> Plan:
+    """The plan, which every event but the first can count on."""
+    if world.plan is None:
+        raise ValueError("the first event must be Started")
+    return world.plan
+
+
+def child(world: World, role: Role) -> Child:
+    """The child in that role."""
+    match role:
+        case Role.SERVER:
+            return world.server
+        case Role.PLANNER:
+            return world.planner
+        case Role.SAMPLER:
+            return world.sampler
+        case Role.ENDER:
+            return world.ender
+
+
+def serves(world: World) -> bool:
+    """Whether the server has proved itself and nothing has happened since."""
+    return isinstance(world.server, Running) and isinstance(world.server.stage, Serving)

@@ -1,0 +1,129 @@
+"""Random machines in virtual time. A failing seed prints its last events; `Machine(seed, ...)` replays it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from sim.worlds import HOUR, YEAR, Faults, Machine, plan
+
+from jupyterd.core import records
+from jupyterd.core.words import Role, Signal
+from jupyterd.core.world import serves
+from jupyterd.wire.policy import Policy
+
+CALM = Policy(probe_every_s=6 * HOUR, probe_others_every_s=24 * HOUR, gpu_log_every_s=24 * HOUR, gpu_silence_s=1e12)
+"""The same decisions with fewer routine probes, so that years pass in seconds."""
+
+EVERYTHING = Faults(
+    crash=0.3, hang=0.3, never_ready=0.1, ignores_term=0.3, wedge=0.05, spawn_fails=0.05, planner_refuses=0.2,
+    planner_dies=0.1, planner_hangs=0.1, changes=0.5, sampler_bad=0.3, signal_every_s=HOUR, trouble_every_s=4 * HOUR,
+)  # fmt: skip
+
+
+def shown(machine: Machine) -> str:
+    return f"seed {machine.seed}, last events:\n" + "\n".join(machine.log[-40:])
+
+
+def played(machine: Machine, until: float) -> None:
+    try:
+        machine.begin()
+        machine.run(until)
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{shown(machine)}") from error
+
+
+def test_whatever_happens_the_invariants_hold_and_stop_ends_it() -> None:
+    seen: set[str] = set()
+    for seed in range(60):
+        machine = Machine(seed, EVERYTHING, plan())
+        played(machine, 1000.0 + HOUR)
+        assert machine.starts > 0, shown(machine)
+        machine.signal(Signal.TERM)
+        machine.run(machine.now + HOUR)
+        assert machine.quit_at is not None, shown(machine)
+        assert not machine.alive, f"left behind: {machine.alive}\n{shown(machine)}"
+        seen.update(record.kind.event for _, record in machine.records)
+    assert seen == {kind.event for kind in records.KINDS} - {"note"}, "the worlds do not reach every kind of record"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_stop_in_any_phase_leaves_nothing(seed: int) -> None:
+    machine = Machine(seed, replace(EVERYTHING, wedge=0.0), plan())
+    machine.begin()
+    machine.run(1000.0 + machine.random.uniform(0.0, 30.0))
+    machine.signal(Signal.INT)
+    machine.run(machine.now + machine.random.uniform(0.0, 5.0))
+    if machine.quit_at is None:
+        machine.signal(Signal.INT)
+        machine.run(machine.now + HOUR)
+    assert machine.quit_at is not None, shown(machine)
+    assert not machine.alive, shown(machine)
+
+
+def test_ten_years_of_a_server_that_crashes_and_hangs_now_and_then() -> None:
+    faults = Faults(crash=0.5, hang=1.0, ignores_term=0.2, life_s=30 * 24 * HOUR)
+    machine = Machine(1, faults, plan(CALM, sampler=False))
+    machine.keep_log = False
+    played(machine, 1000.0 + 10 * YEAR)
+    assert machine.starts > 50
+    machine.faults = Faults()
+    machine.run(machine.now + 30 * 24 * HOUR)
+    assert serves(machine.world), shown(machine)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_it_heals_by_itself_when_the_causes_go_away(seed: int) -> None:
+    machine = Machine(seed, replace(EVERYTHING, wedge=0.0), plan())
+    played(machine, 1000.0 + 2 * HOUR)
+    machine.faults = Faults()
+    machine.troubles = []
+    machine.run(machine.now + 600.0)
+    server = machine.alive.get(Role.SERVER)
+    if server is not None and server.mute_from < float("inf"):  # one from the bad time that hangs only later
+        server.mute_from = machine.now
+        machine.run(machine.now + 120.0)
+    assert serves(machine.world), shown(machine)
+
+
+def test_a_hung_server_is_replaced_within_fifteen_seconds() -> None:
+    machine = Machine(3, Faults(), plan())
+    played(machine, 1060.0)
+    assert serves(machine.world)
+    hung = machine.alive[Role.SERVER]
+    hung.mute_from = machine.now
+    hung.deaf = True
+    machine.run(machine.now + 15.6)
+    assert hung.gone, shown(machine)
+    machine.run(machine.now + 6.0)
+    assert serves(machine.world), shown(machine)
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.7, 1.9, 3.3])
+def test_a_ten_second_request_is_no_hang(offset: float) -> None:
+    machine = Machine(5, Faults(), plan())
+    played(machine, 1060.0 + offset)
+    server = machine.alive[Role.SERVER]
+    server.busy_until = machine.now + 10.0
+    machine.run(machine.now + 60.0)
+    assert server.kept_waiting, "no probe fell into the ten seconds"
+    assert not server.gone, shown(machine)
+
+
+def test_ten_minutes_of_a_crash_loop_write_few_lines() -> None:
+    machine = Machine(7, Faults(crash=1.0, life_s=0.01), plan(sampler=False))
+    played(machine, 1600.0)
+    assert 5 < machine.starts <= 30, machine.starts
+    assert len(machine.records) <= 60, [record.message for _, record in machine.records]
+    assert "next start at" in machine.status or "Starting" in machine.status
+
+
+def test_a_stolen_port_is_named_and_taken_back_within_five_seconds() -> None:
+    machine = Machine(9, Faults(), plan())
+    machine.troubles = [(0.0, 1300.0)]
+    played(machine, 1290.0)
+    assert machine.starts == 0
+    assert "in use by thief (pid 7)" in machine.status
+    machine.run(1300.0 + 5.0 + 6.0)
+    assert serves(machine.world), shown(machine)
+    assert machine.ready

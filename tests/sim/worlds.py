@@ -1,0 +1,411 @@
+"""A machine that is not there: it carries out the core's effects in virtual time, with faults drawn from a seed.
+
+Everything that it does is written to `log`, so that a failing seed prints what happened and can be replayed.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from dataclasses import dataclass, field, replace
+
+from jupyterd.core import step as core
+from jupyterd.core.words import (
+    Abandon,
+    Bind,
+    BindFailed,
+    Bound,
+    CancelProbes,
+    ChildExited,
+    ChildStarted,
+    Clock,
+    CloseListeners,
+    DeadlineCame,
+    Effect,
+    Event,
+    FrameCame,
+    Notify,
+    PlanMade,
+    Probe,
+    ProbeEnded,
+    Publish,
+    Quit,
+    Record,
+    Role,
+    SendSignal,
+    ServerSaid,
+    ShowBanner,
+    Signal,
+    SignalReceived,
+    Spawn,
+    SpawnFailed,
+    Started,
+    Tell,
+)
+from jupyterd.core.world import Stop, World
+from jupyterd.wire import channel
+from jupyterd.wire.frames import Frame, Gpu
+from jupyterd.wire.plan import Certificate, Command, Listen, Plan, Refused, Target, Trouble
+from jupyterd.wire.policy import Policy
+from jupyterd.wire.snapshot import Process
+
+NOTHING = Command(("/bin/true",), (), "/")
+HOUR = 3600.0
+YEAR = 365.25 * 86400
+
+
+def plan(policy: Policy | None = None, *, sampler: bool = True) -> Plan:
+    """A plan with two sockets and three addresses."""
+    listen = (Listen("0.0.0.0", 8888), Listen("::", 8888))
+    targets = (
+        Target("localhost", "127.0.0.1", 8888, 0, needed=True),
+        Target("::1", "::1", 8888, 1, needed=True),
+        Target("gpu.lan", "192.168.1.7", 8888, 0, needed=False),
+    )
+    return Plan(
+        version="1", account="alice", mode="service", state_dir="/var/lib/jupyterd", runtime_dir="/run/jupyterd",
+        listen=listen, targets=targets, urls=("https://gpu.lan:8888/",), base_url="/",
+        certificate=Certificate("/c.pem", "aa", 0.0, 1e12, ("gpu.lan",), self_signed=True),
+        server=NOTHING, server_key="s0", live_key="l0", sampler=NOTHING if sampler else None,
+        planner=NOTHING, ender=NOTHING, policy=policy or Policy(),
+    )  # fmt: skip
+
+
+@dataclass
+class Faults:
+    """Chances, each in [0, 1], and times in seconds."""
+
+    crash: float = 0.0
+    """That a server ends by itself; then after `life_s` on average."""
+    hang: float = 0.0
+    never_ready: float = 0.0
+    ignores_term: float = 0.0
+    wedge: float = 0.0
+    spawn_fails: float = 0.0
+    planner_refuses: float = 0.0
+    planner_dies: float = 0.0
+    planner_hangs: float = 0.0
+    changes: float = 0.0
+    """That a reload brings another server_key, live_key or socket."""
+    sampler_bad: float = 0.0
+    life_s: float = HOUR
+    signal_every_s: float = 0.0
+    """SIGHUP on average this often; 0: never."""
+    trouble_every_s: float = 0.0
+    """A port is stolen or the disk is away, on average this often, for up to `trouble_s`."""
+    trouble_s: float = 600.0
+
+
+@dataclass
+class Fake:
+    """One process. `deaf`: SIGTERM does nothing; `stuck`: nor does SIGKILL."""
+
+    role: Role
+    pid: int
+    deaf: bool
+    stuck: bool
+    ready_at: float = 0.0
+    mute_from: float = float("inf")
+    busy_until: float = 0.0
+    """Answers nothing before, everything then: one long synchronous request."""
+    kept_waiting: int = 0
+    listen: tuple[Listen, ...] = ()
+    gone: bool = False
+
+
+@dataclass
+class Machine:
+    """The loop and everything around it."""
+
+    seed: int
+    faults: Faults
+    plan: Plan
+    now: float = 1000.0
+    world: World = field(default_factory=core.start)
+    log: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.seed)
+        self.queue: list[tuple[float, int, Event]] = []
+        self.order = 0
+        self.pids = 100
+        self.alive: dict[Role, Fake] = {}
+        self.abandoned: list[Fake] = []
+        self.pending: dict[Target, Probe] = {}
+        self.blocked_until = 0.0
+        self.late_disk_until = 0.0
+        self.ready = False
+        self.reloading_since: float | None = None
+        self.quit_at: float | None = None
+        self.stop_at: float | None = None
+        self.starts = 0
+        self.records: list[tuple[float, Record]] = []
+        self.status = ""
+        self.down_since: float | None = self.now
+        self.clear_since = self.now
+        self.keep_log = True
+
+    # --- running ----------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """The first event."""
+        self.feed(Started(self.plan, Clock(1.7e9, 0), Process(1, 1)))
+        self._plan_signal()
+        self._plan_trouble()
+
+    def run(self, until: float) -> None:
+        """Until the virtual time `until`, or until it quits."""
+        while self.quit_at is None:
+            due = core.deadline(self.world)
+            event_at = self.queue[0][0] if self.queue else float("inf")
+            at = min(event_at, due if due is not None else float("inf"))
+            if at > until:
+                self.now = until
+                return
+            self.now = max(self.now, at)
+            if event_at <= at:
+                _, _, event = heapq.heappop(self.queue)
+                self._arrive(event)
+            else:
+                self.feed(DeadlineCame())
+
+    def later(self, seconds: float, event: Event) -> None:
+        """Put an event into the future."""
+        self.order += 1
+        heapq.heappush(self.queue, (self.now + seconds, self.order, event))
+
+    def feed(self, event: Event) -> None:
+        """One step, and the invariants after it."""
+        if self.keep_log:
+            self.log.append(f"{self.now:14.3f}  <- {event}")
+        self.world, effects = core.step(self.world, event, self.now, self.random.random())
+        for effect in effects:
+            if self.keep_log and not isinstance(effect, Publish):
+                self.log.append(f"{self.now:14.3f}      -> {effect}")
+            self.perform(effect)
+        self.check()
+
+    def signal(self, signal: Signal) -> None:
+        """A signal arrives now."""
+        if signal is not Signal.HUP and self.stop_at is None:
+            self.stop_at = self.now
+        self.feed(SignalReceived(signal))
+
+    # --- the world around -------------------------------------------------------------------------------------
+
+    def _arrive(self, event: Event) -> None:  # noqa: C901 - one case for each event
+        match event:
+            case ChildExited(role=role, pid=pid):
+                fake = self._fake(pid)
+                if fake is None or fake.gone:
+                    return
+                fake.gone = True
+                if self.alive.get(role) is fake:
+                    del self.alive[role]
+                if role is Role.SERVER:
+                    self._fail_probes(fake)
+                self.abandoned = [each for each in self.abandoned if each is not fake]
+            case ServerSaid(pid=pid):
+                fake = self._fake(pid)
+                if fake is None or fake.gone:
+                    return
+            case ProbeEnded(target=target):
+                if target not in self.pending:
+                    return
+                del self.pending[target]
+            case FrameCame():
+                if Role.SAMPLER not in self.alive:
+                    return
+                self.later(10.0, event)
+            case SignalReceived(signal=Signal.HUP):
+                self._plan_signal()
+            case _:
+                pass
+        self.feed(event)
+
+    def _fake(self, pid: int) -> Fake | None:
+        return next((each for each in (*self.alive.values(), *self.abandoned) if each.pid == pid), None)
+
+    def _fail_probes(self, fake: Fake) -> None:
+        del fake
+        for target in list(self.pending):
+            self.later(0.0, ProbeEnded(target, "connection reset", None, Clock(1.7e9, 0)))
+
+    def _plan_signal(self) -> None:
+        if self.faults.signal_every_s:
+            self.later(self.random.expovariate(1 / self.faults.signal_every_s), SignalReceived(Signal.HUP))
+
+    def _plan_trouble(self) -> None:
+        if not self.faults.trouble_every_s:
+            return
+        at = self.now
+        for _ in range(1000):
+            at += self.random.expovariate(1 / self.faults.trouble_every_s)
+            self.troubles = [*getattr(self, "troubles", []), (at, at + self.random.uniform(1, self.faults.trouble_s))]
+
+    def port_is_stolen(self) -> bool:
+        """Whether the first address cannot be bound now."""
+        return any(begin <= self.now < end for begin, end in getattr(self, "troubles", []))
+
+    def chance(self, probability: float) -> bool:
+        """Draw."""
+        return self.random.random() < probability
+
+    # --- effects ----------------------------------------------------------------------------------------------
+
+    def perform(self, effect: Effect) -> None:  # noqa: C901 - one case for each effect
+        match effect:
+            case Bind(listen=listen):
+                failed = tuple(BindFailed(each, "busy", "thief (pid 7)") for each in listen if self.port_is_stolen())
+                self.later(0.0, Bound(failed))
+            case Spawn(role=role):
+                self._spawn(role)
+            case SendSignal(role=role, pid=pid, signal=name):
+                self._signalled(role, pid, name)
+            case Abandon(role=role, pid=pid):
+                fake = self.alive.pop(role)
+                assert fake.pid == pid and fake.stuck, "only what SIGKILL did not end is abandoned"
+                self.abandoned.append(fake)
+            case Tell(message=message):
+                server = self.alive[Role.SERVER]
+                problem = "a broken pair" if self.chance(self.faults.planner_refuses) else None
+                self.later(0.01, ServerSaid(server.pid, channel.Reloaded(message.live_key, problem)))
+            case Probe(target=target) as probe:
+                assert target not in self.pending, "one probe of an address at a time"
+                self.pending[target] = probe
+                self._answer(probe)
+            case CancelProbes():
+                self.pending.clear()
+            case Notify() as note:
+                self._notified(note)
+            case Record() as record:
+                self.records.append((self.now, record))
+            case Quit():
+                self.quit_at = self.now
+            case CloseListeners() | Publish() | ShowBanner():
+                pass
+
+    def _spawn(self, role: Role) -> None:
+        assert role not in self.alive, f"a second {role.value} beside a living one"
+        faults = self.faults
+        if self.chance(faults.spawn_fails):
+            self.later(0.0, SpawnFailed(role, "no memory"))
+            return
+        self.pids += 1
+        fake = Fake(role, self.pids, deaf=self.chance(faults.ignores_term), stuck=self.chance(faults.wedge))
+        self.alive[role] = fake
+        self.later(0.0, ChildStarted(role, fake.pid, self.pids))
+        match role:
+            case Role.SERVER:
+                self._server(fake)
+            case Role.PLANNER:
+                self._planner(fake)
+            case Role.SAMPLER:
+                gpu = Gpu(0, "GPU-0", "RTX 4090", 50.0, 90.0, 1, 2, 60, 300.0, None)
+                good = Frame((gpu,), None, None)
+                self.later(1.0, FrameCame(None if self.chance(faults.sampler_bad) else good))
+                if self.chance(faults.sampler_bad):
+                    self.later(self.random.expovariate(1 / HOUR), ChildExited(role, fake.pid, 1, None))
+            case Role.ENDER:
+                self.later(self.random.uniform(0.1, 30.0), ChildExited(role, fake.pid, 0, None))
+
+    def _server(self, fake: Fake) -> None:
+        self.starts += 1
+        faults = self.faults
+        fake.listen = self.plan.listen
+        fake.ready_at = self.now + self.random.uniform(0.3, 5.0)
+        if self.chance(faults.never_ready):
+            fake.ready_at = float("inf")
+        else:
+            self.later(fake.ready_at - self.now, ServerSaid(fake.pid, channel.Ready()))
+        if self.chance(faults.hang):
+            fake.mute_from = self.now + self.random.expovariate(1 / faults.life_s)
+        if self.chance(faults.crash):
+            after = self.random.choice((0.01, 1.0, self.random.expovariate(1 / faults.life_s)))
+            self.later(after, ChildExited(Role.SERVER, fake.pid, None, "SIGSEGV"))
+
+    def _planner(self, fake: Fake) -> None:
+        faults = self.faults
+        if self.chance(faults.planner_hangs):
+            return
+        answer: Plan | Refused | str = self.plan
+        if self.chance(faults.planner_refuses):
+            answer = Refused(("jupyterd.toml:3: port: 99999 is not in 1..65535",))
+        elif self.chance(faults.planner_dies):
+            answer = "killed by SIGSEGV"
+        else:
+            if self.chance(faults.changes):
+                self.plan = replace(self.plan, server_key=f"s{self.random.randrange(3)}")
+            if self.chance(faults.changes):
+                self.plan = replace(self.plan, live_key=f"l{self.random.randrange(3)}")
+            waiting = (Trouble("root-dir", "/data is not there", "mount /data"),) if self.port_is_stolen() else ()
+            answer = replace(self.plan, waiting=waiting)
+        self.later(0.3, PlanMade(answer))
+        self.later(0.3, ChildExited(Role.PLANNER, fake.pid, 0, None))
+
+    def _signalled(self, role: Role, pid: int, name: str) -> None:
+        fake = self._fake(pid)
+        if fake is None or fake.gone:
+            return
+        if role is Role.SERVER and self.serving(fake) and self.stop_at is None:
+            given = getattr(self.world.server, "why", "")
+            assert "changed" in given, f"a healthy server was signalled: {given}"
+        if name == "KILL" and not fake.stuck:
+            self.later(0.01, ChildExited(role, pid, None, "SIGKILL"))
+            if role is Role.PLANNER:
+                self.later(0.01, PlanMade("killed"))
+        elif name == "KILL":
+            self.later(self.random.expovariate(1 / (10 * HOUR)), ChildExited(role, pid, None, "SIGKILL"))
+        elif name == "TERM" and not fake.deaf and not fake.stuck:
+            mute = self.now >= fake.mute_from
+            if not mute:
+                self.later(self.random.uniform(0.0, 2.0), ChildExited(role, pid, 0, None))
+
+    def serving(self, fake: Fake) -> bool:
+        """Whether a person would be served now."""
+        return fake.ready_at + 1.0 < self.now < fake.mute_from
+
+    def _answer(self, probe: Probe) -> None:
+        server = self.alive.get(Role.SERVER)
+        clock = Clock(1.7e9, 0)
+        if server is None or self.now >= server.mute_from or self.now < server.ready_at:
+            self.later(probe.timeout_s, ProbeEnded(probe.target, f"no answer for {probe.timeout_s:.0f} s", None, clock))
+            return
+        wait = max(0.0, server.busy_until - self.now)
+        server.kept_waiting += wait > 0
+        if wait >= probe.timeout_s:
+            self.later(probe.timeout_s, ProbeEnded(probe.target, f"no answer for {probe.timeout_s:.0f} s", None, clock))
+        else:
+            self.later(wait + self.random.uniform(0.001, 0.05), ProbeEnded(probe.target, None, "aa", clock))
+
+    def _notified(self, note: Notify) -> None:
+        if note.status is not None:
+            self.status = note.status
+        if note.reloading:
+            assert self.ready and self.reloading_since is None, "RELOADING=1 only when READY=1 was said"
+            self.reloading_since = self.now
+        if note.ready:
+            if not self.ready:
+                server = self.alive.get(Role.SERVER)
+                assert server is not None and server.ready_at <= self.now, "READY=1 without a server that is ready"
+            self.ready, self.reloading_since = True, None
+
+    # --- invariants -------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """What must hold after each step."""
+        world, policy = self.world, self.plan.policy
+        due = core.deadline(world)
+        nothing_queued = not self.queue or self.queue[0][0] > self.now
+        if nothing_queued and due is not None and self.quit_at is None:
+            assert due > self.now, f"a deadline that is acted on and stays: the loop would spin ({due - self.now})"
+        assert core.healthy(world, self.now), "a machine is overdue right after a step"
+        if self.reloading_since is not None:
+            longest = policy.planner_timeout_s + policy.start_timeout_s + 20.0
+            assert self.now - self.reloading_since <= longest, "RELOADING=1 was never closed"
+        if self.stop_at is not None and self.quit_at is None:
+            longest = policy.stop_timeout_s + policy.kernels_grace_s + 3 * policy.kill_timeout_s + 40.0
+            assert self.now - self.stop_at <= longest, f"it does not stop: {world!r}"
+        if isinstance(world.wanted, Stop):
+            return
+        assert len(world.held) < 50 and len(world.recent) <= 10 and len(world.gpus.frames) < 100
