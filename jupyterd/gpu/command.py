@@ -1,0 +1,31 @@
+"""What the supervisor starts as the sampler, and how long it may be silent. Neighbour: present.py."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+
+from jupyterd.gpu.present import driver_present
+from jupyterd.settings.paths import Paths
+from jupyterd.settings.schema import Settings
+from jupyterd.wire.plan import Command
+from jupyterd.wire.policy import Policy
+
+_SLACK_S = 15.0
+"""Start-up and one slow query of a busy driver."""
+_PASSED = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
+"""All that the sampler needs. LD_LIBRARY_PATH: some systems have their driver's library nowhere else."""
+
+
+def command(settings: Settings, paths: Paths, environ: Mapping[str, str]) -> Command | None:
+    """The sampler's command; None where GPU lines are switched off or there is no driver."""
+    if not settings.gpu.enabled or not driver_present("/", environ):
+        return None
+    argv = (sys.executable, "-I", "-m", "jupyterd.gpu", "--every", f"{settings.gpu.sample_every_s:g}")
+    env = tuple((name, environ[name]) for name in _PASSED if name in environ)
+    return Command(argv, env, str(paths.runtime))
+
+
+def silence_s(settings: Settings) -> float:
+    """For Policy.gpu_silence_s: a sampler that asks once an hour is not hung after 45 s."""
+    return max(Policy().gpu_silence_s, 3 * settings.gpu.sample_every_s + _SLACK_S)

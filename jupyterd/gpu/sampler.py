@@ -1,0 +1,114 @@
+"""All GPUs as frames, whatever the driver does: open, read, rest after trouble, open again.
+
+It does not know how frames travel or how time passes. Neighbours: device.py reads one GPU, __main__.py is the process.
+"""
+
+from __future__ import annotations
+
+from jupyterd.gpu import nvml, trouble
+from jupyterd.gpu.device import Device, asleep, unknown
+from jupyterd.gpu.nvml import NvmlError
+from jupyterd.gpu.present import pci_gpus
+from jupyterd.gpu.trouble import Trouble
+from jupyterd.wire.frames import Frame, Gpu
+
+_LOST_AGAIN_S = 60.0
+_LOST_AT_MOST_S = 600.0
+_NOTHING = Frame((), None, None)
+
+
+class Sampler:
+    """Owns the open NVML. `again_at` is when another beat would tell more than the last one, or None."""
+
+    def __init__(self, root: str = "/") -> None:
+        self._root = root
+        self._devices: tuple[Device | Gpu, ...] | None = None
+        self._known: dict[str, tuple[int, str]] = {}
+        self._said = _NOTHING
+        self._delay_s = 0.0
+        self.again_at: float | None = None
+        self.fresh = False
+        """At `again_at` only a new process can see more."""
+
+    def beat(self, now: float) -> Frame:
+        """One frame. While NVML rests after trouble it is the last one again, and the driver is left alone."""
+        due = self.again_at is not None and now >= self.again_at
+        if due and self._devices is not None:
+            self._close()
+        if self._devices is None:
+            if self.again_at is not None and not due:
+                return self._said
+            if self._all_asleep():
+                self.again_at = None
+                return _NOTHING
+        try:
+            if self._devices is None:
+                self._devices = self._open()
+            frame = self._read(self._devices, now)
+        except NvmlError as refusal:
+            self._close()
+            return self._rest(trouble.of_driver(refusal.code, refusal.said), now)
+        if not frame.gpus:
+            self._close()
+            return self._rest(trouble.NO_GPU, now)
+        self._settle(frame, now)
+        return frame
+
+    def _open(self) -> tuple[Device | Gpu, ...]:
+        found = tuple(self._device(index) for index in range(nvml.open_nvml()))
+        uuids = {each.uuid for each in found}
+        gone = tuple(
+            unknown(index, uuid, name, trouble.UNSEEN)
+            for uuid, (index, name) in self._known.items()
+            if uuid not in uuids
+        )
+        self._known |= {each.uuid: (each.index, each.name) for each in found}
+        return found + gone
+
+    def _device(self, index: int) -> Device | Gpu:
+        try:
+            return Device(index, self._root)
+        except NvmlError as refusal:
+            if refusal.code in trouble.DRIVER:
+                raise
+            problem = trouble.of_gpu(refusal.code, refusal.said)
+        at_index = (each for each in self._known.items() if each[1][0] == index)
+        uuid, (_, name) = next(at_index, (f"gpu{index}", (index, "")))
+        return unknown(index, uuid, name, problem)
+
+    def _read(self, devices: tuple[Device | Gpu, ...], now: float) -> Frame:
+        return Frame(tuple(each if isinstance(each, Gpu) else each.read(now) for each in devices), None, None)
+
+    def _settle(self, frame: Frame, now: float) -> None:
+        """A GPU in trouble is looked for by opening NVML anew; when all are, NVML is closed meanwhile:
+        a device that somebody holds open can be neither reset nor given another driver.
+        """
+        self._said = frame
+        self.fresh = False
+        if not any(each.trouble for each in frame.gpus):
+            self.again_at, self._delay_s = None, 0.0
+            return
+        if self.again_at is None or now >= self.again_at:
+            self._later(_LOST_AGAIN_S, _LOST_AT_MOST_S, now)
+        if all(each.trouble for each in frame.gpus):
+            self._close()
+
+    def _rest(self, problem: Trouble, now: float) -> Frame:
+        self._said = Frame((), problem.text, problem.advice)
+        self.fresh = problem.fresh
+        self._later(problem.again_s, problem.at_most_s, now)
+        return self._said
+
+    def _later(self, first_s: float, at_most_s: float, now: float) -> None:
+        self._delay_s = min(max(first_s, 2 * self._delay_s), at_most_s)
+        self.again_at = now + self._delay_s
+
+    def _close(self) -> None:
+        if self._devices is not None:
+            self._devices = None
+            nvml.close_nvml()
+
+    def _all_asleep(self) -> bool:
+        """Starting NVML wakes every GPU."""
+        gpus = pci_gpus(self._root)
+        return bool(gpus) and all(asleep(each / "power/runtime_status") for each in gpus)
