@@ -64,6 +64,12 @@ class Notifier:
         # An unhealthy one does not spin: it looks again in half a period, or at the next event.
         return max(self._attested, now - self._every_s / 2) + self._every_s
 
+    def close(self) -> None:
+        """Close the socket to systemd."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
     def _send(self, text: str, *fds: int) -> None:
         if self._socket is not None:
             self._waiting.append((text.encode(errors="replace"), fds))
