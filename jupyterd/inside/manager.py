@@ -7,8 +7,7 @@ Traits, set in the generated configuration under "KernelManager": see kernel.Pla
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,7 @@ from jupyterd.inside.kernel import Kernel, Places
 from jupyterd.inside.provisioner import Provisioner
 from jupyterd.units import launcher, records
 
-SERVER_LOCK = "server.lock"
-"""In the records' directory, held (flock) while a server runs: who wants to restart a kernel asks it then."""
+_LOCK_TRIES, _LOCK_EVERY_S = 100, 0.01
 
 
 class KernelManager(Places, AsyncMappingKernelManager):
@@ -47,11 +45,14 @@ class KernelManager(Places, AsyncMappingKernelManager):
         self._adopt(directory)
 
     def _take_lock(self, directory: Path) -> None:
-        self._lock = os.open(directory / SERVER_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self.log.warning("Another process works on the kernels in %s at this moment", directory)
+        """`jupyterd kernels` holds it for milliseconds, and for the length of a restart without a server."""
+        for _ in range(_LOCK_TRIES):
+            self._lock = records.hold_as_server(directory)
+            if self._lock is not None:
+                return
+            time.sleep(_LOCK_EVERY_S)
+        self.log.warning("Another program works on the kernels in %s; they are adopted all the same", directory)
+        IOLoop.current().call_later(_LOCK_TRIES * _LOCK_EVERY_S, self._take_lock, directory)
 
     def _adopt(self, directory: Path) -> None:
         found = adoption.look(directory)

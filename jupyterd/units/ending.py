@@ -10,7 +10,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import zmq
@@ -35,16 +35,25 @@ def interrupt(record: Record) -> bool:
 
 
 def end_all(directory: Path, running: Sequence[Record], grace_s: float, why: str) -> list[Record]:
-    """End these kernels within `grace_s` (and 3 s for what only KILL ends) and forget them; returns those left.
+    """End these kernels within `grace_s` (and 3 s for what only KILL ends) for good; returns those left.
 
-    `why` is laid beside each record first, so that a server which still runs does not start them again.
+    `why` is laid beside each record first: a server that runs meanwhile then forgets the kernel instead of starting
+    it again. Where none runs they are forgotten here.
     """
-    open_fds: dict[int, Record] = {}
     for record in running:
         records.replace_file(directory / f"{record.id}.why", why)
+    if records.server_runs(directory):
+        return end(running, grace_s, launcher.clear)
+    return end(running, grace_s, lambda record: launcher.forget(directory, record))
+
+
+def end(running: Sequence[Record], grace_s: float, ended: Callable[[Record], None]) -> list[Record]:
+    """End these processes and call `ended` for each; returns those that even KILL did not end in time."""
+    open_fds: dict[int, Record] = {}
+    for record in running:
         pidfd = None if record.process is None else identity.open_pidfd(record.process)
         if pidfd is None:
-            launcher.forget(directory, record)
+            ended(record)
         else:
             open_fds[pidfd] = record
     begin = time.monotonic()
@@ -55,11 +64,11 @@ def end_all(directory: Path, running: Sequence[Record], grace_s: float, why: str
         _signal([each for each in open_fds.values() if each.interrupt_mode != "message"], signal.SIGINT)
         for record in open_fds.values():
             _say(context, record, "shutdown_request", {"restart": False})
-        _await(directory, open_fds, begin + grace_s * _TERM_AT)
+        _await(open_fds, ended, begin + grace_s * _TERM_AT)
     _signal(open_fds.values(), signal.SIGTERM)
-    _await(directory, open_fds, begin + grace_s)
+    _await(open_fds, ended, begin + grace_s)
     _signal(open_fds.values(), signal.SIGKILL)
-    _await(directory, open_fds, begin + grace_s + _AFTER_KILL_S)
+    _await(open_fds, ended, begin + grace_s + _AFTER_KILL_S)
     for pidfd in open_fds:
         os.close(pidfd)
     return list(open_fds.values())
@@ -76,7 +85,7 @@ def _signal(running: Iterable[Record], signum: int) -> None:
             launcher.signal_group(record.process, signum)
 
 
-def _await(directory: Path, open_fds: dict[int, Record], until: float) -> None:
+def _await(open_fds: dict[int, Record], ended: Callable[[Record], None], until: float) -> None:
     poller = select.poll()
     for pidfd in open_fds:
         poller.register(pidfd, select.POLLIN)
@@ -84,4 +93,4 @@ def _await(directory: Path, open_fds: dict[int, Record], until: float) -> None:
         for pidfd, _ in poller.poll(left * 1000):
             poller.unregister(pidfd)
             os.close(pidfd)
-            launcher.forget(directory, open_fds.pop(pidfd))
+            ended(open_fds.pop(pidfd))

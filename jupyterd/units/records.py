@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,8 @@ from typing import Any
 from jupyterd.units.identity import Identity
 
 FORMAT = 1
+SERVER_LOCK = "server.lock"
+"""Held (flock, shared) while a server runs: who wants to change its kernels then leaves the deed to it."""
 PARTS = (".json", ".env", ".pid", ".end", ".why", ".log")
 """Every file that may exist of one kernel; the record itself comes first."""
 
@@ -120,6 +124,38 @@ def remove(directory: Path, kernel_id: str) -> None:
     """Forget a kernel: every file of it."""
     for part in PARTS:
         (directory / f"{kernel_id}{part}").unlink(missing_ok=True)
+
+
+def hold_as_server(directory: Path) -> int | None:
+    """A descriptor to keep open as long as a server owns these kernels; None while another program changes them."""
+    descriptor = os.open(directory / SERVER_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+@contextlib.contextmanager
+def without_server(directory: Path) -> Iterator[bool]:
+    """True when no server runs here, and none begins to within the block; False when one runs."""
+    descriptor = os.open(directory / SERVER_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
+
+
+def server_runs(directory: Path) -> bool:
+    """Whether a server owns these kernels at this moment."""
+    with without_server(directory) as alone:
+        return not alone
 
 
 def _load(path: Path) -> dict[str, Any]:

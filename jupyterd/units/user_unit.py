@@ -37,6 +37,14 @@ def runtime_dir() -> Path:
     return Path(f"/run/user/{os.getuid()}")
 
 
+def account_name() -> str:
+    """Of this process's user; its number where the password database has none."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
 def trouble() -> str | None:
     """Why no kernel can live in the user manager, as a sentence that says what to type; None when one can."""
     where = runtime_dir() / "systemd/private"
@@ -45,7 +53,7 @@ def trouble() -> str | None:
         try:
             probe.connect(str(where))
         except OSError as error:
-            account = pwd.getpwuid(os.getuid()).pw_name
+            account = account_name()
             return (
                 f"the user manager of {account} is not running ({where}: {error.strerror or error}), and kernels "
                 f"live in it; type: sudo loginctl enable-linger {account}"

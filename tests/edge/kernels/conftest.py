@@ -116,10 +116,10 @@ class Server:
 
 @pytest.fixture
 def place() -> Iterator[Place]:
-    base = Path(tempfile.mkdtemp(prefix="jd-", dir="/tmp"))  # noqa: S108 - short: socket paths have 107 bytes
+    base = Path(tempfile.mkdtemp(prefix="jd-", dir="/tmp"))  # short: a socket path has 107 bytes
     (base / "home").mkdir()
     for each in (base, base / "home"):
-        os.chown(each, ACCOUNT, -1)
+        os.chown(each, ACCOUNT, ACCOUNT if os.getuid() == 0 else -1)
     name = pwd.getpwuid(os.getuid()).pw_name if os.getuid() else "somebody"
     env = {"HOME": str(base / "home"), "USER": name, "LOGNAME": name, "PATH": os.environ["PATH"]} | {
         "JUPYTER_CONFIG_DIR": str(base / "config"), "JUPYTER_RUNTIME_DIR": str(base / "run"),

@@ -1,0 +1,42 @@
+"""`jupyterd kernel-env`: make or mend the default Python environment of notebooks. Idempotent.
+
+Called by ./run and ./install beforehand, and by the server when the first notebook needs it.
+Neighbour: units.kernel_environment does it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from jupyterd.settings import paths
+from jupyterd.units import kernel_environment
+from jupyterd.units.kernel_environment import EnvironmentFailed
+
+HELP = "make or mend the default Python environment of notebooks"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Where it lies, when not where the settings of this account have it."""
+    parser.add_argument("--environment", type=Path, help="its directory; without it the one in the state directory")
+    parser.add_argument("--check", action="store_true", help="only say whether it is there (exit 0) or not (exit 1)")
+
+
+def main(args: argparse.Namespace) -> int:
+    """0: it is there; 1: it cannot be made."""
+    environment: Path = args.environment or paths.discover(os.environ, os.getuid()).kernel_environment
+    environment = Path(os.path.abspath(environment.expanduser()))  # noqa: PTH100 - a link of the user's stays one
+    if args.check:
+        return 0 if kernel_environment.is_ready(environment) else 1
+    try:
+        kernel_environment.ensure(environment, _say)
+    except EnvironmentFailed as error:
+        print(f"jupyterd kernel-env: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

@@ -1,0 +1,190 @@
+"""`jupyterd kernels`: list, interrupt, restart, stop; also while no server runs.
+
+Works on the records alone. Root acts for the service's account by becoming it. Neighbours: units.ending, launcher.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pwd
+import sys
+import time
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from jupyterd.settings import paths
+from jupyterd.units import ending, identity, launcher, records, restarting
+from jupyterd.units.records import Record
+from jupyterd.units.words import LaunchFailed
+from jupyterd.wire.policy import Policy
+
+HELP = "list, interrupt, restart or stop kernels, with or without a running server"
+SERVICE_STATE = Path("/var/lib/jupyterd")
+_SERVER_RESTARTS_S = 20.0
+"""The server looks each 3 s and the kernel needs a second or two to come up."""
+_LOOK_S = 0.1
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The sub-verbs."""
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|interrupt|restart|stop")
+    one = verbs.add_parser("list", help="every kernel, its process and its notebook")
+    one.add_argument("--json", action="store_true", help="as data")
+    for name, text in (("interrupt", "as the stop button of a notebook"), ("restart", "a fresh process, same id")):
+        one = verbs.add_parser(name, help=text)
+        one.add_argument("id", help="the kernel's id, or its first letters")
+    one = verbs.add_parser("stop", help="end kernels in order: interrupt, shutdown request, TERM, KILL")
+    one.add_argument("id", nargs="*", help="the kernel's id, or its first letters")
+    one.add_argument("--all", action="store_true", help="every kernel")
+    one.add_argument("--unless-restarting", action="store_true", help="leave them when jupyterd is being restarted")
+    one.add_argument("--grace", type=float, default=Policy().kernels_grace_s, help="seconds before KILL")
+    for each in verbs.choices.values():
+        each.add_argument("--state", type=Path, help="state directory, when it is not the usual one")
+
+
+def main(args: argparse.Namespace) -> int:
+    """0: done; 1: something is left or missing; 2: not said clearly."""
+    directory = find(args.state)
+    become_owner(directory)
+    every, problems = records.read_all(directory)
+    for problem in problems:
+        print(f"jupyterd kernels: {problem}", file=sys.stderr)
+    running = [each for each in every if each.process is not None and identity.is_alive(each.process)]
+    if args.verb == "list":
+        return _list(directory, running, as_json=args.json)
+    if args.verb == "stop":
+        return _stop_said(directory, every, running, args)
+    chosen = _choose(running, [args.id])
+    if chosen is None:
+        return 2
+    if args.verb == "interrupt":
+        return 0 if ending.interrupt(chosen[0]) else 1
+    return _restart(directory, chosen[0])
+
+
+def find(state: Path | None) -> Path:
+    """The records: where `--state` or the environment says, else the service's when it is ours (or we are root)."""
+    told = any(name in os.environ for name in ("JUPYTERD_STATE_DIR", "STATE_DIRECTORY"))
+    if state is None and not told and SERVICE_STATE.is_dir() and os.getuid() in {0, SERVICE_STATE.lstat().st_uid}:
+        state = SERVICE_STATE
+    return (state or paths.discover(os.environ, os.getuid()).state) / "kernels"
+
+
+def become_owner(directory: Path) -> None:
+    """Root must not touch an account's files, nor its kernels' sockets, as root."""
+    if os.getuid() != 0 or not directory.exists():
+        return
+    found = directory.lstat()
+    if found.st_uid == 0:
+        return
+    try:
+        account = pwd.getpwuid(found.st_uid)
+    except KeyError:  # an account without a name, as in some containers
+        os.setgroups(())
+        os.setgid(found.st_gid)
+    else:
+        os.initgroups(account.pw_name, account.pw_gid)
+        os.setgid(account.pw_gid)
+        os.environ.update(HOME=account.pw_dir, USER=account.pw_name, LOGNAME=account.pw_name)
+    os.setuid(found.st_uid)
+    os.environ["XDG_RUNTIME_DIR"] = f"/run/user/{found.st_uid}"
+
+
+def _choose(running: list[Record], wanted: list[str]) -> list[Record] | None:
+    chosen: list[Record] = []
+    for word in wanted:
+        match [each for each in running if each.id.startswith(word)]:
+            case [only]:
+                chosen.append(only)
+            case []:
+                print(f"no kernel {word!r} runs; see: jupyterd kernels list", file=sys.stderr)
+                return None
+            case several:
+                print(f"{word!r} could be any of {len(several)} kernels; type more of the id", file=sys.stderr)
+                return None
+    return chosen
+
+
+def _list(directory: Path, running: list[Record], *, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps([_shown(directory, each) for each in running], indent=1))
+        return 0
+    if not running:
+        print("no kernels")
+    for record in running:
+        shown = _shown(directory, record)
+        since = datetime.fromtimestamp(record.created).astimezone().strftime("%Y-%m-%d %H:%M")
+        print(f"{record.id}  {record.name}  pid {shown['pid']}  since {since}  {shown['notebook'] or record.cwd}")
+    return 0
+
+
+def _shown(directory: Path, record: Record) -> dict[str, Any]:
+    shown = asdict(record)
+    shown.pop("argv")
+    process = shown.pop("process") or {}
+    try:
+        notebook = records.read_env(directory, record.id).get("JPY_SESSION_NAME")
+    except (OSError, ValueError):
+        notebook = None
+    return {**shown, "limits": dict(record.limits), "pid": process.get("pid"), "notebook": notebook}
+
+
+def _stop_said(directory: Path, every: list[Record], running: list[Record], args: argparse.Namespace) -> int:
+    if not (args.all or args.id):
+        print("jupyterd kernels stop: which? name their ids, or say --all", file=sys.stderr)
+        return 2
+    if args.unless_restarting and not restarting.kernels_may_end():
+        print("jupyterd is being restarted: kernels stay")
+        return 0
+    chosen = _choose(running, args.id) if args.id else every
+    return 2 if chosen is None else _stop(directory, chosen, args.grace)
+
+
+def _stop(directory: Path, chosen: list[Record], grace_s: float) -> int:
+    if not chosen:
+        print("no kernels")
+        return 0
+    left = ending.end_all(directory, chosen, grace_s, "stopped with `jupyterd kernels stop`")
+    for record in left:
+        pid = record.process.pid if record.process else "?"
+        print(
+            f"kernel {record.id} (pid {pid}) does not end even after SIGKILL: it waits in the kernel for a device or a "
+            f"network disk; look with: ps -o pid,stat,wchan:30,args -p {pid}",
+            file=sys.stderr,
+        )
+    print(f"ended {len(chosen) - len(left)} of {len(chosen)} kernels")
+    return 1 if left else 0
+
+
+def _restart(directory: Path, record: Record) -> int:
+    with records.without_server(directory) as alone:
+        if not alone:
+            return _let_server_restart(directory, record)
+        if ending.end([record], Policy().kernels_grace_s, launcher.clear):
+            print(f"kernel {record.id} does not end; it is not restarted", file=sys.stderr)
+            return 1
+        try:
+            launcher.launch(directory, record, records.read_env(directory, record.id))
+        except (LaunchFailed, OSError, ValueError) as error:
+            print(f"kernel {record.id} is ended, but does not start again: {error}", file=sys.stderr)
+            return 1
+    print(f"restarted kernel {record.id}")
+    return 0
+
+
+def _let_server_restart(directory: Path, record: Record) -> int:
+    """The server starts a kernel that ended without being told to; so its view is right, and its tabs are told."""
+    ending.end([record], Policy().kernels_grace_s, lambda _: None)
+    until = time.monotonic() + _SERVER_RESTARTS_S
+    while time.monotonic() < until:
+        process = records.read_process(directory, record.id)
+        if process is not None and process != record.process:
+            print(f"restarted kernel {record.id}; the running server did it")
+            return 0
+        time.sleep(_LOOK_S)
+    print(f"kernel {record.id} is ended; the server has not started it again so far", file=sys.stderr)
+    return 1
