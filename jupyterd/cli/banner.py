@@ -1,0 +1,155 @@
+"""What ./run, ./install and `jupyterd token` print: where to go, what to trust, how to log in, the way past a firewall.
+
+Pure text. Neighbour: ssh.py finds out how the reader reaches this machine.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Iterator
+from typing import Literal, assert_never
+from urllib.parse import urlsplit
+
+import attrs
+
+from jupyterd.cli import marks
+from jupyterd.cli.ssh import Here
+from jupyterd.wire.plan import Certificate, Plan
+from jupyterd.wire.snapshot import Snapshot
+
+IN, DEEPER = "  ", "      "
+PRIVILEGED = 1024
+"""Below it an ordinary user's ssh cannot listen at the other end."""
+
+
+@attrs.frozen
+class Token:
+    """A one-time token that nobody has used yet. `does`: sets the first password, or a new one for a forgotten one,
+    or only logs in, once, because the settings fix the password.
+    """
+
+    token: str
+    does: Literal["first", "resets", "once"] = "first"
+
+
+@attrs.frozen
+class Password:
+    """A password is set."""
+
+
+@attrs.frozen
+class OwnToken:
+    """The settings hold a lasting token of the user's own, and no password."""
+
+
+@attrs.frozen
+class Untold:
+    """A one-time token is needed, and this is no terminal to show it on."""
+
+
+Login = Token | Password | OwnToken | Untold
+
+
+@attrs.frozen
+class Served:
+    """What is served: addresses, best first, and the certificate (None: plain HTTP)."""
+
+    urls: tuple[str, ...]
+    certificate: Certificate | None
+    foreground: bool
+
+
+def of_plan(plan: Plan) -> Served:
+    """As the plan says it."""
+    return Served(plan.urls, plan.certificate, plan.mode == "foreground")
+
+
+def of_snapshot(snapshot: Snapshot) -> Served:
+    """As the snapshot says it; never the foreground's hint, for this is another terminal."""
+    return Served(snapshot.urls, snapshot.certificate, foreground=False)
+
+
+def text(plan: Plan | Served, login: Login, ssh: Here) -> str:
+    """The whole banner, an empty line before and after it."""
+    served = of_plan(plan) if isinstance(plan, Plan) else plan
+    lines = ["", f"{IN}Jupyter is ready. Open", ""]
+    lines += [f"{DEEPER}{url}" for url in served.urls]
+    lines += ["", *_login(login, served.urls[0])]
+    if served.certificate is not None:
+        lines += ["", *_trust(served.certificate)]
+    lines += ["", *_tunnel(served.urls, ssh)]
+    if served.foreground:
+        lines += ["", f"{IN}Ctrl-C ends it in order. Closing this terminal does not: see jupyterd status."]
+    return "\n".join(lines) + "\n\n"
+
+
+def login_url(url: str, token: str) -> str:
+    """The token rides behind the #: browsers keep that part to themselves, so no server or proxy logs it."""
+    return f"{url.rstrip('/')}/login#token={token}"
+
+
+def _login(login: Login, url: str) -> Iterator[str]:
+    match login:
+        case Token(token=token, does=does):
+            match does:
+                case "first":
+                    yield f"{IN}The first time, log in with this link (it works once) and choose a password:"
+                case "resets":
+                    yield f"{IN}A password is set, and holds. Should it be forgotten, choose a new one here"
+                    yield f"{IN}(the link works once):"
+                case "once":
+                    yield f"{IN}This link logs you in once. It sets no password: that is fixed by the settings."
+            yield from ("", f"{DEEPER}{login_url(url, token)}", "")
+            yield f"{IN}or type the token by hand:  {token}"
+        case Password():
+            yield f"{IN}Log in with your password. Forgotten? Type: jupyterd token"
+        case OwnToken():
+            yield f"{IN}Log in with the token of your settings (login.token)."
+        case Untold():
+            yield f"{IN}To log in the first time, type in a terminal: jupyterd token"
+        case _:
+            assert_never(login)
+
+
+def _trust(pair: Certificate) -> Iterator[str]:
+    first, *rest = marks.fingerprint(pair.sha256)
+    if pair.self_signed:
+        yield f"{IN}The browser warns: this machine made its certificate itself. Let it show the"
+        yield f"{IN}certificate; if its SHA-256 is this, go on (Advanced, then Proceed or Accept):"
+    else:
+        until = time.strftime("%Y-%m-%d", time.localtime(pair.not_after))
+        yield f"{IN}The certificate ({pair.file},"
+        yield f"{IN}good until {until}) has the SHA-256 fingerprint"
+    yield from ("", f"{DEEPER}{first}", *(f"{DEEPER}{line}" for line in rest))
+
+
+def _tunnel(urls: tuple[str, ...], ssh: Here) -> Iterator[str]:
+    parts = urlsplit(urls[0])
+    hosts = [urlsplit(url).hostname or "" for url in urls]
+    loopback = [host for host in hosts if _is_loopback(host)]
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    # Listening on every address shows no loopback among many URLs, and still has one; one literal address has none.
+    there = "localhost" if loopback or len(hosts) != 1 or not _is_address(hosts[0]) else hosts[0]
+    here = port if port >= PRIVILEGED else port + 8000
+    if len(loopback) == len(hosts):
+        yield f"{IN}Only this machine can open that. On any other computer, type"
+    else:
+        yield f"{IN}If a firewall is in the way, type on your own computer"
+    bracketed = f"[{there}]" if ":" in there else there
+    yield from ("", f"{DEEPER}{ssh.command(f'-N -L {here}:{bracketed}:{port}')}", "")
+    yield f"{IN}leave it running, and open there  {parts.scheme}://localhost:{here}{parts.path}"
+    if ssh.note:
+        yield f"{IN}({ssh.note})"
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

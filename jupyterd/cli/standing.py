@@ -1,0 +1,168 @@
+"""How a jupyterd stands: find its snapshot, read it without trust, look at its processes.
+
+The snapshot is the account's file and the reader may be root: nothing in it may hang, fool or crash the reader.
+Neighbours: status.py and token.py show it, painting.py makes the text.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+import cattrs
+import psutil
+
+from jupyterd.units import identity
+from jupyterd.wire import snapshot
+from jupyterd.wire.snapshot import Process, Snapshot
+
+LARGEST_BYTES = 1 << 20
+"""A snapshot of 100 GPUs and addresses is a tenth of it."""
+Life = Literal["runs", "halted", "gone"]
+"""Of the supervisor; "halted" is SIGSTOP or a debugger: it is there and decides nothing."""
+
+
+@attrs.frozen
+class Seen:
+    """A process of the snapshot, as /proc knows it; `rss_bytes` is None when it is gone."""
+
+    process: Process
+    rss_bytes: int | None
+
+
+@attrs.frozen
+class Standing:
+    """A snapshot that could be read, and what became of its supervisor. `document` is what the file holds."""
+
+    file: Path
+    document: dict[str, Any]
+    snapshot: Snapshot
+    life: Life
+    supervisor: Seen
+    server: Seen | None
+    sampler: Seen | None
+
+
+@attrs.frozen
+class Nothing:
+    """No supervisor was found. `left` is what a past one left behind, `denied` the files that may not be read,
+    `damaged` a sentence for each file that is no snapshot.
+    """
+
+    left: Standing | None = None
+    denied: tuple[Path, ...] = ()
+    damaged: tuple[str, ...] = ()
+
+
+def look(files: Iterable[Path]) -> Standing | Nothing:
+    """The first snapshot, in this order, whose supervisor is there."""
+    nothing = Nothing()
+    for file in files:
+        try:
+            found = standing(file)
+        except FileNotFoundError:
+            continue
+        except PermissionError:
+            nothing = attrs.evolve(nothing, denied=(*nothing.denied, file))
+        except (OSError, ValueError) as error:
+            nothing = attrs.evolve(nothing, damaged=(*nothing.damaged, f"{file}: {error}"))
+        else:
+            if found.life != "gone":
+                return found
+            nothing = attrs.evolve(nothing, left=nothing.left or found)
+    return nothing
+
+
+def standing(file: Path) -> Standing:
+    """Read one snapshot and look at its processes. FileNotFoundError, PermissionError, OSError; ValueError: garbage."""
+    document, told = decode(read(file))
+    return Standing(
+        file, document, told, life(told.supervisor),
+        _seen(told.supervisor),
+        None if told.server is None else _seen(told.server),
+        None if told.sampler is None else _seen(told.sampler),
+    )  # fmt: skip
+
+
+def read(file: Path) -> bytes:
+    """The contents of a regular file of sane size; never waits for a FIFO's writer, never follows a link."""
+    fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    with os.fdopen(fd, "rb") as opened:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("not a regular file")
+        if found.st_size > LARGEST_BYTES:
+            raise ValueError(f"{found.st_size} bytes are too many for a status snapshot")
+        return opened.read(LARGEST_BYTES)
+
+
+def decode(data: bytes) -> tuple[dict[str, Any], Snapshot]:
+    """The document with every text cleaned for a terminal, and the same as a checked record; ValueError for garbage."""
+    try:
+        document: dict[str, Any] = _clean(snapshot.decode(data))
+        _finite(document)
+        return document, cattrs.structure(document, Snapshot)
+    except ValueError:
+        raise
+    except (TypeError, KeyError, RecursionError, cattrs.BaseValidationError) as error:
+        raise ValueError(f"not a status snapshot of this version ({type(error).__name__})") from error
+
+
+def life(supervisor: Process) -> Life:
+    """Whether exactly this process is there, and free to act."""
+    if supervisor.pid <= 0 or identity.started(supervisor.pid) != supervisor.started:
+        return "gone"
+    try:
+        status = psutil.Process(supervisor.pid).status()
+    except psutil.Error:
+        return "gone"
+    return "halted" if status in {psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP} else "runs"
+
+
+def _seen(process: Process) -> Seen:
+    if process.pid <= 0 or identity.started(process.pid) != process.started:
+        return Seen(process, None)
+    try:
+        return Seen(process, psutil.Process(process.pid).memory_info().rss)
+    except psutil.Error:
+        return Seen(process, None)
+
+
+def _clean(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """Without what a terminal would obey: the account must not be able to write escape sequences to root's screen."""
+    match value:
+        case str():
+            return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in value)
+        case list():
+            return [_clean(each) for each in value]
+        case dict():
+            return {_clean(name): _clean(each) for name, each in value.items()}
+        case _:
+            return value
+
+
+def _finite(document: dict[str, Any]) -> None:
+    """JSON as Python reads it has NaN and 1e999; dates have not."""
+    for number in _numbers(document):
+        if not math.isfinite(number) or abs(number) > 1 << 62:
+            raise ValueError(f"not a status snapshot: it holds the number {json.dumps(number)[:20]}")
+
+
+def _numbers(value: Any) -> Iterator[float]:  # noqa: ANN401 - JSON
+    match value:
+        case bool():
+            return
+        case int() | float():
+            yield value
+        case list():
+            for each in value:
+                yield from _numbers(each)
+        case dict():
+            for each in value.values():
+                yield from _numbers(each)

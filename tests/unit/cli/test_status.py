@@ -1,0 +1,216 @@
+"""Status: what is read without trust, what is told, and the exit codes. Real files and real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from jupyterd.cli import painting, standing, status
+from jupyterd.cli.standing import Nothing, Standing, look
+from jupyterd.units import identity
+from jupyterd.wire import snapshot
+from jupyterd.wire.frames import Gpu
+from jupyterd.wire.plan import Certificate
+from jupyterd.wire.snapshot import Address, Item, Process, Restart, Snapshot
+
+NOW = 1_800_000_000.0
+
+
+def shot(supervisor: Process, **changes: object) -> Snapshot:
+    made = Snapshot(
+        version="0.1.0", mode="service", account="ada", state="serving",
+        status="Serving https://gpu.lan:8888/ since Sun; 3 kernels", since=NOW - 100, supervisor=supervisor,
+        server=supervisor, sampler=None, urls=("https://gpu.lan:8888/",),
+        addresses=(
+            Address("gpu.lan", "https://gpu.lan:8888/", ok=True, since=NOW - 100, detail=""),
+            Address("192.0.2.7", "https://192.0.2.7:8888/", ok=False, since=NOW - 90, detail=""),
+        ),
+        certificate=Certificate("/pair.pem", "ab" * 32, NOW, NOW + 40 * 86400, ("gpu.lan",), self_signed=True),
+        kernels=3, kernels_busy=1, restarts=1, recent=(Restart(NOW - 50, "exited with code 1"),), items=(),
+        gpus=(Gpu(0, "GPU-1", "NVIDIA H100", 71.0, None, 34 << 30, 80 << 30, 54, 312.0, None),), state_dir="/s",
+    )  # fmt: skip
+    return replace(made, **changes)  # type: ignore[arg-type]  # names of fields
+
+
+def put(path: Path, made: Snapshot) -> Path:
+    path.write_bytes(snapshot.encode(made))
+    return path
+
+
+@pytest.fixture
+def sleeper() -> Iterator[Process]:
+    """A living process that stands for the supervisor."""
+    with subprocess.Popen(["/bin/sleep", "60"]) as child:
+        ticks = identity.started(child.pid)
+        assert ticks is not None
+        yield Process(child.pid, ticks)
+        child.kill()
+
+
+def painted(found: Standing, **look_options: object) -> str:
+    return painting.page(found, painting.Look(NOW, **look_options))  # type: ignore[arg-type]
+
+
+def test_a_serving_supervisor_exits_0_and_everything_is_shown(tmp_path: Path, sleeper: Process) -> None:
+    found = look([put(tmp_path / "s", shot(sleeper))])
+    assert isinstance(found, Standing)
+    assert status.code(found) == 0
+    page = painted(found)
+    for piece in (
+        "serving", "account ada", "https://gpu.lan:8888/", "answers", "mute for 1 min", f"pid {sleeper.pid}",
+        "3, 1 busy", "gpu0 H100: 71 %", "40 days left", "AB:AB", "exited with code 1", "journalctl -u jupyterd",
+    ):  # fmt: skip
+        assert piece in page
+    assert max(map(len, page.splitlines())) <= 80
+    assert "\N{ESCAPE}" not in page
+    assert "\N{ESCAPE}[32m" in painted(found, colour=True)
+
+
+def test_trouble_exits_1_and_shows_the_advice(tmp_path: Path, sleeper: Process) -> None:
+    item = Item("port", "error", "0.0.0.0:8888 is in use", "sudo ss -ltnp", NOW - 5)
+    found = look([put(tmp_path / "s", shot(sleeper, items=(item,)))])
+    assert isinstance(found, Standing)
+    assert status.code(found) == 1
+    assert "      sudo ss -ltnp\n" in painted(found)
+    warning = replace(item, severity="warning")
+    assert status.code(look([put(tmp_path / "s", shot(sleeper, items=(warning,)))])) == 0
+    assert status.code(look([put(tmp_path / "s", shot(sleeper, state="waiting"))])) == 1
+
+
+def test_a_halted_supervisor_is_told(tmp_path: Path, sleeper: Process) -> None:
+    os.kill(sleeper.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, sleeper.pid, os.WSTOPPED)
+    found = look([put(tmp_path / "s", shot(sleeper))])
+    assert isinstance(found, Standing)
+    assert status.code(found) == 1
+    assert f"kill -CONT {sleeper.pid}" in painted(found)
+    assert status.document(found, ())["problem"]
+
+
+def test_a_supervisor_that_is_gone_exits_3(tmp_path: Path, sleeper: Process) -> None:
+    old = replace(sleeper, started=sleeper.started - 1)
+    found = look([put(tmp_path / "s", shot(old, state="serving"))])
+    assert isinstance(found, Nothing)
+    assert status.code(found) == 3
+    assert "ended without a word" in status.absent(found, ())
+    left = look([put(tmp_path / "s", shot(old, state="stopped"))])
+    assert isinstance(left, Nothing)
+    assert "stopped in order" in status.absent(left, ())
+    made = status.document(found, ())
+    assert (made["running"], made["server"], made["supervisor"]) == (False, None, None)
+
+
+def test_json_is_the_snapshot_and_running(tmp_path: Path, sleeper: Process) -> None:
+    made = status.document(look([put(tmp_path / "s", shot(sleeper))]), ())
+    assert made["running"] is True
+    assert made["server"]["pid"] == made["supervisor"]["pid"] == sleeper.pid
+    assert made["format"] == snapshot.FORMAT
+    json.dumps(made)
+
+
+def test_the_first_that_runs_wins(tmp_path: Path, sleeper: Process) -> None:
+    old = put(tmp_path / "old", shot(replace(sleeper, started=1)))
+    new = put(tmp_path / "new", shot(sleeper, account="bob"))
+    found = look([tmp_path / "none", old, new])
+    assert isinstance(found, Standing)
+    assert found.file == new
+
+
+def test_nothing_at_all_exits_3_and_names_the_places(tmp_path: Path) -> None:
+    files = (tmp_path / "a", tmp_path / "b")
+    found = look(files)
+    assert isinstance(found, Nothing)
+    assert status.code(found) == 3
+    assert str(files[0]) in status.absent(found, files)
+
+
+def _fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _link(path: Path) -> None:
+    path.symlink_to("/etc/passwd")
+
+
+def _huge(path: Path) -> None:
+    path.write_bytes(b"[" * (standing.LARGEST_BYTES + 1))
+
+
+def _nested(path: Path) -> None:
+    path.write_bytes(b'{"format": 1, "a": ' + b"[" * 200_000)
+
+
+def _no_number(path: Path) -> None:
+    made = json.loads(snapshot.encode(shot(Process(1, 1))))
+    path.write_text(json.dumps(made | {"since": float("nan")}))
+
+
+def _no_shape(path: Path) -> None:
+    path.write_text('{"format": 1, "supervisor": 3}')
+
+
+def _not_text(path: Path) -> None:
+    path.write_bytes(b"\xff\xfe{}")
+
+
+def _directory(path: Path) -> None:
+    path.mkdir()
+
+
+@pytest.mark.parametrize("make", [_fifo, _link, _huge, _nested, _no_number, _no_shape, _not_text, _directory])
+def test_what_is_no_snapshot_neither_hangs_nor_crashes(tmp_path: Path, make: object) -> None:
+    path = tmp_path / "status.json"
+    make(path)  # type: ignore[operator]  # one of the above
+    begun = time.monotonic()
+    found = look([path])
+    assert isinstance(found, Nothing)
+    assert len(found.damaged) == 1
+    assert status.code(found) == 1
+    assert str(path) in status.absent(found, (path,))
+    assert time.monotonic() - begun < 2
+
+
+def test_escape_sequences_of_the_account_do_not_reach_the_screen(tmp_path: Path, sleeper: Process) -> None:
+    found = look([put(tmp_path / "s", shot(sleeper, account="\N{ESCAPE}]0;owned\a", status="a\r\nb\x9b2J"))])
+    assert isinstance(found, Standing)
+    page = painted(found)
+    assert not any(ord(letter) < 32 and letter != "\n" for letter in page)
+    assert "\x9b" not in page
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another account")
+def test_another_account_is_told_to_use_sudo(tmp_path: Path, sleeper: Process) -> None:
+    locked = tmp_path / "run"
+    locked.mkdir(mode=0o700)
+    for parent in tmp_path.parents[:2]:
+        parent.chmod(0o711)
+    tmp_path.chmod(0o711)
+    put(locked / "s", shot(sleeper))
+    program = (
+        "import sys, pathlib; from jupyterd.cli import status; from jupyterd.cli.standing import look;"
+        "file = pathlib.Path(sys.argv[1]); found = look([file]); print(status.absent(found, (file,)));"
+        "sys.exit(status.code(found))"
+    )
+    argv = [sys.executable, "-c", program, str(locked / "s")]
+    done = subprocess.run(
+        argv, user=1234, group=1234, extra_groups=[], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert "sudo jupyterd status" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-3, "0 s"), (59, "59 s"), (60, "1 min"), (7300, "2 h 1 min"), (86400, "1 day 0 h"), (900000, "10 days 10 h")],
+)
+def test_spans(seconds: float, text: str) -> None:
+    assert painting.span(seconds) == text
