@@ -1,0 +1,68 @@
+"""The program that the supervisor starts: `python -I -m jupyterd.inside`. First what must be first, then Jupyter."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+import traceback
+from types import FrameType
+from typing import NoReturn
+
+from jupyterd.inside import link, place
+from jupyterd.settings.paths import Paths
+from jupyterd.wire.channel import Failed
+from jupyterd.wire.lineage import die_with_parent
+
+EXIT_FAILED = 1
+
+
+def _leave_at_once(_number: int, _frame: FrameType | None) -> None:
+    """SIGTERM before there is anything to leave in order."""
+    os._exit(0)
+
+
+def main() -> int:
+    """Serve until told to leave; 0 then, 1 when it could not start (and the supervisor was told why)."""
+    die_with_parent()
+    signal.signal(signal.SIGTERM, _leave_at_once)
+    for each in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(each, lambda *_: None)
+    # jsonschema's optional check of international addresses, which Jupyter never uses: 0.8 s of the import time.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None makes the import fail (sys.modules)
+
+    try:
+        mode = os.environ.pop("JUPYTERD_LOG", "terminal")
+        paths = place.paths(os.environ)
+        channel, sockets = link.take(os.environ)
+    except (ValueError, KeyError) as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_FAILED
+    return _serve(mode, paths, channel, sockets)
+
+
+def _serve(mode: str, paths: Paths, channel: link.Link, sockets: list[socket.socket]) -> NoReturn:
+    from jupyterd.inside import app, logs, trouble  # noqa: PLC0415 - Jupyter, 0.3 s
+
+    try:
+        app.start(paths, channel, sockets, logs.traits(mode))
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the supervisor must be told
+        problem = trouble.sentence(error, trouble.config_dirs(os.environ))
+        if not isinstance(error, trouble.StartFailed):
+            traceback.print_exception(error)
+        sys.stderr.write(f"{'<3>' if mode == 'journal' else ''}{problem}\n")
+        channel.say(Failed(problem))
+        code = EXIT_FAILED
+    else:
+        code = 0
+    # Not sys.exit: threads of extensions and finalizers of kernel managers have no say any more.
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,293 @@
+"""The Jupyter server as jupyterd runs it: stock Jupyter with its own hooks used, on sockets that it inherited.
+
+The composition root inside the Jupyter process. Neighbours: __main__.py starts it; front, link, login, tls, logs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import json
+import os
+import signal
+import socket
+import ssl
+import sys
+from pathlib import Path
+from typing import Any
+
+from jupyter_server.base.handlers import RedirectWithParams
+from jupyter_server.extension.config import ExtensionConfigManager
+from jupyter_server.extension.manager import ExtensionManager
+from jupyter_server.log import log_request
+from jupyter_server.serverapp import ServerApp
+from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
+from jupyter_server.utils import url_path_join
+from traitlets import default
+from traitlets.config import Config
+
+from jupyterd.inside import live, tls
+from jupyterd.inside.counting import CountingKernelManager
+from jupyterd.inside.front import Front
+from jupyterd.inside.kernelspecs import KernelSpecManager
+from jupyterd.inside.link import Link
+from jupyterd.inside.login import Door
+from jupyterd.inside.trouble import StartFailed
+from jupyterd.settings import private_file
+from jupyterd.settings.paths import Paths
+from jupyterd.wire.channel import Kernels, LoggedIn, Ready, Reload, Reloaded
+
+DRAIN_TIMEOUT_S = 3.0
+"""On leaving, for the requests under way."""
+LEAVE_TIMEOUT_S = 2.0
+"""For each further step of leaving; past it the process ends all the same."""
+COOKIE_SECRET_BYTES = 32
+NEEDED = "notebook"
+"""The extension that makes the pages."""
+TERMINALS = "jupyterd.inside.terminals.AccountTerminalManager"
+OURS = ("base_url", "root_dir", "allow_root")
+"""Decided by jupyterd's settings, because the supervisor and the pages that it prints depend on them."""
+
+
+class JupyterdServerApp(ServerApp):
+    """Jupyter's own hook (ExtensionApp.serverapp_class). `start` below gives it the first three."""
+
+    paths: Paths
+    link: Link
+    sockets: list[socket.socket]
+    _live: live.Live
+    _front: Front
+    _leaving = False
+
+    # --- what is installed ------------------------------------------------------------------------------------
+
+    @default("kernel_manager_class")
+    def _kernel_manager_class_default(self) -> type:
+        return CountingKernelManager
+
+    @default("kernel_spec_manager_class")
+    def _kernel_spec_manager_class_default(self) -> type:
+        return KernelSpecManager
+
+    @default("identity_provider_class")
+    def _identity_provider_class_default(self) -> type:
+        return Door
+
+    @default("cookie_secret")
+    def _default_cookie_secret(self) -> bytes:
+        """Kept with the state, so that a login outlives restarts and reboots. Jupyter's own takes an empty file."""
+        path = self.paths.state / "cookie_secret"
+        secret = private_file.read(path) or b""
+        if len(secret) < COOKIE_SECRET_BYTES:
+            secret = os.urandom(COOKIE_SECRET_BYTES)
+            private_file.replace(path, secret)
+        return secret
+
+    @property
+    def template_file_path(self) -> list[str]:
+        """Jupyter's hook: our login page before the stock one, the user's own before ours."""
+        own = str(Path(__file__).parent / "templates")
+        stock = super().template_file_path
+        cut = len(self.extra_template_paths)
+        return [*stock[:cut], own, *stock[cut:]]
+
+    # --- configuration ----------------------------------------------------------------------------------------
+
+    @property
+    def config_file_paths(self) -> list[str]:
+        """Jupyter's hook: the generated directory and, first in rank, the one that the settings name. No other."""
+        named = os.environ.get("JUPYTER_CONFIG_PATH")
+        return [*([named] if named else []), self.config_dir]
+
+    def migrate_config(self) -> None:
+        """Jupyter's hook: nothing of IPython 3 is copied into the generated directory."""
+
+    def find_server_extensions(self) -> None:
+        """Jupyter's hook: beside the generated list, those that packages of our own environment bring enabled."""
+        search = [*self.config_file_paths, str(Path(sys.prefix, "etc", "jupyter"))]
+        found = ExtensionConfigManager(read_config_path=search).get_jpserver_extensions()
+        for name, enabled in sorted(found.items()):
+            if name not in self.jpserver_extensions:
+                self.config.ServerApp.jpserver_extensions.update({name: enabled})
+                self.jpserver_extensions.update({name: enabled})
+
+    def init_server_extensions(self) -> None:
+        """Jupyter's hook. One extension that fails is logged and left out, as in any Jupyter; without the notebook's
+        there is nothing to serve.
+        """
+        self.extension_manager = manager = ExtensionManager(log=self.log, serverapp=self)
+        for name, enabled in self.jpserver_extensions.items():
+            self._be_strict(name)
+            manager.add_extension(name, enabled=enabled)
+        for name in manager.sorted_extensions:
+            self._be_strict(name)
+            manager.link_extension(name)
+
+    def load_server_extensions(self) -> None:
+        """Jupyter's hook."""
+        for name in self.extension_manager.sorted_extensions:
+            self._be_strict(name)
+            self.extension_manager.load_extension(name)
+
+    def _be_strict(self, name: str) -> None:
+        self.reraise_server_extension_failures = name == NEEDED
+
+    def init_configurables(self) -> None:
+        """Jupyter's hook, after all configuration was read."""
+        self._live = live.read(self.paths.live)
+        self._keep_ours()
+        self.open_browser = False
+        self.no_browser_open_file = True
+        self.quit_button = False
+        self.ip, self.port = self.sockets[0].getsockname()[:2]
+        self.certfile = self.keyfile = ""
+        self._go_to_root_dir()
+        super().init_configurables()
+        if isinstance(self.identity_provider, Door):
+            self.identity_provider.live = self._live
+            self.identity_provider.store = self.paths.login
+            self.identity_provider.first_login = lambda: self.link.say(LoggedIn())
+
+    def _keep_ours(self) -> None:
+        own = json.loads((Path(self.config_dir) / "jupyter_server_config.json").read_bytes())["ServerApp"]
+        for name in OURS:
+            if getattr(self, name) != own[name]:
+                self.log.warning(
+                    "%s = %r in %s is not used: set [server] %s in jupyterd.toml",
+                    name, getattr(self, name), self.config_file_paths[0], name,
+                )  # fmt: skip
+                setattr(self, name, own[name])
+
+    def _go_to_root_dir(self) -> None:
+        try:
+            os.chdir(self.root_dir)
+        except OSError as error:
+            raise StartFailed(f"the root directory {self.root_dir} cannot be entered: {error.strerror}") from error
+
+    def exit(self, exit_status: int | str | None = 0) -> None:
+        """Traitlets' hook, called after a wrong setting was logged: the reason goes to the supervisor instead."""
+        error = sys.exc_info()[1]
+        if error is not None and not isinstance(error, SystemExit):
+            raise error
+        raise StartFailed(f"Jupyter left with status {exit_status}: its last lines say why")
+
+    # --- sockets and TLS --------------------------------------------------------------------------------------
+
+    def init_webapp(self) -> None:
+        """Jupyter's hook. Host names are checked by Front, for every handler and on every address."""
+        self.allow_remote_access = True
+        self.tornado_settings["log_function"] = self._log_request
+        super().init_webapp()
+        if not self.jpserver_extensions.get("jupyterlab"):
+            # Notebook registers /lab in any case, and answers it with 500: old bookmarks lead to the notebook.
+            to_tree = {"url": url_path_join(self.base_url, "tree"), "permanent": False}
+            self.web_app.add_handlers(
+                ".*$", [(url_path_join(self.base_url, r"lab(?:/.*)?"), RedirectWithParams, to_tree)]
+            )
+
+    def _log_request(self, handler: Any) -> None:  # noqa: ANN401 - tornado's
+        log_request(handler, record_prometheus_metrics=self.record_http_request_metrics)
+        self._front.request_ended(handler.request.connection)
+
+    def init_httpserver(self) -> None:
+        """Jupyter's hook: our HTTPServer, with the inherited sockets as soon as the loop runs."""
+        self._front = self._http_server = Front(
+            self.web_app,
+            ssl_options=_context(self._live),
+            xheaders=self.trust_xheaders,
+            max_body_size=self.max_body_size,
+            max_buffer_size=self.max_buffer_size,
+        )
+        self._front.names = frozenset(name.lower().rstrip(".") for name in self.local_hostnames)
+        self.io_loop.add_callback(self._front.add_sockets, self.sockets)
+
+    # --- start ------------------------------------------------------------------------------------------------
+
+    def init_signal(self) -> None:
+        """Jupyter's hook. Handlers rather than "ignore", which shells and kernels would inherit (signal(7))."""
+        faulthandler.register(signal.SIGUSR1, file=sys.stderr, all_threads=True)
+        loop = asyncio.get_event_loop_policy().get_event_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.stop)
+        for each in (signal.SIGINT, signal.SIGHUP):  # Ctrl-C and a lost terminal are the supervisor's business
+            loop.add_signal_handler(each, lambda: None)
+
+    def start_app(self) -> None:
+        """Jupyter's hook. No server-info file, no address with a token, no advice about Ctrl-C."""
+        if os.geteuid() == 0 and not self.allow_root:
+            raise StartFailed("it runs as root: set [server] allow_root = true, or choose another account")
+
+    async def _post_start(self) -> None:
+        """Jupyter's hook, when the loop runs and the sockets accept."""
+        await self.link.attach(self._heard, self.stop)
+        await super()._post_start()
+        self.link.say(Ready())
+        if isinstance(self.kernel_manager, CountingKernelManager):
+            self.kernel_manager.tell(lambda total, busy: self.link.say(Kernels(total, busy)))
+
+    # --- while it serves --------------------------------------------------------------------------------------
+
+    def _heard(self, message: Reload) -> None:
+        task = asyncio.ensure_future(self._reload(message))
+        task.add_done_callback(lambda done: done.exception())
+
+    async def _reload(self, message: Reload) -> None:
+        """Read the live settings and the certificate again; on a problem everything stays as it was."""
+        problem = None
+        try:
+            loop = asyncio.get_running_loop()
+            fresh = await loop.run_in_executor(None, live.read, self.paths.live)
+            context = await loop.run_in_executor(None, _context, fresh)
+        except (OSError, ValueError) as error:
+            problem = str(error)
+        else:
+            self._front.ssl_options = context  # open connections keep the one they began with
+            self._live = fresh
+            if isinstance(self.identity_provider, Door):
+                self.identity_provider.live = fresh
+        self.log.info("settings read again%s", f": {problem}; the old ones stay" if problem else "")
+        self.link.say(Reloaded(message.live_key, problem))
+
+    # --- leaving ----------------------------------------------------------------------------------------------
+
+    def stop(self, from_signal: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - Jupyter's signature
+        """Leave in order: SIGTERM, the supervisor's end, or /api/shutdown. Kernels stay."""
+        if not self._leaving:
+            self._leaving = True
+            self.io_loop.add_callback(self._leave)
+
+    async def _leave(self) -> None:
+        self._front.stop()  # our copies of the sockets; the supervisor's stay open and requests wait in them
+        await self._front.drain(DRAIN_TIMEOUT_S)
+        for step in (self.extension_manager.stop_all_extensions(), self.cleanup_kernels(), self._close_websockets()):
+            try:
+                await asyncio.wait_for(step, LEAVE_TIMEOUT_S)
+            except Exception:  # the next step matters all the same
+                self.log.exception("while leaving")
+        self.session_manager.close()
+        self.io_loop.stop()
+
+    async def cleanup_kernels(self) -> None:
+        """Jupyter's hook: let go of the kernels without ending them."""
+        if isinstance(self.kernel_manager, CountingKernelManager):
+            self.kernel_manager.tell(None)
+            await self.kernel_manager.shutdown_all()  # which leaves them running
+
+    async def _close_websockets(self) -> None:
+        connections: Any = self.kernel_websocket_connection_class
+        if issubclass(connections, ZMQChannelsWebsocketConnection):
+            await connections.close_all()
+
+
+def _context(settings: live.Live) -> ssl.SSLContext | None:
+    if settings.certificate is None:
+        return None
+    return tls.context(settings.certificate, settings.key or settings.certificate)
+
+
+def start(paths: Paths, link: Link, sockets: list[socket.socket], log: dict[str, Any]) -> None:
+    """Make the application, serve, and come back when it has left. Raises what makes a start impossible."""
+    terminals = {"TerminalsExtensionApp": {"terminal_manager_class": TERMINALS}}
+    app = JupyterdServerApp.instance(config=Config(log | terminals), jpserver_extensions={NEEDED: True})
+    app.paths, app.link, app.sockets = paths, link, sockets
+    app.initialize(argv=[], starter_extension=NEEDED)
+    app.start()

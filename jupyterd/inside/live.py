@@ -1,0 +1,38 @@
+"""The live settings: read at start, and again when the supervisor says Reload. Written by jupyterd.jupyter.config."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import attrs
+
+from jupyterd.settings import private_file
+
+FORMAT = 1
+
+
+@attrs.frozen
+class Live:
+    """As in live.json. `certificate` None is plain HTTP; an empty hash or token is none."""
+
+    certificate: str | None
+    key: str | None
+    sha256: str | None
+    password_hash: str = attrs.field(repr=False)
+    token: str = attrs.field(repr=False)
+    allow_password_change: bool
+
+
+def read(path: Path) -> Live:
+    """ValueError or OSError says what is wrong; neither shows a secret."""
+    data = private_file.read(path)
+    if data is None:
+        raise FileNotFoundError(f"{path} is missing: it is written by jupyterd when it starts the server")
+    try:
+        document = json.loads(data)
+        if document.pop("format") != FORMAT:
+            raise ValueError("another format")
+        return Live(**document)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path} is not of this version of jupyterd ({type(error).__name__})") from error

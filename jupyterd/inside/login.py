@@ -1,0 +1,241 @@
+"""Who gets in: the password, the lasting token, and the one-time token with which a first password is set.
+
+Hashes are checked in a thread (100 ms each); nothing is remembered in this process, so a login outlives it.
+Neighbours: live.py (what the settings say), settings.login_store (what the browser set), templates/login.html.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import attrs
+from jupyter_server.auth.decorator import allow_unauthenticated
+from jupyter_server.auth.identity import PasswordIdentityProvider, User
+from jupyter_server.auth.login import LoginFormHandler
+from jupyter_server.auth.security import passwd, passwd_check
+from tornado import web
+from traitlets import default
+
+from jupyterd.inside.live import Live
+from jupyterd.settings import login_store
+from jupyterd.settings.login_store import Login
+
+PASSWORD_MAX = 1024
+"""Characters; argon2 reads all of them."""
+
+_HOW_TO_GET_ONE = "For a new one, type on the server: jupyterd token"
+
+
+@attrs.frozen
+class Answer:
+    """To a login form: who it is, or which sentence to show."""
+
+    user: User | None
+    problem: str = ""
+
+
+class Door(PasswordIdentityProvider):
+    """ServerApp.identity_provider_class. `token` stays empty: Jupyter shows that one in pages, files and logs."""
+
+    live: Live
+    """Set by the application, and again on Reload."""
+    store: Path
+    """login.json."""
+    first_login: Callable[[], None]
+    """Called when the one-time token was used."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - traitlets' own
+        super().__init__(**options)
+        self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="login")  # guesses wait in line
+        self._stored: tuple[tuple[int, ...], Login] = ((), Login())
+
+    @default("token")
+    def _token_default(self) -> str:
+        return ""
+
+    @default("login_handler_class")
+    def _login_handler_class_default(self) -> type[web.RequestHandler]:
+        return DoorHandler
+
+    @property
+    def auth_enabled(self) -> bool:
+        """Jupyter's hook: there is no way in without one of the three."""
+        return True
+
+    @property
+    def stored(self) -> Login:
+        """What login.json says now; one stat(2) while it does not change."""
+        try:
+            found = self.store.lstat()
+            mark: tuple[int, ...] = (found.st_ino, found.st_mtime_ns, found.st_size)
+        except FileNotFoundError:
+            mark = (0,)
+        if mark != self._stored[0]:
+            try:
+                self._stored = (mark, login_store.read(self.store))
+            except (OSError, ValueError) as error:
+                self.log.error("%s", error)  # noqa: TRY400 - a sentence, not a stack
+                self._stored = (mark, Login())
+        return self._stored[1]
+
+    @property
+    def fixed_password(self) -> str:
+        """The hash that the settings (or the user's own Jupyter configuration) give; wins over the browser's."""
+        return self.live.password_hash or self.hashed_password
+
+    @property
+    def password(self) -> str:
+        """The hash that counts, or ""."""
+        return self.fixed_password or self.stored.password_hash
+
+    @property
+    def lasting_token(self) -> str:
+        """From the settings (or the user's own Jupyter configuration); empty for none."""
+        return self.live.token or self.token
+
+    @property
+    def may_set_password(self) -> bool:
+        """With the one-time token, in the browser."""
+        return self.live.allow_password_change and not self.fixed_password
+
+    # --- requests ---------------------------------------------------------------------------------------------
+
+    async def get_user_token(self, handler: web.RequestHandler) -> User | None:
+        """Jupyter's hook: `Authorization: token X` or `?token=X`, the lasting token only."""
+        lasting = self.lasting_token
+        if not lasting or not _same(self.get_token(handler) or "", lasting):
+            return None
+        known = self.get_user_cookie(handler)
+        return known if isinstance(known, User) else self.generate_anonymous_user(handler)
+
+    def user_to_cookie(self, user: User) -> str:
+        """Jupyter's hook. The cookie names the password that it was given under: another password ends it."""
+        return f"{self._generation()}:{super().user_to_cookie(user)}"
+
+    def user_from_cookie(self, cookie_value: str) -> User | None:
+        """Jupyter's hook."""
+        generation, _, user = cookie_value.partition(":")
+        if not _same(generation, self._generation()):
+            return None
+        return super().user_from_cookie(user)
+
+    def cookie_secret_hook(self, h: Any) -> Any:  # noqa: ANN401 - an hmac.HMAC in Jupyter's hook
+        """Jupyter's hook: it would read the password once, at start. Cookies carry it instead (user_to_cookie)."""
+        return h
+
+    def _generation(self) -> str:
+        return hashlib.sha256(b"jupyterd " + self.password.encode()).hexdigest()[:16]
+
+    # --- the login form ---------------------------------------------------------------------------------------
+
+    async def judge(self, handler: web.RequestHandler) -> Answer:
+        """The login form: `password` holds a password or a token."""
+        typed = handler.get_body_argument("password", "", strip=False).strip("\r\n")
+        new = handler.get_body_argument("new_password", "", strip=False)
+        again = handler.get_body_argument("new_password_again", "", strip=False)
+        if not 0 < len(typed) <= PASSWORD_MAX or len(new) > PASSWORD_MAX:
+            return Answer(None, f"Type the password or the token: 1 to {PASSWORD_MAX} characters.")
+        match login_store.judge(self.stored, typed.strip()):
+            case "fresh":
+                return await self._use_token(handler, typed.strip(), new, again)
+            case "used":
+                return Answer(None, f"This one-time token was used already. {_HOW_TO_GET_ONE}")
+            case "wrong" if new or again:
+                return Answer(None, f"A new password is set with a one-time token. {_HOW_TO_GET_ONE}")
+        if await self._is_known(typed):
+            return Answer(self.generate_anonymous_user(handler))
+        wrong = "Wrong password or token." if self.password else f"Wrong token. {_HOW_TO_GET_ONE}"
+        return Answer(None, wrong)
+
+    async def _is_known(self, typed: str) -> bool:
+        if self.lasting_token and _same(typed.strip(), self.lasting_token):
+            return True
+        return bool(self.password) and await self._in_thread(passwd_check, self.password, typed)
+
+    async def _use_token(self, handler: web.RequestHandler, token: str, new: str, again: str) -> Answer:
+        if new != again:
+            return Answer(None, "The two passwords differ. The token is still good: type all three again.")
+        if new and not self.may_set_password:
+            return Answer(None, f"No password is set here: {self._why_not()}. Log in with the token alone.")
+        hashed = await self._in_thread(passwd, new) if new else None
+        verdict = await self._in_thread(login_store.consume, self.store, token, hashed)
+        if verdict != "fresh":
+            return Answer(
+                None, "This one-time token was used just now. For a new one, type on the server: jupyterd token"
+            )
+        self.log.info("the one-time token was used%s", " and a password was set" if new else "")
+        self.first_login()
+        return Answer(self.generate_anonymous_user(handler))
+
+    def _why_not(self) -> str:
+        if self.fixed_password:
+            return "the settings of this server fix it ([login] password_hash)"
+        return "the settings of this server do not allow it ([login] allow_password_change)"
+
+    async def _in_thread(self, function: Callable[..., Any], *args: object) -> Any:  # noqa: ANN401 - the function's
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+
+
+class DoorHandler(LoginFormHandler):
+    """/login: the form, and what was typed into it."""
+
+    @cached_property
+    def nonce(self) -> str:
+        """Of this answer: the page's own script and style carry it."""
+        return secrets.token_urlsafe(16)
+
+    @property
+    def content_security_policy(self) -> str:
+        """Jupyter's hook: this page runs its own few lines and loads nothing from elsewhere."""
+        return (
+            f"default-src 'none'; script-src 'nonce-{self.nonce}'; style-src 'nonce-{self.nonce}'; "
+            "img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        )
+
+    def set_default_headers(self) -> None:
+        """Tornado's hook."""
+        super().set_default_headers()
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("Referrer-Policy", "no-referrer")
+
+    @allow_unauthenticated
+    async def post(self) -> None:
+        """The form was sent."""
+        door = cast("Door", self.identity_provider)
+        answer = await door.judge(self)
+        if answer.user is None:
+            self.log.warning("a login from %s was refused", self.request.remote_ip)
+            self.set_status(401)
+            self._render(answer.problem)
+            return
+        self.current_user = answer.user
+        door.set_login_cookie(self, answer.user)
+        self._redirect_safe(self.get_argument("next", default=self.base_url))
+
+    def _render(self, message: str | None = None) -> None:
+        door = cast("Door", self.identity_provider)
+        waiting = bool(door.stored.token_sha256)
+        self.write(
+            self.render_template(
+                "login.html",
+                next=self.get_argument("next", default=self.base_url),
+                problem=message,
+                nonce=self.nonce,
+                has_password=bool(door.password),
+                has_token=waiting,
+                has_lasting_token=bool(door.lasting_token),
+                may_set_password=waiting and door.may_set_password,
+            )
+        )
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode("utf-8", "surrogatepass"), other.encode("utf-8", "surrogatepass"))

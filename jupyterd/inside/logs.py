@@ -1,0 +1,53 @@
+"""How Jupyter's lines look: for the journal a level in front of each line, for a terminal the time and the level.
+
+The journal has its own time stamps and stores each line apart (sd-daemon(3), "<6>" and so on).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+OWN = "JupyterdServerApp"
+"""The name of the server's own logger: it goes without saying."""
+
+_PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (logging.DEBUG, 7))
+
+
+class JournalFormatter(logging.Formatter):
+    """`<4>name: text`, the prefix on each line of a message or traceback."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        super().__init__("%(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record, one or more lines."""
+        prefix = f"<{_priority(record.levelno)}>"
+        return "\n".join(prefix + line for line in _named(record, super().format(record)).splitlines() or [""])
+
+
+class TerminalFormatter(logging.Formatter):
+    """`12:34:56 warning name: text`."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        super().__init__("%(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record."""
+        level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()} "
+        return f"{self.formatTime(record, '%H:%M:%S')} {level}{_named(record, super().format(record))}"
+
+
+def traits(mode: str) -> dict[str, Any]:
+    """The Jupyter configuration that makes the server and every extension write this way."""
+    formatter = JournalFormatter if mode == "journal" else TerminalFormatter
+    console = {"class": f"{formatter.__module__}.{formatter.__name__}", "format": "%(message)s"}
+    return {"Application": {"logging_config": {"formatters": {"console": console}}}}
+
+
+def _priority(level: int) -> int:
+    return next((priority for least, priority in _PRIORITIES if level >= least), 7)
+
+
+def _named(record: logging.LogRecord, text: str) -> str:
+    return text if record.name in (OWN, "root") else f"{record.name}: {text}"

@@ -1,0 +1,142 @@
+"""What Jupyter is told, as data: the generated configuration file, and the live settings with their secrets.
+
+One small function for each section of the settings. Knows no traitlets: names and values only. Neighbour: command.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from jupyterd.settings import private_file
+from jupyterd.settings.paths import Paths
+from jupyterd.settings.schema import Kernels, Login, Server, Settings
+from jupyterd.wire.plan import Command
+
+NAME = "jupyter_server_config.json"
+LIVE_FORMAT = 1
+
+Traits = dict[str, dict[str, Any]]
+"""{"ServerApp": {"base_url": "/"}}: the contents of a Jupyter configuration file."""
+
+_LOG_LEVELS = {"WARNING": "WARN"}
+"""traitlets spells one level its own way."""
+
+
+@attrs.frozen
+class Pair:
+    """The certificate and its key, as files; `key` equals `certificate` for a combined file."""
+
+    certificate: str
+    key: str
+    sha256: str
+    """Of the leaf: a renewed certificate under the same name is another pair."""
+
+
+def generate(settings: Settings, paths: Paths, names: Sequence[str] = ()) -> Traits:
+    """The content of jupyter_server_config.json. `names` are the host names under which browsers may come.
+    Holds no secret.
+    """
+    traits: Traits = {}
+    for part in (
+        _server(settings.server, names),
+        _extensions(settings.server),
+        _kernels(settings.kernels, paths),
+        _places(paths),
+    ):
+        for name, values in part.items():
+            traits.setdefault(name, {}).update(values)
+    return traits
+
+
+def live(settings: Settings, pair: Pair | None) -> dict[str, Any]:
+    """The content of live.json: what a running server reads again when told. `pair` None is plain HTTP."""
+    return {
+        "format": LIVE_FORMAT,
+        "certificate": None if pair is None else pair.certificate,
+        "key": None if pair is None else pair.key,
+        "sha256": None if pair is None else pair.sha256,
+        **_login(settings.login),
+    }
+
+
+def keys(traits: Traits, command: Command, live_settings: dict[str, Any]) -> tuple[str, str]:
+    """(server_key, live_key) of the plan: what a running server cannot change, and what it can."""
+    fixed: dict[str, Any] = {"traits": traits, "argv": command.argv, "env": sorted(command.env), "cwd": command.cwd}
+    # A server that serves plain HTTP cannot begin to speak TLS on an open socket that clients know as plain.
+    fixed["tls"] = live_settings["certificate"] is not None
+    return _digest(fixed), _digest(live_settings)
+
+
+def write(paths: Paths, traits: Traits, live_settings: dict[str, Any]) -> None:
+    """Make the directories (0700) and put both files there (0600), each in one step."""
+    for directory in (paths.state, paths.jupyter_config, paths.runtime, paths.jupyter_runtime):
+        private_file.directory(directory)
+    private_file.replace(paths.jupyter_config / NAME, _document(traits))
+    private_file.replace(paths.live, _document(live_settings))
+
+
+def _server(server: Server, names: Sequence[str]) -> Traits:
+    return {
+        "Application": {"log_level": _LOG_LEVELS.get(server.log_level, server.log_level)},
+        "ServerApp": {
+            "base_url": server.base_url,
+            "root_dir": server.root_dir,
+            "allow_root": server.allow_root,
+            "local_hostnames": sorted({"localhost", *server.names, *names}),
+        },
+        "ContentsManager": {"allow_hidden": server.hidden_files},
+    }
+
+
+def _extensions(server: Server) -> Traits:
+    """Those that jupyterd decides about; others come enabled by the package that brings them.
+
+    notebook_shim only serves configuration written for Notebook 6, and loads extensions from /etc/jupyter for it.
+    """
+    decided = {
+        "notebook": True,
+        "jupyter_server_terminals": True,
+        "jupyterlab": server.lab,
+        "jupyter_lsp": server.lab and server.language_server,
+        "notebook_shim": False,
+    }
+    return {"ServerApp": {"jpserver_extensions": decided}}
+
+
+def _kernels(kernels: Kernels, paths: Paths) -> Traits:
+    return {
+        "KernelSpecManager": {
+            "environment": kernels.environment or str(paths.kernel_environment),
+            "kernelspecs_dir": str(paths.kernelspecs),
+        },
+        "KernelManager": {
+            "records_dir": str(paths.kernel_records),
+            "sockets_dir": str(paths.kernel_sockets),
+            "launcher": "detached" if paths.mode == "foreground" else "user-unit",
+        },
+    }
+
+
+def _login(login: Login) -> dict[str, Any]:
+    return {
+        "password_hash": login.password_hash,
+        "token": login.token,
+        "allow_password_change": login.allow_password_change,
+    }
+
+
+def _places(paths: Paths) -> Traits:
+    return {"SessionManager": {"database_filepath": str(paths.sessions)}}
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _document(value: object) -> bytes:
+    return json.dumps(value, indent=1, sort_keys=True).encode() + b"\n"

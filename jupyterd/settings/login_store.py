@@ -1,0 +1,129 @@
+"""login.json: the password that the browser set and the hash of the one-time token. The only reader and writer.
+
+Used by the `token` verb and by the login page inside Jupyter; each change happens under one lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import attrs
+
+from jupyterd.settings import private_file
+
+FORMAT = 1
+LOCK_TIMEOUT_S = 5.0
+"""The lock is held for a read and a rename; who waits longer sees a machine in trouble."""
+
+Verdict = Literal["fresh", "used", "wrong"]
+
+
+@attrs.frozen
+class Login:
+    """Hashes only. An empty string is "none"; times are Unix seconds, 0 for never."""
+
+    password_hash: str = ""
+    password_set: float = 0.0
+    token_sha256: str = ""
+    """Of the one-time token that nobody has used yet."""
+    token_created: float = 0.0
+    used_sha256: str = ""
+    """Of the last one-time token that was used: to say "used already" rather than "wrong"."""
+    used: float = 0.0
+
+
+def read(path: Path) -> Login:
+    """What is there; an empty Login for no file. ValueError says what is wrong with the file."""
+    data = private_file.read(path)
+    if data is None:
+        return Login()
+    try:
+        document = json.loads(data)
+        if document.pop("format") != FORMAT:
+            raise ValueError("another format")
+        return Login(**document)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged ({error}): move it away, then type: jupyterd token") from error
+
+
+def has_password(path: Path) -> bool:
+    """Whether a password was set in the browser."""
+    return bool(read(path).password_hash)
+
+
+def has_token(path: Path) -> bool:
+    """Whether there is a one-time token that nobody has used yet."""
+    return bool(read(path).token_sha256)
+
+
+def issue_token(path: Path) -> str:
+    """A new one-time token; only its hash is kept, and one that was there is dead."""
+    token = secrets.token_urlsafe(24)
+    with _locked(path):
+        _write(path, attrs.evolve(read(path), token_sha256=_sha256(token), token_created=time.time()))
+    return token
+
+
+def judge(login: Login, token: str) -> Verdict:
+    """What the one-time token is worth, in constant time for one length."""
+    found = _sha256(token)
+    if login.token_sha256 and hmac.compare_digest(found, login.token_sha256):
+        return "fresh"
+    if login.used_sha256 and hmac.compare_digest(found, login.used_sha256):
+        return "used"
+    return "wrong"
+
+
+def consume(path: Path, token: str, password_hash: str | None = None) -> Verdict:
+    """Use the token up, and set the password in the same step. Only the first caller gets "fresh"."""
+    with _locked(path):
+        login = read(path)
+        verdict = judge(login, token)
+        if verdict == "fresh":
+            now = time.time()
+            spent = attrs.evolve(login, token_sha256="", used_sha256=login.token_sha256, used=now)
+            if password_hash is not None:
+                spent = attrs.evolve(spent, password_hash=password_hash, password_set=now)
+            _write(path, spent)
+        return verdict
+
+
+def _sha256(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _write(path: Path, login: Login) -> None:
+    private_file.replace(path, json.dumps({"format": FORMAT, **attrs.asdict(login)}, indent=1).encode() + b"\n")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold <path>.lock. The file itself cannot be locked: it is replaced."""
+    private_file.directory(path.parent)
+    lock = path.with_name(path.name + ".lock")
+    fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        deadline = time.monotonic() + LOCK_TIMEOUT_S
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(
+                        f"{lock} has been locked for {LOCK_TIMEOUT_S:.0f} s: see `fuser {lock}`"
+                    ) from None
+                time.sleep(0.01)
+        yield
+    finally:
+        os.close(fd)
