@@ -1,13 +1,32 @@
-"""Where everything lies, once: the state directory, the runtime directory, and each file in them by name."""
+"""Where everything lies, once: the state directory, the runtime directory, and each file in them by name.
+
+discover() says which directories a command is about; nothing is made or changed before prepare().
+"""
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import hashlib
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 import attrs
 
+from jupyterd.settings import private_file
+from jupyterd.settings.accounts import account
+from jupyterd.settings.problems import Invalid, Origin, Problem
+
 Mode = Literal["service", "user", "foreground"]
+
+_SOCKET_PATH_MOST = 100
+"""Bytes; unix(7) allows 107."""
+_SOCKET_NAME = "/k/0123456789ab-65535"
+"""The longest name in kernel_sockets (jupyterd.units.launcher.socket_stem, and a channel's number)."""
+SERVICE_STATE = Path("/var/lib/jupyterd")
+SERVICE_RUNTIME = Path("/run/jupyterd")
 
 
 @attrs.frozen
@@ -77,3 +96,109 @@ class Paths:
     def status(self) -> Path:
         """The status snapshot (jupyterd.wire.snapshot)."""
         return self.runtime / "status.json"
+
+
+def mode_of(environ: Mapping[str, str]) -> Mode:
+    """What a daemon that is started now is: its unit says so in $JUPYTERD_MODE. Raises Invalid."""
+    match environ.get("JUPYTERD_MODE", "foreground"):
+        case "service":
+            return "service"
+        case "user":
+            return "user"
+        case "foreground" | "":
+            return "foreground"
+        case _:
+            origin = Origin("environment JUPYTERD_MODE")
+            raise Invalid((Problem(origin, "is not a mode", "allowed are service, user and foreground"),))
+
+
+def discover(
+    environ: Mapping[str, str], uid: int, mode: Mode | None = None, service_state: Path = SERVICE_STATE
+) -> Paths:
+    """The directories that a command is about. Without a mode: what the environment names; else, for root and for
+    the service's account, the service (unless one of their own runs in a terminal); else one's own. Raises Invalid.
+    """
+    if mode is None:
+        mode = mode_of(environ) if environ.get("JUPYTERD_MODE") else _mode_meant(environ, uid, service_state)
+    named_state, named_runtime = _named(environ, "JUPYTERD_STATE_DIR"), _named(environ, "JUPYTERD_RUNTIME_DIR")
+    if mode == "service":
+        state = named_state or _first(environ.get("STATE_DIRECTORY", "")) or service_state
+        return Paths(mode, state, named_runtime or _first(environ.get("RUNTIME_DIRECTORY", "")) or SERVICE_RUNTIME)
+    # Of a user's unit too: systemd 252 would put its StateDirectory= into ~/.config (254: ~/.local/state), and the
+    # same verbs, the same kernels and one lock serve both ways of starting it.
+    state = named_state or _own_state(environ, uid)
+    return Paths(mode, state, named_runtime or _own_runtime(state, uid))
+
+
+def prepare(paths: Paths) -> None:
+    """Make both directories, the account's alone. Raises Invalid when somebody else's are there, OSError if the
+    machine is at fault (a full disk).
+    """
+    # A person may have put the state on another disk by a link; in /tmp a link would be somebody's trap.
+    for directory in (Path(os.path.realpath(paths.state)), paths.runtime):
+        try:
+            private_file.directory(directory)
+        except OSError as error:
+            if error.errno not in (None, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+                raise
+            what = error.strerror or str(error)
+            advice = (
+                "another place: JUPYTERD_STATE_DIR=DIRECTORY" if paths.mode != "service" else "type: sudo ./install"
+            )
+            raise Invalid((Problem(Origin(str(directory)), f"cannot be used ({what})", advice=advice),)) from error
+
+
+def _mode_meant(environ: Mapping[str, str], uid: int, service_state: Path) -> Mode:
+    if environ.get("JUPYTERD_STATE_DIR"):
+        return "foreground"
+    try:
+        serves = service_state.stat().st_uid == uid
+    except OSError:
+        return "service" if uid == 0 and not _own_state(environ, uid).exists() else "foreground"
+    if (uid == 0 or serves) and not _held(_own_state(environ, uid) / "lock"):
+        return "service"
+    return "foreground"
+
+
+def _own_state(environ: Mapping[str, str], uid: int) -> Path:
+    base = _named(environ, "XDG_STATE_HOME")
+    return (base or Path(account(uid, environ, service=False).home, ".local/state")) / "jupyterd"
+
+
+def _own_runtime(state: Path, uid: int) -> Path:
+    """Not $XDG_RUNTIME_DIR, which vanishes at the logout that the daemon survives."""
+    runtime = state / "run"
+    if len(os.fsencode(runtime)) + len(_SOCKET_NAME) <= _SOCKET_PATH_MOST:
+        return runtime
+    digest = hashlib.sha256(os.fsencode(state)).hexdigest()[:8]
+    return Path(f"/tmp/jupyterd-{uid}-{digest}")  # noqa: S108 - prepare() refuses what is not the account's, 0700
+
+
+def _held(lock: Path) -> bool:
+    """Does a daemon run with this lock? Taken shared, for no time; /proc/locks does not know files on overlayfs."""
+    try:
+        fd = os.open(lock, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return False
+
+
+def _named(environ: Mapping[str, str], variable: str) -> Path | None:
+    value = environ.get(variable, "")
+    if value and variable.startswith("JUPYTERD"):  # may be relative: a person has typed it
+        return Path.cwd() / value
+    return Path(value) if value.startswith("/") else None
+
+
+def _first(directories: str) -> Path | None:
+    """systemd.exec(5): several directories are separated by colons."""
+    first, _, _ = directories.partition(":")
+    return Path(first) if first.startswith("/") else None

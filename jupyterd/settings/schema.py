@@ -1,6 +1,6 @@
 """Every setting: type, default, bounds, unit, one-line doc, and what a change of it needs. The only home.
 
-Neighbours: load.py reads the layers into it, sample.py writes etc/jupyterd.toml from it.
+Neighbours: table.py shows it as a flat list, load.py reads the layers into it, sample.py writes etc/jupyterd.toml.
 """
 
 from __future__ import annotations
@@ -27,15 +27,16 @@ def setting(  # noqa: PLR0913 - one keyword for each fact about a setting
     most: float | None = None,
     choices: tuple[str, ...] = (),
     secret: bool = False,
+    path: bool = False,
     example: Any = None,  # noqa: ANN401 - of the same type as the default
 ) -> Any:  # noqa: ANN401 - attrs.field's own type
-    """One setting. `doc` is one line; `example` is shown, commented out, where the default says little."""
+    """One setting. `doc` is one line; `example` is shown, commented out, where the default says little.
+    `path`: a file or directory; load.py makes it absolute and expands "~" for the account.
+    """
     metadata = {
         "doc": doc, "change": change, "unit": unit, "least": least, "most": most,
-        "choices": choices, "secret": secret, "example": example,
+        "choices": choices, "secret": secret, "path": path, "example": example,
     }  # fmt: skip
-    if isinstance(default, dict | list):
-        return attrs.field(factory=lambda: type(default)(default), metadata=metadata)
     return attrs.field(default=default, metadata=metadata)
 
 
@@ -50,7 +51,7 @@ class Server:
     )  # fmt: skip
     port: int = setting(8888, "The one port; never another one.", change="bind", least=1, most=65535)
     base_url: str = setting("/", 'Prefix of every path, such as "/lab1/".')
-    root_dir: str = setting("~", "Directory that the file browser shows.")
+    root_dir: str = setting("~", "Directory that the file browser shows.", path=True, example="/srv/notebooks")
     allow_root: bool = setting(False, "Serve although the account is root.")
     hidden_files: bool = setting(False, "Show and open files and directories that begin with a dot.")
     names: tuple[str, ...] = setting(
@@ -61,7 +62,7 @@ class Server:
     language_server: bool = setting(False, "Language servers for JupyterLab, when one is installed.")
     jupyter_config_dir: str = setting(
         "", "A directory of your own Jupyter configuration, read by Jupyter after jupyterd's and not looked at here.",
-        example="~/.jupyter",
+        path=True, example="~/.jupyter",
     )  # fmt: skip
     log_level: str = setting(
         "INFO", "How much Jupyter itself writes to the journal.",
@@ -92,11 +93,11 @@ class Tls:
     enabled: bool = setting(True, "Serve over TLS. Without it only localhost is served.")
     certificate: str = setting(
         "", "PEM file: the certificate and its chain, or certificate, chain and key in one.", change="live",
-        example="/etc/letsencrypt/live/gpu.example.org/fullchain.pem",
+        path=True, example="/etc/letsencrypt/live/gpu.example.org/fullchain.pem",
     )  # fmt: skip
     key: str = setting(
         "", "PEM file of the private key; not needed when `certificate` holds it.", change="live",
-        example="/etc/letsencrypt/live/gpu.example.org/privkey.pem",
+        path=True, example="/etc/letsencrypt/live/gpu.example.org/privkey.pem",
     )  # fmt: skip
     allow_plain_public: bool = setting(
         False,
@@ -110,11 +111,26 @@ class Kernels:
 
     environment: str = setting(
         "", "The default Python environment of notebooks, made on first use; empty: in the state directory.",
-        example="~/venvs/science",
+        path=True, example="~/venvs/science",
     )  # fmt: skip
     grace_s: float = setting(
         _POLICY.kernels_grace_s, "How long kernels may take to end when the service is stopped.",
         change="live", unit="s", least=0, most=600,
+    )  # fmt: skip
+    memory_max: str = setting(
+        "", "Memory that one kernel may use before it is ended, as in systemd's MemoryMax=; empty: no limit.",
+        example="64G",
+    )  # fmt: skip
+    memory_high: str = setting(
+        "", "Memory above which one kernel is slowed down, as in systemd's MemoryHigh=; empty: no limit.",
+        example="56G",
+    )  # fmt: skip
+    cpu_weight: int = setting(
+        100, "A kernel's share of a busy CPU, as in systemd's CPUWeight=; 100 is anybody's.", least=1, most=10000
+    )
+    tasks_max: int = setting(
+        0, "Processes and threads that one kernel may have, as in systemd's TasksMax=; 0: the system's own limit.",
+        least=0, most=4194304,
     )  # fmt: skip
 
 
@@ -151,7 +167,7 @@ class Supervision:
 
 @attrs.frozen
 class Settings:
-    """All of them, by section. Paths are as written; load.py expands ~ for the account."""
+    """All of them, by section. Paths that are not empty are absolute: load.py expands "~" for the account."""
 
     server: Server = attrs.field(factory=Server)
     login: Login = attrs.field(factory=Login)

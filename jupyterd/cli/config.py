@@ -1,0 +1,151 @@
+"""`jupyterd config`: show the settings and where they come from, check them, print the sample, hash a password."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import os
+import pwd
+import sys
+from pathlib import Path
+
+from jupyterd.cli import plan
+from jupyterd.settings import load, options, paths, sample, table
+from jupyterd.settings.accounts import Account, account
+from jupyterd.settings.problems import Invalid
+from jupyterd.settings.values import toml
+from jupyterd.wire.plan import Refused
+
+HELP = "Show, check or explain the settings."
+EX_CONFIG = 78
+"""sysexits.h"""
+_PASSWORD_LEAST = 8
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """One sub-verb for each thing to do; `show` and `check` take the options of `run`, to ask "what if"."""
+    verbs = parser.add_subparsers(title="what to do", dest="what", metavar="WHAT", required=True)
+    for name, text in (
+        ("show", "print every setting as it is in force"),
+        ("check", "say that all is well, or every problem at once (exit 78)"),
+    ):
+        verb = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
+        verb.add_argument("--system", action="store_true", help="of the service, whoever asks (root: always)")
+        if name == "show":
+            verb.add_argument("--origin", action="store_true", help="say where each value comes from")
+            verb.add_argument("--json", action="store_true", help="for programs")
+        options.add(verb)
+    text = "print the commented sample of jupyterd.toml"
+    verbs.add_parser("sample", help=text, description=text, allow_abbrev=False)
+    text = "ask for a password and print the line for jupyterd.toml"
+    verbs.add_parser("hash", help=text, description=text, allow_abbrev=False)
+
+
+def main(args: argparse.Namespace) -> int:
+    """78 when the settings are refused."""
+    match args.what:
+        case "sample":
+            print(sample.text(), end="")
+            return 0
+        case "hash":
+            return _hash()
+    try:
+        asked = _ask(args)
+        return _show(args, asked) if args.what == "show" else _check(asked)
+    except Invalid as invalid:
+        return _refuse([str(each) for each in invalid.problems])
+
+
+def _ask(args: argparse.Namespace) -> plan.Ask:
+    environ, uid = os.environ, os.geteuid()
+    where = paths.discover(environ, uid, "service" if args.system else None)
+    who = account(uid, environ, service=where.mode == "service")
+    if uid == 0 and where.mode == "service":
+        who = _become_the_account(where.state, who)
+    given = load.sources(where.mode, args.config, environ, options.overrides(args), who)
+    return plan.Ask((), given, environ, where, who)
+
+
+def _become_the_account(state: Path, who: Account) -> Account:
+    """Root may read and write everything, so what root sees says nothing about what the service can do."""
+    try:
+        uid = state.stat().st_uid
+        entry = pwd.getpwuid(uid)
+    except (OSError, KeyError):
+        return who
+    if uid == 0:
+        return who
+    os.initgroups(entry.pw_name, entry.pw_gid)
+    os.setgid(entry.pw_gid)
+    os.setuid(uid)
+    return account(uid, {}, service=True)
+
+
+def _show(args: argparse.Namespace, asked: plan.Ask) -> int:
+    loaded = load.load(asked.sources)
+    if args.json:
+        print(json.dumps(_document(loaded, origin=args.origin), indent=1))
+        return 0
+    for section in table.SECTIONS:
+        rows = [(f"{row.key} = {_shown(loaded, row)}", loaded.origins[row.name]) for row in section.settings]
+        width = max(len(line) for line, _ in rows)
+        print(f"[{section.name}]")
+        for line, origin in rows:
+            print(f"{line:{width}}  # {origin}" if args.origin else line)
+        print()
+    return 0
+
+
+def _document(loaded: load.Loaded, *, origin: bool) -> dict[str, dict[str, object]]:
+    document: dict[str, dict[str, object]] = {}
+    for row in table.SETTINGS.values():
+        value: object = table.value_of(loaded.settings, row)
+        if row.secret:
+            value = "(set)" if value else ""
+        shown = {"value": value, "origin": str(loaded.origins[row.name])} if origin else value
+        document.setdefault(row.section, {})[row.key] = shown
+    return document
+
+
+def _shown(loaded: load.Loaded, row: table.Setting) -> str:
+    value = table.value_of(loaded.settings, row)
+    return toml("(set)" if row.secret and value else value)
+
+
+def _check(asked: plan.Ask) -> int:
+    made = plan.make_plan(asked, write=False)
+    if isinstance(made, Refused):
+        return _refuse(list(made.problems))
+    for trouble in made.waiting:
+        print(f"it would wait: {trouble.text}; {trouble.advice}", file=sys.stderr)
+    for trouble in made.warnings:
+        print(f"warning: {trouble.text}; {trouble.advice}", file=sys.stderr)
+    print(f"The settings are good: {made.account} serves {made.urls[0] if made.urls else 'nothing'}")
+    return 0
+
+
+def _refuse(problems: list[str]) -> int:
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    print(f"{len(problems)} problem{'s' if len(problems) != 1 else ''}.", file=sys.stderr)
+    return EX_CONFIG
+
+
+def _hash() -> int:
+    """The password is typed, or comes on standard input; it is never an argument."""
+    from jupyter_server.auth.security import passwd  # noqa: PLC0415 - slow, and only this sub-verb needs it
+
+    if sys.stdin.isatty():
+        password = getpass.getpass("Password: ")
+        if password != getpass.getpass("The same again: "):
+            print("jupyterd: they differ; nothing was made", file=sys.stderr)
+            return 1
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    if len(password) < _PASSWORD_LEAST:
+        print(f"jupyterd: at least {_PASSWORD_LEAST} characters are wanted", file=sys.stderr)
+        return 1
+    hashed: str = passwd(password)  # type: ignore[no-untyped-call]
+    print(f"# below [login] in a file that nobody else can read\npassword_hash = {toml(hashed)}")
+    return 0

@@ -1,0 +1,213 @@
+"""What is set, and where: each assignment of a TOML text, the environment or the command line, or why it is none.
+
+Judges names only; values.py judges values. Neighbour: legacy.py knows the names of other times.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
+
+from jupyterd.settings import legacy, lines
+from jupyterd.settings.problems import Origin, Problem, bare, described, dotted, nearest
+from jupyterd.settings.table import SECTION_NAMES, SECTIONS, SETTINGS, Setting
+
+_KEYS = {row.key: row for row in reversed(SETTINGS.values())}  # of two with one key the first section's
+_VARIABLES = {row.variable: row for row in SETTINGS.values()}
+_AT = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", re.DOTALL)
+
+
+@attrs.frozen
+class Found:
+    """A known setting is set to something. `typed`: a text without quotes, in a place with a current directory."""
+
+    row: Setting
+    raw: object
+    origin: Origin
+    typed: bool = False
+    item_lines: tuple[int, ...] = ()
+
+
+def in_toml(path: Path, text: str) -> list[Found | Problem]:
+    """Every assignment in the text of a file; one problem for a text that is not TOML."""
+    place = str(path)
+    foreign = legacy.jupyter_file(path.name, text)
+    try:
+        document = tomllib.loads(text)
+    except RecursionError:
+        return [Problem(Origin(place), "is nested too deeply", "settings are sections with keys in them")]
+    except ValueError as error:  # TOMLDecodeError, and int() of thousands of digits
+        if foreign is not None:
+            return [Problem(Origin(place), "is not a settings file of jupyterd", advice=foreign)]
+        return [_syntax(place, text, error)]
+    found = lines.line_numbers(text)
+    reader = _Reader(place, found)
+    return [each for name, value in document.items() for each in reader.top(name, value)]
+
+
+@attrs.frozen
+class _Reader:
+    place: str
+    lines: dict[lines.Path, int]
+
+    def top(self, name: str, value: object) -> list[Found | Problem]:
+        if name in SECTION_NAMES:
+            return self._section(name, value)
+        if isinstance(value, dict) and legacy.is_old_class((name,)):
+            return [self._unknown(path) for path in _leaves((name,), value)]
+        if name in _KEYS and not isinstance(value, dict):
+            row = _KEYS[name]
+            found = f"{name} stands outside its section"
+            return [Problem(self._at((name,)), found, advice=f"move it below a line [{row.section}]")]
+        return [self._unknown((name,), table=isinstance(value, dict | list))]
+
+    def _section(self, name: str, value: object) -> list[Found | Problem]:
+        if isinstance(value, list) and all(isinstance(each, dict) for each in value):
+            found = f"[[{name}]] is a list of tables"
+            return [Problem(self._at((name,)), found, advice=f"write [{name}], once")]
+        if not isinstance(value, dict):
+            found = f"{name} is {described(value)}"
+            return [Problem(self._at((name,)), found, f"[{name}] is a section", f"known in it: {_known(name)}")]
+        result: list[Found | Problem] = []
+        for key, raw in value.items():
+            row = SETTINGS.get(f"{name}.{key}")
+            if row is None:
+                result.append(self._unknown((name, key)))
+                continue
+            count = len(raw) if isinstance(raw, list) else 0
+            at = tuple(lines.line_of(self.lines, (name, key, index)) or 1 for index in range(count))
+            result.append(Found(row, raw, self._at((name, key)), item_lines=at))
+        return result
+
+    def _unknown(self, path: tuple[str, ...], *, table: bool = False) -> Problem:
+        shown = f"[{dotted(path)}]" if table else dotted(path)
+        kind = "section" if table else "setting"
+        return Problem(self._at(path), f"{shown} is not a {kind}", advice=advice_for(path, table=table))
+
+    def _at(self, path: tuple[str, ...]) -> Origin:
+        return Origin(self.place, lines.line_of(self.lines, path))
+
+
+def advice_for(path: tuple[str, ...], *, table: bool = False) -> str:  # noqa: PLR0911 - one for each guess, best first
+    """What an unknown name may stand for: an old one, one of another section, a slip of the finger."""
+    section, key = (path[0] if len(path) > 1 else ""), path[-1]
+    if table and len(path) == 1:
+        close = nearest(key, SECTION_NAMES)
+        known = "known are " + ", ".join(f"[{each}]" for each in SECTION_NAMES)
+        return f"did you mean [{close}]?" if close else legacy.explained(path) or known
+    if section in SECTION_NAMES and key in _KEYS and len(path) == 2:  # noqa: PLR2004 - section and key
+        return f"it is {_KEYS[key].name}"
+    old = legacy.explained(path) or (legacy.explained((key,)) if section in SECTION_NAMES else None)
+    if old is not None:
+        return old
+    here = {row.key: row.name for row in SETTINGS.values() if row.section == section}
+    close = nearest(key, here)
+    if close is not None:
+        return f"did you mean {here[close]}?"
+    close = nearest(dotted(path), SETTINGS, 0.75) or nearest(key, _KEYS, 0.75)
+    if close is not None:
+        return f"did you mean {close if close in SETTINGS else _KEYS[close].name}?"
+    if section in SECTION_NAMES:
+        return f"known in [{section}]: {_known(section)}"
+    return "all settings: jupyterd config sample"
+
+
+def in_environment(environ: Mapping[str, str]) -> list[Found | Problem]:
+    """JUPYTERD_SERVER_PORT and the like. Other JUPYTERD_ variables are not settings, unless they look like one."""
+    result: list[Found | Problem] = []
+    for name, value in environ.items():
+        origin = Origin(f"environment {name}")
+        row = _VARIABLES.get(name)
+        if row is not None:
+            result.append(Found(row, value, origin, typed=True))
+        elif (meant := _variable_meant(name, value)) is not None:
+            result.append(Problem(origin, "is not a setting", advice=meant))
+    return result
+
+
+def on_command_line(overrides: Mapping[str, str | bool]) -> list[Found | Problem]:
+    """What options.overrides gave; an old Jupyter option comes with its old name ("NotebookApp.port")."""
+    result: list[Found | Problem] = []
+    for name, value in overrides.items():
+        row = SETTINGS.get(name)
+        if row is not None:
+            result.append(Found(row, value, Origin(row.flag), typed=True))
+            continue
+        old = legacy.new_name(name.rpartition(".")[2])
+        secret = old is not None and SETTINGS[old].secret
+        what = "a secret is not typed where `ps` shows it: it goes into a file" if secret else ""
+        advice = what or (f"type {SETTINGS[old].flag}" if old else advice_for(tuple(name.split("."))))
+        result.append(Problem(Origin(f"--{name}"), "is not an option of jupyterd", advice=advice))
+    return result
+
+
+def _variable_meant(name: str, value: str) -> str | None:
+    rest = name.removeprefix("JUPYTERD_").lower()
+    section, _, key = rest.partition("_")
+    if section in SECTION_NAMES:
+        close = nearest(key, [row.key for row in SETTINGS.values() if row.section == section])
+        if close is not None:
+            return f"did you mean {SETTINGS[f'{section}.{close}'].variable}?"
+        return f"known in [{section}]: {_known(section)}"
+    if "://" in value:  # Kubernetes sets JUPYTERD_PORT=tcp://... in every pod beside a service called jupyterd
+        return None
+    if rest in _KEYS:
+        return f"did you mean {_KEYS[rest].variable}?"
+    close = nearest(section, SECTION_NAMES, 0.7)
+    if close is not None and f"{close}.{key}" in SETTINGS:
+        return f"did you mean {SETTINGS[f'{close}.{key}'].variable}?"
+    return None
+
+
+def _leaves(path: tuple[str, ...], value: dict[str, object]) -> list[tuple[str, ...]]:
+    """The keys below an old table, each with its whole path; an empty table is its own leaf."""
+    if not value:
+        return [path]
+    found: list[tuple[str, ...]] = []
+    for key, inner in value.items():
+        deeper = (*path, key)
+        found += _leaves(deeper, inner) if isinstance(inner, dict) and legacy.is_old_class(deeper) else [deeper]
+    return found
+
+
+def _known(section: str) -> str:
+    return next(", ".join(row.key for row in each.settings) for each in SECTIONS if each.name == section)
+
+
+def _syntax(place: str, text: str, error: ValueError) -> Problem:
+    """The word of tomllib with its line. The line itself is not shown: it may hold a secret."""
+    match = _AT.fullmatch(str(error))
+    all_lines = text.split("\n")
+    number = int(match[2]) if match and match[2] else len(all_lines) - (all_lines[-1] == "")
+    number = max(1, min(number, len(all_lines)))
+    what = match[1] if match else "a number has too many digits"
+    slip = _slip(all_lines[number - 1])
+    return Problem(Origin(place, number), "is not TOML" if slip else f"is not TOML ({_safe(what)})", advice=slip)
+
+
+def _safe(message: str) -> str:
+    """The messages of tomllib quote keys and single characters, never values; keep it so if a later one does not."""
+    return re.sub(r"(['\"]).{3,}\1", "...", message[:1].lower() + message[1:], flags=re.DOTALL)[:120]
+
+
+def _slip(line: str) -> str:  # noqa: PLR0911 - one for each slip
+    """The mistakes that people make who know other formats; the value itself is never repeated."""
+    match = re.match(r"\s*([A-Za-z0-9_.\-]+)\s*([:=])?\s*(.*)", line)
+    if match is None:
+        return "a line is a [section], or key = value" if line.strip() else ""
+    key, sign, value = bare(match[1]) if "." not in match[1] else match[1][:60], match[2], match[3]
+    if sign == ":" or (sign is None and value):
+        return f"write {key} = ..., with an equals sign"
+    if value.startswith(("True", "False", "yes", "no", "on", "off", "None")):
+        return f"{key} = : true and false are written in small letters and without quotes"
+    if sign == "=" and value == "":
+        return f"{key} has no value"
+    if sign == "=" and value[0] not in "\"'[{0123456789+-tfin#":
+        return f'text stands in double quotes: {key} = "..."'
+    if sign == "=" and re.match(r"[0-9]+[.:][0-9a-f.:]+\s*(#.*)?$", value):
+        return f'text stands in double quotes: {key} = "..."'
+    return ""

@@ -1,0 +1,188 @@
+"""The layers: defaults, /usr/lib, /etc or ~/.config, drop-ins, credentials, environment, command line -> Settings.
+
+Every problem of every layer is told at once, also in values that a later layer replaces. Looks at no machine but the
+files it reads (checks.py does). Neighbours: assignments.py finds what is set, values.py and meanings.py judge it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
+
+from jupyterd.settings import assignments, files, meanings, table
+from jupyterd.settings.accounts import Account, account
+from jupyterd.settings.assignments import Found
+from jupyterd.settings.paths import Mode
+from jupyterd.settings.problems import DEFAULT, Invalid, Origin, Problem
+from jupyterd.settings.schema import Settings
+from jupyterd.settings.table import Value
+from jupyterd.settings.values import Fault, from_text, from_toml
+
+FILE = "jupyterd.toml"
+CREDENTIALS = {"jupyterd.password_hash": "login.password_hash", "jupyterd.token": "login.token"}
+
+
+@attrs.frozen
+class Place:
+    """A settings file, or a directory of them (*.toml, in the order of their names)."""
+
+    path: Path
+    directory: bool = False
+    must_exist: bool = False
+
+
+@attrs.frozen
+class Sources:
+    """Where settings may come from, later ones over earlier ones: places, credentials, environment, overrides."""
+
+    places: tuple[Place, ...]
+    credentials: Path | None
+    environ: Mapping[str, str]
+    overrides: Mapping[str, str | bool]
+    """From the command line, by dotted name; texts as they were typed."""
+    account: Account
+    cwd: Path
+
+
+@attrs.frozen
+class Loaded:
+    """The settings, and for each dotted name where its value came from (every name is there)."""
+
+    settings: Settings
+    origins: Mapping[str, Origin]
+
+
+def sources(
+    paths_mode: Mode,
+    explicit_file: Path | None,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, str | bool],
+    mine: Account | None = None,
+) -> Sources:
+    """The places of this mode. `explicit_file` (-c), else $JUPYTERD_CONFIG, stands for all of the files."""
+    mine = mine or account(os.geteuid(), environ, service=paths_mode == "service")
+    explicit = explicit_file or (Path(environ["JUPYTERD_CONFIG"]) if environ.get("JUPYTERD_CONFIG") else None)
+    credentials = environ.get("CREDENTIALS_DIRECTORY", "")
+    return Sources(
+        places=(Place(explicit, must_exist=True),) if explicit else _places(paths_mode, environ, mine),
+        credentials=Path(credentials) if credentials.startswith("/") else None,
+        environ={name: value for name, value in environ.items() if name.startswith("JUPYTERD_")},
+        overrides=overrides,
+        account=mine,
+        cwd=Path.cwd(),
+    )
+
+
+def configuration_directory(mode: Mode, environ: Mapping[str, str], mine: Account) -> Path:
+    """Where a person puts jupyterd.toml: /etc/jupyterd, or ~/.config/jupyterd outside the system's service."""
+    if mode == "service":
+        return Path("/etc/jupyterd")
+    base = environ.get("XDG_CONFIG_HOME", "")
+    return Path(base if base.startswith("/") else f"{mine.home}/.config") / "jupyterd"
+
+
+def _places(mode: Mode, environ: Mapping[str, str], mine: Account) -> tuple[Place, ...]:
+    own = configuration_directory(mode, environ, mine)
+    # A checkout's ./run listens on localhost whatever somebody has installed on the machine.
+    bases = (own,) if mode == "foreground" else (Path("/usr/lib/jupyterd"), own)
+    return tuple(place for base in bases for place in (Place(base / FILE), Place(base / f"{FILE}.d", directory=True)))
+
+
+def load(given: Sources) -> Loaded:
+    """Settings and where they came from. Raises Invalid with every problem there is."""
+    problems: list[Problem] = []
+    values: dict[str, Value] = {name: row.default for name, row in table.SETTINGS.items()}
+    origins: dict[str, Origin] = dict.fromkeys(table.SETTINGS, DEFAULT)
+    for name, row in table.SETTINGS.items():
+        value = meanings.settled(row, row.default, meanings.Context(given.account.home, None))
+        if not isinstance(value, Fault):
+            values[name] = value
+    doubtful = set()
+    for found in _assignments(given):
+        if isinstance(found, Problem):
+            problems.append(found)
+            continue
+        value = _value(found, given)
+        if isinstance(value, Fault):
+            problems.append(_problem(found, value))
+            doubtful.add(found.row.name)
+        else:
+            values[found.row.name] = value
+            origins[found.row.name] = found.origin
+    problems += meanings.together(values, origins, doubtful)
+    if problems:
+        raise Invalid(tuple(dict.fromkeys(problems)))
+    return Loaded(table.build(values), origins)
+
+
+def _assignments(given: Sources) -> list[Found | Problem]:
+    found: list[Found | Problem] = []
+    for place in given.places:
+        paths = files.listed(place.path, given.account) if place.directory else (place.path,)
+        if isinstance(paths, Problem):
+            found.append(paths)
+            continue
+        for path in paths:
+            found += _from_file(path, given.account, must_exist=place.must_exist or place.directory)
+    found += _from_credentials(given)
+    found += assignments.in_environment(given.environ)
+    found += assignments.on_command_line(given.overrides)
+    return found
+
+
+def _from_file(path: Path, mine: Account, *, must_exist: bool) -> list[Found | Problem]:
+    text = files.read(path, mine, must_exist=must_exist)
+    if text is None:
+        return []
+    if isinstance(text, Problem):
+        return [text]
+    found = assignments.in_toml(path, text.text)
+    return [*found, *_exposed(path, text.facts, mine, found)]
+
+
+def _exposed(path: Path, facts: os.stat_result, mine: Account, found: list[Found | Problem]) -> list[Problem]:
+    """Secrets that others can read, and settings that others can write: those could name a program of theirs."""
+    origin = Origin(str(path))
+    if facts.st_mode & 0o002:
+        return [Problem(origin, "can be changed by everybody on this machine", advice=files.closing(path, facts, mine))]
+    seen = files.exposure(path, facts, mine)
+    if seen is None:
+        return []
+    who, advice = seen
+    return [
+        Problem(each.origin, f"{each.row.name} can be read by {who}", advice=advice)
+        for each in found
+        if isinstance(each, Found) and each.row.secret and each.raw != ""
+    ]
+
+
+def _from_credentials(given: Sources) -> list[Found | Problem]:
+    """systemd.exec(5), LoadCredential=: files that only the service can read."""
+    found: list[Found | Problem] = []
+    for credential, name in CREDENTIALS.items() if given.credentials else ():
+        assert given.credentials is not None  # noqa: S101 - for the type checker: the loop is empty otherwise
+        text = files.read(given.credentials / credential, given.account, must_exist=False)
+        if isinstance(text, Problem):
+            found.append(text)
+        elif text is not None:
+            found.append(Found(table.SETTINGS[name], text.text.strip(), Origin(f"credential {credential}"), typed=True))
+    return found
+
+
+def _value(found: Found, given: Sources) -> Value | Fault:
+    row, raw = found.row, found.raw
+    value = from_text(row, raw) if found.typed and isinstance(raw, str) else from_toml(row, raw)
+    if isinstance(value, Fault):
+        return value
+    cwd = given.cwd if found.typed else None
+    return meanings.settled(row, value, meanings.Context(given.account.home, cwd))
+
+
+def _problem(found: Found, fault: Fault) -> Problem:
+    origin = found.origin
+    if fault.item is not None and fault.item < len(found.item_lines):
+        origin = attrs.evolve(origin, line=found.item_lines[fault.item])
+    return Problem(origin, fault.found, fault.wanted, fault.advice)

@@ -1,0 +1,62 @@
+"""The command-line options of every setting that is not a secret, derived from the schema."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from jupyterd.settings import legacy
+from jupyterd.settings.table import SECTIONS, SETTINGS, Setting
+from jupyterd.settings.values import toml
+
+# What people's fingers know from Jupyter, beside the option's own name; not shown in --help.
+_ALIASES = {"tls.certificate": "--certfile", "tls.key": "--keyfile", "server.root_dir": "--notebook-dir"}
+_METAVARS = {"int": "NUMBER", "float": "SECONDS", "list": "LIST"}
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """-c FILE, and for each setting its option, by section; what is not given leaves no trace in the result."""
+    parser.add_argument("-c", "--config", metavar="FILE", type=Path, help="read this settings file and no other")
+    for section in SECTIONS:
+        group = parser.add_argument_group(section.name, section.doc.replace("%", "%%"))
+        for row in section.settings:
+            if not row.secret:
+                _add(group, row)
+    _add_old(parser)
+
+
+def overrides(args: argparse.Namespace) -> dict[str, str | bool]:
+    """What was given, by dotted name, as settings.load.sources takes it."""
+    given = {name: value for name, value in vars(args).items() if "." in name}
+    return {name: ",".join(value) if isinstance(value, list) else value for name, value in given.items()}
+
+
+def _add(group: argparse._ArgumentGroup, row: Setting) -> None:
+    text = f"{row.doc} Default: {toml(row.default)}".replace("%", "%%")
+    if row.kind == "bool":
+        group.add_argument(
+            row.flag, dest=row.name, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text
+        )
+        return
+    metavar = (
+        "{" + ",".join(row.choices) + "}" if row.choices else _METAVARS.get(row.kind, "PATH" if row.path else "TEXT")
+    )
+    # A list may be given as one text with commas, as several options, or both. The loader judges the texts:
+    # so a wrong one is told together with every other problem.
+    action = "append" if row.kind == "list" else "store"
+    group.add_argument(
+        row.flag, dest=row.name, action=action, metavar=metavar, default=argparse.SUPPRESS, help=text
+    )  # fmt: skip
+
+
+def _add_old(parser: argparse.ArgumentParser) -> None:
+    """Understood, not shown. Jupyter's own names, and secrets, are refused by the loader with what to type."""
+    for name, alias in _ALIASES.items():
+        parser.add_argument(alias, dest=name, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    parser.add_argument("--no-browser", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    secrets = {row.flag.removeprefix("--"): row.name for row in SETTINGS.values() if row.secret}
+    old = {name: name for name in legacy.old_options()} | secrets | {"password": "login.password_hash"}
+    for option, dest in old.items():
+        parser.add_argument(
+            f"--{option}", dest=dest, nargs="?", const="", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )  # fmt: skip

@@ -1,0 +1,100 @@
+"""A problem with the settings: where, what was found, what is wanted, what to type; and its one-line form.
+
+No text made here ever holds a secret: callers name the setting and the kind of what they found.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+
+import attrs
+
+_SHOWN_MAX = 60
+
+
+@attrs.frozen
+class Origin:
+    """Where a value came from: a file with its line, "environment NAME", "--port", "credential NAME"."""
+
+    place: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        place = printable(self.place)
+        return place if self.line is None else f"{place}:{self.line}"
+
+
+DEFAULT = Origin("built-in default")
+
+
+@attrs.frozen
+class Problem:
+    """`found` says what is there, `wanted` what is allowed, `advice` the nearest spelling or what to type."""
+
+    origin: Origin
+    found: str
+    wanted: str = ""
+    advice: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.origin}: " + "; ".join(part for part in (self.found, self.wanted, self.advice) if part)
+
+
+class Invalid(Exception):  # noqa: N818 - reads as `except Invalid`: an adjective, like the settings it is about
+    """The settings cannot be used; `problems` are all that were seen, in the order of the layers."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+def printable(text: str) -> str:
+    """The text on one line: what a terminal or journald could take for a command is written as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+def quoted(text: str) -> str:
+    """As one would write it in TOML, cut when long."""
+    cut = text if len(text) <= _SHOWN_MAX else text[:_SHOWN_MAX] + "..."
+    return printable(json.dumps(cut, ensure_ascii=False))
+
+
+def bare(key: str) -> str:
+    """A key as one would write it in TOML: quotes only where they are needed."""
+    plain = key.isascii() and key.replace("_", "").replace("-", "").isalnum()
+    return key[:_SHOWN_MAX] if plain else quoted(key)
+
+
+def dotted(path: Iterable[str]) -> str:
+    """The parts of a key with dots between them."""
+    return ".".join(map(bare, path))
+
+
+def described(raw: object, *, secret: bool = False) -> str:
+    """A value as it was found, for a message; of a secret only its kind."""
+    match raw:
+        case bool():
+            return "true" if raw else "false"
+        case str():
+            return "text" if secret else quoted(raw)
+        case int() | float():
+            # str() of an int with thousands of digits raises: sys.set_int_max_str_digits.
+            huge = isinstance(raw, int) and raw.bit_length() > 256  # noqa: PLR2004 - far beyond any setting
+            return "a number" if secret or huge else str(raw)
+        case list():
+            return "a list"
+        case Mapping():
+            return "a table"
+        case _:
+            return "a date or time"
+
+
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known word that looks most like this one."""
+    from difflib import get_close_matches  # noqa: PLC0415 - 6 ms of import that only a mistake pays
+
+    found = get_close_matches(word[:200].lower(), list(known), n=1, cutoff=cutoff)
+    return found[0] if found else None

@@ -1,0 +1,100 @@
+"""The schema as one flat table: each setting with its names (file, environment, command line) and its facts.
+
+Knows no values: schema.py is the home of the settings, load.py of what somebody set.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import attrs
+
+from jupyterd.settings import schema
+
+Kind = Literal["bool", "int", "float", "str", "list"]
+Value = bool | int | float | str | tuple[str, ...]
+
+_KINDS: dict[type, Kind] = {bool: "bool", int: "int", float: "float", str: "str", tuple: "list"}
+# On the command line these sections are what people mean without saying so; the others are named: --gpu-log-every.
+_PLAIN_SECTIONS = ("server", "login", "tls", "supervision")
+
+
+@attrs.frozen
+class Setting:
+    """One row; the fields are those of schema.setting, and `kind` stands for the annotation."""
+
+    section: str
+    key: str
+    kind: Kind
+    default: Value
+    doc: str
+    change: schema.Change
+    unit: str
+    least: float | None
+    most: float | None
+    choices: tuple[str, ...]
+    secret: bool
+    path: bool
+    example: Value | list[str] | None
+
+    @property
+    def name(self) -> str:
+        """As in messages and Loaded.origins: "server.port"."""
+        return f"{self.section}.{self.key}"
+
+    @property
+    def variable(self) -> str:
+        """In the environment: "JUPYTERD_SERVER_PORT"."""
+        return f"JUPYTERD_{self.section}_{self.key}".upper()
+
+    @property
+    def flag(self) -> str:
+        """On the command line: "--port", "--gpu-log-every", "--tls"."""
+        if self.key == "enabled":
+            return f"--{self.section}"
+        key = self.key.removesuffix("_s") if self.unit == "s" else self.key
+        prefix = "" if self.section in _PLAIN_SECTIONS else f"{self.section}-"
+        return f"--{prefix}{key}".replace("_", "-")
+
+
+@attrs.frozen
+class Section:
+    """One section: its name, its one-line doc, its settings in the order of the sample."""
+
+    name: str
+    doc: str
+    settings: tuple[Setting, ...]
+
+
+def _section(name: str, owner: type) -> Section:
+    rows = []
+    for each in attrs.fields(owner):
+        facts: dict[str, Any] = dict(each.metadata)
+        rows.append(
+            Setting(section=name, key=each.name, kind=_KINDS[type(each.default)], default=each.default, **facts)
+        )
+    return Section(name, (owner.__doc__ or "").strip(), tuple(rows))
+
+
+_CLASSES: dict[str, type] = {
+    name: type(value) for name, value in attrs.asdict(schema.Settings(), recurse=False).items()
+}
+SECTIONS = tuple(_section(name, owner) for name, owner in _CLASSES.items())
+SETTINGS = {row.name: row for section in SECTIONS for row in section.settings}
+"""By dotted name, in the order of the sample."""
+SECTION_NAMES = tuple(section.name for section in SECTIONS)
+
+
+def build(values: dict[str, Value]) -> schema.Settings:
+    """The frozen Settings from values by dotted name; what is absent has its default. KeyError: no such setting."""
+    by_section: dict[str, dict[str, Value]] = {name: {} for name in SECTION_NAMES}
+    for name, value in values.items():
+        row = SETTINGS[name]
+        by_section[row.section][row.key] = value
+    return schema.Settings(**{name: _CLASSES[name](**found) for name, found in by_section.items()})
+
+
+def value_of(settings: schema.Settings, row: Setting) -> Value:
+    """What `settings` holds for this row."""
+    value: Value = getattr(getattr(settings, row.section), row.key)
+    return value

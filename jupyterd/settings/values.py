@@ -1,0 +1,166 @@
+"""One value: from TOML or from text (environment, command line) to what the setting holds, strictly.
+
+cattrs would coerce ("8888" to 8888, 1 to true) until each of its hooks for our five kinds is replaced, and knows no
+lines: what is left for it is to walk the fields, for 11 ms at each start. Neighbour: meanings.py, what a value means.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+import attrs
+
+from jupyterd.settings.problems import described, nearest, printable, quoted
+from jupyterd.settings.table import Setting, Value
+
+_TRUE = {"true", "yes", "on", "1"}
+_FALSE = {"false", "no", "off", "0"}
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})")
+
+
+@attrs.frozen
+class Fault:
+    """What is wrong with one value; `item` is the position in a list. Without the value where it is a secret."""
+
+    found: str
+    wanted: str = ""
+    advice: str = ""
+    item: int | None = None
+
+
+def from_toml(row: Setting, raw: object) -> Value | Fault:  # noqa: PLR0911 - one for each kind
+    """A value as tomllib gives it."""
+    match row.kind, raw:
+        case "bool", bool():
+            return raw
+        case "int", int() if not isinstance(raw, bool):
+            return _in_range(row, raw)
+        case "float", int() | float() if not isinstance(raw, bool):
+            return _in_range(row, raw)
+        case "str", str():
+            return _text(row, raw)
+        case "list", str():  # ip = "*" is what everybody writes
+            return _items(row, [raw])
+        case "list", list():
+            return _items(row, raw)
+        case _:
+            return Fault(_is(row, raw), f"allowed is {allowed(row)}", _type_advice(row, raw))
+
+
+def from_text(row: Setting, raw: str) -> Value | Fault:
+    """A value as the environment or the command line gives it: no quotes, lists with commas."""
+    text = raw.strip()
+    match row.kind:
+        case "bool" if text.lower() in _TRUE | _FALSE:
+            return text.lower() in _TRUE
+        case "int" if _WHOLE.fullmatch(text):
+            return _in_range(row, int(text))
+        case "float" if _NUMBER.fullmatch(text):
+            return _in_range(row, float(text))
+        case "str":
+            return _text(row, text)
+        case "list":
+            return _items(row, [part.strip() for part in text.split(",")])
+        case _:
+            return Fault(_is(row, raw), f"allowed is {allowed(row)}")
+
+
+def allowed(row: Setting) -> str:
+    """What the setting takes, in words: "a whole number from 1 to 65535"."""
+    match row.kind:
+        case "bool":
+            return "true or false"
+        case "int" | "float":
+            kind = "a whole number" if row.kind == "int" else "a number"
+            limits = f" from {_plain(row.least)} to {_plain(row.most)}" if row.most is not None else ""
+            unit = {"s": " (seconds)"}.get(row.unit, row.unit)
+            return kind + limits + unit
+        case "list":
+            return "a list of texts"
+        case "str":
+            return "one of " + ", ".join(map(quoted, row.choices)) if row.choices else "text"
+
+
+def toml(value: object) -> str:
+    """The value as one writes it in the file."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return '"' + printable(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+        case tuple() | list():
+            return "[" + ", ".join(toml(each) for each in value) + "]"
+        case _:
+            return str(value)
+
+
+def _plain(number: float | None) -> str:
+    return f"{number:g}" if number is not None and number < 1e6 else str(number)  # noqa: PLR2004 - %g would round
+
+
+def _is(row: Setting, raw: object) -> str:
+    return f"{row.name} is {described(raw, secret=row.secret)}"
+
+
+def _in_range(row: Setting, raw: float) -> Value | Fault:
+    least = -math.inf if row.least is None else row.least
+    most = math.inf if row.most is None else row.most
+    # Written so that nan, which compares with nothing, is outside; an int is compared before float() can overflow.
+    if not least <= raw <= most:
+        return Fault(_is(row, raw), f"allowed is {allowed(row)}")
+    return raw if row.kind == "int" else float(raw)
+
+
+def _text(row: Setting, raw: str) -> Value | Fault:
+    fault = _unprintable(row, raw)
+    if fault is not None:
+        return fault
+    if not row.choices or raw in row.choices:
+        return raw
+    if raw.upper() in row.choices:
+        return raw.upper()
+    guess = nearest(raw.upper(), row.choices) or nearest(raw, row.choices)
+    close = next((each for each in row.choices if each.startswith(raw.upper()) and raw), guess)
+    return Fault(_is(row, raw), f"allowed is {allowed(row)}", f"did you mean {quoted(close)}?" if close else "")
+
+
+def _items(row: Setting, raw: list[object]) -> Value | Fault:
+    items: list[str] = []
+    for index, each in enumerate(raw):
+        if not isinstance(each, str):
+            return Fault(f"{row.name} holds {described(each)}", "allowed is text in double quotes", item=index)
+        fault = _unprintable(row, each)
+        if fault is not None:
+            return attrs.evolve(fault, item=index)
+        items.append(each)
+    return tuple(items)
+
+
+def _unprintable(row: Setting, raw: str) -> Fault | None:
+    """Line breaks, NUL and undecodable bytes have no place in any setting, and break whatever they are put in."""
+    if raw.isprintable():
+        return None
+    what = "bytes that are not UTF-8" if any("\ud800" <= each <= "\udfff" for each in raw) else "control characters"
+    return Fault(f"{row.name} holds {what}" + ("" if row.secret else f": {quoted(raw)}"), "allowed is printable text")
+
+
+def _type_advice(row: Setting, raw: object) -> str:  # noqa: PLR0911 - one for each mix-up
+    """The line to write instead, where it is plain what was meant."""
+    if row.secret:
+        return "write it in double quotes"
+    match raw:
+        case str() if row.kind != "list":
+            meant = from_text(row, raw)
+            return "" if isinstance(meant, Fault) else f"write it without quotes: {row.key} = {toml(meant)}"
+        case 0 | 1 if row.kind == "bool":
+            return f"write {row.key} = {toml(bool(raw))}"
+        case float() if row.kind == "int" and raw.is_integer() and abs(raw) < 1e9:  # noqa: PLR2004 - beyond any setting
+            return f"write {row.key} = {int(raw)}"
+        case bool() | list() | dict():
+            return ""
+        case int() | float() if row.kind == "str":
+            return f'write it in double quotes: {row.key} = "{described(raw)}"'
+        case _:
+            return ""
