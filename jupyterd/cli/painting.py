@@ -24,7 +24,6 @@ MIB = 1 << 20
 LOGS = {
     "service": "journalctl -u jupyterd -e",
     "user": "journalctl --user -u jupyterd -e",
-    "foreground": "the terminal in which `jupyterd run` was typed",
 }
 
 
@@ -65,7 +64,8 @@ def page(found: Standing, look: Look) -> str:
     if told.certificate is not None:
         lines += _certificate(told.certificate, look)
     lines += _restarts(found, look)
-    lines += _row("Log", LOGS.get(told.mode, LOGS["service"]), look)
+    log = LOGS.get(told.mode) or f"the terminal of `jupyterd run`; once that is closed {told.state_dir}/jupyterd.log"
+    lines += _row("Log", log, look)
     for item in told.items:
         lines += _item(item, look)
     return "\n".join(lines) + "\n"

@@ -1,6 +1,6 @@
-"""Where a server may lie, for whoever asks: the machine's service, the user's own unit, the foreground.
+"""Where a server may lie, for whoever asks: the machine's service, and the user's own in a terminal or a unit.
 
-Neighbours: settings/paths.py names the files, standing.py reads them.
+Neighbours: settings/paths.py decides and names the files, standing.py reads them.
 """
 
 from __future__ import annotations
@@ -9,31 +9,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from jupyterd.settings import paths
-from jupyterd.settings.paths import Paths
-from jupyterd.wire import snapshot
+from jupyterd.settings.paths import Paths, discover
 
 Which = Literal["system", "user"]
-SERVICE_STATE = Path("/var/lib/jupyterd")
-SERVICE_RUNTIME = Path("/run/jupyterd")
 
 
-def snapshots(which: Which | None, environ: Mapping[str, str], uid: int) -> tuple[Path, ...]:
-    """The files to look at, in order. Root means the service first, everybody else their own server."""
-    service = (SERVICE_RUNTIME / snapshot.NAME,)
-    runtime = environ.get("XDG_RUNTIME_DIR") or f"/run/user/{uid}"
-    own = (paths.discover(environ, uid).status, Path(runtime, "jupyterd", snapshot.NAME))
+def places(which: Which | None, environ: Mapping[str, str], uid: int) -> tuple[Paths, ...]:
+    """Where to look, the likelier first; only there if the environment or the command names it. Raises Invalid."""
+    service, own = discover(environ, uid, "service"), discover(environ, uid, "user")
     match which:
         case "system":
-            return service
+            return (service,)
         case "user":
-            return own
+            return (own,)
         case None:
-            return (*service, *own) if uid == 0 else (*own, *service)
+            meant = discover(environ, uid)
+            if environ.get("JUPYTERD_STATE_DIR") or environ.get("JUPYTERD_MODE"):
+                return (meant,)
+            return (service, own) if meant.mode == "service" else (own, service)
 
 
-def future(which: Which | None, environ: Mapping[str, str], uid: int) -> Paths:
-    """Where the next server will lie, when none runs."""
-    if which == "system":
-        return Paths("service", SERVICE_STATE, SERVICE_RUNTIME)
-    return paths.discover(environ, uid)
+def snapshots(found: tuple[Paths, ...]) -> tuple[Path, ...]:
+    """Their status snapshots."""
+    return tuple(each.status for each in found)

@@ -16,6 +16,7 @@ from typing import Any
 
 from jupyterd.cli import painting, places
 from jupyterd.cli.standing import Nothing, Standing, look
+from jupyterd.settings.problems import Invalid
 
 HELP = "what is served, and whether all is well (exit 0 serving, 1 trouble, 3 not running)"
 SERVING, TROUBLE, NOT_RUNNING = 0, 1, 3
@@ -34,7 +35,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Print it; the exit code says it again for scripts."""
-    files = places.snapshots(args.which, os.environ, os.geteuid())
+    try:
+        files = places.snapshots(places.places(args.which, os.environ, os.geteuid()))
+    except Invalid as error:
+        print(*error.problems, sep="\n", file=sys.stderr)
+        return TROUBLE
     found = look(files)
     if args.json:
         print(json.dumps(document(found, files), indent=1))

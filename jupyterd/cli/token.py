@@ -14,6 +14,7 @@ from pathlib import Path
 from jupyterd.cli import banner, entrance, places, ssh
 from jupyterd.cli.standing import Nothing, Standing, look
 from jupyterd.settings.paths import Paths
+from jupyterd.settings.problems import Invalid
 
 HELP = "a new one-time token: for the first login, or for a forgotten password"
 TROUBLE = 1
@@ -30,13 +31,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Issue it and print the banner, or the bare token where no server runs."""
-    which = args.which
     try:
-        if os.geteuid() == 0 and which != "user" and places.SERVICE_STATE.is_dir():
-            which = "system"
-            become(places.SERVICE_STATE.stat().st_uid)
-        found = look(places.snapshots(which, os.environ, os.geteuid()))
-        paths = server(found, which)
+        where = places.places(args.which, os.environ, os.geteuid())
+        if os.geteuid() == 0 and where[0].mode == "service" and where[0].state.is_dir():
+            where = where[:1]
+            become(where[0].state.stat().st_uid)
+        found = look(places.snapshots(where))
+        paths = server(found, where)
         if paths is None:
             print(
                 "jupyterd: the server of this machine belongs to another account:\n    sudo jupyterd token",
@@ -44,20 +45,23 @@ def main(args: argparse.Namespace) -> int:
             )
             return TROUBLE
         login = entrance.first(paths, terminal=True) if args.if_needed else entrance.issue(paths, entrance.read(paths))
-    except (OSError, ValueError) as error:
+    except Invalid as error:
+        print(*error.problems, sep="\n", file=sys.stderr)
+        return TROUBLE
+    except (OSError, ValueError, KeyError) as error:
         print(f"jupyterd: no token was made: {error}", file=sys.stderr)
         return TROUBLE
     show(found, login)
     return 0
 
 
-def server(found: Standing | Nothing, which: places.Which | None) -> Paths | None:
+def server(found: Standing | Nothing, where: tuple[Paths, ...]) -> Paths | None:
     """Whose token it is: the running server's, or the one that would run; None for another account's."""
     if isinstance(found, Standing):
         return Paths(mode="foreground", state=Path(found.snapshot.state_dir), runtime=found.file.parent)
     if found.denied:
         return None
-    return places.future(which, os.environ, os.geteuid())
+    return where[0]
 
 
 def show(found: Standing | Nothing, login: banner.Login) -> None:

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from jupyterd.cli import painting, standing, status
+from jupyterd.cli import painting, places, standing, status
 from jupyterd.cli.standing import Nothing, Standing, look
+from jupyterd.settings.paths import SERVICE_STATE
 from jupyterd.units import identity
 from jupyterd.wire import snapshot
 from jupyterd.wire.frames import Gpu
@@ -214,3 +215,17 @@ def test_another_account_is_told_to_use_sudo(tmp_path: Path, sleeper: Process) -
 )
 def test_spans(seconds: float, text: str) -> None:
     assert painting.span(seconds) == text
+
+
+def test_root_means_the_service_and_others_their_own(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")}
+    own = tmp_path / "state" / "jupyterd"
+    assert [each.state for each in places.places(None, environ, 1234)] == [own, SERVICE_STATE]
+    assert [each.state for each in places.places(None, environ, 0)] == [SERVICE_STATE, own]
+    assert [each.state for each in places.places("user", environ, 0)] == [own]
+    assert [each.state for each in places.places("system", environ, 1234)] == [SERVICE_STATE]
+
+
+def test_a_named_state_directory_is_the_only_place(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path), "JUPYTERD_STATE_DIR": str(tmp_path / "here")}
+    assert [each.state for each in places.places(None, environ, 0)] == [tmp_path / "here"]

@@ -54,8 +54,8 @@ def test_settings_that_fix_the_password_make_a_token_that_only_logs_in(paths: Pa
     assert entrance.issue(paths, entrance.read(paths)).does == "once"
 
 
-def test_another_accounts_server_is_nobody_elses_to_open() -> None:
-    assert token.server(Nothing(denied=(Path("/run/jupyterd/status.json"),)), None) is None
+def test_another_accounts_server_is_nobody_elses_to_open(paths: Paths) -> None:
+    assert token.server(Nothing(denied=(Path("/run/jupyterd/status.json"),)), (paths,)) is None
 
 
 def test_without_a_server_the_bare_token_goes_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
