@@ -1,0 +1,193 @@
+"""The sampler as the process that the supervisor starts: pipes, signals, a driver that is slow or hangs."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import fake_nvml
+import pytest
+from fake_nvml import gpu
+
+from jupyterd.wire import frames, lineage
+from jupyterd.wire.frames import Frame
+
+from .conftest import Driver
+
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start(driver: Driver) -> Iterator[Start]:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def run(*arguments: str, **environ: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-I", "-m", "jupyterd.gpu", *arguments]
+        env = fake_nvml.environment(driver.directory) | environ
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env))
+        return started[-1]
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def read(process: subprocess.Popen[bytes], within_s: float = 10) -> Frame:
+    assert process.stdout is not None
+    ready, _, _ = select.select([process.stdout], [], [], within_s)
+    assert ready, "no frame"
+    return frames.decode(process.stdout.readline())
+
+
+def ended_within(process: subprocess.Popen[bytes], seconds: float) -> int:
+    return process.wait(seconds)
+
+
+def test_one_frame_a_beat(driver: Driver, start: Start) -> None:
+    driver.has(gpu(0))
+    process = start("--every", "0.2")
+    read(process)
+    begin = time.monotonic()
+    for _ in range(5):
+        assert read(process).gpus[0].temperature_c == 71
+    assert 0.8 < time.monotonic() - begin < 3
+
+
+def test_sigterm_while_it_waits_is_a_clean_end_at_once(driver: Driver, start: Start) -> None:
+    driver.has(gpu(0))
+    process = start("--every", "3600")
+    read(process)
+    time.sleep(0.2)
+    begin = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert ended_within(process, 2) == 0
+    assert time.monotonic() - begin < 0.5
+
+
+def test_sigterm_ends_it_while_the_driver_hangs(driver: Driver, start: Start) -> None:
+    driver.has(gpu(0))
+    process = start("--every", "0.1")
+    read(process)
+    driver.has(gpu(0), hang__nvmlDeviceGetMemoryInfo_v2=1)
+    while select.select([process.stdout], [], [], 1)[0]:
+        read(process)
+    begin = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert ended_within(process, 2) in {0, -signal.SIGTERM}
+    assert time.monotonic() - begin < 0.5
+
+
+def test_a_hang_at_the_start_is_silence(driver: Driver, start: Start) -> None:
+    driver.has(gpu(0), hang__nvmlInitWithFlags=1)
+    process = start("--every", "0.1")
+    assert process.stdout is not None
+    assert not select.select([process.stdout], [], [], 1)[0]
+    process.send_signal(signal.SIGTERM)
+    assert ended_within(process, 2) == -signal.SIGTERM
+
+
+def test_it_ends_when_nobody_listens_even_while_it_waits(driver: Driver, start: Start) -> None:
+    driver.has(gpu(0))
+    process = start("--every", "3600")
+    read(process)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert ended_within(process, 2) == 0
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+
+
+def test_slow_answers_drop_beats_and_pile_nothing_up(driver: Driver, start: Start) -> None:
+    driver.has(gpu(0), delay_ms__nvmlDeviceGetMemoryInfo_v2=300)
+    process = start("--every", "0.1")
+    read(process)
+    begin = time.monotonic()
+    for _ in range(3):
+        assert read(process).gpus[0].memory_used_bytes == 10 * 1024**3
+    assert 0.8 < time.monotonic() - begin < 4
+    driver.has(gpu(0))
+    read(process)
+    begin = time.monotonic()
+    for _ in range(5):
+        read(process)
+    assert time.monotonic() - begin > 0.3, "it does not make up for lost beats"
+
+
+def test_trouble_appears_and_clears_in_the_next_frame(driver: Driver, start: Start) -> None:
+    driver.has(gpu(0))
+    process = start("--every", "0.1")
+    assert read(process).trouble is None
+    driver.has(gpu(0) | {"gpu0.error.nvmlDeviceGetTemperatureV": 18})
+    frame = read(process)
+    while frame.trouble is None:
+        frame = read(process)
+    assert "different versions" in frame.trouble
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("--every",), ("--every", "x"), ("--every", "0"), ("--every", "nan"), ("--every", "-1"), ("-h",)]
+)
+def test_wrong_arguments(start: Start, arguments: tuple[str, ...]) -> None:
+    process = start(*arguments)
+    _, said = process.communicate(timeout=10)
+    assert process.returncode == 2
+    assert b"--every SECONDS" in said
+
+
+def test_it_steps_behind_everybody(driver: Driver, start: Start) -> None:
+    driver.has(gpu(0))
+    process = start("--every", "3600")
+    read(process)
+    assert os.getpriority(os.PRIO_PROCESS, process.pid) >= 10
+    assert Path(f"/proc/{process.pid}/oom_score_adj").read_text("ascii").strip() == "500"
+    assert len(list(Path(f"/proc/{process.pid}/task").iterdir())) == 1
+
+
+def test_it_does_not_outlive_its_parent(driver: Driver) -> None:
+    driver.has(gpu(0))
+    code = (
+        "import os, subprocess, sys\n"
+        f"env = dict(os.environ, {lineage.PARENT}=str(os.getpid()))\n"
+        "child = subprocess.Popen([sys.executable, '-I', '-m', 'jupyterd.gpu', '--every', '3600'], env=env)\n"
+        "print(child.pid, flush=True)\n"
+        "child.wait()\n"
+    )
+    env = fake_nvml.environment(driver.directory)
+    with subprocess.Popen([sys.executable, "-I", "-c", code], stdout=subprocess.PIPE, env=env) as parent:
+        assert parent.stdout is not None
+        child = os.pidfd_open(int(parent.stdout.readline()))
+        parent.stdout.readline()  # the first frame
+        parent.kill()
+        assert select.select([child], [], [], 5)[0]
+        os.close(child)
+
+
+@pytest.mark.slow
+def test_an_hour_of_beats_costs_little(driver: Driver, start: Start) -> None:
+    """The figure for docs: CPU seconds for 360 beats, which is an hour by default, and memory."""
+    driver.has(gpu(0), gpu(1))
+    process = start("--every", "0.02")
+    for _ in range(10):
+        read(process)
+    ticks = os.sysconf("SC_CLK_TCK")
+
+    def cpu_s() -> float:
+        fields = Path(f"/proc/{process.pid}/stat").read_text("ascii").rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / ticks
+
+    before = cpu_s()
+    for _ in range(360):
+        read(process)
+    used = cpu_s() - before
+    status = Path(f"/proc/{process.pid}/status").read_text("ascii")
+    rss_mb = int(status.split("VmRSS:")[1].split()[0]) / 1024
+    sys.stderr.write(f"360 beats, 2 GPUs: {used:.2f} CPU s, {rss_mb:.1f} MB RSS\n")
+    assert used < 4
+    assert rss_mb < 25

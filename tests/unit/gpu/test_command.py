@@ -1,0 +1,42 @@
+"""The sampler's command, and the silence that it may keep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+import pytest
+
+from jupyterd.gpu.command import command, silence_s
+from jupyterd.gpu.present import LIBRARY
+from jupyterd.settings.paths import Paths
+from jupyterd.settings.schema import Gpu, Settings
+
+PATHS = Paths("foreground", Path("/state"), Path("/state/run"))
+
+
+def settings(**gpu: object) -> Settings:
+    return attrs.evolve(Settings(), gpu=Gpu(**gpu))
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    (tmp_path / LIBRARY).write_text("", "ascii")
+    return {"LD_LIBRARY_PATH": str(tmp_path), "PATH": "/usr/bin", "HOME": "/home/ada", "JUPYTER_TOKEN": "secret"}
+
+
+def test_the_sampler_gets_what_it_needs_and_no_more(environ: dict[str, str]) -> None:
+    made = command(settings(sample_every_s=2.5), PATHS, environ)
+    assert made is not None
+    assert made.argv[1:] == ("-I", "-m", "jupyterd.gpu", "--every", "2.5")
+    assert made.argv[0].startswith("/")
+    assert dict(made.env) == {"LD_LIBRARY_PATH": environ["LD_LIBRARY_PATH"], "PATH": "/usr/bin"}
+
+
+def test_switched_off_is_off(environ: dict[str, str]) -> None:
+    assert command(settings(enabled=False), PATHS, environ) is None
+
+
+@pytest.mark.parametrize(("every_s", "silence"), [(1.0, 45.0), (10.0, 45.0), (60.0, 195.0), (3600.0, 10815.0)])
+def test_a_slow_sampler_may_be_silent_for_longer(every_s: float, silence: float) -> None:
+    assert silence_s(settings(sample_every_s=every_s)) == silence
