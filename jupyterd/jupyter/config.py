@@ -118,6 +118,10 @@ def _kernels(kernels: Kernels, paths: Paths) -> Traits:
             "records_dir": str(paths.kernel_records),
             "sockets_dir": str(paths.kernel_sockets),
             "launcher": "detached" if paths.mode == "foreground" else "user-unit",
+            "memory_max": kernels.memory_max,
+            "memory_high": kernels.memory_high,
+            "cpu_weight": kernels.cpu_weight,
+            "tasks_max": kernels.tasks_max,
         },
     }
 
