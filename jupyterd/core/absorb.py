@@ -98,7 +98,8 @@ def _signal(world: World, signal: Signal, now: float) -> Step:
             return replace(world, reload=replace(world.reload, asked=True, close_by=close_by)), ()
         case Signal.TERM | Signal.INT:
             if isinstance(world.wanted, Run):
-                return replace(world, wanted=Stop()), (Record(records.STOPPING, "stopping"),)
+                asked = "SIGTERM" if signal is Signal.TERM else "SIGINT"
+                return replace(world, wanted=Stop()), (Record(records.STOPPING, f"asked to stop by {asked}"),)
             if signal is Signal.INT:
                 return replace(world, wanted=replace(world.wanted, hurry=True)), ()
             return world, ()

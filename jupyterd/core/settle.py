@@ -290,7 +290,7 @@ def _quit(world: World, now: float) -> Step:  # noqa: ARG001 - every rule has th
         return world, ()
     if any(not isinstance(child(world, role), Off) for role in Role):
         return world, ()
-    return replace(world, quitting=True), (Record(records.STOPPED, "stopped"), Quit(0))
+    return replace(world, quitting=True), (Record(records.STOPPED, "stopped in order"), Quit(0))
 
 
 _RUN = (

@@ -1,0 +1,61 @@
+"""The `jupyterd` command. It knows the verbs by name and imports only the one that is called.
+
+Exit codes: 0 fine, 1 trouble, 2 usage, 3 not running, 75 another jupyterd is here, 78 the settings are refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Protocol, cast
+
+from jupyterd import __version__
+
+VERBS = {
+    "run": "serve, in this terminal or as the systemd service",
+    "status": "say how the server is",
+    "token": "make a one-time token and say how to log in",
+    "kernels": "list, interrupt, restart or stop kernels, with or without a server",
+    "config": "show, check or explain the settings",
+    "kernel-env": "make or repair the Python environment of notebooks",
+}
+HIDDEN = ("plan", "install", "catalog")
+"""For our own programs and scripts: `plan` feeds the supervisor, `install` is the second half of ./install."""
+
+
+class Verb(Protocol):
+    """What a verb's module has."""
+
+    HELP: str
+    arguments: Callable[[argparse.ArgumentParser], None]
+    main: Callable[[argparse.Namespace], int]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the verb; gives the exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv and argv[0] in (*VERBS, *HIDDEN):
+        verb = cast("Verb", import_module(f"jupyterd.cli.{argv[0].replace('-', '_')}"))
+        parser = argparse.ArgumentParser(prog=f"jupyterd {argv[0]}", description=verb.HELP, allow_abbrev=False)
+        verb.arguments(parser)
+        return verb.main(parser.parse_args(argv[1:]))
+    overview().parse_args(argv or ["--help"])
+    return 2
+
+
+def overview() -> argparse.ArgumentParser:
+    """What `jupyterd --help` shows, and what refuses a verb that does not exist."""
+    parser = argparse.ArgumentParser(
+        prog="jupyterd",
+        description="Keeps one person's Jupyter server alive.",
+        epilog="`jupyterd VERB --help` says more. The log of the service: journalctl -u jupyterd",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"jupyterd {__version__}")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for name, text in VERBS.items():
+        verbs.add_parser(name, help=text)
+    return parser

@@ -1,0 +1,186 @@
+"""Composes the plan: settings, a look at the machine, the certificate, what Jupyter is told. The one place for it.
+
+`jupyterd run` calls it before it becomes the supervisor; the supervisor calls the hidden verb for every further one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import attrs
+
+from jupyterd import __version__
+from jupyterd.cli import addresses
+from jupyterd.gpu import command as gpu
+from jupyterd.gpu import present
+from jupyterd.jupyter import command, config
+from jupyterd.settings import checks, load, options
+from jupyterd.settings import paths as places
+from jupyterd.settings.accounts import Account
+from jupyterd.settings.paths import Paths
+from jupyterd.settings.problems import Invalid
+from jupyterd.settings.schema import Settings
+from jupyterd.tls import make, pair
+from jupyterd.wire import lineage
+from jupyterd.wire.plan import Certificate, Command, Plan, Refused, Trouble, encode
+from jupyterd.wire.policy import Policy
+
+HELP = "make the supervisor's plan from the settings and print it (for the supervisor itself)"
+
+
+@attrs.frozen
+class Ask:
+    """What a plan is made from: the options as typed (for the next planner), the environment, the paths."""
+
+    typed: tuple[str, ...]
+    sources: load.Sources
+    environ: Mapping[str, str]
+    paths: Paths
+    account: Account
+
+
+def ask(args: argparse.Namespace, environ: Mapping[str, str], typed: Sequence[str]) -> Ask:
+    """From parsed options, and as they were typed. Invalid when the options themselves are wrong."""
+    uid = os.getuid()
+    paths = places.discover(environ, uid, places.mode_of(environ))
+    sources = load.sources(paths.mode, args.config, environ, options.overrides(args))
+    return Ask(tuple(typed), sources, environ, paths, sources.account)
+
+
+def make_plan(asked: Ask, *, write: bool) -> Plan | Refused:
+    """The plan, or every problem at once. With `write` the files that the server reads are put in place too."""
+    try:
+        loaded = load.load(asked.sources)
+    except Invalid as error:
+        return Refused(tuple(map(str, error.problems)))
+    settings, paths = loaded.settings, asked.paths
+    checked = checks.check(settings, loaded.origins, paths, asked.account)
+    machine = addresses.look(settings.server)
+    problems = [str(each) for each in checked.problems]
+    waiting, warnings = [*checked.waiting], [*checked.warnings]
+    certificate: Certificate | None = None
+    files: config.Pair | None = None
+    if settings.tls.enabled and not problems:
+        found = _pair(settings, paths, machine, write=write)
+        match found:
+            case pair.Pair():
+                certificate = found.certificate
+                files = config.Pair(str(found.certificate_file), str(found.key_file), found.certificate.sha256)
+            case pair.PairProblem() if found.missing and paths.mode != "foreground":
+                waiting.append(Trouble("certificate-missing", found.text, found.advice))
+            case pair.PairProblem():
+                problems.append(f"{loaded.origins['tls.certificate']}: {found.text}; {found.advice}")
+            case Trouble():
+                waiting.append(found)
+            case None:
+                pass
+    if problems:
+        return Refused(tuple(problems))
+    made = _assemble(asked, settings, machine, certificate, files, write=write)
+    return replace(made, waiting=tuple(waiting), warnings=tuple(warnings))
+
+
+def _pair(
+    settings: Settings, paths: Paths, machine: addresses.Interfaces, *, write: bool
+) -> pair.Pair | pair.PairProblem | Trouble | None:
+    """The pair that is set, or our own, made where there is none; None: it would be made, and nothing is written."""
+    now = time.time()
+    if settings.tls.certificate:
+        key = Path(settings.tls.key) if settings.tls.key else None
+        return pair.check(Path(settings.tls.certificate), key, now)
+    if write:
+        names, literal = addresses.certificate_names(settings.server, machine)
+        try:
+            make.ensure(paths.self_signed, names, literal, now)
+        except OSError as error:
+            text = f"cannot write {paths.self_signed}: {error.strerror}"
+            return Trouble("state-unwritable", text, f"df -h {paths.state}; ls -ld {paths.state}")
+    elif not paths.self_signed.exists():
+        return None
+    return pair.check(paths.self_signed, None, now)
+
+
+def _assemble(  # noqa: PLR0913 - the one place where all that is known comes together
+    asked: Ask,
+    settings: Settings,
+    machine: addresses.Interfaces,
+    certificate: Certificate | None,
+    files: config.Pair | None,
+    *,
+    write: bool,
+) -> Plan:
+    paths, environ = asked.paths, asked.environ
+    listen = addresses.listeners(settings.server, machine)
+    targets = addresses.targets(listen, machine)
+    scheme = "https" if settings.tls.enabled else "http"
+    names, literal = addresses.certificate_names(settings.server, machine)
+    server = command.server(settings, paths, asked.account, environ)
+    traits = config.generate(settings, paths, (*names, *literal))
+    live = config.live(settings, files)
+    server_key, live_key = config.keys(traits, server, live)
+    if write:
+        config.write(paths, traits, live)
+    sampler = gpu.command(settings, paths, environ)
+    absence = present.absence("/", environ) if settings.gpu.enabled else None
+    return Plan(
+        version=__version__,
+        account=asked.account.name,
+        mode=paths.mode,
+        state_dir=str(paths.state),
+        runtime_dir=str(paths.runtime),
+        listen=listen,
+        targets=targets,
+        urls=addresses.urls(targets, scheme, settings.server.base_url, settings.server),
+        base_url=settings.server.base_url,
+        certificate=certificate,
+        server=server,
+        server_key=server_key,
+        live_key=live_key,
+        sampler=sampler,
+        planner=_own(asked, "plan", *asked.typed),
+        ender=_own(asked, "kernels", "stop", "--all", "--unless-restarting"),
+        policy=_policy(settings),
+        notes=() if absence is None else (absence,),
+    )
+
+
+def _own(asked: Ask, *arguments: str) -> Command:
+    """A verb of this program, in the environment that it was started with: the settings may come from there."""
+    private = ("NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "JOURNAL_STREAM", "INVOCATION_ID")
+    env = tuple((name, value) for name, value in sorted(asked.environ.items()) if not name.startswith(private))
+    return Command((sys.executable, "-I", "-m", "jupyterd", *arguments), env, str(asked.sources.cwd))
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        start_timeout_s=settings.supervision.start_timeout_s,
+        stop_timeout_s=settings.supervision.stop_timeout_s,
+        kernels_grace_s=settings.kernels.grace_s,
+        probe_every_s=settings.supervision.probe_every_s,
+        hang_after_s=settings.supervision.hang_after_s,
+        gpu_silence_s=gpu.silence_s(settings),
+        gpu_log_every_s=settings.gpu.log_every_s,
+    )
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The same as for `run`."""
+    options.add(parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Print the plan, or the refusal, as one JSON document."""
+    lineage.die_with_parent()
+    os.umask(0o077)
+    try:
+        answer = make_plan(ask(args, os.environ, sys.argv[2:]), write=True)
+    except Invalid as error:
+        answer = Refused(tuple(map(str, error.problems)))
+    sys.stdout.buffer.write(encode(answer))
+    return 0

@@ -1,0 +1,74 @@
+"""`jupyterd run`: check everything, take the lock, then become the supervisor in the same process.
+
+Nothing that is imported here stays in memory: exec replaces it. Neighbours: plan.py before, jupyterd.daemon after.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import sys
+
+from jupyterd.cli import banner, entrance, plan, ssh
+from jupyterd.settings import options
+from jupyterd.settings.paths import prepare
+from jupyterd.settings.problems import Invalid
+from jupyterd.wire.plan import Plan, Refused, encode
+
+HELP = "Serve Jupyter under the supervisor: in this terminal, or as the systemd service."
+EX_TEMPFAIL, EX_CONFIG = 75, 78
+"""sysexits.h"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Every setting that is no secret is an option."""
+    options.add(parser)
+
+
+def main(args: argparse.Namespace) -> int:  # noqa: RET503 - execv does not return
+    """Returns only when it cannot become the supervisor."""
+    os.umask(0o077)
+    try:
+        asked = plan.ask(args, os.environ, sys.argv[2:])
+        prepare(asked.paths)
+    except Invalid as error:
+        return _refuse(Refused(tuple(map(str, error.problems))))
+    lock = os.open(asked.paths.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        _say(f"another jupyterd serves from {asked.paths.state} already; see: jupyterd status")
+        return EX_TEMPFAIL
+    made = plan.make_plan(asked, write=True)
+    if isinstance(made, Refused):
+        return _refuse(made)
+    os.set_inheritable(lock, True)
+    given = ["--plan-fd", str(_memory("plan", encode(made))), "--lock-fd", str(lock)]
+    if made.mode == "foreground":
+        given += ["--banner-fd", str(_memory("banner", _banner(made, asked).encode()))]
+    sys.stdout.flush()
+    os.execv(sys.executable, (sys.executable, "-I", "-m", "jupyterd.daemon", *given))  # noqa: S606 - that is the point
+
+
+def _banner(made: Plan, asked: plan.Ask) -> str:
+    login = entrance.first(asked.paths, terminal=sys.stderr.isatty())
+    return banner.text(made, login, ssh.here())
+
+
+def _memory(name: str, data: bytes) -> int:
+    """A file in memory that the next program inherits: no secret ever lies on disk or in argv."""
+    fd = os.memfd_create(name, 0)
+    os.write(fd, data)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def _refuse(refused: Refused) -> int:
+    for problem in refused.problems:
+        _say(problem)
+    return EX_CONFIG
+
+
+def _say(text: str) -> None:
+    print(f"jupyterd: {text}", file=sys.stderr)
