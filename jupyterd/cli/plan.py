@@ -119,10 +119,10 @@ def _assemble(  # noqa: PLR0913 - the one place where all that is known comes to
     listen = addresses.listeners(settings.server, machine)
     targets = addresses.targets(listen, machine)
     scheme = "https" if settings.tls.enabled else "http"
-    names, literal = addresses.certificate_names(settings.server, machine)
+    names, _ = addresses.certificate_names(settings.server, machine)
     server = command.server(settings, paths, asked.account, environ)
-    traits = config.generate(settings, paths, (*names, *literal))
-    live = config.live(settings, files)
+    traits = config.generate(settings, paths)
+    live = config.live(settings, files, (*names, *(certificate.names if certificate else ())))
     server_key, live_key = config.keys(traits, server, live)
     if write:
         config.write(paths, traits, live)

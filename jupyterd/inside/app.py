@@ -198,7 +198,7 @@ class JupyterdServerApp(ServerApp):
             max_body_size=self.max_body_size,
             max_buffer_size=self.max_buffer_size,
         )
-        self._front.names = frozenset(name.lower().rstrip(".") for name in self.local_hostnames)
+        self._front.names = self._live.names
         self.io_loop.add_callback(self._front.add_sockets, self.sockets)
 
     # --- start ------------------------------------------------------------------------------------------------
@@ -241,6 +241,7 @@ class JupyterdServerApp(ServerApp):
             problem = str(error)
         else:
             self._front.ssl_options = context  # open connections keep the one they began with
+            self._front.names = fresh.names
             self._live = fresh
             if isinstance(self.identity_provider, Door):
                 self.identity_provider.live = fresh

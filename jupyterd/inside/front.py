@@ -36,7 +36,7 @@ class Front(HTTPServer):
     """An HTTPServer that answers plain HTTP on a TLS port with the way to https, and knows its open requests."""
 
     names: frozenset[str] = frozenset()
-    """The host names by which browsers may call it; addresses need no permission."""
+    """The host names by which browsers may call it, "*.example.org" too; addresses need no permission."""
 
     def initialize(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - tornado's own
         """Tornado's constructor (tornado.util.Configurable)."""
@@ -47,7 +47,7 @@ class Front(HTTPServer):
     def may_call(self, host: str) -> bool:
         """Is this Host header ours? A page of another name that points here (DNS rebinding) may not call."""
         name = host_name(host)
-        if name in self.names or name.endswith(".localhost"):
+        if name in self.names or f"*.{name.partition('.')[2]}" in self.names or name.endswith(".localhost"):
             return True
         try:
             ipaddress.ip_address(name)

@@ -37,6 +37,10 @@ class Link(asyncio.Protocol):
         except OSError:
             pass  # nobody there: the loop, once it runs, ends us
 
+    def close(self) -> None:
+        """Before `attach` only: afterwards the loop owns the socket."""
+        self._socket.close()
+
     async def attach(self, heard: Callable[[channel.ToServer], None], lost: Callable[[], None]) -> None:
         """From now on through the loop: each message to `heard`, the supervisor's end to `lost`."""
         self._heard, self._lost = heard, lost

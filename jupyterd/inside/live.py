@@ -22,6 +22,8 @@ class Live:
     password_hash: str = attrs.field(repr=False)
     token: str = attrs.field(repr=False)
     allow_password_change: bool
+    names: frozenset[str] = attrs.field(converter=frozenset)
+    """Host names by which browsers may call, lower case; "*.example.org" stands for one label."""
 
 
 def read(path: Path) -> Live:

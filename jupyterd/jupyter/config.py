@@ -6,8 +6,9 @@ One small function for each section of the settings. Knows no traitlets: names a
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import attrs
@@ -37,13 +38,11 @@ class Pair:
     """Of the leaf: a renewed certificate under the same name is another pair."""
 
 
-def generate(settings: Settings, paths: Paths, names: Sequence[str] = ()) -> Traits:
-    """The content of jupyter_server_config.json. `names` are the host names under which browsers may come.
-    Holds no secret.
-    """
+def generate(settings: Settings, paths: Paths) -> Traits:
+    """The content of jupyter_server_config.json. Holds no secret."""
     traits: Traits = {}
     for part in (
-        _server(settings.server, names),
+        _server(settings.server),
         _extensions(settings.server),
         _kernels(settings.kernels, paths),
         _places(paths),
@@ -53,13 +52,16 @@ def generate(settings: Settings, paths: Paths, names: Sequence[str] = ()) -> Tra
     return traits
 
 
-def live(settings: Settings, pair: Pair | None) -> dict[str, Any]:
-    """The content of live.json: what a running server reads again when told. `pair` None is plain HTTP."""
+def live(settings: Settings, pair: Pair | None, names: Iterable[str] = ()) -> dict[str, Any]:
+    """The content of live.json: what a running server reads again when told. `pair` None is plain HTTP; `names` are
+    the host names under which browsers may come ("*.example.org" too); addresses among them need no permission.
+    """
     return {
         "format": LIVE_FORMAT,
         "certificate": None if pair is None else pair.certificate,
         "key": None if pair is None else pair.key,
         "sha256": None if pair is None else pair.sha256,
+        "names": _names([*settings.server.names, *names]),
         **_login(settings.login),
     }
 
@@ -80,14 +82,13 @@ def write(paths: Paths, traits: Traits, live_settings: dict[str, Any]) -> None:
     private_file.replace(paths.live, _document(live_settings))
 
 
-def _server(server: Server, names: Sequence[str]) -> Traits:
+def _server(server: Server) -> Traits:
     return {
         "Application": {"log_level": _LOG_LEVELS.get(server.log_level, server.log_level)},
         "ServerApp": {
             "base_url": server.base_url,
             "root_dir": server.root_dir,
             "allow_root": server.allow_root,
-            "local_hostnames": sorted({"localhost", *server.names, *names}),
         },
         "ContentsManager": {"allow_hidden": server.hidden_files},
     }
@@ -117,11 +118,11 @@ def _kernels(kernels: Kernels, paths: Paths) -> Traits:
         "KernelManager": {
             "records_dir": str(paths.kernel_records),
             "sockets_dir": str(paths.kernel_sockets),
-            "launcher": "detached" if paths.mode == "foreground" else "user-unit",
             "memory_max": kernels.memory_max,
             "memory_high": kernels.memory_high,
             "cpu_weight": kernels.cpu_weight,
             "tasks_max": kernels.tasks_max,
+            "launcher": "detached" if paths.mode == "foreground" else "user-unit",
         },
     }
 
@@ -132,6 +133,19 @@ def _login(login: Login) -> dict[str, Any]:
         "token": login.token,
         "allow_password_change": login.allow_password_change,
     }
+
+
+def _names(names: Iterable[str]) -> list[str]:
+    """Host names only: an address that the machine gets or loses must not look like a change of the settings."""
+    return sorted({"localhost", *(name.lower().rstrip(".") for name in names if not _is_address(name))})
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _places(paths: Paths) -> Traits:

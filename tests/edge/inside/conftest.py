@@ -164,8 +164,8 @@ class Served:
                     os.setgroups([])
                     os.setgid(self.account.gid)
                     os.setuid(self.account.uid)
-                traits = config.generate(self.settings, self.paths, self.names)
-                config.write(self.paths, traits, config.live(self.settings, self.pair))
+                traits = config.generate(self.settings, self.paths)
+                config.write(self.paths, traits, config.live(self.settings, self.pair, self.names))
                 os._exit(0)
             finally:
                 os._exit(1)

@@ -91,11 +91,12 @@ def test_hidden_files_are_a_setting(serve):
 
 
 def test_foreign_host_names_are_turned_away_on_every_path(serve):
-    served = serve(names=("gpu.lan",))
+    served = serve(names=("gpu.lan", "*.example.org"))
     browser = served.browser()
     for host, status in (
         ("localhost", 200), ("GPU.lan:8888", 200), ("192.168.1.7", 200), ("[::1]:1", 200), ("lab.localhost", 200),
-        ("evil.example", 403), ("", 403), ("gpu.lan.evil.example", 403),
+        ("lab.example.org", 200), ("a.b.example.org", 403), ("evil.example", 403), ("", 403),
+        ("gpu.lan.evil.example", 403),
     ):  # fmt: skip
         assert browser.get("/api", Host=host).status == status, host
     answer = browser.get("/static/favicon.ico", Host="evil.example")
