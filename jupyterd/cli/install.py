@@ -15,7 +15,7 @@ from pathlib import Path
 
 from jupyterd.cli import install_files as files
 from jupyterd.cli import install_start
-from jupyterd.settings import load, sample
+from jupyterd.settings import accounts, load, sample
 
 HELP = "make this program the machine's service (as root); again after moving to another port below 1024 or disk"
 
@@ -104,7 +104,7 @@ def _settings_file(account: pwd.struct_passwd) -> None:
         chosen: dict[str, object] = {"server.ip": ["*"]}
         if account.pw_uid == 0:
             chosen["server.allow_root"] = True
-        files.put(files.SETTINGS, sample.sample(chosen), mode=0o640, gid=account.pw_gid)
+        files.put(files.SETTINGS, sample.text(chosen), mode=0o640, gid=account.pw_gid)
         return
     status = files.SETTINGS.stat()
     if status.st_gid != account.pw_gid and not status.st_mode & 0o004:
@@ -113,7 +113,8 @@ def _settings_file(account: pwd.struct_passwd) -> None:
 
 
 def _service(account: pwd.struct_passwd) -> files.Service:
-    settings = load.load(load.request("service", uid=account.pw_uid)).settings
+    mine = accounts.account(account.pw_uid, {}, service=True)
+    settings = load.load(load.sources("service", None, {}, {}, mine)).settings
     paths = (settings.server.root_dir, settings.tls.certificate, settings.tls.key, settings.kernels.environment)
     return files.Service(
         account=account.pw_name,

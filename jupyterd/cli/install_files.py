@@ -38,7 +38,7 @@ def drop_in(service: Service) -> str:
     mounts = [unit for path in service.paths for unit in mount_units(path) if not _within(path, service.home)]
     manager = f"user@{service.uid}.service"
     lines = [
-        "# Written by ./install from account and settings, anew each time. Changes of your own: systemctl edit jupyterd",
+        "# Written by ./install from account and settings, anew each time. Your own changes: systemctl edit jupyterd",
         "[Unit]",
         "# systemd.special(7): kernels live in the account's user manager. It is there first and goes last.",
         f"Wants={manager}",

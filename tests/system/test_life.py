@@ -1,0 +1,154 @@
+"""What systemd and the person who reads it see of the service's life: start, trouble, reload, stop, reboot."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from system.machine import ACCOUNT, wait_until
+from system.service import UNIT, Service
+
+pytestmark = pytest.mark.system
+
+
+def test_active_means_that_it_answers(service: Service) -> None:
+    service.machine.run(f"systemctl stop {UNIT}", timeout_s=90)
+    assert service.http("/api") == 0
+    service.machine.run(f"systemctl start {UNIT}", timeout_s=120)
+    assert service.http("/api") == 200
+    assert service.http("/api/contents") == 200
+    assert service.http("/api/contents", token="wrong") == 403
+
+
+def test_the_status_line_is_a_sentence_with_the_address(service: Service) -> None:
+    text = service.show("StatusText")
+    assert "https://" in text, text
+    assert ":8888" in text, text
+
+
+@pytest.mark.parametrize("victim", ["server", "sampler", "supervisor"])
+def test_each_process_may_be_killed_outright(service: Service, victim: str) -> None:
+    pids = service.pids()
+    if victim not in pids:
+        pytest.skip("no NVIDIA driver, so no sampler: tests/system/test_gpu.py has a made-up one")
+    kernel = service.start_kernel()
+    service.evaluate(kernel, "x = 41")
+    service.machine.run(f"kill -KILL {pids[victim]}")
+    if victim != "sampler":
+        service.wait_server(other_than=pids["server"])
+    service.wait_active()
+    assert service.http("/api") == 200
+    assert service.evaluate(kernel, "print(x + 1)") == "42"
+    code, answer = service.request("/api/kernels")
+    assert code == 200
+    assert [each["id"] for each in json.loads(answer)] == [kernel]
+
+
+def test_a_restart_keeps_kernels_and_a_stop_ends_everything(service: Service) -> None:
+    kernel = service.start_kernel()
+    service.evaluate(kernel, "x = 41")
+    service.machine.run(f"systemctl restart {UNIT}", timeout_s=120)
+    assert service.evaluate(kernel, "print(x + 1)") == "42"
+    service.machine.run(f"systemctl stop {UNIT}", timeout_s=90)
+    assert service.show("ActiveState") == "inactive"
+    assert service.kernel_pids() == []
+    assert service.machine.run("pgrep -f jupyterd.daemon; pgrep -f jupyterd.inside", check=False) == ""
+    assert service.machine.run("systemctl --user list-units 'jupyterd-*' --no-legend", account=ACCOUNT) == ""
+    assert service.show("Result") == "success"
+
+
+def test_a_good_reload_moves_the_port_and_keeps_kernels(service: Service) -> None:
+    kernel = service.start_kernel()
+    service.evaluate(kernel, "x = 41")
+    service.settings("[server]\nport = 9555\n")
+    service.machine.run(f"systemctl reload {UNIT}")
+    wait_until(lambda: service.http("/api", port=9555) == 200, "an answer on the new port")
+    assert service.http("/api", port=8888) == 0
+    service.wait_text(":9555")
+    assert service.is_active()
+    assert service.evaluate(kernel, "print(x + 1)") == "42"
+
+
+def test_a_reload_changes_the_token_without_a_restart(service: Service) -> None:
+    server = service.pids()["server"]
+    service.settings('[login]\ntoken = "another-made-up-token-0123456789"\n', name="token")
+    service.machine.run(f"systemctl reload {UNIT}")
+    wait_until(lambda: service.http("/api/contents", token="another-made-up-token-0123456789") == 200, "the new token")
+    assert service.http("/api/contents") == 403
+    assert service.pids()["server"] == server
+
+
+def test_a_bad_reload_fails_and_the_old_settings_stay(service: Service) -> None:
+    pids = service.pids()
+    service.settings("[server]\nport = 99999\nprot = 1\n")
+    done = service.machine.attempt(f"systemctl reload {UNIT}")
+    assert done.returncode != 0
+    assert service.is_active()
+    assert service.http("/api") == 200
+    assert service.pids() == pids
+    told = service.machine.run(f"journalctl --unit {UNIT} --lines 20 --no-pager")
+    assert "test.toml:2" in told
+    assert "test.toml:3" in told
+
+
+def test_settings_that_only_editing_cures_stop_it_for_good(service: Service) -> None:
+    service.machine.run(f"systemctl stop {UNIT}", timeout_s=90)
+    service.settings("[server]\nport = 99999\n")
+    assert service.machine.attempt(f"systemctl start {UNIT}").returncode != 0
+    assert service.show("ExecMainStatus") == "78"
+    assert service.show("ActiveState") == "failed"
+    assert service.show("NRestarts") == "0"
+    service.settings("")
+    service.machine.run(f"systemctl start {UNIT}", timeout_s=120)
+    assert service.http("/api") == 200
+
+
+def test_a_busy_port_is_named_and_heals_by_itself(service: Service) -> None:
+    machine = service.machine
+    machine.run(f"systemctl stop {UNIT}", timeout_s=90)
+    machine.run(
+        "systemd-run --quiet --unit=squatter /usr/bin/python3 -c"
+        " 'import socket,time; s=socket.create_server((\"\",8888)); time.sleep(600)'"
+    )
+    wait_until(lambda: ":8888" in machine.run("ss -ltn"), "the squatter listens")
+    try:
+        machine.run(f"systemctl start --no-block {UNIT}")
+        assert "8888" in service.wait_text("8888")
+        assert service.show("ActiveState") == "activating"
+    finally:
+        machine.run("systemctl stop squatter")
+    service.wait_active(deadline_s=30)
+    assert service.http("/api") == 200
+    assert service.show("NRestarts") == "0"
+
+
+@pytest.mark.slow
+def test_a_supervisor_that_makes_no_progress_is_replaced_by_systemd(service: Service) -> None:
+    pids = service.pids()
+    kernel = service.start_kernel()
+    service.evaluate(kernel, "x = 41")
+    service.machine.run(f"kill -STOP {pids['supervisor']}")
+    wait_until(lambda: int(service.show("NRestarts")) > 0, "a restart by the watchdog", deadline_s=60)
+    service.wait_active()
+    assert service.http("/api") == 200
+    assert service.evaluate(kernel, "print(x + 1)") == "42"
+
+
+@pytest.mark.slow
+def test_a_hung_server_is_replaced(service: Service) -> None:
+    pids = service.pids()
+    service.machine.run(f"kill -STOP {pids['server']}")
+    service.wait_server(other_than=pids["server"], deadline_s=40)
+    assert service.http("/api") == 200
+    assert service.pids()["supervisor"] == pids["supervisor"]
+    assert service.events("server-hung")
+
+
+def test_after_a_reboot_it_serves_again(service: Service) -> None:
+    service.start_kernel()
+    service.machine.reboot()
+    service.wait_active(deadline_s=90)
+    assert service.http("/api") == 200
+    assert service.kernel_pids() == []
+    ended = service.machine.run(f"journalctl --boot=-1 --unit {UNIT} --no-pager --output cat", check=False)
+    assert "Failed with result" not in ended, ended
