@@ -20,11 +20,18 @@ from traitlets import Enum, HasTraits, Integer, Unicode
 
 from jupyterd.inside.environment import user_environment
 from jupyterd.inside.provisioner import Provisioner
-from jupyterd.units import kernel_environment, launcher, records
+from jupyterd.units import kernel_environment, launcher, records, user_unit
 from jupyterd.units.words import LaunchFailed
 
 _ENVIRONMENT_S = 600.0
 _SOCKET_PATH_MAX = 107 - len("/123456789012-10")
+
+
+class CannotStart(web.HTTPError):
+    """What the notebook shows is `str` of it in one place and its log message in another: the bare sentence in both."""
+
+    def __str__(self) -> str:
+        return self.get_message() or ""
 
 
 class Places(HasTraits):
@@ -91,14 +98,14 @@ class Kernel(Places, ServerKernelManager):
                 await self._ensure_environment(Path(environment))
             return await super()._async_pre_start_kernel(**kw)
         except LaunchFailed as error:
-            raise web.HTTPError(503, str(error), reason="Kernel cannot start") from error
+            raise CannotStart(503, str(error)) from error
 
     async def _async_launch_kernel(self, kernel_cmd: list[str], **kw: Any) -> None:  # noqa: ANN401 - Jupyter's
         try:
             await super()._async_launch_kernel(kernel_cmd, **kw)
         except LaunchFailed as error:
             await self._async_cleanup_resources()
-            raise web.HTTPError(503, str(error), reason="Kernel cannot start") from error
+            raise CannotStart(503, str(error)) from error
 
     def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
         """Stock takes "python" in a foreign kernelspec for the server's own interpreter; the account's is meant."""
@@ -136,22 +143,24 @@ class Kernel(Places, ServerKernelManager):
             return
         self.log.info("The Python environment of notebooks is not there yet; it is made now in %s", environment)
         argv = [sys.executable, "-I", "-m", "jupyterd", "kernel-env", "--environment", str(environment)]
+        env, output = user_environment(os.environ), Path(self.records_dir) / "kernel-env.log"
         if self.launcher == "user-unit":  # out of the service's sandbox: it may lie anywhere in the account's home
-            argv = ["systemd-run", "--user", "--quiet", "--wait", "--pipe", "--collect", "--service-type=exec", *argv]
-        process = await asyncio.create_subprocess_exec(
-            *argv, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-            env=launcher.manager_environment(user_environment(dict(os.environ))),
-        )  # fmt: skip
+            if (problem := user_unit.trouble()) is not None:
+                raise LaunchFailed(problem)
+            argv, env = user_unit.once(argv, env, output, _ENVIRONMENT_S), launcher.manager_environment(env)
+        with output.open("wb") as words:
+            process = await asyncio.create_subprocess_exec(
+                *argv, env=env, stdin=asyncio.subprocess.DEVNULL, stdout=words, stderr=words
+            )
         try:
-            words, _ = await asyncio.wait_for(process.communicate(), _ENVIRONMENT_S)
+            await asyncio.wait_for(process.wait(), _ENVIRONMENT_S)
         except TimeoutError as error:
             process.kill()
             raise LaunchFailed(
                 f"the Python environment of notebooks was not ready after {_ENVIRONMENT_S:.0f} s; "
                 "is the network there? type: jupyterd kernel-env"
             ) from error
-        if process.returncode:
-            raise LaunchFailed(
-                "the Python environment of notebooks cannot be made. "
-                f"{words.decode(errors='replace').strip()} (to try again by hand: jupyterd kernel-env)"
-            )
+        told = output.read_text(encoding="utf-8", errors="replace").strip()
+        if not kernel_environment.is_ready(environment):
+            raise LaunchFailed(f"the Python environment of notebooks cannot be made. {told} (see also: {output})")
+        output.unlink()

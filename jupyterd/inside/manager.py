@@ -99,9 +99,14 @@ class KernelManager(Places, AsyncMappingKernelManager):
             IOLoop.current().run_in_executor(None, launcher.forget, Path(self.records_dir), record)
 
     def leave(self) -> None:
-        """Let go of every kernel without ending it: the next server adopts them."""
-        for kernel_id, kernel in self._kernels.items():
+        """Let go of every kernel without ending it: the next server adopts them. Stopped ones are forgotten here,
+        when this server goes before it has noticed.
+        """
+        for kernel_id, kernel in list(self._kernels.items()):
             kernel.stop_restarter()
+            ours = kernel.provisioner
+            if isinstance(ours, Provisioner) and ours.record is not None and ours.stopped_on_purpose():
+                launcher.forget(Path(self.records_dir), ours.record)
             with contextlib.suppress(Exception):  # nothing here may keep a server from leaving
                 self.stop_watching_activity(kernel_id)
                 self.stop_buffering(kernel_id)

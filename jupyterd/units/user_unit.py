@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from jupyterd.units.detached import WRAPPER
@@ -76,6 +77,21 @@ def launch(record: Record, directory: Path, deadline_s: float) -> None:
     done = _run(argv, deadline_s)
     if done.returncode:
         raise LaunchFailed(f"kernel {record.name}: systemd-run --user refused it: {done.stderr.strip()}")
+
+
+def once(program: Sequence[str], names: Iterable[str], output: Path, deadline_s: float) -> list[str]:
+    """An argv that runs a program in the user manager and ends when it has ended; its words go to `output`.
+
+    Type=oneshot and a file, because --wait and --pipe need a session bus, which a bare Debian has not (measured on
+    252). `names` are variables to hand on from the caller's environment; their values stay out of argv.
+    """
+    return [
+        "systemd-run", "--user", "--quiet", "--collect", "--no-ask-password", "--service-type=oneshot",
+        f"--slice={SLICE}", f"--property=TimeoutStartSec={deadline_s:.0f}",
+        f"--property=StandardOutput=truncate:{output}",
+        f"--property=StandardError=append:{output}", *(f"--setenv={each}" for each in sorted(names)), "--",
+        *(word.replace("$", "$$") for word in program),
+    ]  # fmt: skip
 
 
 def clear(unit: str, deadline_s: float = _ANSWER_S) -> None:
