@@ -95,7 +95,7 @@ def _install(account: pwd.struct_passwd, share: Path) -> int:
     if not install_start.start(changed=any(changed)):
         return 1
     _forget_old_versions(keep={Path(sys.prefix), previous})
-    return _as_account(account, "token", timeout_s=_COMMAND_TIMEOUT_S)
+    return _as_account(account, "token", "--if-needed", timeout_s=_COMMAND_TIMEOUT_S)
 
 
 def _settings_file(account: pwd.struct_passwd) -> None:
