@@ -17,6 +17,10 @@ from jupyterd.wire.channel import Failed
 from jupyterd.wire.lineage import die_with_parent
 
 EXIT_FAILED = 1
+NEVER_USED = ("rfc3987_syntax", "httpx._main")
+"""Imported where it is there, done without where it is not: jsonschema's check of international addresses (0.8 s of
+the import time), and httpx's command line, which brings rich and click (0.03 s).
+"""
 
 
 def _leave_at_once(_number: int, _frame: FrameType | None) -> None:
@@ -30,8 +34,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _leave_at_once)
     for each in (signal.SIGINT, signal.SIGHUP):
         signal.signal(each, lambda *_: None)
-    # jsonschema's optional check of international addresses, which Jupyter never uses: 0.8 s of the import time.
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None makes the import fail (sys.modules)
+    for name in NEVER_USED:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # None makes the import fail (sys.modules)
 
     try:
         mode = os.environ.pop("JUPYTERD_LOG", "terminal")
