@@ -177,7 +177,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Print the plan, or the refusal, as one JSON document."""
     lineage.die_with_parent()
-    os.umask(0o077)
     try:
         answer = make_plan(ask(args, os.environ, sys.argv[2:]), write=True)
     except Invalid as error:

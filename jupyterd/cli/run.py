@@ -27,8 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:  # noqa: RET503 - execv does not return
-    """Returns only when it cannot become the supervisor."""
-    os.umask(0o077)
+    """Returns only when it cannot become the supervisor. The umask stays the account's: saved notebooks get it."""
     try:
         asked = plan.ask(args, os.environ, sys.argv[2:])
         prepare(asked.paths)
