@@ -1,1 +1,1 @@
-"""See docs/architecture.md."""
+"""Key pairs: look at one that is given, make one that is not. Neighbour: jupyterd.inside.tls serves them."""

@@ -1,0 +1,72 @@
+"""What some clients will stumble over in a pair that serves: remarks, not refusals.
+
+Neighbour: pair.py, which refuses.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from jupyterd.tls.files import quoted
+from jupyterd.tls.handshake import Leaf
+from jupyterd.tls.words import PairProblem
+
+
+def remarks(path: Path, leaf: Leaf, above: Sequence[str], now: float) -> tuple[PairProblem, ...]:
+    """About the names, and about the certificates (PEM) that follow the server's own in the file."""
+    return (*_names(path, leaf), *_missing(path, leaf, above), *_order(path, leaf, above, now))
+
+
+def _names(path: Path, leaf: Leaf) -> Iterator[PairProblem]:
+    if not leaf.names:
+        yield PairProblem(
+            f"the certificate in {path} names no host (no subjectAltName), so every browser warns of it",
+            "have a new one made with the server's names in it",
+        )
+
+
+def _missing(path: Path, leaf: Leaf, above: Sequence[str]) -> Iterator[PairProblem]:
+    """Only where the better file lies beside it: a private CA may sign without anything in between."""
+    full = path.with_name("fullchain.pem")
+    if not above and leaf.issuer != leaf.subject and path.name != full.name and full.exists():
+        yield PairProblem(
+            f"{path} lacks the certificates between the server's own and the root, and some clients refuse it so",
+            f"set tls.certificate to {quoted(full)}",
+        )
+
+
+def _order(path: Path, leaf: Leaf, above: Sequence[str], now: float) -> Iterator[PairProblem]:
+    wanted = leaf.issuer
+    for position, text in enumerate(above, start=2):
+        authority = _authority(text)
+        if authority is None:
+            yield PairProblem(
+                f"certificate number {position} in {path} is no authority's, so it has no place in the chain",
+                f"take it out of {quoted(path)}",
+            )
+            return
+        if authority["subject"] != wanted:
+            yield PairProblem(
+                f"certificate number {position} in {path} did not sign the one before it, and some clients stop there",
+                "order them: the server's own first, then the one that signed it, and so on",
+            )
+            return
+        if ssl.cert_time_to_seconds(authority["notAfter"]) < now:
+            yield PairProblem(
+                f"certificate number {position} in {path} has expired, and some clients refuse the whole chain",
+                "get the present chain from who signed the certificate",
+            )
+        wanted = authority["issuer"]
+
+
+def _authority(text: str) -> dict[str, Any] | None:
+    """The facts about a CA's certificate; None for any other."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(cadata=text)
+    except ssl.SSLError:
+        return None
+    return next(iter(context.get_ca_certs()), None)

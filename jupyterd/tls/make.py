@@ -1,0 +1,81 @@
+"""Makes the self-signed certificate that serves until there is a better one, and keeps it as long as it is good.
+
+Writes one combined PEM, 0600. Neighbours: build.py makes the bytes, settings.private_file puts them in place.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from jupyterd.settings import private_file
+from jupyterd.tls import pair
+from jupyterd.tls.words import Pair
+
+DAYS = 825
+"""A new one means a new browser warning and a new fingerprint, so it lives as long as any browser allows: Apple's
+refuse more than 825 days (support.apple.com/HT210176). The 398 days of public authorities bind those alone.
+"""
+_LIFE_LEFT = 1 / 3
+_HOST_NAME_MAX = 253
+_HOST_NAME = re.compile(r"(\*\.)?([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}")
+
+
+def ensure(path: Path, names: Sequence[str], addresses: Sequence[str], now: float) -> bool:
+    """Make one unless the one at `path` is good; True if it was made. OSError when it cannot be written.
+
+    It is good while it reads back as a private pair, has more than a third of its life left, and has every one of
+    `names`: what the user types or has set, which may be literal addresses too. `addresses` are those that the
+    machine happens to have. They go into a new one; but one that changes (another network, a new lease) is no
+    reason for it: to whoever accepted the present certificate, or compared its fingerprint, a new one on every
+    address is worse than a name that does not match on one.
+    """
+    found = pair.check(path, None, now)
+    if isinstance(found, Pair) and _good(found, names, now):
+        return False
+    self_signed(path, names, addresses, now)
+    return True
+
+
+def self_signed(path: Path, names: Sequence[str], addresses: Sequence[str], now: float, days: int = DAYS) -> None:
+    """Replace `path` in one step. ValueError names what cannot be in a certificate."""
+    subjects = _subjects([*names, *addresses])
+    if not subjects:
+        raise ValueError("a certificate needs at least one name or address")
+    from jupyterd.tls import build  # noqa: PLC0415 - 25 ms of cryptography that most starts do not need
+
+    private_file.directory(path.parent)
+    private_file.replace(path, build.pem(subjects, now, days))
+
+
+def _good(found: Pair, names: Sequence[str], now: float) -> bool:
+    life_s = found.not_after - found.not_before
+    left_s = found.not_after - now
+    return found.validity == "valid" and left_s > _LIFE_LEFT * life_s and set(_subjects(names)) <= set(found.names)
+
+
+def _subjects(texts: Iterable[str]) -> list[str]:
+    """Each once, in order. An address that means "all of them" is nobody's, and a link-local zone is this end's."""
+    found = [each for each in map(_subject, texts) if each is not None]
+    return list(dict.fromkeys(found))
+
+
+def _subject(text: str) -> str | None:
+    bare = text.strip().strip("[]").partition("%")[0].rstrip(".").lower()
+    try:
+        address = ipaddress.ip_address(bare)
+    except ValueError:
+        return None if bare in {"", "*"} else _host_name(bare)
+    return None if address.is_unspecified else str(address)
+
+
+def _host_name(name: str) -> str:
+    try:
+        written = name if name.isascii() else name.encode("idna").decode("ascii")
+    except UnicodeError as error:
+        raise ValueError(f"{name!r} cannot be a host name in a certificate: {error}") from error
+    if len(written) > _HOST_NAME_MAX or not _HOST_NAME.fullmatch(written):
+        raise ValueError(f"{name!r} cannot be a host name in a certificate")
+    return written
