@@ -28,6 +28,8 @@ Streams = Callable[[str], int]
 
 @dataclass(frozen=True, slots=True)
 class _Child:
+    """One child and our end of its line."""
+
     role: Role
     process: process.Process
     voice: Channel | Document | Frames | None

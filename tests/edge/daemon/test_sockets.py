@@ -100,7 +100,10 @@ def test_busy_names_the_holder_and_the_others_stay(listeners: Listeners) -> None
 
 
 def test_another_jupyterd_is_called_that(listeners: Listeners) -> None:
-    code = "import socket, sys; s = socket.create_server(('::1', 0), family=socket.AF_INET6); print(s.getsockname()[1], flush=True); input()"
+    code = (
+        "import socket; s = socket.create_server(('::1', 0), family=socket.AF_INET6)\n"
+        "print(s.getsockname()[1], flush=True); input()"
+    )
     argv = [sys.executable, "-I", "-c", code, "jupyterd.daemon"]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
