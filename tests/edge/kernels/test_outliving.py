@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import stat
+import sys
 import time
 from pathlib import Path
 
@@ -109,7 +110,7 @@ def test_a_killed_kernel_is_started_again_on_the_same_sockets_and_its_cause_told
     spec = place.state / "home/.local/share/jupyter/kernels/own/kernel.json"
     spec.parent.mkdir(parents=True)
     default = ["python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    default[0] = os.path.realpath(os.sys.prefix) + "/bin/python"
+    default[0] = os.path.realpath(sys.prefix) + "/bin/python"
     metadata = {"jupyterd": {"transport": transport}}
     spec.write_text(json.dumps({"argv": default, "display_name": "own", "language": "python", "metadata": metadata}))
     first = place.serve()
@@ -204,3 +205,13 @@ def test_a_kernelspec_whose_program_is_gone_says_so(place):
     status, answer = server.ask("POST", "/api/sessions", body)
     assert status >= 500
     assert "/nowhere/python is not there" in answer["message"]
+
+
+def test_a_hundred_kernels_are_adopted_in_half_a_second(place):
+    script = str(Path(__file__).with_name("adopt_many.py"))
+    done = place.run([sys.executable, "-I", script, str(place.state), "100"], timeout=120)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["adopted"] == 100
+    assert told["seconds"] < 0.5, told
+    assert told["watched"] < 0.5, told

@@ -1,0 +1,97 @@
+"""Pure answers: causes of death, stop or restart, environments."""
+
+from __future__ import annotations
+
+import pytest
+
+from jupyterd.inside.environment import kernel_environment, user_environment
+from jupyterd.units import death, launcher, restarting, user_unit
+from jupyterd.units.restarting import Unit
+from jupyterd.units.words import Ending
+
+
+@pytest.mark.parametrize(
+    ("ending", "oom", "why", "expected"),
+    [
+        (Ending(signal="SIGKILL"), False, "stopped by me", "stopped by me"),
+        (Ending(signal="SIGKILL", result="oom-kill"), False, "", "out of memory"),
+        (Ending(signal="SIGKILL"), True, "", "out of memory"),
+        (Ending(signal="SIGKILL"), False, "", "killed (SIGKILL)"),
+        (Ending(signal="SIGTERM"), True, "", "ended by a signal (SIGTERM)"),
+        (Ending(signal="SIGSEGV"), False, "", "crashed (SIGSEGV)"),
+        (Ending(code=0), True, "", "exit code 0"),
+        (Ending(code=3), False, "", "exit code 3"),
+        (Ending(code=127), False, "", "could not be started"),
+        (Ending(), False, "", "not seen"),
+    ],
+)
+def test_why_it_ended(ending, oom, why, expected):
+    assert expected in death.cause(ending, oom=oom, why=why)
+
+
+JOBS = """  17 jupyterd.service              restart running
+  18 other.service                 stop    waiting
+"""
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected"),
+    [("jupyterd.service", "restart"), ("other.service", "stop"), ("third.service", "unknown"), ("jupyterd", "unknown")],
+)
+def test_stop_or_restart(unit, expected):
+    assert restarting.verdict(JOBS, unit) == expected
+    assert restarting.verdict("", unit) == "unknown"
+    assert restarting.verdict("No jobs running.\n", unit) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "expected"),
+    [
+        ("0::/system.slice/jupyterd.service\n", Unit("jupyterd.service", of_user=False)),
+        ("12:pids:/x\n1:name=systemd:/system.slice/jupyterd.service\n", Unit("jupyterd.service", of_user=False)),
+        (
+            "0::/user.slice/user-7.slice/user@7.service/app.slice/jupyterd.service\n",
+            Unit("jupyterd.service", of_user=True),
+        ),
+        ("0::/user.slice/user-7.slice/session-3.scope\n", None),
+        ("0::/\n", None),
+        ("0::/system.slice/docker-abc.scope\n", None),
+        ("0::/user.slice/user-7.slice/user@7.service\n", None),
+    ],
+)
+def test_which_unit_this_is(cgroup, expected):
+    assert restarting.own_unit(cgroup) == expected
+
+
+def test_a_user_loses_nothing_but_what_is_the_servers():
+    given = {
+        "PATH": "/srv/venv/bin:/home/a/bin:/usr/bin", "VIRTUAL_ENV": "/srv/venv", "HOME": "/home/a",
+        "CUDA_HOME": "/cuda", "JUPYTER_TOKEN": "x", "JUPYTERD_CHANNEL_FD": "3", "JPY_PARENT_PID": "1", "NOTIFY_SOCKET": "/n",
+        "LISTEN_FDS": "1",
+        "WATCHDOG_USEC": "1", "CREDENTIALS_DIRECTORY": "/c", "INVOCATION_ID": "i", "JOURNAL_STREAM": "1:2",
+        "MEMORY_PRESSURE_WATCH": "/m", "STATE_DIRECTORY": "/s", "PYTHONHOME": "/p", "PYTHONPATH": "/mine",
+    }  # fmt: skip
+    assert user_environment(given, server_prefix="/srv/venv") == {
+        "PATH": "/home/a/bin:/usr/bin", "HOME": "/home/a", "CUDA_HOME": "/cuda", "PYTHONPATH": "/mine",
+    }  # fmt: skip
+
+
+def test_a_virtual_environment_of_the_users_own_stays():
+    given = {"PATH": "/mine/bin:/usr/bin", "VIRTUAL_ENV": "/mine"}
+    assert user_environment(given, server_prefix="/srv/venv") == given
+
+
+def test_an_empty_path_becomes_the_systems():
+    assert user_environment({"PATH": "/srv/venv/bin"}, server_prefix="/srv/venv")["PATH"] == "/bin:/usr/bin"
+
+
+def test_pip_means_the_kernels_environment(tmp_path):
+    (tmp_path / "pyvenv.cfg").touch()
+    made = kernel_environment({"PATH": "/usr/bin", "VIRTUAL_ENV": "/other"}, f"{tmp_path}/bin/python")
+    assert made == {"PATH": f"{tmp_path}/bin:/usr/bin", "VIRTUAL_ENV": str(tmp_path)}
+    assert kernel_environment({"PATH": "/usr/bin"}, "/usr/bin/R") == {"PATH": "/usr/bin"}
+
+
+def test_names_are_short_and_predictable():
+    assert user_unit.unit_name("a-b") == "jupyterd-kernel-a-b.service"
+    assert launcher.socket_stem("01234567-89ab-cdef-0123-456789abcdef") == "0123456789ab"
