@@ -1,0 +1,301 @@
+"""What the benches share: an ordinary account, places to work, servers to start, requests, figures and tables.
+
+Standard library only: the environment that is measured is another process, found beside the checkout or by --python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import platform
+import shutil
+import signal
+import socket
+import ssl
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+UID = 61234
+"""When root runs a bench, everything that is measured runs as this: nobody serves notebooks as root."""
+START_S, STOP_S = 120.0, 30.0
+ROOT = Path(__file__).resolve().parents[1]
+PEERS = ("supervisor", "circus")
+
+
+# --- the command ----------------------------------------------------------------------------------------------
+
+
+def parser(doc: str, rounds: int | None) -> argparse.ArgumentParser:
+    """The options that every bench has."""
+    made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--json", action="store_true", help="figures for programs, in place of the table")
+    made.add_argument("--python", type=Path, help="interpreter of the environment to measure (default: the checkout's)")
+    if rounds is not None:
+        made.add_argument("--rounds", type=int, default=rounds, help=f"of every side, interleaved (default {rounds})")
+    return made
+
+
+def interpreter(given: Path | None) -> str:
+    """The environment that is measured: it has jupyterd and notebook."""
+    for each in (given, ROOT / ".venv" / "bin" / "python", Path(sys.executable)):
+        if each is not None and each.exists() and _runs(str(each), "import jupyterd, notebook"):
+            return str(each)
+    raise SystemExit("no environment with jupyterd here: type ./run --help once (it makes .venv), or give --python")
+
+
+def _runs(python: str, code: str) -> bool:
+    argv = [python, "-I", "-c", code]
+    return subprocess.run(argv, stderr=subprocess.DEVNULL, check=False, **account(Path("/"))).returncode == 0
+
+
+def account(home: Path) -> dict[str, Any]:
+    """Popen's arguments for the ordinary account in this home."""
+    environ = {"HOME": str(home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+    other = {"user": UID, "group": UID, "extra_groups": []} if os.geteuid() == 0 else {}
+    return {"env": environ, "cwd": home, **other}
+
+
+@contextmanager
+def home() -> Iterator[Path]:
+    """A home directory that is gone afterwards."""
+    made = Path(tempfile.mkdtemp(prefix="jupyterd-bench-"))
+    if os.geteuid() == 0:
+        os.chown(made, UID, UID)
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def peers(there: Path) -> Path:
+    """A throw-away environment with supervisord and circus; gives its bin directory."""
+    _say(f"installing {' and '.join(PEERS)} into a throw-away environment")
+    subprocess.run([sys.executable, "-I", "-m", "venv", str(there)], check=True)
+    pip = [str(there / "bin" / "python"), "-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "setuptools<81", *PEERS], check=True)  # supervisor imports pkg_resources
+    return there / "bin"
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+# --- what is measured -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One way of serving: its name in the table, its command, and what makes its server's command line known."""
+
+    name: str
+    argv: tuple[str, ...]
+    tls: bool
+    server: str = ""
+
+
+def free_port() -> int:
+    """A port that nobody has at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def jupyterd(python: str, port: int, *options: str) -> tuple[str, ...]:
+    """`jupyterd run` as a person types it."""
+    return (python, "-I", "-m", "jupyterd", "run", "--port", str(port), *options)
+
+
+def notebook(python: str, port: int, *options: str) -> tuple[str, ...]:
+    """Stock `jupyter notebook`, on this port or not at all, over plain HTTP as it comes."""
+    argv = (python, "-I", "-m", "notebook", "--no-browser", f"--port={port}", "--ServerApp.port_retries=0")
+    return (*argv, *options)
+
+
+def supervisord(binaries: Path, there: Path, argv: tuple[str, ...]) -> tuple[str, ...]:
+    """Supervisord in the foreground with its defaults, restarting always."""
+    daemon = f"[supervisord]\nnodaemon=true\nlogfile=/dev/null\nlogfile_maxbytes=0\npidfile={there}/pid\n"
+    program = f"[program:notebook]\ncommand={' '.join(argv)}\nautorestart=true\n"
+    file = there / "supervisord.conf"
+    file.write_text(f"{daemon}{program}stdout_logfile=/dev/null\nstderr_logfile=/dev/null\n")
+    return (str(binaries / "python"), str(binaries / "supervisord"), "-c", str(file))
+
+
+def circus(binaries: Path, there: Path, argv: tuple[str, ...]) -> tuple[str, ...]:
+    """Circusd in the foreground with its defaults."""
+    sockets = f"endpoint = ipc://{there}/circus-endpoint\npubsub_endpoint = ipc://{there}/circus-pubsub\n"
+    file = there / "circus.ini"
+    file.write_text(f"[circus]\n{sockets}[watcher:notebook]\ncmd = {' '.join(argv)}\ncopy_env = True\n")
+    return (str(binaries / "python"), str(binaries / "circusd"), str(file))
+
+
+def shell_loop(argv: tuple[str, ...]) -> tuple[str, ...]:
+    """What Restart=always with its default RestartSec=100ms does."""
+    return ("/bin/sh", "-c", 'while :; do "$@"; sleep 0.1; done', "loop", *argv)
+
+
+@contextmanager
+def started(side: Side, there: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The side's process; ended in order, its whole session killed if that takes too long."""
+    log = there / "log"
+    with log.open("ab") as file:
+        process = subprocess.Popen(
+            side.argv, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True, **account(there)
+        )
+    try:
+        yield process
+    except TimeoutError as error:
+        raise SystemExit(f"{side.name}: {error}\n{log.read_text(errors='replace')[-3000:]}") from None
+    finally:
+        below = descendants(process.pid)
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            _say(f"{side.name} did not end within {STOP_S:.0f} s: killed")
+            process.kill()
+            process.wait()
+        for pid in below:
+            _kill(pid)
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def descendants(pid: int) -> tuple[int, ...]:
+    """Every process below this one, by /proc/PID/stat's parents."""
+    children: dict[int, list[int]] = {}
+    for each in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = each.read_text(errors="replace")
+        except OSError:
+            continue
+        children.setdefault(int(text.rpartition(")")[2].split()[1]), []).append(int(each.parent.name))
+    found: list[int] = []
+    ahead = [pid]
+    while ahead:
+        below = children.get(ahead.pop(), [])
+        found += below
+        ahead += below
+    return tuple(found)
+
+
+def server_pid(side: Side, supervisor: int) -> int | None:
+    """The Jupyter server below the supervisor, known by its command line."""
+    for pid in descendants(supervisor):
+        try:
+            line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if side.server in line:
+            return pid
+    return None
+
+
+# --- requests -------------------------------------------------------------------------------------------------
+
+_UNVERIFIED = ssl.create_default_context()
+_UNVERIFIED.check_hostname = False
+_UNVERIFIED.verify_mode = ssl.CERT_NONE
+
+
+def answers(port: int, *, tls: bool, timeout_s: float) -> bool:
+    """Whether GET /api gives 200, on a connection of its own."""
+    if tls:
+        asked: http.client.HTTPConnection = http.client.HTTPSConnection(
+            "127.0.0.1", port, timeout=timeout_s, context=_UNVERIFIED
+        )
+    else:
+        asked = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
+    try:
+        asked.request("GET", "/api")
+        return asked.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        asked.close()
+
+
+def first_answer(port: int, *, tls: bool, begun: float, alive: Callable[[], bool], every_s: float = 0.002) -> float:
+    """Seconds from `begun` (monotonic) to the first 200. TimeoutError says how long was waited."""
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        if answers(port, tls=tls, timeout_s=START_S):
+            return time.monotonic() - begun
+        if not alive():
+            raise TimeoutError("it ended before it answered")
+        time.sleep(every_s)
+    raise TimeoutError(f"no answer for {START_S:.0f} s")
+
+
+# --- figures --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """Many measurements of one thing."""
+
+    median: float
+    least: float
+    most: float
+    all: tuple[float, ...]
+
+
+def figure(values: Sequence[float]) -> Figure:
+    """Median and spread."""
+    return Figure(statistics.median(values), min(values), max(values), tuple(values))
+
+
+def machine() -> dict[str, str]:
+    """Where the figures come from."""
+    cpu = "unknown"
+    for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+        if line.startswith("model name"):
+            cpu = line.partition(":")[2].strip()
+            break
+    return {"cpu": cpu, "cores": str(os.cpu_count()), "kernel": platform.release(), "python": platform.python_version()}
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Markdown, aligned: fit for the terminal and for docs/performance.md."""
+    columns = [max(len(row[at]) for row in (head, *rows)) for at in range(len(head))]
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(f"{cell:<{wide}}" for cell, wide in zip(cells, columns, strict=True)) + " |"
+
+    return "\n".join([line(head), "|" + "|".join("-" * (wide + 2) for wide in columns) + "|", *map(line, rows)])
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a bench found: a table, what it means, and the figures behind it."""
+
+    bench: str
+    note: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    figures: dict[str, Any]
+
+
+def show(result: Result, *, as_json: bool) -> None:
+    """The table with what it means under it, or JSON."""
+    where = machine()
+    if as_json:
+        told = {"bench": result.bench, "machine": where, "note": result.note, "figures": result.figures}
+        print(json.dumps(told, indent=1))
+        return
+    print(table(result.head, result.rows))
+    print(f"\n{result.note}\nMachine: {where['cores']} cores, {where['cpu']}, Linux {where['kernel']}.")
