@@ -27,7 +27,7 @@ def wheels() -> Path:
     made = _ROOT / ".jupyterd" / f"wheels-{hashlib.sha256(pins).hexdigest()[:12]}"
     if not made.exists():
         half = Path(tempfile.mkdtemp(dir=_ROOT / ".jupyterd"))
-        argv = [sys.executable, "-I", "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(half)]
+        argv = [sys.executable, "-I", "-m", "pip", "wheel", "--quiet", "--use-pep517", "--wheel-dir", str(half)]
         argv += [
             "--constraint",
             str(_ROOT / "constraints.txt"),
@@ -37,7 +37,11 @@ def wheels() -> Path:
             "pip",
             "setuptools",
         ]
-        subprocess.run(argv, check=True, timeout=600)
+        try:
+            subprocess.run(argv, check=True, timeout=600)
+        except BaseException:
+            shutil.rmtree(half)
+            raise
         for own in half.glob("jupyterd-*.whl"):
             own.unlink()
         half.chmod(0o755)
