@@ -71,7 +71,8 @@ def make_plan(asked: Ask, *, write: bool) -> Plan | Refused:
         match found:
             case pair.Pair():
                 certificate = found.certificate
-                files = config.Pair(str(found.certificate_file), str(found.key_file), found.certificate.sha256)
+                files = config.Pair(str(found.certificate_file), str(found.key_file), found.sha256)
+                warnings += [Trouble("certificate-remark", each.text, each.advice) for each in found.remarks]
             case pair.PairProblem() if found.missing and paths.mode != "foreground":
                 waiting.append(Trouble("certificate-missing", found.text, found.advice))
             case pair.PairProblem():
