@@ -1,6 +1,6 @@
-"""`jupyterd catalog`: writes systemd/jupyterd.catalog, what `journalctl -x` adds to our records (hidden verb).
+"""`jupyterd catalog`: systemd/jupyterd.catalog as it must be, from the table of records. For the makers of packages.
 
-One entry for each kind of record in core/records.py, in the format of systemd's message catalogs.
+Neighbour: core/records.py is the table; the format is systemd's "Journal Message Catalogs".
 """
 
 from __future__ import annotations
@@ -9,27 +9,24 @@ import argparse
 
 from jupyterd.core.records import KINDS, Kind
 
-HELP = "print the message catalog: jupyterd catalog >systemd/jupyterd.catalog"
+HELP = "Print the journal's message catalog."
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """None."""
-    del parser
 
 
-def main(args: argparse.Namespace) -> int:
+def main(args: argparse.Namespace) -> int:  # noqa: ARG001 - a verb's form
     """Print it."""
-    del args
     print(text(), end="")
     return 0
 
 
 def text() -> str:
     """The whole file."""
-    head = "# Written by `jupyterd catalog` from jupyterd/core/records.py.\n"
-    return head + "".join(_entry(kind) for kind in KINDS)
+    head = "# Generated from jupyterd/core/records.py by `jupyterd catalog`; `journalctl -x` shows it.\n"
+    return head + "".join(map(_entry, KINDS))
 
 
 def _entry(kind: Kind) -> str:
-    lines = [f"-- {kind.message_id}", f"Subject: {kind.subject}", "Defined-By: jupyterd", ""]
-    return "\n" + "\n".join([*lines, *kind.advice.splitlines()]).rstrip() + "\n"
+    return f"\n-- {kind.message_id}\nSubject: {kind.subject}\nDefined-By: jupyterd\n\n{kind.advice or kind.subject}\n"

@@ -62,9 +62,13 @@ WEDGED = Kind(
     "cat /proc/PID/stack (as root). Only the device, the file server or a reboot ends it.",
 )  # fmt: skip
 GPU = Kind("gpu", "cf0e037faca045fa88c69635fca364b0", 6, "GPU utilisation", "One record a minute for each GPU.")
+TROUBLE = Kind(
+    "trouble", "656e8b9e74dc475790cbd2fcd6acf94d", 4, "jupyterd could not do something of its own, and goes on",
+    "The record says what. A full disk: df -h. After an upgrade: sudo systemctl restart jupyterd",
+)  # fmt: skip
 NOTE = Kind("note", "e44fe999c38c46fbbcc324164391dabf", 6, "A note about this start", "")
 
 KINDS = (
     SERVING, SERVER_EXITED, SERVER_HUNG, SERVER_STARTED, RELOADED, RELOAD_REFUSED, ITEM_RAISED, ITEM_CLEARED,
-    STOPPING, STOPPED, WEDGED, GPU, NOTE,
+    STOPPING, STOPPED, WEDGED, GPU, TROUBLE, NOTE,
 )  # fmt: skip

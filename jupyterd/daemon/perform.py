@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, assert_never
 
 from jupyterd.core import words
-from jupyterd.core.records import NOTE
+from jupyterd.core.records import TROUBLE
 from jupyterd.core.words import Effect, Event, Record
 from jupyterd.daemon.children import Children
 from jupyterd.daemon.notify import Notifier
@@ -93,7 +93,7 @@ class Performer:
             problem = f"the status for `jupyterd status` cannot be written: {error}"
             if problem != self.publish_problem:  # once, not at each change
                 self.publish_problem = problem
-                self.log.write(Record(NOTE, problem))
+                self.log.write(Record(TROUBLE, problem))
 
     def _show_banner(self) -> None:
         """Once: it may hold a one-time token, and nobody else needs the descriptor."""

@@ -10,7 +10,7 @@ import os
 
 from sdnotify import SystemdNotifier
 
-from jupyterd.core.records import NOTE
+from jupyterd.core.records import TROUBLE
 from jupyterd.core.words import Record, Started
 from jupyterd.daemon import clock, inherited, loop
 from jupyterd.daemon.children import Children
@@ -52,7 +52,7 @@ def main(argv: list[str], core: loop.Core[loop.World]) -> int:
         log=log,
         notifier=notifier,
         listeners=Listeners(notifier, surroundings.sockets),
-        children=Children(watch, log.stream, surroundings.watchdog_s, lambda what: log.write(Record(NOTE, what))),
+        children=Children(watch, log.stream, surroundings.watchdog_s, lambda what: log.write(Record(TROUBLE, what))),
         probes=Probes(watch),
         status=Status(made.runtime_dir),
         banner_fd=given.banner,

@@ -1,17 +1,43 @@
-"""The message catalog is what the records say."""
+"""The message catalog says what the table of records says, and systemd can read it."""
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
-from jupyterd.cli import catalog
+import pytest
+
+from jupyterd.cli.catalog import text
 from jupyterd.core.records import KINDS
 
-
-def test_the_file_is_as_generated() -> None:
-    file = Path(__file__).parents[3] / "systemd" / "jupyterd.catalog"
-    assert file.read_text() == catalog.text(), "write it anew: .venv/bin/jupyterd catalog >systemd/jupyterd.catalog"
+FILE = Path(__file__).parents[3] / "systemd" / "jupyterd.catalog"
 
 
-def test_every_kind_is_told_apart() -> None:
+def test_the_file_is_generated_from_the_table() -> None:
+    assert FILE.read_text() == text(), "type: jupyterd catalog > systemd/jupyterd.catalog"
+
+
+def test_every_kind_is_itself() -> None:
     assert len({kind.message_id for kind in KINDS}) == len({kind.event for kind in KINDS}) == len(KINDS)
+    assert all(re.fullmatch("[0-9a-f]{32}", kind.message_id) for kind in KINDS)
+
+
+def test_systemd_reads_it_and_gives_the_advice_back(tmp_path: Path) -> None:
+    journalctl = shutil.which("journalctl")
+    if journalctl is None:
+        pytest.skip("no journalctl on this machine")
+    for directory in ("usr/lib/systemd/catalog", "var/lib/systemd/catalog"):
+        (tmp_path / directory).mkdir(parents=True)
+    shutil.copy(FILE, tmp_path / "usr/lib/systemd/catalog")
+    made = subprocess.run(
+        [journalctl, f"--root={tmp_path}", "--update-catalog"], capture_output=True, text=True, check=False
+    )
+    assert (made.returncode, made.stderr) == (0, "")
+    shown = subprocess.run(
+        [journalctl, f"--root={tmp_path}", "--dump-catalog"], capture_output=True, text=True, check=True
+    ).stdout
+    for kind in KINDS:
+        assert f"-- {kind.message_id}\nSubject: {kind.subject}\n" in shown
+        assert kind.advice in shown
