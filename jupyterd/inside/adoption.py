@@ -34,6 +34,7 @@ class Found:
 def look(directory: Path) -> Found:
     """Every kernel on record; those that have ended meanwhile are forgotten, with their cause told."""
     every, told = records.read_all(directory)
+    records.sweep(directory)
     boot = identity.boot_id()
     running = []
     for record in every:

@@ -143,7 +143,7 @@ class Kernel(Places, ServerKernelManager):
             return
         self.log.info("The Python environment of notebooks is not there yet; it is made now in %s", environment)
         argv = [sys.executable, "-I", "-m", "jupyterd", "kernel-env", "--environment", str(environment)]
-        env, output = user_environment(os.environ), Path(self.records_dir) / "kernel-env.log"
+        env, output = user_environment(os.environ), Path(self.records_dir) / records.ENVIRONMENT_LOG
         if self.launcher == "user-unit":  # out of the service's sandbox: it may lie anywhere in the account's home
             if (problem := user_unit.trouble()) is not None:
                 raise LaunchFailed(problem)

@@ -21,6 +21,7 @@ from jupyterd.units.records import Record
 from jupyterd.units.words import LaunchFailed
 
 _WAIT_S = 0.05
+_PATIENCE_S = 0.5
 _OF_THE_SPEC = {"memory_max": "MemoryMax", "memory_high": "MemoryHigh", "cpu_weight": "CPUWeight"} | {
     "tasks_max": "TasksMax"
 }
@@ -71,7 +72,9 @@ class Provisioner(LocalProvisioner):
             return ""
         now = death.oom_kills()
         oom = None not in {now, self._oom_kills} and now != self._oom_kills
-        return death.cause(launcher.ending(self.directory, self.record), oom=oom, why=self.stopped_on_purpose())
+        return death.cause(
+            launcher.ending(self.directory, self.record, _PATIENCE_S), oom=oom, why=self.stopped_on_purpose()
+        )
 
     def _let_go(self) -> None:
         if self._pidfd is not None:
@@ -133,7 +136,7 @@ class Provisioner(LocalProvisioner):
         record = await asyncio.to_thread(launcher.launch, self.directory, ordered, env)
         pidfd = None if record.process is None else identity.open_pidfd(record.process)
         if pidfd is None:
-            ended = launcher.ending(self.directory, record)
+            ended = await asyncio.to_thread(launcher.ending, self.directory, record, _PATIENCE_S)
             launcher.forget(self.directory, record)
             raise LaunchFailed(f"kernel {record.name}: ended at once, {death.cause(ended, oom=False)}")
         self.attach(record, pidfd)

@@ -19,7 +19,8 @@ LOG_MAX_BYTES = 1 << 20
 WRAPPER = Path(__file__).with_name("wrapper.py")
 # The waiting shell is the cheapest parent (0.1 MB of its own) that can tell how a process ended after the server
 # that ordered it is gone: nobody but the parent learns the exit code before Linux 6.15.
-_SCRIPT = '( "$1" -I -S "$2" "$3" "$4"; ended=$?; umask 077; echo $ended >"$3/$4.end" ) &'
+# It says so only while the kernel is on record: whoever ended it on purpose may have forgotten it already.
+_SCRIPT = '( "$1" -I -S "$2" "$3" "$4"; ended=$?; umask 077; [ -e "$3/$4.json" ] && echo $ended >"$3/$4.end" ) &'
 _BY_SIGNAL = 128
 
 

@@ -58,10 +58,13 @@ def clear(record: Record) -> None:
         end_leftovers(record.process)
 
 
-def ending(directory: Path, record: Record) -> Ending:
-    """How it ended; only to be asked when it has."""
+def ending(directory: Path, record: Record, patience_s: float = 0.0) -> Ending:
+    """How it ended; only to be asked when it has. A detached one's waiting shell may need `patience_s` to say so."""
     if record.unit is None:
-        return detached.ending(directory, record.id)
+        until = time.monotonic() + patience_s
+        while (told := detached.ending(directory, record.id)) == Ending() and time.monotonic() < until:
+            time.sleep(_LOOK_EVERY_S)
+        return told
     try:
         return user_unit.ending(record.unit)
     except LaunchFailed:

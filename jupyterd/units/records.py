@@ -17,6 +17,8 @@ from typing import Any
 from jupyterd.units.identity import Identity
 
 FORMAT = 1
+ENVIRONMENT_LOG = "kernel-env.log"
+"""What making the default environment said, when it failed."""
 SERVER_LOCK = "server.lock"
 """Held (flock, shared) while a server runs: who wants to change its kernels then leaves the deed to it."""
 PARTS = (".json", ".env", ".pid", ".end", ".why", ".log")
@@ -118,6 +120,15 @@ def read_all(directory: Path) -> tuple[list[Record], list[str]]:
             path.replace(aside)
             problems.append(f"the kernel record {path.name} is not usable ({error}); it lies in {aside} now")
     return sorted(found, key=lambda each: each.created), problems
+
+
+def sweep(directory: Path) -> None:
+    """Parts whose kernel is on record no more: what a process wrote at the very moment in which it was forgotten."""
+    for part in PARTS[1:]:
+        for path in directory.glob(f"*{part}"):
+            if path.with_suffix(".json").exists() or path.name == ENVIRONMENT_LOG:
+                continue
+            path.unlink(missing_ok=True)
 
 
 def remove(directory: Path, kernel_id: str) -> None:

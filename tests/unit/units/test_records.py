@@ -100,3 +100,12 @@ def test_a_record_keeps_its_format(tmp_path):
         "connection_file": "/c.json", "interrupt_mode": "signal", "unit": None, "created": 5.0,
         "limits": [["MemoryMax", "1G"]], "process": None,
     }  # fmt: skip
+
+
+def test_parts_without_a_record_are_swept(tmp_path):
+    records.write(tmp_path, RECORD, {})
+    for name in ("k1.end", "k2.end", "k2.pid", "k2.env", "kernel-env.log", "server.lock"):
+        (tmp_path / name).touch()
+    records.sweep(tmp_path)
+    left = {each.name for each in tmp_path.iterdir()}
+    assert left == {"k1.json", "k1.env", "k1.end", "kernel-env.log", "server.lock"}

@@ -66,8 +66,8 @@ def test_which_unit_this_is(cgroup, expected):
 def test_a_user_loses_nothing_but_what_is_the_servers():
     given = {
         "PATH": "/srv/venv/bin:/home/a/bin:/usr/bin", "VIRTUAL_ENV": "/srv/venv", "HOME": "/home/a",
-        "CUDA_HOME": "/cuda", "JUPYTER_TOKEN": "x", "JUPYTERD_CHANNEL_FD": "3", "JPY_PARENT_PID": "1", "NOTIFY_SOCKET": "/n",
-        "LISTEN_FDS": "1",
+        "CUDA_HOME": "/cuda", "JUPYTER_TOKEN": "x", "JUPYTERD_CHANNEL_FD": "3", "JPY_PARENT_PID": "1",
+        "NOTIFY_SOCKET": "/n", "LISTEN_FDS": "1",
         "WATCHDOG_USEC": "1", "CREDENTIALS_DIRECTORY": "/c", "INVOCATION_ID": "i", "JOURNAL_STREAM": "1:2",
         "MEMORY_PRESSURE_WATCH": "/m", "STATE_DIRECTORY": "/s", "PYTHONHOME": "/p", "PYTHONPATH": "/mine",
     }  # fmt: skip
