@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import subprocess
 import threading
 from pathlib import Path
 
@@ -284,3 +286,48 @@ def test_no_authority_in_the_chain(tmp_path: Path, made: Made) -> None:
 def test_expired_chain(tmp_path: Path) -> None:
     root = make("Root", ca=True, days=(-900, -1))
     assert "number 2" in remark(good(combined(tmp_path / "pair.pem", make(issuer=root), root)))
+
+
+# --- the lines that we tell people to type ------------------------------------------------------------------------
+
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="sudo apt install openssl")
+
+
+def typed(line: str) -> str:
+    return subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=30, check=True).stdout
+
+
+@needs_openssl
+def test_der_becomes_pem_as_advised(tmp_path: Path, made: Made) -> None:
+    typed(bad(write(tmp_path / "c.der", made.der)).advice.partition("  (")[0])
+    assert good(tmp_path / "c.pem", write(tmp_path / "k.pem", made.key_pem())).validity == "valid"
+
+
+@needs_openssl
+def test_an_encrypted_key_opens_as_advised(tmp_path: Path, made: Made) -> None:
+    certificate = write(tmp_path / "c.pem", made.pem)
+    key = write(tmp_path / "my key.pem", made.key_pem(passphrase=b"secret"))
+    line = bad(certificate, key).advice.partition(", then")[0]
+    typed(line.replace("openssl pkey", "openssl pkey -passin pass:secret"))
+    assert good(certificate, tmp_path / "my key.pem.plain").validity == "valid"
+
+
+@needs_openssl
+def test_keys_compare_as_advised(tmp_path: Path, made: Made) -> None:
+    certificate, foreign = write(tmp_path / "c.pem", made.pem), write(tmp_path / "k.pem", make().key_pem())
+    first, _, second = bad(certificate, foreign).advice.partition(": ")[2].partition("; ")
+    assert typed(first) != typed(second)
+    write(foreign, made.key_pem())
+    assert typed(first) == typed(second)
+
+
+@needs_openssl
+def test_the_order_shows_as_advised(tmp_path: Path) -> None:
+    root = make("Root", ca=True)
+    leaf = make(issuer=root)
+    problem = bad(write(tmp_path / "pair.pem", leaf.key_pem(), root.pem, leaf.pem))
+    line = problem.advice.partition("(")[2].removesuffix(" shows the order)")
+    assert [each.split("=")[1].strip() for each in typed(line).splitlines() if "Subject:" in each] == [
+        "Root",
+        "gpu.example.org",
+    ]
