@@ -68,15 +68,17 @@ def advice(text: str) -> str:
     if meant is not None:
         extra = _extra(text)
         return f"did you mean {quoted(meant)}?" + (f" {extra}" if extra else "")
-    if host_name(text.strip()) is not None and not _numeric(text):
-        return 'a name is not listened on: write an address or "*", and put the name into server.names'
+    if re.fullmatch(r"[0-9a-fA-F:.]+/\d+", text.strip()):
+        return 'that is a network: write this machine\'s address in it (ip -brief address), or "*"'
+    name = host_name(_bare_host(text))
+    if name is not None and not _numeric(text) and ":" not in name:
+        return f'a name is not listened on: write an address or "*", and put {quoted(name)} into server.names'
     return ""
 
 
 def name_advice(text: str) -> str:
     """What to write in place of `text`, which is no host name."""
-    bare = re.sub(r"^[a-z]+://", "", text.strip().lower()).partition("/")[0]
-    host = re.sub(r":\d+$", "", bare)
+    host = _bare_host(text)
     if host.startswith("*"):
         return "a pattern is not probed: write each name"
     if not host.isascii():
@@ -86,6 +88,12 @@ def name_advice(text: str) -> str:
             return ""
     found = host_name(host)
     return f"write {quoted(found)}" if found else ""
+
+
+def _bare_host(text: str) -> str:
+    """What is left of a URL, or of host:port."""
+    bare = re.sub(r"^[a-z]+://", "", text.strip().lower()).partition("/")[0]
+    return re.sub(r"^([^:]+):\d+$", r"\1", bare)
 
 
 def _never_local(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
@@ -119,7 +127,8 @@ def _meant(text: str) -> str | tuple[str, ...] | None:  # noqa: PLR0911 - one fo
 
 def _respelt(text: str) -> list[str]:
     """What is often wrong: a URL, a port, brackets, a network, letters for digits, commas, leading zeros, mapping."""
-    host = re.sub(r"^[a-z]+:/+", "", text).partition("/")[0]
+    host = re.sub(r"^[a-z]+:/+", "", text)
+    host = host if re.search(r"/\d+$", host) else host.partition("/")[0]
     digits = host.replace("o", "0").replace("l", "1").replace(",", ".")
     numbers = [part for part in re.split(r"\.+", re.sub(r":\d+$", "", digits)) if part]
     plain = ".".join(str(int(part)) for part in numbers) if all(part.isdecimal() for part in numbers) else ""
@@ -127,7 +136,7 @@ def _respelt(text: str) -> list[str]:
     return [
         host,
         bracketed[1] if bracketed else "",
-        re.sub(r":\d+$", "", host),
+        re.sub(r"^([^:]+):\d+$", r"\1", host),
         plain,
         text.removeprefix("::ffff:"),
     ]

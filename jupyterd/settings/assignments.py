@@ -133,15 +133,19 @@ def on_command_line(overrides: Mapping[str, str | bool]) -> list[Found | Problem
     """What options.overrides gave; an old Jupyter option comes with its old name ("NotebookApp.port")."""
     result: list[Found | Problem] = []
     for name, value in overrides.items():
-        row = SETTINGS.get(name)
-        if row is not None:
+        new = name if name in SETTINGS else legacy.new_name(name.rpartition(".")[2])
+        row = None if new is None else SETTINGS[new]
+        if row is not None and row.name == name and not row.secret:
             result.append(Found(row, value, Origin(row.flag), typed=True))
-            continue
-        old = legacy.new_name(name.rpartition(".")[2])
-        secret = old is not None and SETTINGS[old].secret
-        what = "a secret is not typed where `ps` shows it: it goes into a file" if secret else ""
-        advice = what or (f"type {SETTINGS[old].flag}" if old else advice_for(tuple(name.split("."))))
-        result.append(Problem(Origin(f"--{name}"), "is not an option of jupyterd", advice=advice))
+        elif row is None:
+            advice = advice_for(tuple(name.split(".")))
+            result.append(Problem(Origin(f"--{name}"), "is not an option of jupyterd", advice=advice))
+        elif row.secret:
+            shown = row.flag if row.name == name else f"--{name}"
+            found = "a secret is not typed where `ps` shows it"
+            result.append(Problem(Origin(shown), found, advice=f"set {row.name} in a file"))
+        else:
+            result.append(Problem(Origin(f"--{name}"), "is not an option of jupyterd", advice=f"type {row.flag}"))
     return result
 
 
@@ -186,6 +190,10 @@ def _syntax(place: str, text: str, error: ValueError) -> Problem:
     number = max(1, min(number, len(all_lines)))
     what = match[1] if match else "a number has too many digits"
     slip = _slip(all_lines[number - 1])
+    if what.startswith("Cannot overwrite"):
+        what = "a key stands there a second time"
+    elif match and not match[2]:
+        what = "it ends in the middle of a value or a list"  # where that began is not known
     return Problem(Origin(place, number), "is not TOML" if slip else f"is not TOML ({_safe(what)})", advice=slip)
 
 
@@ -198,7 +206,11 @@ def _slip(line: str) -> str:  # noqa: PLR0911 - one for each slip
     """The mistakes that people make who know other formats; the value itself is never repeated."""
     match = re.match(r"\s*([A-Za-z0-9_.\-]+)\s*([:=])?\s*(.*)", line)
     if match is None:
-        return "a line is a [section], or key = value" if line.strip() else ""
+        return (
+            ""
+            if line.strip()[:1] in {"", "[", "]", '"', "'", "{", "}", "#"}
+            else "a line is a [section], or key = value"
+        )
     key, sign, value = bare(match[1]) if "." not in match[1] else match[1][:60], match[2], match[3]
     if sign == ":" or (sign is None and value):
         return f"write {key} = ..., with an equals sign"

@@ -19,7 +19,7 @@ from jupyterd.settings.paths import Mode
 from jupyterd.settings.problems import DEFAULT, Invalid, Origin, Problem
 from jupyterd.settings.schema import Settings
 from jupyterd.settings.table import Value
-from jupyterd.settings.values import Fault, from_text, from_toml
+from jupyterd.settings.values import Fault, Judged, from_text, from_toml
 
 FILE = "jupyterd.toml"
 CREDENTIALS = {"jupyterd.password_hash": "login.password_hash", "jupyterd.token": "login.token"}
@@ -98,7 +98,7 @@ def load(given: Sources) -> Loaded:
     origins: dict[str, Origin] = dict.fromkeys(table.SETTINGS, DEFAULT)
     for name, row in table.SETTINGS.items():
         value = meanings.settled(row, row.default, meanings.Context(given.account.home, None))
-        if not isinstance(value, Fault):
+        if not isinstance(value, Fault | list):
             values[name] = value
     doubtful = set()
     for found in _assignments(given):
@@ -106,8 +106,8 @@ def load(given: Sources) -> Loaded:
             problems.append(found)
             continue
         value = _value(found, given)
-        if isinstance(value, Fault):
-            problems.append(_problem(found, value))
+        if isinstance(value, Fault | list):
+            problems += [_problem(found, each) for each in (value if isinstance(value, list) else [value])]
             doubtful.add(found.row.name)
         else:
             values[found.row.name] = value
@@ -172,10 +172,10 @@ def _from_credentials(given: Sources) -> list[Found | Problem]:
     return found
 
 
-def _value(found: Found, given: Sources) -> Value | Fault:
+def _value(found: Found, given: Sources) -> Judged:
     row, raw = found.row, found.raw
     value = from_text(row, raw) if found.typed and isinstance(raw, str) else from_toml(row, raw)
-    if isinstance(value, Fault):
+    if isinstance(value, Fault | list):
         return value
     cwd = given.cwd if found.typed else None
     return meanings.settled(row, value, meanings.Context(given.account.home, cwd))

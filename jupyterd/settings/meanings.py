@@ -15,7 +15,7 @@ import attrs
 from jupyterd.settings import accounts, address_words
 from jupyterd.settings.problems import Origin, Problem, quoted
 from jupyterd.settings.table import Setting, Value
-from jupyterd.settings.values import Fault
+from jupyterd.settings.values import Fault, Judged
 
 TOKEN_LEAST = 16
 TOKEN_MOST = 512
@@ -36,7 +36,7 @@ class Context:
     cwd: Path | None
 
 
-def settled(row: Setting, value: Value, context: Context) -> Value | Fault:
+def settled(row: Setting, value: Value, context: Context) -> Judged:
     """The value as it is used, or what is wrong with it."""
     if row.path and isinstance(value, str):
         return _path(row, value, context)
@@ -57,31 +57,31 @@ def together(values: Mapping[str, Value], origins: Mapping[str, Origin], doubtfu
     return problems
 
 
-def _ip(value: Value) -> Value | Fault:
-    if not isinstance(value, tuple) or not value:
+def _ip(value: Value) -> Judged:
+    if not value:
         return Fault("server.ip is empty", address_words.WANTED, 'write ip = ["*"] for every address')
-    settled_items = []
-    for index, text in enumerate(value):
-        good = address_words.literal(text)
-        if good is None:
-            found = f"server.ip is {quoted(text)}"
-            return Fault(found, address_words.WANTED, address_words.advice(text), item=index)
-        settled_items.append(good)
-    return tuple(dict.fromkeys(settled_items))
+
+    def fault(text: str, index: int) -> Fault:
+        advice = address_words.advice(text) or ('write ip = ["*"] for every address' if not text else "")
+        return Fault(f"server.ip is {quoted(text)}", address_words.WANTED, advice, item=index)
+
+    return _each(value, address_words.literal, fault)
 
 
-def _names(value: Value) -> Value | Fault:
-    if not isinstance(value, tuple):
-        return value
-    settled_items = []
-    for index, text in enumerate(value):
-        good = address_words.host_name(text)
-        if good is None:
-            found = f"server.names holds {quoted(text)}"
-            wanted = "allowed are host names and addresses as browsers use them"
-            return Fault(found, wanted, address_words.name_advice(text), item=index)
-        settled_items.append(good)
-    return tuple(dict.fromkeys(settled_items))
+def _names(value: Value) -> Judged:
+    def fault(text: str, index: int) -> Fault:
+        wanted = "allowed are host names and addresses as browsers use them"
+        return Fault(f"server.names holds {quoted(text)}", wanted, address_words.name_advice(text), item=index)
+
+    return _each(value, address_words.host_name, fault)
+
+
+def _each(value: Value, rule: Callable[[str], str | None], fault: Callable[[str, int], Fault]) -> Judged:
+    """Every item by the rule, without doubles; or all that is wrong."""
+    assert isinstance(value, tuple)  # noqa: S101 - for the type checker: the kind was judged before
+    good = [rule(text) for text in value]
+    wrong = [fault(text, index) for index, (text, kept) in enumerate(zip(value, good, strict=True)) if kept is None]
+    return wrong or tuple(dict.fromkeys(kept for kept in good if kept is not None))
 
 
 def _base_url(value: Value) -> Value | Fault:
@@ -121,7 +121,7 @@ def _password_hash(value: Value) -> Value | Fault:
         )
     if re.match(r"\$[0-9a-z]{1,8}\$", text):
         return Fault(f"{name} is a hash of another program (as in /etc/shadow)", wanted, _MAKE_HASH)
-    return Fault(f"{name} is not a hash; if it is the password itself, change that password", wanted, _MAKE_HASH)
+    return Fault(f"{name} is no hash: plain text stands there", wanted, _MAKE_HASH)
 
 
 def _token(value: Value) -> Value | Fault:
@@ -142,7 +142,7 @@ def _token(value: Value) -> Value | Fault:
 def _memory(name: str) -> Callable[[Value], Value | Fault]:
     def rule(value: Value) -> Value | Fault:
         text = str(value)
-        bare = re.sub(r"\s*i?b?$", "", text.upper().replace("INFINITY", "infinity"), flags=re.IGNORECASE)
+        bare = re.sub(r"\s|I?B$", "", text.upper()).replace("INFINITY", "infinity")
         if not text or _SIZE.fullmatch(text):
             return text
         advice = f"did you mean {quoted(bare)}?" if _SIZE.fullmatch(bare) else ""
@@ -168,7 +168,7 @@ def _path(row: Setting, text: str, context: Context) -> Value | Fault:
     return os.path.normpath(context.cwd / whole)
 
 
-_RULES: dict[str, Callable[[Value], Value | Fault]] = {
+_RULES: dict[str, Callable[[Value], Judged]] = {
     "server.ip": _ip,
     "server.names": _names,
     "server.base_url": _base_url,

@@ -22,7 +22,7 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})")
 
 @attrs.frozen
 class Fault:
-    """What is wrong with one value; `item` is the position in a list. Without the value where it is a secret."""
+    """One thing wrong with a value; `item` is the position in a list. Without the value where it is a secret."""
 
     found: str
     wanted: str = ""
@@ -30,7 +30,11 @@ class Fault:
     item: int | None = None
 
 
-def from_toml(row: Setting, raw: object) -> Value | Fault:  # noqa: PLR0911 - one for each kind
+Judged = Value | Fault | list[Fault]
+"""A list of faults comes only from a setting that is a list: one for each item that is wrong."""
+
+
+def from_toml(row: Setting, raw: object) -> Judged:  # noqa: PLR0911 - one for each kind
     """A value as tomllib gives it."""
     match row.kind, raw:
         case "bool", bool():
@@ -49,7 +53,7 @@ def from_toml(row: Setting, raw: object) -> Value | Fault:  # noqa: PLR0911 - on
             return Fault(_is(row, raw), f"allowed is {allowed(row)}", _type_advice(row, raw))
 
 
-def from_text(row: Setting, raw: str) -> Value | Fault:
+def from_text(row: Setting, raw: str) -> Judged:
     """A value as the environment or the command line gives it: no quotes, lists with commas."""
     text = raw.strip()
     match row.kind:
@@ -126,16 +130,17 @@ def _text(row: Setting, raw: str) -> Value | Fault:
     return Fault(_is(row, raw), f"allowed is {allowed(row)}", f"did you mean {quoted(close)}?" if close else "")
 
 
-def _items(row: Setting, raw: list[object]) -> Value | Fault:
+def _items(row: Setting, raw: list[object]) -> Judged:
     items: list[str] = []
+    faults: list[Fault] = []
     for index, each in enumerate(raw):
         if not isinstance(each, str):
-            return Fault(f"{row.name} holds {described(each)}", "allowed is text in double quotes", item=index)
-        fault = _unprintable(row, each)
-        if fault is not None:
-            return attrs.evolve(fault, item=index)
-        items.append(each)
-    return tuple(items)
+            faults.append(Fault(f"{row.name} holds {described(each)}", "allowed is text in double quotes", item=index))
+        elif (fault := _unprintable(row, each)) is not None:
+            faults.append(attrs.evolve(fault, item=index))
+        else:
+            items.append(each)
+    return faults or tuple(items)
 
 
 def _unprintable(row: Setting, raw: str) -> Fault | None:
@@ -153,7 +158,7 @@ def _type_advice(row: Setting, raw: object) -> str:  # noqa: PLR0911 - one for e
     match raw:
         case str() if row.kind != "list":
             meant = from_text(row, raw)
-            return "" if isinstance(meant, Fault) else f"write it without quotes: {row.key} = {toml(meant)}"
+            return "" if isinstance(meant, Fault | list) else f"write it without quotes: {row.key} = {toml(meant)}"
         case 0 | 1 if row.kind == "bool":
             return f"write {row.key} = {toml(bool(raw))}"
         case float() if row.kind == "int" and raw.is_integer() and abs(raw) < 1e9:  # noqa: PLR2004 - beyond any setting
