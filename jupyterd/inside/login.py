@@ -204,7 +204,8 @@ class DoorHandler(LoginFormHandler):
         """Tornado's hook."""
         super().set_default_headers()
         self.set_header("Cache-Control", "no-store")
-        self.set_header("Referrer-Policy", "no-referrer")
+        # Not "no-referrer": under that a browser posts the form with `Origin: null`, which Jupyter takes for foreign.
+        self.set_header("Referrer-Policy", "same-origin")
 
     @allow_unauthenticated
     async def post(self) -> None:
