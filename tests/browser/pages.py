@@ -1,0 +1,100 @@
+"""What a person does with the login page and a notebook, as functions over a browser. Every wait has a deadline."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver import ActionChains, Chrome, Keys
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.wait import WebDriverWait
+
+T = TypeVar("T")
+WAIT_S = 60.0
+CELL = ".jp-Notebook .jp-CodeCell"
+OUTPUT = ".jp-Notebook .jp-OutputArea-output"
+
+
+def until(browser: Chrome, what: str, question: Callable[[], T], wait_s: float = WAIT_S) -> T:
+    """The first true answer; the page may change under the question."""
+    wait = WebDriverWait(browser, wait_s, poll_frequency=0.1, ignored_exceptions=(StaleElementReferenceException,))
+    return wait.until(lambda _: question(), f"waited {wait_s:.0f} s for {what} at {browser.current_url}")
+
+
+def seen(browser: Chrome, selector: str, wait_s: float = WAIT_S) -> WebElement:
+    """The first visible element."""
+
+    def question() -> WebElement | None:
+        found = browser.find_elements(By.CSS_SELECTOR, selector)
+        return next((each for each in found if each.is_displayed()), None)
+
+    found = until(browser, selector, question, wait_s)
+    assert found is not None
+    return found
+
+
+def log_in(browser: Chrome, url: str, *, password: str | None = None, new_password: str | None = None) -> None:
+    """By the link with its token, or by a password; ends on the file browser."""
+    browser.get(url)
+    field = seen(browser, "#password_input")
+    if password is not None:
+        field.send_keys(password)
+    if new_password is not None:
+        seen(browser, "#new_password_input").send_keys(new_password)
+        seen(browser, "#new_password_again_input").send_keys(new_password)
+    seen(browser, "#login_submit").click()
+    until(browser, "the page after the login", lambda: re.search(r"/(tree|lab)", browser.current_url))
+
+
+def new_notebook(browser: Chrome) -> None:
+    """New, Python 3: the notebook opens in a tab of its own, to which the browser then turns."""
+    before = set(browser.window_handles)
+    button = seen(browser, ".jp-FileBrowser-toolbar .jp-DropdownMenu, .jp-DropdownMenu, .jp-FileBrowser-toolbar button")
+
+    def entry() -> WebElement | None:
+        found = browser.find_elements(By.CSS_SELECTOR, ".lm-Menu-itemLabel")
+        return next((each for each in found if each.text.startswith("Python 3")), None)
+
+    def opened() -> WebElement | None:
+        if entry() is None:
+            button.click()
+        return entry()
+
+    found = until(browser, "Python 3 in the menu New", opened)
+    assert found is not None
+    found.click()
+    until(browser, "the new tab", lambda: set(browser.window_handles) - before)
+    browser.switch_to.window((set(browser.window_handles) - before).pop())
+    ready(browser)
+
+
+def ready(browser: Chrome) -> None:
+    """The notebook is drawn and its kernel is idle."""
+    seen(browser, CELL)
+    until(browser, "an idle kernel", lambda: kernel_status(browser) == "idle")
+
+
+def kernel_status(browser: Chrome) -> str:
+    """As the notebook's own indicator shows it: "idle", "busy", "connecting" ..."""
+    found = browser.find_elements(By.CSS_SELECTOR, ".jp-Notebook-ExecutionIndicator")
+    return (found[0].get_attribute("data-status") or "") if found else ""
+
+
+def run_cell(browser: Chrome, code: str) -> None:
+    """Types into the last cell and presses Shift+Enter."""
+    cells = browser.find_elements(By.CSS_SELECTOR, f"{CELL} .cm-content")
+    cells[-1].click()
+    ActionChains(browser).send_keys(code).key_down(Keys.SHIFT).send_keys(Keys.ENTER).key_up(Keys.SHIFT).perform()
+
+
+def outputs(browser: Chrome) -> str:
+    """All that the cells have put out."""
+    return "\n".join(each.text for each in browser.find_elements(By.CSS_SELECTOR, OUTPUT))
+
+
+def save(browser: Chrome) -> None:
+    """Ctrl+S."""
+    ActionChains(browser).key_down(Keys.CONTROL).send_keys("s").key_up(Keys.CONTROL).perform()

@@ -1,0 +1,117 @@
+"""`jupyterd run` as an ordinary account in a terminal of its own: the banner is read from it as a person would."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+START_S, STOP_S = 90.0, 60.0
+UID = 61234
+"""Of the ordinary account when the tests run as root: it needs no entry in the password database."""
+
+
+class Served:
+    """One running supervisor. Owns its process and the terminal."""
+
+    def __init__(self, home: Path, *options: str) -> None:
+        self.home = home
+        self.uid = os.getuid() or UID
+        self.port = free_port()
+        self._master, slave = os.openpty()
+        os.fchown(slave, self.uid, -1)
+        self._said = bytearray()
+        argv = [sys.executable, "-I", "-m", "jupyterd", "run", "--port", str(self.port), *options]
+        self.process = subprocess.Popen(
+            argv, stdin=slave, stdout=slave, stderr=slave, start_new_session=True, **self._account()
+        )  # fmt: skip
+        os.close(slave)
+        # Somebody must read a terminal; a thread, because the browser is driven meanwhile.
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _account(self) -> dict[str, Any]:
+        environ = {"HOME": str(self.home), "PATH": "/usr/bin:/bin", "TERM": "xterm", "LANG": "C.UTF-8"}
+        other = {"user": self.uid, "group": self.uid, "extra_groups": []} if os.geteuid() == 0 else {}
+        return {"env": environ, "cwd": self.home, **other}
+
+    def _read(self) -> None:
+        while True:
+            try:
+                data = os.read(self._master, 65536)
+            except OSError:  # EIO: the other end is closed
+                return
+            self._said += data
+
+    @property
+    def said(self) -> str:
+        """All that the terminal shows until now, escape sequences included."""
+        return self._said.decode(errors="replace")
+
+    @property
+    def link(self) -> str:
+        """The first login link of the banner."""
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            found = re.search(r"https?://\S+#token=\S+", self.said)
+            if found:
+                return found[0]
+            assert self.process.poll() is None, f"it ended with {self.process.returncode}:\n{self.said}"
+            time.sleep(0.05)
+        raise AssertionError(f"no login link after {START_S:.0f} s:\n{self.said}")
+
+    def verb(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        """Another `jupyterd` of the same account."""
+        command = [sys.executable, "-I", "-m", "jupyterd", *argv]
+        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, **self._account())
+
+    def status(self) -> dict[str, Any]:
+        """`jupyterd status --json`."""
+        found: dict[str, Any] = json.loads(self.verb("status", "--json").stdout)
+        return found
+
+    def stop(self) -> None:
+        """Ctrl-C's signal, and the kernels with it; SIGKILL to what is left."""
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+        finally:
+            os.close(self._master)
+
+
+def free_port() -> int:
+    """A port that nobody has at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def served(*options: str) -> Iterator[Served]:
+    """A server with a home of its own; notebooks run in the environment of these tests, which has ipykernel."""
+    home = Path(tempfile.mkdtemp(prefix="jupyterd-browser-"))
+    if os.geteuid() == 0:
+        os.chown(home, UID, UID)
+    try:
+        here = Served(home, "--kernels-environment", sys.prefix, *options)
+        try:
+            yield here
+        finally:
+            here.stop()
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
