@@ -47,6 +47,10 @@ class Children:
         self._by_role: dict[Role, _Child] = {}
         self._abandoned: dict[int, _Child] = {}
 
+    def pids(self) -> set[int]:
+        """Of all that are not reaped yet."""
+        return {child.process.pid for child in (*self._by_role.values(), *self._abandoned.values())}
+
     def spawn(self, spawn: Spawn, listeners: tuple[int, ...]) -> ChildStarted | SpawnFailed:
         """Start one; the server inherits `listeners`."""
         try:

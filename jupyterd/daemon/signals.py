@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from types import FrameType
 
 from jupyterd.core.words import Signal, SignalReceived
@@ -22,11 +23,15 @@ _READ_BYTES = 256
 class Signals:
     """Owns the wake-up pipe (signal.set_wakeup_fd)."""
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: Watch, child_ended: Callable[[], None] | None = None) -> None:
+        """`child_ended` is called after SIGCHLD; our own children have pidfds and need none of that."""
+        self._child_ended = child_ended
         self._reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         for number in _MEANINGS:
             signal.signal(number, _noted)
+        if child_ended is not None:
+            signal.signal(signal.SIGCHLD, _noted)
         for number in _IGNORED:
             signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -34,6 +39,8 @@ class Signals:
 
     def _turn(self) -> list[SignalReceived]:
         numbers = os.read(self._reading, _READ_BYTES)
+        if self._child_ended is not None and signal.SIGCHLD in numbers:
+            self._child_ended()
         return [SignalReceived(_MEANINGS[signal.Signals(each)]) for each in numbers if each in _MEANINGS]
 
 

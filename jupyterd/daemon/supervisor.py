@@ -19,7 +19,7 @@ from jupyterd.daemon.notify import Notifier
 from jupyterd.daemon.output import with_watchdog
 from jupyterd.daemon.perform import Performer
 from jupyterd.daemon.probes import Probes
-from jupyterd.daemon.process import start_time
+from jupyterd.daemon.process import reap_strangers, start_time
 from jupyterd.daemon.signals import Signals
 from jupyterd.daemon.sink import Sink
 from jupyterd.daemon.sockets import Listeners
@@ -40,7 +40,6 @@ def main(argv: list[str], core: loop.Core[loop.World]) -> int:
     if isinstance(made, plan.Refused):
         raise TypeError("a refused plan is for people, not for the supervisor")
     watch = Watch()
-    Signals(watch)
     connected = SystemdNotifier().socket  # it reads NOTIFY_SOCKET, which is removed next
     surroundings = inherited.take(os.environ)
     notifier = Notifier(connected, surroundings.watchdog_s)
@@ -48,11 +47,13 @@ def main(argv: list[str], core: loop.Core[loop.World]) -> int:
     first = Started(
         with_watchdog(made, surroundings.watchdog_s), clock.read(), Process(os.getpid(), start_time(os.getpid()))
     )
+    children = Children(watch, log.stream, surroundings.watchdog_s, lambda what: log.write(Record(TROUBLE, what)))
+    Signals(watch, (lambda: reap_strangers(children.pids())) if os.getpid() == 1 else None)
     performer = Performer(
         log=log,
         notifier=notifier,
         listeners=Listeners(notifier, surroundings.sockets),
-        children=Children(watch, log.stream, surroundings.watchdog_s, lambda what: log.write(Record(TROUBLE, what))),
+        children=children,
         probes=Probes(watch),
         status=Status(made.runtime_dir),
         banner_fd=given.banner,

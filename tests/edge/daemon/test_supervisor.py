@@ -110,7 +110,7 @@ def start(tmp_path: Path, pair) -> Iterator[Callable[..., Supervised]]:
     started: list[Supervised] = []
     port = free_port()
 
-    def run(**changes: object) -> Supervised:
+    def run(*before: str, **changes: object) -> Supervised:
         env = (("PATH", os.environ["PATH"]),)
         server = Command((sys.executable, "-I", "-c", SERVER, str(pair.file)), env, "/")
         answer = tmp_path / "answer.json"
@@ -131,7 +131,17 @@ def start(tmp_path: Path, pair) -> Iterator[Callable[..., Supervised]]:
         fds = [os.memfd_create(name, 0) for name in ("plan", "banner")]
         for fd, content in zip(fds, (plan.encode(made), b"come in\n"), strict=True):
             os.write(fd, content)
-        argv = [sys.executable, "-I", "-m", "jupyterd.daemon", "--plan-fd", str(fds[0]), "--banner-fd", str(fds[1])]
+        argv = [
+            *before,
+            sys.executable,
+            "-I",
+            "-m",
+            "jupyterd.daemon",
+            "--plan-fd",
+            str(fds[0]),
+            "--banner-fd",
+            str(fds[1]),
+        ]
         process = subprocess.Popen(
             argv, env={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "2000000", "INVOCATION_ID": "x"},
             pass_fds=fds, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd="/",
@@ -248,5 +258,25 @@ def test_a_second_interrupt_ends_a_server_that_ignores_term(start: Start, pair) 
     supervised.process.send_signal(signal.SIGINT)
     supervised.until(lambda status: status["state"] == "stopping")
     supervised.process.send_signal(signal.SIGINT)
+    supervised.process.communicate(timeout=PATIENCE_S)
+    assert supervised.process.returncode == 0
+
+
+def test_as_the_first_process_of_a_container_it_leaves_no_zombies(start: Start, pair) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a process namespace: sudo ./check")
+    orphan = "import os\nfor _ in range(5):\n if os.fork() == 0:\n  os.fork(); os._exit(0)\n os.wait()\n"
+    supervised = start(
+        "/usr/bin/unshare", "--pid", "--fork", "--kill-child", "--mount-proc",
+        server=Command((sys.executable, "-I", "-c", orphan + SERVER, str(pair.file)), (), "/"),
+    )  # fmt: skip
+    assert supervised.until(serving)["supervisor"]["pid"] == 1
+    outer = int(Path(f"/proc/{supervised.process.pid}/task/{supervised.process.pid}/children").read_text())
+    own = Path(f"/proc/{outer}/task/{outer}/children")
+    give_up = time.monotonic() + PATIENCE_S
+    while len(own.read_text().split()) > 1:
+        assert time.monotonic() < give_up, "zombies"
+        time.sleep(0.02)
+    os.kill(outer, signal.SIGTERM)
     supervised.process.communicate(timeout=PATIENCE_S)
     assert supervised.process.returncode == 0
