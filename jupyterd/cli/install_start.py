@@ -14,6 +14,8 @@ from jupyterd.cli.install_files import UNIT
 _COMMAND_TIMEOUT_S = 60.0
 _START_TIMEOUT_S = 180.0
 _LOOK_EVERY_S = 0.3
+_ENOUGH_RESTARTS = 3
+"""A supervisor that ended so often before it served is not waited for: systemd goes on by itself."""
 
 
 def run(*argv: str) -> str:
@@ -52,7 +54,7 @@ def start(*, changed: bool) -> bool:
         if now["InvocationID"] != before["InvocationID"]:
             if now["ActiveState"] == "active":
                 return True
-            if now["ActiveState"] == "failed":
+            if now["ActiveState"] == "failed" or int(now["NRestarts"]) >= _ENOUGH_RESTARTS:
                 break
         if now["StatusText"] not in ("", said):
             said = now["StatusText"]
@@ -65,15 +67,22 @@ def start(*, changed: bool) -> bool:
 
 
 def _state() -> dict[str, str]:
-    """ActiveState, InvocationID and StatusText of the unit."""
-    shown = run("systemctl", "show", "--property=ActiveState,InvocationID,StatusText", UNIT)
+    """ActiveState, InvocationID, NRestarts and StatusText of the unit."""
+    shown = run("systemctl", "show", "--property=ActiveState,InvocationID,NRestarts,StatusText", UNIT)
     return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
 
 
 def _show_trouble() -> None:
     for argv in (
         ("systemctl", "--no-pager", "--full", "--lines=0", "status", UNIT),
-        ("journalctl", "--no-pager", "--catalog", "--lines=30", f"--unit={UNIT}"),
+        (
+            "journalctl",
+            "--no-pager",
+            "--output=cat",
+            "--lines=30",
+            "--identifier=jupyterd",
+            "--identifier=jupyterd-server",
+        ),
     ):
         sys.stderr.flush()
         subprocess.run(argv, stdout=sys.stderr, check=False, timeout=_COMMAND_TIMEOUT_S)
