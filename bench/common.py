@@ -77,10 +77,12 @@ def home() -> Iterator[Path]:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def peers(there: Path) -> Path:
-    """A throw-away environment with supervisord and circus; gives its bin directory."""
+def peers(python: str, there: Path) -> Path:
+    """A throw-away environment with supervisord and circus, of the interpreter that is measured, for the account can
+    execute that one; gives its bin directory.
+    """
     _say(f"installing {' and '.join(PEERS)} into a throw-away environment")
-    subprocess.run([sys.executable, "-I", "-m", "venv", str(there)], check=True)
+    subprocess.run([python, "-I", "-m", "venv", str(there)], check=True)
     pip = [str(there / "bin" / "python"), "-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "setuptools<81", *PEERS], check=True)  # supervisor imports pkg_resources
     return there / "bin"
