@@ -6,6 +6,7 @@ Exit codes: 0 fine, 1 trouble, 2 usage, 3 not running, 75 another jupyterd is he
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -40,7 +41,13 @@ def main(argv: list[str] | None = None) -> int:
         verb = cast("Verb", import_module(f"jupyterd.cli.{argv[0].replace('-', '_')}"))
         parser = argparse.ArgumentParser(prog=f"jupyterd {argv[0]}", description=verb.HELP, allow_abbrev=False)
         verb.arguments(parser)
-        return verb.main(parser.parse_args(argv[1:]))
+        try:
+            code = verb.main(parser.parse_args(argv[1:]))
+            sys.stdout.flush()
+        except BrokenPipeError:  # `| head` has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        return code
     overview().parse_args(argv or ["--help"])
     return 2
 

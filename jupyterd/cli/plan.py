@@ -34,6 +34,10 @@ from jupyterd.wire.policy import Policy
 HELP = "make the supervisor's plan from the settings and print it (for the supervisor itself)"
 
 
+CWD = "JUPYTERD_CWD"
+"""Environment variable: where `jupyterd run` was typed; relative paths of its options mean that directory."""
+
+
 @attrs.frozen
 class Ask:
     """What a plan is made from: the options as typed (for the next planner), the environment, the paths."""
@@ -58,7 +62,7 @@ def make_plan(asked: Ask, *, write: bool) -> Plan | Refused:
     try:
         loaded = load.load(asked.sources)
     except Invalid as error:
-        return Refused(tuple(map(str, error.problems)))
+        return Refused((*map(str, error.problems), *_further(error, asked)))
     settings, paths = loaded.settings, asked.paths
     checked = checks.check(settings, loaded.origins, paths, asked.account)
     machine = addresses.look(settings.server)
@@ -66,7 +70,7 @@ def make_plan(asked: Ask, *, write: bool) -> Plan | Refused:
     waiting, warnings = [*checked.waiting], [*checked.warnings]
     certificate: Certificate | None = None
     files: config.Pair | None = None
-    if settings.tls.enabled and not problems:
+    if settings.tls.enabled and (settings.tls.certificate or not problems):
         found = _pair(settings, paths, machine, write=write)
         match found:
             case pair.Pair():
@@ -87,6 +91,20 @@ def make_plan(asked: Ask, *, write: bool) -> Plan | Refused:
     return replace(made, waiting=tuple(waiting), warnings=tuple(warnings))
 
 
+def _further(error: Invalid, asked: Ask) -> list[str]:
+    """What the machine refuses too, as far as the settings are known: a person hears of every problem at once."""
+    if error.known is None:
+        return []
+    settings, origins = error.known.settings, error.known.origins
+    problems = [str(each) for each in checks.check_known(error.known, asked.paths, asked.account).problems]
+    if settings.tls.enabled and settings.tls.certificate and "tls.key" not in error.known.doubtful:
+        key = Path(settings.tls.key) if settings.tls.key else None
+        found = pair.check(Path(settings.tls.certificate), key, time.time())
+        if isinstance(found, pair.PairProblem) and not found.missing:
+            problems.append(f"{origins['tls.certificate']}: {found.text}; {found.advice}")
+    return problems
+
+
 def _pair(
     settings: Settings, paths: Paths, machine: addresses.Interfaces, *, write: bool
 ) -> pair.Pair | pair.PairProblem | Trouble | None:
@@ -102,6 +120,8 @@ def _pair(
         except OSError as error:
             text = f"cannot write {paths.self_signed}: {error.strerror}"
             return Trouble("state-unwritable", text, f"df -h {paths.state}; ls -ld {paths.state}")
+        except ValueError as error:
+            return pair.PairProblem(str(error), "see server.names, and this machine's own name: hostnamectl")
     elif not paths.self_signed.exists():
         return None
     return pair.check(paths.self_signed, None, now)
@@ -145,7 +165,7 @@ def _assemble(  # noqa: PLR0913 - the one place where all that is known comes to
         live_key=live_key,
         sampler=sampler,
         planner=_own(asked, "plan", *asked.typed),
-        ender=_own(asked, "kernels", "stop", "--all", "--unless-restarting"),
+        ender=_ender(asked, settings),
         policy=_policy(settings),
         notes=() if absence is None else (absence,),
     )
@@ -153,9 +173,18 @@ def _assemble(  # noqa: PLR0913 - the one place where all that is known comes to
 
 def _own(asked: Ask, *arguments: str) -> Command:
     """A verb of this program, in the environment that it was started with: the settings may come from there."""
-    private = ("NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "JOURNAL_STREAM", "INVOCATION_ID")
+    private = (CWD, "NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "JOURNAL_STREAM", "INVOCATION_ID")
     env = tuple((name, value) for name, value in sorted(asked.environ.items()) if not name.startswith(private))
-    return Command((sys.executable, "-I", "-m", "jupyterd", *arguments), env, str(asked.sources.cwd))
+    # The supervisor enters no directory that may lie on a network disk: relative paths are the verb's own business.
+    env = (*env, (CWD, str(asked.sources.cwd)))
+    return Command((sys.executable, "-I", "-m", "jupyterd", *arguments), env, "/")
+
+
+def _ender(asked: Ask, settings: Settings) -> Command:
+    """In the foreground there is no systemd that could be restarting it: Ctrl-C means the kernels too."""
+    only_a_stop = () if asked.paths.mode == "foreground" else ("--unless-restarting",)
+    where = ("--state", str(asked.paths.state), "--grace", f"{settings.kernels.grace_s:g}")
+    return _own(asked, "kernels", "stop", "--all", *only_a_stop, *where)
 
 
 def _policy(settings: Settings) -> Policy:
@@ -178,6 +207,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Print the plan, or the refusal, as one JSON document."""
     lineage.die_with_parent()
+    os.chdir(os.environ.pop(CWD, "."))
     try:
         answer = make_plan(ask(args, os.environ, sys.argv[2:]), write=True)
     except Invalid as error:

@@ -39,13 +39,13 @@ def in_toml(path: Path, text: str) -> list[Found | Problem]:
     try:
         document = tomllib.loads(text)
     except RecursionError:
-        return [Problem(Origin(place), "is nested too deeply", "settings are sections with keys in them")]
+        found = "is nested too deeply"
+        return [Problem(Origin(place), found, "settings are sections with keys in them", hides=True)]
     except ValueError as error:  # TOMLDecodeError, and int() of thousands of digits
         if foreign is not None:
-            return [Problem(Origin(place), "is not a settings file of jupyterd", advice=foreign)]
+            return [Problem(Origin(place), "is not a settings file of jupyterd", advice=foreign, hides=True)]
         return [_syntax(place, text, error)]
-    found = lines.line_numbers(text)
-    reader = _Reader(place, found)
+    reader = _Reader(place, lines.line_numbers(text))
     return [each for name, value in document.items() for each in reader.top(name, value)]
 
 
@@ -194,7 +194,8 @@ def _syntax(place: str, text: str, error: ValueError) -> Problem:
         what = "a key stands there a second time"
     elif match and not match[2]:
         what = "it ends in the middle of a value or a list"  # where that began is not known
-    return Problem(Origin(place, number), "is not TOML" if slip else f"is not TOML ({_safe(what)})", advice=slip)
+    found = "is not TOML" if slip else f"is not TOML ({_safe(what)})"
+    return Problem(Origin(place, number), found, advice=slip, hides=True)
 
 
 def _safe(message: str) -> str:

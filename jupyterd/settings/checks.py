@@ -7,7 +7,7 @@ from __future__ import annotations
 import errno
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +18,7 @@ from jupyterd.settings.accounts import Account
 from jupyterd.settings.address_words import is_public
 from jupyterd.settings.files import reason
 from jupyterd.settings.paths import Paths
-from jupyterd.settings.problems import Origin, Problem
+from jupyterd.settings.problems import Known, Origin, Problem
 from jupyterd.settings.schema import Settings
 from jupyterd.wire.plan import Trouble
 
@@ -34,13 +34,30 @@ class Checked:
 
 def check(settings: Settings, origins: Mapping[str, Origin], paths: Paths, account: Account) -> Checked:
     """Everything at once; has to run as the account (root may read and write everything)."""
-    parts = (
-        _who(settings, origins, account),
-        _reach(settings, origins, paths),
-        _root_dir(Path(settings.server.root_dir), origins["server.root_dir"], paths, account),
-        _hidden(settings),
-        _jupyter_config_dir(settings, origins, account),
-    )
+    return _joined(part for _, part in _parts(settings, origins, paths, account))
+
+
+def check_known(known: Known, paths: Paths, account: Account) -> Checked:
+    """The same for settings that have a problem, without what depends on those that are doubtful."""
+    parts = _parts(known.settings, known.origins, paths, account)
+    return _joined(part for names, part in parts if not known.doubtful.intersection(names))
+
+
+def _parts(
+    settings: Settings, origins: Mapping[str, Origin], paths: Paths, account: Account
+) -> Iterator[tuple[tuple[str, ...], Checked]]:
+    """Each look, with the settings that it depends on."""
+    yield ("server.allow_root",), _who(settings, origins, account)
+    yield ("tls.enabled", "tls.allow_plain_public"), _plain(settings, origins)
+    yield ("login.password_hash", "login.token", "login.allow_password_change"), _login(settings, origins, paths)
+    root = Path(settings.server.root_dir)
+    yield ("server.root_dir",), _root_dir(root, origins["server.root_dir"], paths, account)
+    yield ("server.root_dir", "server.hidden_files"), _hidden(settings)
+    yield ("server.jupyter_config_dir",), _jupyter_config_dir(settings, origins, account)
+
+
+def _joined(found: Iterable[Checked]) -> Checked:
+    parts = tuple(found)
     return Checked(
         tuple(each for part in parts for each in part.problems),
         tuple(each for part in parts for each in part.waiting),
@@ -57,27 +74,31 @@ def _who(settings: Settings, origins: Mapping[str, Origin], account: Account) ->
     return Checked(problems=(Problem(origins["server.allow_root"], found, wanted, advice),))
 
 
-def _reach(settings: Settings, origins: Mapping[str, Origin], paths: Paths) -> Checked:
-    public = [host for host in settings.server.ip if is_public(host)]
-    if not public:
+def _public(settings: Settings) -> str:
+    return ", ".join(host for host in settings.server.ip if is_public(host))
+
+
+def _plain(settings: Settings, origins: Mapping[str, Origin]) -> Checked:
+    public = _public(settings)
+    if not public or settings.tls.enabled or settings.tls.allow_plain_public:
         return Checked()
-    problems = []
-    if not settings.tls.enabled and not settings.tls.allow_plain_public:
-        found = f"tls.enabled is false, and server.ip holds {', '.join(public)}"
-        wanted = "passwords and notebooks would cross the network in the clear"
-        advice = (
-            'delete that line (a certificate is made by itself), or write ip = ["localhost"] in [server], '
-            "or allow_plain_public = true in [tls] if a proxy of your own adds TLS"
-        )
-        problems.append(Problem(origins["tls.enabled"], found, wanted, advice))
-    login = settings.login
-    if not (login.password_hash or login.token or login.allow_password_change or _has_password(paths.login)):
-        found = f"there is no password and no token, none may be set in the browser, and server.ip holds {public[0]}"
-        advice = (
-            "set login.password_hash (jupyterd config hash) or login.token, or delete allow_password_change = false"
-        )
-        problems.append(Problem(origins["login.allow_password_change"], found, "somebody has to get in", advice))
-    return Checked(problems=tuple(problems))
+    found = f"tls.enabled is false, and server.ip holds {public}"
+    wanted = "passwords and notebooks would cross the network in the clear"
+    advice = (
+        'delete that line (a certificate is made by itself), or write ip = ["localhost"] in [server], '
+        "or allow_plain_public = true in [tls] if a proxy of your own adds TLS"
+    )
+    return Checked(problems=(Problem(origins["tls.enabled"], found, wanted, advice),))
+
+
+def _login(settings: Settings, origins: Mapping[str, Origin], paths: Paths) -> Checked:
+    public, login = _public(settings), settings.login
+    if not public or login.password_hash or login.token or login.allow_password_change or _has_password(paths.login):
+        return Checked()
+    found = f"there is no password and no token, none may be set in the browser, and server.ip holds {public}"
+    advice = "set login.password_hash (jupyterd config hash) or login.token, or delete allow_password_change = false"
+    origin = origins["login.allow_password_change"]
+    return Checked(problems=(Problem(origin, found, "somebody has to get in", advice),))
 
 
 def _has_password(login: Path) -> bool:

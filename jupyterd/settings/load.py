@@ -16,7 +16,7 @@ from jupyterd.settings import assignments, files, meanings, table
 from jupyterd.settings.accounts import Account, account
 from jupyterd.settings.assignments import Found
 from jupyterd.settings.paths import Mode
-from jupyterd.settings.problems import DEFAULT, Invalid, Origin, Problem
+from jupyterd.settings.problems import DEFAULT, Invalid, Known, Origin, Problem
 from jupyterd.settings.schema import Settings
 from jupyterd.settings.table import Value
 from jupyterd.settings.values import Fault, Judged, from_text, from_toml
@@ -113,9 +113,11 @@ def load(given: Sources) -> Loaded:
             values[found.row.name] = value
             origins[found.row.name] = found.origin
     problems += meanings.together(values, origins, doubtful)
+    settings = table.build(values)
     if problems:
-        raise Invalid(tuple(dict.fromkeys(problems)))
-    return Loaded(table.build(values), origins)
+        known = Known(settings, origins, frozenset(doubtful))
+        raise Invalid(tuple(dict.fromkeys(problems)), None if any(each.hides for each in problems) else known)
+    return Loaded(settings, origins)
 
 
 def _assignments(given: Sources) -> list[Found | Problem]:
@@ -123,7 +125,7 @@ def _assignments(given: Sources) -> list[Found | Problem]:
     for place in given.places:
         paths = files.listed(place.path, given.account) if place.directory else (place.path,)
         if isinstance(paths, Problem):
-            found.append(paths)
+            found.append(attrs.evolve(paths, hides=True))
             continue
         for path in paths:
             found += _from_file(path, given.account, must_exist=place.must_exist or place.directory)
@@ -138,7 +140,7 @@ def _from_file(path: Path, mine: Account, *, must_exist: bool) -> list[Found | P
     if text is None:
         return []
     if isinstance(text, Problem):
-        return [text]
+        return [attrs.evolve(text, hides=True)]
     found = assignments.in_toml(path, text.text)
     return [*found, *_exposed(path, text.facts, mine, found)]
 

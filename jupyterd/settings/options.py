@@ -16,6 +16,7 @@ _METAVARS = {"int": "NUMBER", "float": "SECONDS", "list": "LIST"}
 
 def add(parser: argparse.ArgumentParser) -> None:
     """-c FILE, and for each setting its option, by section; what is not given leaves no trace in the result."""
+    parser.usage = f"{parser.prog} [-c FILE] [--SETTING VALUE ...]"
     parser.add_argument("-c", "--config", metavar="FILE", type=Path, help="read this settings file and no other")
     for section in SECTIONS:
         group = parser.add_argument_group(section.name, section.doc.replace("%", "%%"))

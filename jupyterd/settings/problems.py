@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
+from jupyterd.settings.schema import Settings
+
 _SHOWN_MAX = 60
 
 
@@ -30,23 +32,38 @@ DEFAULT = Origin("built-in default")
 
 @attrs.frozen
 class Problem:
-    """`found` says what is there, `wanted` what is allowed, `advice` the nearest spelling or what to type."""
+    """`found` says what is there, `wanted` what is allowed, `advice` the nearest spelling or what to type.
+    `hides`: what else its file says could not be read.
+    """
 
     origin: Origin
     found: str
     wanted: str = ""
     advice: str = ""
+    hides: bool = False
 
     def __str__(self) -> str:
         return f"{self.origin}: " + "; ".join(part for part in (self.found, self.wanted, self.advice) if part)
 
 
+@attrs.frozen
+class Known:
+    """The settings as far as they are known in spite of problems; those named in `doubtful` have a default in place
+    of what was meant. With it the machine can be looked at all the same, and every problem told at once.
+    """
+
+    settings: Settings
+    origins: Mapping[str, Origin]
+    doubtful: frozenset[str]
+
+
 class Invalid(Exception):  # noqa: N818 - reads as `except Invalid`: an adjective, like the settings it is about
     """The settings cannot be used; `problems` are all that were seen, in the order of the layers."""
 
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
+    def __init__(self, problems: tuple[Problem, ...], known: Known | None = None) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = problems
+        self.known = known
 
 
 def printable(text: str) -> str:
