@@ -22,6 +22,8 @@ from jupyterd.inside.provisioner import Provisioner
 from jupyterd.units import death, identity, launcher, records
 from jupyterd.units.records import Record
 
+_AGAIN_S = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -108,6 +110,7 @@ class IdleWatch:
         self._session = kernel.session.clone()
         self._asked: set[str] = set()
         self._cells: set[str] = set()
+        self._done = False
         self._shell = kernel.connect_shell()
         self._shell.on_recv(self._on_reply)
         self._known = self._kernel._activity_stream._recv_callback  # noqa: SLF001 - stock's own, called first
@@ -115,11 +118,12 @@ class IdleWatch:
         self._ask()
 
     def _ask(self) -> None:
+        if self._done or self._shell.closed():
+            return
         self._asked.add(self._session.send(self._shell, "kernel_info_request")["header"]["msg_id"])
 
     def _on_reply(self, _parts: list[bytes]) -> None:
-        if not self._shell.closed():
-            self._ask()
+        self._kernel.loop.call_later(_AGAIN_S, self._ask)
 
     def _on_iopub(self, parts: list[bytes]) -> None:
         self._known(parts)
@@ -137,7 +141,9 @@ class IdleWatch:
     def _finish(self) -> None:
         if not self._cells:
             self._kernel.execution_state = "idle"
-        self._shell.close()
+        self._done = True
+        self._shell.on_recv(None)
+        self._kernel.loop.call_later(_AGAIN_S, self._shell.close)  # it may have an event under way
         stream = self._kernel._activity_stream  # noqa: SLF001
         if stream is not None and not stream.closed():
             stream.on_recv(self._known)

@@ -74,7 +74,8 @@ class KernelManager(Places, AsyncMappingKernelManager):
             KERNEL_CURRENTLY_RUNNING_TOTAL.labels(type=kernel.kernel_name).inc()
             adopted.append(kernel)
         if adopted:
-            self.log.info("Adopted %d kernels of an earlier server", len(adopted))
+            plural = "" if len(adopted) == 1 else "s"
+            self.log.info("Adopted %d kernel%s of an earlier server", len(adopted), plural)
             IOLoop.current().add_callback(self._watch_adopted, adopted)
 
     def _watch_adopted(self, adopted: list[Kernel]) -> None:
