@@ -136,7 +136,8 @@ def on_command_line(overrides: Mapping[str, str | bool]) -> list[Found | Problem
         new = name if name in SETTINGS else legacy.new_name(name.rpartition(".")[2])
         row = None if new is None else SETTINGS[new]
         if row is not None and row.name == name and not row.secret:
-            result.append(Found(row, value, Origin(row.flag), typed=True))
+            flag = row.flag.replace("--", "--no-", 1) if value is False else row.flag
+            result.append(Found(row, value, Origin(flag), typed=True))
         elif row is None:
             advice = advice_for(tuple(name.split(".")))
             result.append(Problem(Origin(f"--{name}"), "is not an option of jupyterd", advice=advice))

@@ -85,7 +85,7 @@ def _plain(settings: Settings, origins: Mapping[str, Origin]) -> Checked:
     found = f"tls.enabled is false, and server.ip holds {public}"
     wanted = "passwords and notebooks would cross the network in the clear"
     advice = (
-        'delete that line (a certificate is made by itself), or write ip = ["localhost"] in [server], '
+        'leave that out (a certificate is made by itself), or write ip = ["localhost"] in [server], '
         "or allow_plain_public = true in [tls] if a proxy of your own adds TLS"
     )
     return Checked(problems=(Problem(origins["tls.enabled"], found, wanted, advice),))

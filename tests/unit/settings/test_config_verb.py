@@ -98,7 +98,7 @@ def test_show_gives_values_with_their_origins(run: Run, home: Path) -> None:
     shown = {line[0].strip(): line[1].strip() for line in lines if len(line) > 1}
     assert code == 0
     assert shown['token = "(set)"'] == f"{file}:3"
-    assert shown["lab = false"] == "--lab"
+    assert shown["lab = false"] == "--no-lab"
     assert shown["port = 8888"] == "built-in default"
     assert shown["allow_root = true"] == "environment JUPYTERD_SERVER_ALLOW_ROOT"
     assert "hunter2" not in out
