@@ -1,1 +1,1 @@
-"""See docs/architecture.md."""
+"""The `jupyterd` command: one verb per file, each with HELP, arguments(parser) and main(args) -> exit code."""

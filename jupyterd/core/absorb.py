@@ -170,7 +170,9 @@ def _gone(world: World, role: Role, how: str, now: float, jitter: float) -> Step
             if isinstance(before, Ending | Killing) and not before.failure:
                 return replace(world, sampler=Off(), gpus=Gpus()), ()
             problem = before.why if isinstance(before, Ending | Killing) else how
-            return replace(world, sampler=Resting(now + rest, how), gpus=Gpus(problem=problem)), ()
+            return replace(
+                world, sampler=Resting(now + rest, how), gpus=Gpus(problem=problem, last=world.gpus.last)
+            ), ()
         case Role.ENDER:
             world = replace(world, ender=Off())
             if isinstance(world.wanted, Stop):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from jupyterd.core import calendar, health
+from jupyterd.core import calendar, gpu, health
 from jupyterd.core.child import Resting, process
 from jupyterd.core.health import Condition
 from jupyterd.core.words import BindFailed
@@ -128,4 +128,4 @@ def _gpu(world: World) -> Iterator[Condition]:
         yield Condition(health.GPU, "driver", last.trouble, last.advice or "nvidia-smi")
     for each in last.gpus:
         if each.trouble is not None:
-            yield Condition(health.GPU, each.uuid, f"gpu{each.index} {each.name}: {each.trouble}", "nvidia-smi -q")
+            yield Condition(health.GPU, each.uuid, f"{gpu.title(each)}: {each.trouble}", "nvidia-smi -q")

@@ -99,13 +99,21 @@ class Sink:
         if self._log is None:
             return
         with suppress(OSError):
-            os.write(self._log, line)
+            os.write(self._log, _without_colour(line))
             if os.fstat(self._log).st_size > _LOG_MOST_BYTES:
                 path = os.path.join(self._state_dir, LOG_NAME)
                 os.replace(path, path + ".1")
                 fd = _open_log(self._state_dir)
                 os.close(self._log)
                 self._log = fd
+
+
+def _without_colour(line: bytes) -> bytes:
+    """What was painted for the terminal before it was known to be lost."""
+    while b"\x1b[" in line:
+        before, _, rest = line.partition(b"\x1b[")
+        line = before + rest.partition(b"m")[2]
+    return line
 
 
 def _open_log(state_dir: str) -> int:

@@ -34,11 +34,11 @@ class Terminal:
         self._pipes: dict[int, tuple[str, Lines]] = {}
 
     def write(self, record: Record) -> None:
-        """One record, as `20:14:03 serving  message`; more lines of the message are indented."""
+        """One record, as `20:14:03 message`; more lines of the message are indented."""
         clock = time.strftime("%H:%M:%S")
         first, *more = record.message.splitlines() or [""]
         before, after = self._paint(record.kind.priority)
-        self._line(f"{clock} {before}{record.kind.event}{after}  ", first)
+        self._line(f"{clock} ", first, before, after)
         for line in more:
             self._line(" " * (len(clock) + 1), line)
 
@@ -83,8 +83,8 @@ class Terminal:
             text = text[3:]
         self._line(f"{name} | ", text)
 
-    def _line(self, head: str, text: str) -> None:
-        self._sink.put((head + text.translate(_HARMLESS) + "\n").encode(errors="replace"))
+    def _line(self, head: str, text: str, before: str = "", after: str = "") -> None:
+        self._sink.put(f"{head}{before}{text.translate(_HARMLESS)}{after}\n".encode(errors="replace"))
 
     def _paint(self, priority: int) -> tuple[str, str]:
         if not self._sink.colour or priority > _NOTICE:
