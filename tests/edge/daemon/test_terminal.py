@@ -151,7 +151,7 @@ def test_a_lost_terminal_goes_on_in_a_private_file(
     assert len(lines) == 2
     assert re.fullmatch(r"\d\d:\d\d:\d\d after", lines[0])
     assert lines[1] == "server | still here"
-    monkeypatch.setattr(sink, "_LOG_MOST_BYTES", 200)
+    monkeypatch.setattr(sink, "_LOG_MOST_BYTES", 100)
     for number in range(10):
         terminal.write(Record(GPU, f"more {number}"))
     assert log.stat().st_size <= 250
