@@ -58,6 +58,7 @@ class JupyterdServerApp(ServerApp):
     _live: live.Live
     _front: Front
     _leaving = False
+    _reloading: asyncio.Lock
 
     # --- what is installed ------------------------------------------------------------------------------------
 
@@ -218,6 +219,7 @@ class JupyterdServerApp(ServerApp):
 
     async def _post_start(self) -> None:
         """Jupyter's hook, when the loop runs and the sockets accept."""
+        self._reloading = asyncio.Lock()
         await self.link.attach(self._heard, self.stop)
         await super()._post_start()
         self.link.say(Ready())
@@ -227,31 +229,30 @@ class JupyterdServerApp(ServerApp):
     # --- while it serves --------------------------------------------------------------------------------------
 
     def _heard(self, message: Reload) -> None:
-        task = asyncio.ensure_future(self._reload(message))
-        task.add_done_callback(lambda done: done.exception())
+        self.io_loop.spawn_callback(self._reload, message)
 
     async def _reload(self, message: Reload) -> None:
-        """Read the live settings and the certificate again; on a problem everything stays as it was."""
-        problem = None
-        try:
-            loop = asyncio.get_running_loop()
-            fresh = await loop.run_in_executor(None, live.read, self.paths.live)
-            context = await loop.run_in_executor(None, _context, fresh)
-        except (OSError, ValueError) as error:
-            problem = str(error)
-        else:
-            self._front.ssl_options = context  # open connections keep the one they began with
-            self._front.names = fresh.names
-            self._live = fresh
-            if isinstance(self.identity_provider, Door):
-                self.identity_provider.live = fresh
-        self.log.info("settings read again%s", f": {problem}; the old ones stay" if problem else "")
-        self.link.say(Reloaded(message.live_key, problem))
+        """Read the live settings and the certificate again; on a problem everything stays as it was. Always answers."""
+        async with self._reloading:
+            problem = None
+            try:
+                fresh = await asyncio.to_thread(live.read, self.paths.live)
+                context = await asyncio.to_thread(_context, fresh)
+            except Exception as error:  # noqa: BLE001 - the supervisor waits for the answer
+                problem = str(error) or type(error).__name__
+            else:
+                self._front.ssl_options = context  # open connections keep the one they began with
+                self._front.names = fresh.names
+                self._live = fresh
+                if isinstance(self.identity_provider, Door):
+                    self.identity_provider.live = fresh
+            self.log.info("settings read again%s", f": {problem}; the old ones stay" if problem else "")
+            self.link.say(Reloaded(message.live_key, problem))
 
     # --- leaving ----------------------------------------------------------------------------------------------
 
     def stop(self, from_signal: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - Jupyter's signature
-        """Leave in order: SIGTERM, the supervisor's end, or /api/shutdown. Kernels stay."""
+        """Leave in order: SIGTERM, or the supervisor's end. Kernels stay."""
         if not self._leaving:
             self._leaving = True
             self.io_loop.add_callback(self._leave)
@@ -259,13 +260,17 @@ class JupyterdServerApp(ServerApp):
     async def _leave(self) -> None:
         self._front.stop()  # our copies of the sockets; the supervisor's stay open and requests wait in them
         await self._front.drain(DRAIN_TIMEOUT_S)
+        await self._cleanup()
+        self.io_loop.stop()
+
+    async def _cleanup(self) -> None:
+        """Jupyter's hook, which /api/shutdown calls too: the supervisor then starts the next server."""
         for step in (self.extension_manager.stop_all_extensions(), self.cleanup_kernels(), self._close_websockets()):
             try:
                 await asyncio.wait_for(step, LEAVE_TIMEOUT_S)
             except Exception:  # the next step matters all the same
                 self.log.exception("while leaving")
         self.session_manager.close()
-        self.io_loop.stop()
 
     async def cleanup_kernels(self) -> None:
         """Jupyter's hook: let go of the kernels without ending them."""

@@ -12,7 +12,6 @@ import re
 import socket
 from typing import Any
 
-from tornado.http1connection import HTTP1Connection
 from tornado.httpserver import HTTPServer
 from tornado.httputil import (
     HTTPHeaders,
@@ -25,6 +24,11 @@ from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
 
 HELLO_TIMEOUT_S = 30.0
 """For the first byte of a TLS connection: a silent one costs a descriptor."""
+SENT_ALREADY_S = 0.05
+"""On leaving: a request that is on its way over an open connection."""
+NEWCOMERS_S = 0.5
+"""On leaving: for the handshake and the first request of connections that were accepted."""
+DRAIN_STEP_S = 0.01
 PLAIN_TIMEOUT_S = 5.0
 PLAIN_MAX_BYTES = 16384
 
@@ -42,7 +46,8 @@ class Front(HTTPServer):
         """Tornado's constructor (tornado.util.Configurable)."""
         super().initialize(*args, **options)
         self.open_requests: set[object] = set()
-        self._quiet: asyncio.Future[None] | None = None
+        self.newcomers: set[object] = set()
+        """Peers whose connection was accepted and whose first request has not been read yet."""
 
     def may_call(self, host: str) -> bool:
         """Is this Host header ours? A page of another name that points here (DNS rebinding) may not call."""
@@ -55,38 +60,50 @@ class Front(HTTPServer):
             return False
         return True  # the name in a rebinding attack is a name
 
-    async def drain(self, timeout_s: float) -> bool:
-        """Wait until every request under way is answered; False when some are not in time."""
-        if self.open_requests:
-            self._quiet = asyncio.get_running_loop().create_future()
-            try:
-                await asyncio.wait_for(self._quiet, timeout_s)
-            except TimeoutError:
-                return False
-        return True
+    async def drain(self, timeout_s: float) -> None:
+        """After `stop`: until every request under way is answered, and those that were sent already are too."""
+        self.conn_params.no_keep_alive = True  # an answer from now on says "Connection: close"
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while (waited := loop.time() - began) < timeout_s:
+            expected = waited < SENT_ALREADY_S or (self.newcomers and waited < NEWCOMERS_S)
+            if not self.open_requests and not expected:
+                return
+            await asyncio.sleep(DRAIN_STEP_S)
 
     def request_ended(self, connection: object) -> None:
         """The response is out, or nobody is there to take it."""
         self.open_requests.discard(connection)
-        if not self.open_requests and self._quiet is not None and not self._quiet.done():
-            self._quiet.set_result(None)
+
+    def on_close(self, server_conn: Any) -> None:  # noqa: ANN401 - an HTTP1ServerConnection
+        """Tornado's hook."""
+        super().on_close(server_conn)
+        self.newcomers.discard(server_conn.context.address)
 
     def start_request(self, server_conn: object, request_conn: Any) -> HTTPMessageDelegate:  # noqa: ANN401 - tornado's
         """Tornado's hook for each request."""
         return _Gate(self, super().start_request(server_conn, request_conn), request_conn)
 
+    def handle_stream(self, stream: IOStream, address: Any) -> None:  # noqa: ANN401 - tornado's
+        """Tornado's hook for each connection that may speak HTTP."""
+        self.newcomers.add(address)
+        super().handle_stream(stream, address)
+
     def _handle_connection(self, connection: socket.socket, address: object) -> None:
         if self.ssl_options is None:
             super()._handle_connection(connection, address)
             return
+        self.newcomers.add(address)
         loop = IOLoop.current()
 
         def close() -> None:
             loop.remove_handler(connection)
+            self.newcomers.discard(address)
             connection.close()
 
         def hear(_fd: object, _events: int) -> None:
             loop.remove_handler(connection)
+            self.newcomers.discard(address)
             loop.remove_timeout(deadline)
             try:
                 first = connection.recv(1, socket.MSG_PEEK)
@@ -114,12 +131,13 @@ def host_name(host: str) -> str:
 class _Gate(HTTPMessageDelegate):
     """Between connection and application: turns foreign names away, keeps Front.open_requests."""
 
-    def __init__(self, front: Front, inner: HTTPMessageDelegate, connection: HTTP1Connection) -> None:
+    def __init__(self, front: Front, inner: HTTPMessageDelegate, connection: Any) -> None:  # noqa: ANN401 - an HTTP1Connection
         self.front = front
         self.inner: HTTPMessageDelegate | None = inner
         self.connection = connection
 
     def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> Any:  # noqa: ANN401
+        self.front.newcomers.discard(self.connection.context.address)
         host = headers.get("Host", "")
         if not self.front.may_call(host):
             self._refuse(host)

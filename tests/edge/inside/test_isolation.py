@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from jupyter_server.auth.security import passwd
+
 TOKEN = "a-lasting-token-0123456789"
 
 
@@ -96,3 +98,16 @@ def test_a_missing_root_directory_is_told(prepare):
     served.start(wait=False)
     problem = served.failed()
     assert "/nowhere/at/all" in problem
+
+
+def test_a_password_and_token_of_the_users_own_configuration_count(prepare):
+    served = prepare()
+    own = served.home / "mine"
+    served = prepare(server={"jupyter_config_dir": str(own)})
+    hashed = passwd("of my own")
+    text = f"c.PasswordIdentityProvider.hashed_password = {hashed!r}\nc.IdentityProvider.token = {TOKEN!r}\n"
+    _write(served, own / "jupyter_server_config.py", text)
+    served.start()
+    assert served.browser().login("of my own").status == 302
+    assert served.browser().get("/api/contents", Authorization=f"token {TOKEN}").status == 200
+    assert TOKEN not in served.output()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import http.client
 import json
 import signal
 import socket
 import ssl
+import threading
 import time
 from pathlib import Path
 
 import pytest
+from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.websocket import websocket_connect
 
 from jupyterd.wire import channel
 
@@ -239,3 +244,78 @@ def test_journal_lines_carry_their_level_and_no_time(serve):
     lines = served.output().splitlines()
     assert all(line[0] == "<" and line[2] == ">" for line in lines), lines
     assert any(line.startswith("<4>404 GET /nowhere") for line in lines), lines
+
+
+def _answer(served, path: str, **headers: str) -> list:
+    """The first message of a websocket; HTTPClientError when it is refused."""
+
+    async def talk() -> list:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        request = HTTPRequest(f"wss://127.0.0.1:{served.port}{path}", headers=headers, ssl_options=context)
+        connection = await asyncio.wait_for(websocket_connect(request), 10)
+        message = await asyncio.wait_for(connection.read_message(), 10)
+        connection.close()
+        while await asyncio.wait_for(connection.read_message(), 10) is not None:
+            pass  # until it is closed on both sides
+        return json.loads(message)
+
+    return asyncio.run(talk())
+
+
+def test_websockets_pass_and_foreign_pages_do_not(serve):
+    served = serve(login={"token": TOKEN})
+    browser = served.browser()
+    assert browser.request("POST", "/api/terminals", "", Authorization=f"token {TOKEN}").status == 200
+    cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    path = "/terminals/websocket/1"
+    assert _answer(served, path, Cookie=cookies)[0] == "setup"
+    with pytest.raises(HTTPClientError, match="403"):
+        _answer(served, path, Cookie=cookies, Origin="https://evil.example")
+    with pytest.raises(HTTPClientError, match="403"):
+        _answer(served, path)
+    began = time.monotonic()
+    assert served.end() == 0  # open websockets and shells hold nobody up
+    assert time.monotonic() - began < 3
+
+
+def test_a_shutdown_by_the_api_is_an_ordinary_leave(serve):
+    served = serve(login={"token": TOKEN})
+    connection = served.browser().connect()
+    connection.request("POST", "/api/shutdown", headers={"Authorization": f"token {TOKEN}"})
+    assert served.process.wait(10) == 0
+    connection.close()
+
+
+def test_saved_files_have_the_accounts_umask(serve):
+    served = serve(login={"token": TOKEN})
+    body = json.dumps({"type": "file", "format": "text", "content": "x"})
+    assert served.browser().request("PUT", "/api/contents/a.txt", body, Authorization=f"token {TOKEN}").status == 201
+    assert (served.home / "a.txt").stat().st_mode & 0o777 == 0o644
+
+
+def test_no_request_fails_while_servers_change(serve):
+    served = serve()
+    done, over, failed = [0] * 4, threading.Event(), []
+
+    def hammer(number: int) -> None:
+        browser = served.browser()
+        while not over.is_set():
+            try:
+                assert browser.get("/api").status == 200
+                done[number] += 1
+            except (OSError, http.client.HTTPException, AssertionError) as error:
+                failed.append(repr(error))
+
+    clients = [threading.Thread(target=hammer, args=(number,)) for number in range(4)]
+    for each in clients:
+        each.start()
+    for _ in range(3):
+        time.sleep(0.3)
+        assert served.end() == 0
+        served.start()
+    over.set()
+    for each in clients:
+        each.join(30)
+    assert failed == []
+    assert min(done) > 10
