@@ -134,7 +134,11 @@ def place() -> Iterator[Place]:
     for file in made.records.glob("*.pid"):
         with contextlib.suppress(ProcessLookupError, ValueError):
             os.killpg(json.loads(file.read_text())["pid"], signal.SIGKILL)
-    shutil.rmtree(base, ignore_errors=True)
+    for _ in range(20):  # a killed kernel's waiting shell may write its last word meanwhile
+        shutil.rmtree(base, ignore_errors=True)
+        if not base.exists():
+            break
+        time.sleep(0.1)
 
 
 class Notebook:

@@ -23,6 +23,7 @@ def main() -> None:
     app.port, app.port_retries, app.ip, app.open_browser = int(port), 0, "127.0.0.1", False
     app.root_dir = str(Path(state) / "home")
     app.kernel_manager_class, app.kernel_spec_manager_class = KernelManager, KernelSpecManager
+    app.jpserver_extensions = {"jupyterlab": False, "jupyter_lsp": False, "notebook": False}  # not asked for here
     config.IdentityProvider.token = "t"
     config.SessionManager.database_filepath = f"{state}/sessions.db"
     config.KernelManager.records_dir, config.KernelManager.sockets_dir = f"{state}/kernels", f"{state}/k"
