@@ -11,7 +11,8 @@ import os
 import sys
 from pathlib import Path
 
-from jupyterd.settings import paths
+from jupyterd.settings import load, paths
+from jupyterd.settings.problems import Invalid
 from jupyterd.units import kernel_environment
 from jupyterd.units.kernel_environment import EnvironmentFailed
 
@@ -19,14 +20,18 @@ HELP = "make or mend the default Python environment of notebooks"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Where it lies, when not where the settings of this account have it."""
-    parser.add_argument("--environment", type=Path, help="its directory; without it the one in the state directory")
+    """Where it lies, when not where the settings have it."""
+    parser.add_argument("--environment", type=Path, help="its directory; without it the one that the settings name")
     parser.add_argument("--check", action="store_true", help="only say whether it is there (exit 0) or not (exit 1)")
 
 
 def main(args: argparse.Namespace) -> int:
-    """0: it is there; 1: it cannot be made."""
-    environment: Path = args.environment or paths.discover(os.environ, os.getuid()).kernel_environment
+    """0: it is there; 1: it cannot be made; 78: the settings are refused."""
+    try:
+        environment = args.environment or _of_the_settings()
+    except Invalid as error:
+        print(f"jupyterd kernel-env: {error}", file=sys.stderr)
+        return 78
     environment = Path(os.path.abspath(environment.expanduser()))  # noqa: PTH100 - a link of the user's stays one
     if args.check:
         return 0 if kernel_environment.is_ready(environment) else 1
@@ -36,6 +41,13 @@ def main(args: argparse.Namespace) -> int:
         print(f"jupyterd kernel-env: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _of_the_settings() -> Path:
+    """Where kernels.environment says, or in the state directory."""
+    here = paths.discover(os.environ, os.getuid())
+    settings = load.load(load.sources(here.mode, None, os.environ, {})).settings
+    return Path(settings.kernels.environment) if settings.kernels.environment else here.kernel_environment
 
 
 def _say(line: str) -> None:

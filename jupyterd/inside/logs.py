@@ -11,6 +11,7 @@ from typing import Any
 OWN = "JupyterdServerApp"
 """The name of the server's own logger: it goes without saying."""
 
+_CHATTER = ("extension was successfully linked", "extension was successfully loaded", "Extension Manager is 'pypi'")
 _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (logging.DEBUG, 7))
 
 
@@ -38,11 +39,24 @@ class TerminalFormatter(logging.Formatter):
         return f"{self.formatTime(record, '%H:%M:%S')} {level}{_named(record, super().format(record))}"
 
 
+class Chatter(logging.Filter):
+    """Leaves out what Jupyter says at each start about extensions that work; what fails is still said."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is shown."""
+        return record.levelno > logging.INFO or not record.getMessage().rstrip(".").endswith(_CHATTER)
+
+
 def traits(mode: str) -> dict[str, Any]:
     """The Jupyter configuration that makes the server and every extension write this way."""
     formatter = JournalFormatter if mode == "journal" else TerminalFormatter
     console = {"class": f"{formatter.__module__}.{formatter.__name__}", "format": "%(message)s"}
-    return {"Application": {"logging_config": {"formatters": {"console": console}}}}
+    logging_config = {
+        "formatters": {"console": console},
+        "filters": {"chatter": {"()": f"{__name__}.Chatter"}},
+        "handlers": {"console": {"filters": ["chatter"]}},
+    }
+    return {"Application": {"logging_config": logging_config}}
 
 
 def _priority(level: int) -> int:
