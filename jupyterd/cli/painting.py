@@ -150,7 +150,11 @@ def _item(item: Item, look: Look) -> Iterator[str]:
 def _row(label: str, text: str, look: Look) -> Iterator[str]:
     """A label and its text; long texts go on under themselves (escape sequences count as nothing)."""
     wide = look.columns - LABEL - 2
-    lines = textwrap.wrap(text, wide) if len(text) > wide and "\N{ESCAPE}" not in text else [text]
+    lines = (
+        textwrap.wrap(text, wide, break_long_words=False, break_on_hyphens=False)
+        if len(text) > wide and "\N{ESCAPE}" not in text
+        else [text]
+    )
     yield f"  {look.ink('dim', f'{label:<{LABEL}}')}{lines[0]}" if lines else f"  {label}"
     for line in lines[1:]:
         yield f"  {'':<{LABEL}}{line}"

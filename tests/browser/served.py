@@ -26,16 +26,16 @@ UID = 61234
 class Served:
     """One running supervisor. Owns its process and the terminal."""
 
-    def __init__(self, home: Path, *options: str) -> None:
+    def __init__(self, home: Path, *options: str, terminal: bool = True) -> None:
         self.home = home
         self.uid = os.getuid() or UID
         self.port = free_port()
-        self._master, slave = os.openpty()
+        self._master, slave = os.openpty() if terminal else os.pipe()
         os.fchown(slave, self.uid, -1)
         self._said = bytearray()
         argv = [sys.executable, "-I", "-m", "jupyterd", "run", "--port", str(self.port), *options]
         self.process = subprocess.Popen(
-            argv, stdin=slave, stdout=slave, stderr=slave, start_new_session=True, **self._account()
+            argv, stdin=subprocess.DEVNULL, stdout=slave, stderr=slave, start_new_session=True, **self._account()
         )  # fmt: skip
         os.close(slave)
         # Somebody must read a terminal; a thread, because the browser is driven meanwhile.
@@ -50,7 +50,9 @@ class Served:
         while True:
             try:
                 data = os.read(self._master, 65536)
-            except OSError:  # EIO: the other end is closed
+            except OSError:  # EIO: the other end of a terminal is closed
+                return
+            if not data:
                 return
             self._said += data
 
@@ -83,7 +85,7 @@ class Served:
 
     def stop(self) -> None:
         """Ctrl-C's signal, and the kernels with it; SIGKILL to what is left."""
-        self.process.send_signal(signal.SIGINT)
+        self.process.send_signal(signal.SIGINT)  # a no-op when it has been waited for
         try:
             self.process.wait(STOP_S)
         except subprocess.TimeoutExpired:
@@ -102,13 +104,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(*options: str) -> Iterator[Served]:
+def served(*options: str, terminal: bool = True) -> Iterator[Served]:
     """A server with a home of its own; notebooks run in the environment of these tests, which has ipykernel."""
     home = Path(tempfile.mkdtemp(prefix="jupyterd-browser-"))
     if os.geteuid() == 0:
         os.chown(home, UID, UID)
     try:
-        here = Served(home, "--kernels-environment", sys.prefix, *options)
+        here = Served(home, "--kernels-environment", sys.prefix, *options, terminal=terminal)
         try:
             yield here
         finally:
