@@ -137,7 +137,7 @@ class Service:
 
     def kernel_pids(self) -> list[int]:
         """Of every kernel process in the machine."""
-        return [int(pid) for pid in self.machine.run("pgrep -f ipykernel_launcher", check=False).split()]
+        return [int(pid) for pid in self.machine.run("pgrep -f '[i]pykernel_launcher'", check=False).split()]
 
 
 _EVALUATE = """

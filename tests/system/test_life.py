@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 
 import pytest
 from system.machine import ACCOUNT, wait_until
@@ -52,7 +53,7 @@ def test_a_restart_keeps_kernels_and_a_stop_ends_everything(service: Service) ->
     service.machine.run(f"systemctl stop {UNIT}", timeout_s=90)
     assert service.show("ActiveState") == "inactive"
     assert service.kernel_pids() == []
-    assert service.machine.run("pgrep -f jupyterd.daemon; pgrep -f jupyterd.inside", check=False) == ""
+    assert service.machine.run("pgrep -f '[j]upyterd.daemon'; pgrep -f '[j]upyterd.inside'", check=False) == ""
     assert service.machine.run("systemctl --user list-units 'jupyterd-*' --no-legend", account=ACCOUNT) == ""
     assert service.show("Result") == "success"
 
@@ -103,23 +104,47 @@ def test_settings_that_only_editing_cures_stop_it_for_good(service: Service) -> 
     assert service.http("/api") == 200
 
 
-def test_a_busy_port_is_named_and_heals_by_itself(service: Service) -> None:
-    machine = service.machine
-    machine.run(f"systemctl stop {UNIT}", timeout_s=90)
-    machine.run(
-        "systemd-run --quiet --unit=squatter /usr/bin/python3 -c"
-        " 'import socket,time; s=socket.create_server((\"\",8888)); time.sleep(600)'"
-    )
-    wait_until(lambda: ":8888" in machine.run("ss -ltn"), "the squatter listens")
-    try:
-        machine.run(f"systemctl start --no-block {UNIT}")
-        assert "8888" in service.wait_text("8888")
-        assert service.show("ActiveState") == "activating"
-    finally:
-        machine.run("systemctl stop squatter")
+SQUATTER = """
+import socket, sys, time
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+there = socket.create_server((sys.argv[1], 8888), family=family, dualstack_ipv6=family == socket.AF_INET6)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def squat(service: Service) -> Iterator[Callable[[str], None]]:
+    """Stops the service and puts another listener in its place, which the test or its end removes."""
+
+    def begin(address: str) -> None:
+        service.machine.run(f"systemctl stop {UNIT}", timeout_s=90)
+        service.machine.write("/srv/squatter.py", SQUATTER)
+        service.machine.run(f"systemd-run --quiet --unit=squatter /usr/bin/python3 /srv/squatter.py {address}")
+        wait_until(lambda: ":8888" in service.machine.run("ss -ltn"), "the squatter listens")
+
+    yield begin
+    service.machine.run("systemctl stop squatter", check=False)
+
+
+def test_a_busy_port_is_named_and_heals_by_itself(service: Service, squat: Callable[[str], None]) -> None:
+    squat("::")
+    service.machine.run(f"systemctl start --no-block {UNIT}")
+    assert "in use" in service.wait_text("8888")
+    assert service.show("ActiveState") == "activating"
+    assert service.machine.attempt("jupyterd status").returncode == 1
+    service.machine.run("systemctl stop squatter")
     service.wait_active(deadline_s=30)
     assert service.http("/api") == 200
     assert service.show("NRestarts") == "0"
+
+
+def test_one_busy_address_of_two_is_named_and_heals_by_itself(service: Service, squat: Callable[[str], None]) -> None:
+    squat("0.0.0.0")
+    service.machine.run(f"systemctl start --no-block {UNIT}")
+    assert "0.0.0.0:8888 is in use" in service.wait_text("in use")
+    service.machine.run("systemctl stop squatter")
+    wait_until(lambda: "trouble" not in service.show("StatusText") and service.is_active(), "the end of the trouble")
+    assert service.http("/api") == 200
 
 
 @pytest.mark.slow
@@ -146,9 +171,11 @@ def test_a_hung_server_is_replaced(service: Service) -> None:
 
 def test_after_a_reboot_it_serves_again(service: Service) -> None:
     service.start_kernel()
+    since = service.now_usec() // 1_000_000
     service.machine.reboot()
     service.wait_active(deadline_s=90)
     assert service.http("/api") == 200
     assert service.kernel_pids() == []
-    ended = service.machine.run(f"journalctl --boot=-1 --unit {UNIT} --no-pager --output cat", check=False)
+    ended = service.machine.run(f"journalctl --since @{since} --unit {UNIT} --no-pager --output cat")
+    assert "stopped in order" in ended
     assert "Failed with result" not in ended, ended
