@@ -13,6 +13,15 @@ from jupyterd.wire.plan import Certificate
 
 WARN_SHARE = 1 / 3
 """Of the certificate's lifetime left: certificates of 45 days are renewed at 30, so a count of days would not do."""
+ERROR_SHARE = 1 / 10
+"""Whoever renews has tried for weeks by then; of 45 days these are the last four and a half."""
+RENEWAL = {
+    "settings": "renew it where it comes from: what is new on disk is taken over by itself",
+    "installed": "sudo certbot renew, if certbot made it; any other: jupyterd cert install FILES",
+    "local": "it is renewed by itself: journalctl -u jupyterd -p warning says why not; jupyterd cert new",
+    "self-signed": "it is renewed by itself: journalctl -u jupyterd -p warning says why not",
+}
+"""By Certificate.source."""
 LOG_ADVICE = "journalctl -t jupyterd-server -n 50"
 
 
@@ -89,17 +98,20 @@ def _addresses(world: World) -> Iterator[Condition]:
 
 def _certificate(pair: Certificate, unix_now: float, world: World) -> Iterator[Condition]:
     left_s = pair.not_after - unix_now
-    advice = "renew it" if not pair.self_signed else "systemctl restart jupyterd makes a new one"
+    life_s = pair.not_after - pair.not_before
+    advice = RENEWAL.get(pair.source, RENEWAL["settings"])
     if left_s <= 0:
         text = f"the certificate {pair.file} expired on {calendar.date(pair.not_after, world.clock)}"
         yield Condition(health.CERTIFICATE_EXPIRED, pair.file, text, advice)
     elif unix_now < pair.not_before:
         text = f"the certificate {pair.file} is valid only from {calendar.date(pair.not_before, world.clock)} on"
         yield Condition(health.CERTIFICATE_EARLY, pair.file, text, "is this machine's clock right? timedatectl")
-    elif left_s < WARN_SHARE * (pair.not_after - pair.not_before):
+    elif left_s < WARN_SHARE * life_s:
+        kind = health.CERTIFICATE_ALMOST_OVER if left_s < ERROR_SHARE * life_s else health.CERTIFICATE_ENDS
         days = int(left_s // calendar.DAY_S)
-        text = f"the certificate {pair.file} ends on {calendar.date(pair.not_after, world.clock)}"
-        yield Condition(health.CERTIFICATE_ENDS, pair.file, f"{text}, in {days} days", advice)
+        left = "within a day" if not days else "in 1 day" if days == 1 else f"in {days} days"
+        text = f"the certificate {pair.file} ends on {calendar.date(pair.not_after, world.clock)}, {left}"
+        yield Condition(kind, pair.file, text, advice)
 
 
 def _settings(world: World) -> Iterator[Condition]:

@@ -36,6 +36,7 @@ CERTIFICATE_DIFFERS = Kind(
 CERTIFICATE_EXPIRED = Kind("certificate-expired", "The certificate has expired", "error")
 CERTIFICATE_EARLY = Kind("certificate-not-yet-valid", "The certificate is not valid yet", "error")
 CERTIFICATE_ENDS = Kind("certificate-ends", "The certificate ends soon", "warning")
+CERTIFICATE_ALMOST_OVER = Kind("certificate-almost-over", "Nobody has renewed the certificate", "error")
 SETTINGS_REFUSED = Kind("settings-refused", "The settings on disk are refused; older ones are in force", "warning")
 LIVE_REFUSED = Kind("live-refused", "The running server refused a changed setting", "warning")
 WEDGED = Kind("wedged", "A process does not end even after SIGKILL", "error")

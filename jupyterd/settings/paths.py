@@ -63,6 +63,31 @@ class Paths:
         return self.state / "tls" / "self-signed.pem"
 
     @property
+    def authority(self) -> Path:
+        """0600 combined PEM: certificate and key of this machine's own authority (jupyterd cert new)."""
+        return self.state / "tls" / "authority.pem"
+
+    @property
+    def local_leaf(self) -> Path:
+        """0600 combined PEM of the certificate that the own authority signed."""
+        return self.state / "tls" / "local.pem"
+
+    @property
+    def installed(self) -> Path:
+        """0600 combined PEM that `jupyterd cert install` has put there."""
+        return self.state / "tls" / "installed.pem"
+
+    @property
+    def served(self) -> Path:
+        """0600 combined PEM: the last good copy of what is to be served. The server reads nothing else."""
+        return self.state / "tls" / "served.pem"
+
+    @property
+    def acme(self) -> Path:
+        """What certbot keeps for an ordinary account (jupyterd cert acme); root's lies in /etc/letsencrypt."""
+        return self.state / "acme"
+
+    @property
     def kernel_environment(self) -> Path:
         """The default Python environment of notebooks."""
         return self.state / "python"

@@ -57,6 +57,10 @@ class Certificate:
     not_after: float
     names: tuple[str, ...]
     self_signed: bool
+    source: str = "settings"
+    """Where it comes from: "settings" (tls.certificate), "installed" (jupyterd cert install), "local" (signed by this
+    machine's own authority, jupyterd cert new) or "self-signed".
+    """
 
 
 @dataclass(frozen=True, slots=True)

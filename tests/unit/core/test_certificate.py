@@ -1,0 +1,68 @@
+"""The certificate's health items: what is said at which share of its lifetime, and what to type."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from sim.worlds import plan
+
+from jupyterd.core import conditions
+from jupyterd.core.words import Clock
+from jupyterd.core.world import World
+from jupyterd.wire.plan import Certificate
+
+DAY_S = 86400.0
+BEGIN_S = 1_900_000_000.0
+NOW_S = 5000.0
+"""Monotonic."""
+
+
+def items(day: float, life_days: float = 90.0, source: str = "installed") -> list[tuple[str, str, str, str]]:
+    """(code, severity, text, advice) on that day of the certificate's life."""
+    pair = Certificate("/c.pem", "aa", BEGIN_S, BEGIN_S + life_days * DAY_S, ("a",), self_signed=False, source=source)
+    clock = Clock(BEGIN_S + day * DAY_S - NOW_S, 0)
+    world = World(plan=replace(plan(), certificate=pair), clock=clock)
+    found = conditions.current(world, NOW_S)
+    return [
+        (each.kind.code, each.kind.severity, each.text, each.advice)
+        for each in found
+        if each.kind.code.startswith("certificate")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("day", "life_days", "code", "severity"),
+    [
+        (-0.1, 90, "certificate-not-yet-valid", "error"),
+        (59.9, 90, None, ""),
+        (60.1, 90, "certificate-ends", "warning"),
+        (80.9, 90, "certificate-ends", "warning"),
+        (81.1, 90, "certificate-almost-over", "error"),
+        (89.9, 90, "certificate-almost-over", "error"),
+        (90.1, 90, "certificate-expired", "error"),
+        (29.9, 45, None, ""),
+        (30.1, 45, "certificate-ends", "warning"),
+        (40.6, 45, "certificate-almost-over", "error"),
+        (3.9, 6, None, ""),
+        (4.1, 6, "certificate-ends", "warning"),
+        (5.5, 6, "certificate-almost-over", "error"),
+    ],
+)
+def test_by_share_of_its_lifetime(day: float, life_days: float, code: str | None, severity: str) -> None:
+    assert [each[:2] for each in items(day, life_days)] == ([(code, severity)] if code else [])
+
+
+@pytest.mark.parametrize(("day", "words"), [(60.1, "in 29 days"), (88.5, "in 1 day"), (89.5, "within a day")])
+def test_the_days_are_counted(day: float, words: str) -> None:
+    assert items(day)[0][2].endswith(words)
+
+
+@pytest.mark.parametrize("source", ["settings", "installed", "local", "self-signed", "of a later version"])
+def test_the_advice_fits_where_it_comes_from(source: str) -> None:
+    assert items(70, source=source)[0][3] == conditions.RENEWAL.get(source, conditions.RENEWAL["settings"])
+
+
+def test_nothing_is_said_before_the_clock_is_known() -> None:
+    pair = Certificate("/c.pem", "aa", 0.0, 1.0, ("a",), self_signed=False)
+    assert not [*conditions.current(World(plan=replace(plan(), certificate=pair)), NOW_S)]
