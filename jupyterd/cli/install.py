@@ -28,6 +28,8 @@ _HANDED_ON = (
     "LANG",
     "LC_",
     "TERM",
+    "SSH_CONNECTION",  # for the ssh line that it ends with: who reaches this machine, and how
+    "SUDO_USER",
     "http_proxy",
     "https_proxy",
     "no_proxy",

@@ -31,6 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Issue it and print the banner, or the bare token where no server runs."""
+    here = ssh.here()  # while the environment of sudo's caller may be read
     try:
         where = places.places(args.which, os.environ, os.geteuid())
         if os.geteuid() == 0 and where[0].mode == "service" and where[0].state.is_dir():
@@ -51,7 +52,7 @@ def main(args: argparse.Namespace) -> int:
     except (OSError, ValueError, KeyError) as error:
         print(f"jupyterd: no token was made: {error}", file=sys.stderr)
         return TROUBLE
-    show(found, login)
+    show(found, login, here)
     return 0
 
 
@@ -64,11 +65,11 @@ def server(found: Standing | Nothing, where: tuple[Paths, ...]) -> Paths | None:
     return where[0]
 
 
-def show(found: Standing | Nothing, login: banner.Login) -> None:
+def show(found: Standing | Nothing, login: banner.Login, here: ssh.Here) -> None:
     """To standard output, also into a pipe: the person asked for it."""
     if isinstance(found, Standing) and found.snapshot.urls:
         served = banner.of_snapshot(found.snapshot)
-        print(banner.text(served, login, ssh.here()), end="")
+        print(banner.text(served, login, here), end="")
         return
     if isinstance(login, banner.Token):
         print(login.token)

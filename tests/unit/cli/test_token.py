@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from jupyterd.cli import entrance, token
 from jupyterd.cli.banner import OwnToken, Password, Token, Untold
+from jupyterd.cli.ssh import Here
 from jupyterd.cli.standing import Nothing
 from jupyterd.settings import login_store, private_file
 from jupyterd.settings.paths import Paths
@@ -59,7 +66,26 @@ def test_another_accounts_server_is_nobody_elses_to_open(paths: Paths) -> None:
 
 
 def test_without_a_server_the_bare_token_goes_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
-    token.show(Nothing(), Token("bare"))
+    token.show(Nothing(), Token("bare"), Here("ada", "192.0.2.9"))
     out, err = capsys.readouterr()
     assert out == "bare\n"
     assert "not running" in err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another account")
+def test_root_becomes_the_services_account_before_it_touches_a_file() -> None:
+    entry = pwd.getpwnam("nobody")
+    state = Path(tempfile.mkdtemp(prefix="jupyterd-token-"))
+    try:
+        os.chown(state, entry.pw_uid, entry.pw_gid)
+        environ = {
+            "PATH": "/usr/bin:/bin", "JUPYTERD_MODE": "service", "STATE_DIRECTORY": str(state),
+            "RUNTIME_DIRECTORY": str(state),
+        }  # fmt: skip
+        argv = [sys.executable, "-I", "-m", "jupyterd", "token"]
+        done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=30, check=False)
+        assert done.returncode == 0, done.stderr
+        assert {file.stat().st_uid for file in state.iterdir()} == {entry.pw_uid}
+        assert done.stdout.strip() not in (state / "login.json").read_text()
+    finally:
+        shutil.rmtree(state)
