@@ -195,8 +195,13 @@ def descendants(pid: int) -> tuple[int, ...]:
     return tuple(found)
 
 
-def server_pid(side: Side, supervisor: int) -> int | None:
-    """The Jupyter server below the supervisor, known by its command line."""
+def server_pid(side: Side, supervisor: int, there: Path) -> int | None:
+    """The Jupyter server below the supervisor, known by its command line; jupyterd, which keeps a spare of the same
+    command line, says itself which one serves.
+    """
+    told = there / ".local" / "state" / "jupyterd" / "run" / "status.json"
+    if told.exists():
+        return int(json.loads(told.read_text())["server"]["pid"])
     for pid in descendants(supervisor):
         try:
             line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
