@@ -46,7 +46,7 @@ ticking() {
   width=$(stty size 2>/dev/null <&2 | cut -d ' ' -f 2); width=${width:-80}
   while kill -0 $$ 2>/dev/null; do
     line=$(tail -n 1 "$log" 2>/dev/null | tr -cd '[:print:]')
-    line="jupyterd: $1 ($((SECONDS - begun)) s) $line"
+    line="jupyterd: $1: $((SECONDS - begun)) s  $line"
     printf '\r\033[K%s' "${line:0:width-1}" >&2
     sleep 1 & wait $!
   done
@@ -121,11 +121,11 @@ environment() {
     python=$(find_python) || exit 1
     command -v uv >/dev/null || need_venv "$python"
     rm -rf "$venv"
-    step "making a Python environment in $venv" make_venv "$python" "$venv" || exit 1
+    step "making .venv" make_venv "$python" "$venv" || exit 1
   fi
   rm -f "$venv"/made "$venv"/has-*
   [ "$extra" = run ] || target="${here}[$extra]"
-  step 'installing jupyterd, Jupyter and what they need (about a minute)' \
+  step 'installing Jupyter (about a minute)' \
     install_into "$venv" --editable "$target" || exit 1
   printf '%s\n' "$has" >"$venv/has-run"
   [ "$extra" = run ] || printf '%s\n' "$has" >"$venv/has-$extra"
