@@ -16,19 +16,19 @@ from pathlib import Path
 import attrs
 
 from jupyterd import __version__
-from jupyterd.cli import addresses
+from jupyterd.cli import addresses, certificates
 from jupyterd.gpu import command as gpu
 from jupyterd.gpu import present
 from jupyterd.jupyter import command, config
-from jupyterd.settings import checks, load, options
+from jupyterd.settings import checks, load, options, private_file
 from jupyterd.settings import paths as places
 from jupyterd.settings.accounts import Account
 from jupyterd.settings.paths import Paths
 from jupyterd.settings.problems import Invalid
 from jupyterd.settings.schema import Settings
-from jupyterd.tls import make, pair
+from jupyterd.tls import pair
 from jupyterd.wire import lineage
-from jupyterd.wire.plan import Certificate, Command, Plan, Refused, Trouble, encode
+from jupyterd.wire.plan import Command, Plan, Refused, encode
 from jupyterd.wire.policy import Policy
 
 HELP = "make the supervisor's plan from the settings and print it (for the supervisor itself)"
@@ -60,6 +60,13 @@ def ask(args: argparse.Namespace, environ: Mapping[str, str], typed: Sequence[st
 def make_plan(asked: Ask, *, write: bool) -> Plan | Refused:
     """The plan, or every problem at once. With `write` the files that the server reads are put in place too."""
     try:
+        return _make_plan(asked, write=write)
+    except private_file.Refused as error:  # a link or a FIFO in place of a secret: nobody but a person knows why
+        return Refused((str(error),))
+
+
+def _make_plan(asked: Ask, *, write: bool) -> Plan | Refused:
+    try:
         loaded = load.load(asked.sources)
     except Invalid as error:
         return Refused((*map(str, error.problems), *_further(error, asked)))
@@ -68,26 +75,15 @@ def make_plan(asked: Ask, *, write: bool) -> Plan | Refused:
     machine = addresses.look(settings.server)
     problems = [str(each) for each in checked.problems]
     waiting, warnings = [*checked.waiting], [*checked.warnings]
-    certificate: Certificate | None = None
-    files: config.Pair | None = None
+    chosen = certificates.Chosen()
     if settings.tls.enabled and (settings.tls.certificate or not problems):
-        found = _pair(settings, paths, machine, write=write)
-        match found:
-            case pair.Pair():
-                certificate = found.certificate
-                files = config.Pair(str(found.certificate_file), str(found.key_file), found.sha256)
-                warnings += [Trouble("certificate-remark", each.text, each.advice) for each in found.remarks]
-            case pair.PairProblem() if found.missing and paths.mode != "foreground":
-                waiting.append(Trouble("certificate-missing", found.text, found.advice))
-            case pair.PairProblem():
-                problems.append(f"{loaded.origins['tls.certificate']}: {found.text}; {found.advice}")
-            case Trouble():
-                waiting.append(found)
-            case None:
-                pass
+        chosen = certificates.choose(settings, loaded.origins, paths, machine, write=write)
+        problems += chosen.problems
+        waiting += chosen.waiting
+        warnings += chosen.warnings
     if problems:
         return Refused(tuple(problems))
-    made = _assemble(asked, settings, machine, certificate, files, write=write)
+    made = _assemble(asked, settings, machine, chosen, write=write)
     return replace(made, waiting=tuple(waiting), warnings=tuple(warnings))
 
 
@@ -105,47 +101,20 @@ def _further(error: Invalid, asked: Ask) -> list[str]:
     return problems
 
 
-def _pair(
-    settings: Settings, paths: Paths, machine: addresses.Interfaces, *, write: bool
-) -> pair.Pair | pair.PairProblem | Trouble | None:
-    """The pair that is set, or our own, made where there is none; None: it would be made, and nothing is written."""
-    now = time.time()
-    if settings.tls.certificate:
-        key = Path(settings.tls.key) if settings.tls.key else None
-        return pair.check(Path(settings.tls.certificate), key, now)
-    if write:
-        names, literal = addresses.certificate_names(settings.server, machine)
-        try:
-            make.ensure(paths.self_signed, names, literal, now)
-        except OSError as error:
-            text = f"cannot write {paths.self_signed}: {error.strerror}"
-            return Trouble("state-unwritable", text, f"df -h {paths.state}; ls -ld {paths.state}")
-        except ValueError as error:
-            return pair.PairProblem(str(error), "see server.names, and this machine's own name: hostnamectl")
-    elif not paths.self_signed.exists():
-        return None
-    return pair.check(paths.self_signed, None, now)
-
-
-def _assemble(  # noqa: PLR0913 - the one place where all that is known comes together
-    asked: Ask,
-    settings: Settings,
-    machine: addresses.Interfaces,
-    certificate: Certificate | None,
-    files: config.Pair | None,
-    *,
-    write: bool,
+def _assemble(
+    asked: Ask, settings: Settings, machine: addresses.Interfaces, chosen: certificates.Chosen, *, write: bool
 ) -> Plan:
-    paths, environ = asked.paths, asked.environ
+    paths, environ, certificate = asked.paths, asked.environ, chosen.certificate
     listen = addresses.listeners(settings.server, machine)
     targets = addresses.targets(listen, machine)
     scheme = "https" if settings.tls.enabled else "http"
     names, _ = addresses.certificate_names(settings.server, machine)
     server = command.server(settings, paths, asked.account, environ)
     traits = config.generate(settings, paths)
-    live = config.live(settings, files, (*names, *(certificate.names if certificate else ())))
+    live = config.live(settings, chosen.files, (*names, *(certificate.names if certificate else ())))
     server_key, live_key = config.keys(traits, server, live)
     if write:
+        certificates.keep(chosen, paths)
         config.write(paths, traits, live)
     sampler = gpu.command(settings, paths, environ)
     absence = present.absence("/", environ) if settings.gpu.enabled else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from jupyterd.core import backoff, probing, records
+from jupyterd.core import backoff, calendar, probing, records
 from jupyterd.core.child import (
     Child,
     Ending,
@@ -207,7 +207,7 @@ def _count(world: World, cause: str, now: float) -> World:
     return replace(world, restarts=world.restarts + 1, recent=recent)
 
 
-def _said(world: World, event: ServerSaid, now: float) -> Step:
+def _said(world: World, event: ServerSaid, now: float) -> Step:  # noqa: PLR0911 - one for each message
     server = world.server
     if not isinstance(server, Running) or server.process.pid != event.pid:
         return world, ()
@@ -225,6 +225,8 @@ def _said(world: World, event: ServerSaid, now: float) -> Step:
         case channel.Reloaded(live_key=live_key, problem=problem):
             given = server.given if problem is not None else replace(server.given, live=live_key)
             return replace(world, server=replace(server, given=given), live_problem=problem), ()
+        case channel.LookAgain():
+            return replace(world, replan_at=now), ()
         case channel.LoggedIn():
             return world, ()
         case _:
@@ -264,9 +266,18 @@ def _reading(world: World) -> bool:
     return world.reload.reading
 
 
+def _renewed(old: Plan, new: Plan) -> tuple[Effect, ...]:
+    before, after = old.certificate, new.certificate
+    if before is None or after is None or before.sha256 == after.sha256:
+        return ()
+    days = round((after.not_after - after.not_before) / calendar.DAY_S)
+    text = f"another certificate is served: {after.file}, made for {days} days, for {', '.join(after.names)}"
+    return (Record(records.CERTIFICATE, text, (("CERTIFICATE_SHA256", after.sha256),)),)
+
+
 def _reloaded(old: Plan, new: Plan, *, reloading: bool) -> tuple[Effect, ...]:
     if not reloading:
-        return ()
+        return _renewed(old, new)
     changed = []
     if new.listen != old.listen:
         changed.append("other addresses are listened on")
@@ -277,7 +288,7 @@ def _reloaded(old: Plan, new: Plan, *, reloading: bool) -> tuple[Effect, ...]:
     if new.policy != old.policy or new.sampler != old.sampler:
         changed.append("the supervisor takes over its own part")
     what = "; ".join(changed) if changed else "nothing has changed"
-    return (Record(records.RELOADED, f"settings read again: {what}"),)
+    return (Record(records.RELOADED, f"settings read again: {what}"), *_renewed(old, new))
 
 
 def _refused(world: World, problems: tuple[str, ...], now: float) -> Step:

@@ -52,6 +52,10 @@ ITEM_RAISED = Kind(
 ITEM_CLEARED = Kind(
     "health-cleared", "3c75da5340f9417c9f07c88d94fc8636", 5, "A problem is over", "Nothing needs to be done.",
 )  # fmt: skip
+CERTIFICATE = Kind(
+    "certificate", "7b217803de22471ebd0ae486af820e90", 5, "Another certificate is served",
+    "A renewed one was found on disk, or one was installed. What is served, in full: jupyterd cert show",
+)  # fmt: skip
 STOPPING = Kind(
     "stopping", "ac8d846b230a40afb38678940629a792", 6, "jupyterd was asked to stop", "Everything is ended in order.",
 )  # fmt: skip
@@ -70,5 +74,5 @@ NOTE = Kind("note", "e44fe999c38c46fbbcc324164391dabf", 6, "A note about this st
 
 KINDS = (
     SERVING, SERVER_EXITED, SERVER_HUNG, SERVER_STARTED, RELOADED, RELOAD_REFUSED, ITEM_RAISED, ITEM_CLEARED,
-    STOPPING, STOPPED, WEDGED, GPU, TROUBLE, NOTE,
+    CERTIFICATE, STOPPING, STOPPED, WEDGED, GPU, TROUBLE, NOTE,
 )  # fmt: skip

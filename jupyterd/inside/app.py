@@ -26,7 +26,7 @@ from jupyter_server.utils import url_path_join
 from traitlets import default
 from traitlets.config import Config
 
-from jupyterd.inside import live, tls
+from jupyterd.inside import certificate, live, tls
 from jupyterd.inside.counting import CountingKernelManager
 from jupyterd.inside.front import Front
 from jupyterd.inside.kernelspecs import KernelSpecManager
@@ -179,6 +179,7 @@ class JupyterdServerApp(ServerApp):
         self.allow_remote_access = True
         self.tornado_settings["log_function"] = self._log_request
         super().init_webapp()
+        self.web_app.add_handlers(".*$", certificate.handlers(self.base_url, lambda: self._live))
         if not self.jpserver_extensions.get("jupyterlab"):
             # Notebook registers /lab in any case, and answers it with 500: old bookmarks lead to the notebook.
             to_tree = {"url": url_path_join(self.base_url, "tree"), "permanent": False}
@@ -225,6 +226,7 @@ class JupyterdServerApp(ServerApp):
         self.link.say(Ready())
         if isinstance(self.kernel_manager, CountingKernelManager):
             self.kernel_manager.tell(lambda total, busy: self.link.say(Kernels(total, busy)))
+        certificate.Watcher(lambda: self._live, lambda why: self.io_loop.add_callback(self.link.say, LookAgain(why)))
 
     # --- while it serves --------------------------------------------------------------------------------------
 

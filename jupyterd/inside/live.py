@@ -22,6 +22,12 @@ class Live:
     password_hash: str = attrs.field(repr=False)
     token: str = attrs.field(repr=False)
     allow_password_change: bool
+    authority: str | None
+    """PEM of this machine's own authority."""
+    watched: dict[str, str]
+    """File -> tls.mark.of() when the planner looked at it."""
+    renew_at: float | None
+    """Unix seconds: when the planner has something to make again."""
     names: frozenset[str] = attrs.field(converter=frozenset)
     """Host names by which browsers may call, lower case; "*.example.org" stands for one label."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -36,6 +36,12 @@ class Pair:
     key: str
     sha256: str
     """Of the leaf: a renewed certificate under the same name is another pair."""
+    authority: str | None = None
+    """PEM of this machine's own authority, to be fetched without a login; None where it has none."""
+    watched: Mapping[str, str] = attrs.field(factory=dict)
+    """File -> how it looked when this was made: the server asks for another plan when one looks otherwise."""
+    renew_at: float | None = None
+    """Unix seconds: when it asks for one in any case, because the pair is our own and must be made again."""
 
 
 def generate(settings: Settings, paths: Paths) -> Traits:
@@ -61,6 +67,9 @@ def live(settings: Settings, pair: Pair | None, names: Iterable[str] = ()) -> di
         "certificate": None if pair is None else pair.certificate,
         "key": None if pair is None else pair.key,
         "sha256": None if pair is None else pair.sha256,
+        "authority": None if pair is None else pair.authority,
+        "watched": {} if pair is None else dict(pair.watched),
+        "renew_at": None if pair is None else pair.renew_at,
         "names": _names([*settings.server.names, *names]),
         **_login(settings.login),
     }

@@ -41,28 +41,28 @@ def _missing(path: Path, leaf: Leaf, above: Sequence[str]) -> Iterator[PairProbl
 def _order(path: Path, leaf: Leaf, above: Sequence[str], now: float) -> Iterator[PairProblem]:
     wanted = leaf.issuer
     for position, text in enumerate(above, start=2):
-        authority = _authority(text)
-        if authority is None:
+        above_it = authority(text)
+        if above_it is None:
             yield PairProblem(
                 f"certificate number {position} in {path} is no authority's, so it has no place in the chain",
                 f"take it out of {quoted(path)}",
             )
             return
-        if authority["subject"] != wanted:
+        if above_it["subject"] != wanted:
             yield PairProblem(
                 f"certificate number {position} in {path} did not sign the one before it, and some clients stop there",
                 "order them: the server's own first, then the one that signed it, and so on",
             )
             return
-        if ssl.cert_time_to_seconds(authority["notAfter"]) < now:
+        if ssl.cert_time_to_seconds(above_it["notAfter"]) < now:
             yield PairProblem(
                 f"certificate number {position} in {path} has expired, and some clients refuse the whole chain",
                 "get the present chain from who signed the certificate",
             )
-        wanted = authority["issuer"]
+        wanted = above_it["issuer"]
 
 
-def _authority(text: str) -> dict[str, Any] | None:
+def authority(text: str) -> dict[str, Any] | None:
     """The facts about a CA's certificate; None for any other."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:

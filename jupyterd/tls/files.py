@@ -84,10 +84,15 @@ def _parsed(path: Path, status: os.stat_result, data: bytes) -> PemFile | PairPr
                 f"  (PKCS #12: openssl pkcs12 -in {quoted(path)} -nodes -out {quoted(path.with_suffix('.pem'))})",
             )
         return PairProblem(f"{path} is not text, so not a PEM file", f"file {quoted(path)}")
-    blocks = tuple(Block(found[1], found[0] + "\n") for found in _BLOCK.finditer(text))
-    if not blocks:
+    found = blocks(text)
+    if not found:
         return PairProblem(f"{path} is not a PEM file: it has no -----BEGIN ...----- block", f"head -3 {quoted(path)}")
-    return PemFile(path, status, blocks)
+    return PemFile(path, status, found)
+
+
+def blocks(text: str) -> tuple[Block, ...]:
+    """The PEM blocks in it, in order; what stands between them is nobody's business."""
+    return tuple(Block(found[1], found[0] + "\n") for found in _BLOCK.finditer(text))
 
 
 def _not_opened(path: Path, error: OSError) -> PairProblem:

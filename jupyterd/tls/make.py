@@ -18,7 +18,7 @@ DAYS = 825
 """A new one means a new browser warning and a new fingerprint, so it lives as long as any browser allows: Apple's
 refuse more than 825 days (support.apple.com/HT210176). The 398 days of public authorities bind those alone.
 """
-_LIFE_LEFT = 1 / 3
+LIFE_LEFT = 1 / 3
 _HOST_NAME_MAX = 253
 _HOST_NAME = re.compile(r"(\*\.)?([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}")
 
@@ -32,6 +32,7 @@ def ensure(path: Path, names: Sequence[str], addresses: Sequence[str], now: floa
     reason for it: to whoever accepted the present certificate, or compared its fingerprint, a new one on every
     address is worse than a name that does not match on one.
     """
+    private_file.look(path)
     found = pair.check(path, None, now)
     if isinstance(found, Pair) and _good(found, names, now):
         return False
@@ -41,23 +42,34 @@ def ensure(path: Path, names: Sequence[str], addresses: Sequence[str], now: floa
 
 def self_signed(path: Path, names: Sequence[str], addresses: Sequence[str], now: float, days: int = DAYS) -> None:
     """Replace `path` in one step. ValueError names what cannot be in a certificate."""
-    subjects = _subjects([*names, *addresses])
-    if not subjects:
+    named = subjects([*names, *addresses])
+    if not named:
         raise ValueError("a certificate needs at least one name or address")
     from jupyterd.tls import build  # noqa: PLC0415 - 25 ms of cryptography that most starts do not need
 
     private_file.directory(path.parent)
-    private_file.replace(path, build.pem(subjects, now, days))
+    private_file.replace(path, build.pem(named, now, days))
 
 
 def _good(found: Pair, names: Sequence[str], now: float) -> bool:
-    life_s = found.not_after - found.not_before
-    left_s = found.not_after - now
-    return found.validity == "valid" and left_s > _LIFE_LEFT * life_s and set(_subjects(names)) <= set(found.names)
+    return has_life_left(found, now) and set(subjects(names)) <= set(found.names)
 
 
-def _subjects(texts: Iterable[str]) -> list[str]:
-    """Each once, in order. An address that means "all of them" is nobody's, and a link-local zone is this end's."""
+def has_life_left(found: Pair, now: float) -> bool:
+    """More than the third at which our own are made again."""
+    return found.validity == "valid" and now < renew_at(found)
+
+
+def renew_at(found: Pair) -> float:
+    """When one that we make is made again (Unix seconds)."""
+    return found.not_after - LIFE_LEFT * (found.not_after - found.not_before)
+
+
+def subjects(texts: Iterable[str]) -> list[str]:
+    """What can be in a certificate, each once, in order; ValueError names what cannot.
+
+    An address that means "all of them" is nobody's, and a link-local zone is this end's.
+    """
     found = [each for each in map(_subject, texts) if each is not None]
     return list(dict.fromkeys(found))
 

@@ -60,6 +60,7 @@ def _proved(file: PemFile, key_file: PemFile, now: float) -> Pair | PairProblem:
         self_signed=leaf.issuer == leaf.subject,
         validity=validity,
         remarks=chain.remarks(file.path, leaf, [each.text for each in certificates[1:]], now),
+        pem="".join([key.text, *(each.text for each in certificates)]).encode(),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +37,8 @@ class Pair:
     validity: Validity
     remarks: tuple[PairProblem, ...]
     """It is served all the same, but some clients may stumble."""
+    pem: bytes = field(repr=False)
+    """Key and certificates in one, exactly as they were checked."""
 
     @property
     def certificate(self) -> plan.Certificate:

@@ -51,16 +51,26 @@ class LoggedIn:
 
 
 @dataclass(frozen=True, slots=True)
+class LookAgain:
+    """Server: a file that the planner looked at has changed, or its day has come: another plan is due."""
+
+    why: str
+    """One phrase."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reload:
     """Supervisor: read the live settings and the certificate again."""
 
     live_key: str
 
 
-FromServer = Ready | Kernels | Reloaded | Failed | LoggedIn
+FromServer = Ready | Kernels | Reloaded | Failed | LoggedIn | LookAgain
 ToServer = Reload
 
-_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Ready, Kernels, Reloaded, Failed, LoggedIn, Reload)}
+_KINDS: dict[str, type[Any]] = {
+    kind.__name__: kind for kind in (Ready, Kernels, Reloaded, Failed, LoggedIn, LookAgain, Reload)
+}
 
 
 def encode(message: FromServer | ToServer) -> bytes:

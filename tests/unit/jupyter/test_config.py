@@ -69,6 +69,7 @@ def test_live_settings():
     assert live == {
         "format": 1, "certificate": "/etc/cert.pem", "key": "/etc/key.pem", "sha256": "ab" * 32,
         "names": ["*.example.com", "gpu.example.org", "gpu.lan", "localhost"],
+        "authority": None, "watched": {}, "renew_at": None,
         "password_hash": "argon2:secret-hash", "token": "secret-token", "allow_password_change": True,
     }  # fmt: skip
     assert config.live(SETTINGS, None)["certificate"] is None

@@ -1,0 +1,133 @@
+"""The small authority of this machine: devices trust it once, and it signs one new certificate after the other.
+
+Its key signs for this server alone: the names that it may sign for are written into it, because notebook code, which
+has the account's rights, could read the key. Neighbours: build.py makes the bytes, make.py the self-signed pair.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import ssl
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jupyterd.settings import private_file
+from jupyterd.tls import access, chain, files, handshake, make, pair
+from jupyterd.tls.words import Pair, PairProblem
+
+AUTHORITY_DAYS = 3652
+LEAF_DAYS = 180
+"""No warning comes with a new one, so it may be short; a machine that was off for two months still has a good one."""
+PRIVATE_NETWORKS = (
+    "127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16",
+    "100.64.0.0/10",  # carrier-grade translation, and Tailscale
+    "::1/128", "fc00::/7", "fe80::/10",
+)  # fmt: skip
+"""Addresses that nobody else's server is reached by from outside: a new lease needs no new trust."""
+PRIVATE_SUFFIXES = ("localhost", "local", "lan", "internal", "home.arpa")
+"""Of names inside a network (RFC 6762, RFC 8375, ICANN's "internal", and what home routers use)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """What is on disk. Times are Unix seconds."""
+
+    certificate: str
+    """PEM, for who shall trust it."""
+    sha256: str
+    not_after: float
+    name: str
+    pem: bytes = field(repr=False)
+    """With the key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ensured:
+    """`left_out`: names that the authority may not sign for, and that the certificate therefore lacks."""
+
+    made: bool
+    left_out: tuple[str, ...]
+
+
+def read(path: Path) -> Authority | PairProblem:
+    """The authority at `path`, if it is whole and private."""
+    file = files.read(path)
+    if isinstance(file, PairProblem):
+        return file
+    damaged = PairProblem(f"{path} is not an authority that jupyterd has made", "jupyterd cert new --new-authority")
+    certificates = [each.text for each in file.blocks if each.label == "CERTIFICATE"]
+    keys = [each.text for each in file.blocks if each.label == "PRIVATE KEY"]
+    facts = chain.authority(certificates[0]) if certificates else None
+    if facts is None or not keys:
+        return damaged
+    try:
+        handshake.server_context(certificates[:1], keys[0])
+    except ssl.SSLError:
+        return damaged
+    return access.refused(path, file.status) or Authority(
+        certificate=certificates[0],
+        sha256=hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificates[0])).hexdigest(),
+        not_after=float(ssl.cert_time_to_seconds(facts["notAfter"])),
+        name=next((value for part in facts["subject"] for kind, value in part if kind == "commonName"), ""),
+        pem=(keys[0] + certificates[0]).encode(),
+    )
+
+
+def found(path: Path, where: str, names: Sequence[str], addresses: Sequence[str], now: float) -> None:
+    """Make a new one at `path`; `where` tells people in their list of authorities whose it is."""
+    subjects = make.subjects([*names, *addresses])
+    hosts = [each.removeprefix("*.") for each in subjects if not _is_address(each)]
+    literal = [each for each in subjects if _is_address(each)]
+    networks = [ipaddress.ip_network(each) for each in PRIVATE_NETWORKS]
+    public = [each for each in literal if not any(ipaddress.ip_address(each) in network for network in networks)]
+    from jupyterd.tls import build  # noqa: PLC0415 - 25 ms of cryptography that most starts do not need
+
+    day = time.strftime("%Y-%m-%d", time.gmtime(now))
+    permitted = dict.fromkeys([*hosts, *PRIVATE_SUFFIXES, *PRIVATE_NETWORKS, *public])
+    private_file.directory(path.parent)
+    private_file.replace(path, build.authority(f"jupyterd on {where}, {day}"[:64], [*permitted], now, AUTHORITY_DAYS))
+
+
+def ensure(leaf: Path, signer: Authority, names: Sequence[str], addresses: Sequence[str], now: float) -> Ensured:
+    """A certificate of that authority at `leaf` with every name and address in it and a third of its life to go.
+
+    Unlike a self-signed one it is made again for an address that changed: who trusts the authority notices nothing.
+    """
+    wanted = make.subjects([*names, *addresses])
+    present = pair.check(leaf, None, now)
+    good = isinstance(present, Pair) and make.has_life_left(present, now) and _signed_by(present, signer)
+    if good and isinstance(present, Pair) and set(wanted) <= set(present.names):
+        return Ensured(made=False, left_out=())
+    from jupyterd.tls import build  # noqa: PLC0415 - 25 ms of cryptography that most starts do not need
+
+    subjects = build.allowed(signer.pem, wanted)
+    left_out = tuple(each for each in wanted if each not in subjects)
+    if good and isinstance(present, Pair) and set(subjects) <= set(present.names):
+        return Ensured(made=False, left_out=left_out)
+    private_file.directory(leaf.parent)
+    private_file.replace(leaf, build.signed(subjects, signer.pem, now, LEAF_DAYS))
+    return Ensured(made=True, left_out=left_out)
+
+
+def _signed_by(present: Pair, signer: Authority) -> bool:
+    """As a client sees it that trusts nothing but the authority."""
+    text = present.pem.decode()
+    blocks = files.blocks(text)
+    key = next(each.text for each in blocks if each.label.endswith("PRIVATE KEY"))
+    certificates = [each.text for each in blocks if not each.label.endswith("PRIVATE KEY")]
+    try:
+        handshake.served(handshake.server_context(certificates, key), signer.certificate)
+    except ssl.SSLError:
+        return False
+    return True
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
