@@ -35,7 +35,7 @@ from jupyterd.inside.login import Door
 from jupyterd.inside.trouble import StartFailed
 from jupyterd.settings import private_file
 from jupyterd.settings.paths import Paths
-from jupyterd.wire.channel import Kernels, LoggedIn, Ready, Reload, Reloaded
+from jupyterd.wire.channel import Kernels, LoggedIn, LookAgain, Ready, Reload, Reloaded
 
 DRAIN_TIMEOUT_S = 3.0
 """On leaving, for the requests under way."""
