@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from jupyterd.cli import plan
-from jupyterd.settings import load, options, paths, sample, table
+from jupyterd.settings import load, login_store, options, paths, sample, table
 from jupyterd.settings.accounts import Account, account
 from jupyterd.settings.problems import Invalid
 from jupyterd.settings.values import toml
@@ -20,7 +20,6 @@ from jupyterd.wire.plan import Refused
 HELP = "Show, check or explain the settings."
 EX_CONFIG = 78
 """sysexits.h"""
-_PASSWORD_LEAST = 8
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -143,8 +142,9 @@ def _hash() -> int:
             return 1
     else:
         password = sys.stdin.readline().rstrip("\r\n")
-    if len(password) < _PASSWORD_LEAST:
-        print(f"jupyterd: at least {_PASSWORD_LEAST} characters are wanted", file=sys.stderr)
+    fault = login_store.password_fault(password)
+    if fault:
+        print(f"jupyterd: {fault}", file=sys.stderr)
         return 1
     hashed: str = passwd(password)  # type: ignore[no-untyped-call]
     print(f"# below [login] in a file that nobody else can read\npassword_hash = {toml(hashed)}")

@@ -17,6 +17,7 @@ from jupyterd import __version__
 VERBS = {
     "run": "serve, in this terminal or as the systemd service",
     "status": "say how the server is",
+    "reload": "read the settings again, and wait until they are in force",
     "token": "make a one-time token and say how to log in",
     "kernels": "list, interrupt, restart or stop kernels, with or without a server",
     "config": "show, check or explain the settings",

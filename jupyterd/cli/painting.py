@@ -97,7 +97,8 @@ def _answer(each: Address, look: Look) -> str:
 
 def _processes(found: Standing, look: Look) -> Iterator[str]:
     each: tuple[tuple[str, Seen | None], ...] = (
-        ("Server", found.server), ("Supervisor", found.supervisor), ("GPU sampler", found.sampler)
+        ("Server", found.server), ("Spare server", found.spare), ("Supervisor", found.supervisor),
+        ("GPU sampler", found.sampler),
     )  # fmt: skip
     for name, seen in each:
         if seen is not None:

@@ -20,7 +20,7 @@ from jupyterd.cli import addresses, certificates
 from jupyterd.gpu import command as gpu
 from jupyterd.gpu import present
 from jupyterd.jupyter import command, config
-from jupyterd.settings import checks, load, options
+from jupyterd.settings import checks, load, options, private_file
 from jupyterd.settings import paths as places
 from jupyterd.settings.accounts import Account
 from jupyterd.settings.paths import Paths
@@ -59,6 +59,13 @@ def ask(args: argparse.Namespace, environ: Mapping[str, str], typed: Sequence[st
 
 def make_plan(asked: Ask, *, write: bool) -> Plan | Refused:
     """The plan, or every problem at once. With `write` the files that the server reads are put in place too."""
+    try:
+        return _make_plan(asked, write=write)
+    except private_file.Refused as error:  # a link or a FIFO in place of a secret: nobody but a person knows why
+        return Refused((str(error),))
+
+
+def _make_plan(asked: Ask, *, write: bool) -> Plan | Refused:
     try:
         loaded = load.load(asked.sources)
     except Invalid as error:
@@ -155,6 +162,7 @@ def _policy(settings: Settings) -> Policy:
         stop_timeout_s=settings.supervision.stop_timeout_s,
         kernels_grace_s=settings.kernels.grace_s,
         probe_every_s=settings.supervision.probe_every_s,
+        spare=settings.supervision.spare,
         hang_after_s=settings.supervision.hang_after_s,
         gpu_silence_s=gpu.silence_s(settings),
         gpu_log_every_s=settings.gpu.log_every_s,

@@ -46,6 +46,7 @@ class Standing:
     life: Life
     supervisor: Seen
     server: Seen | None
+    spare: Seen | None
     sampler: Seen | None
 
 
@@ -86,6 +87,7 @@ def standing(file: Path) -> Standing:
         file, document, told, life(told.supervisor),
         _seen(told.supervisor),
         None if told.server is None else _seen(told.server),
+        None if told.spare is None else _seen(told.spare),
         None if told.sampler is None else _seen(told.sampler),
     )  # fmt: skip
 

@@ -67,7 +67,7 @@ def document(found: Standing | Nothing, files: tuple[Path, ...]) -> dict[str, An
         halted = found.life == "halted"
         problem = f"the supervisor (pid {found.supervisor.process.pid}) is halted" if halted else None
         return {"running": True, "problem": problem, **found.document}
-    nobody = {"state": "stopped", "supervisor": None, "server": None, "sampler": None}
+    nobody = {"state": "stopped", "supervisor": None, "server": None, "spare": None, "sampler": None}
     return {"running": False, "problem": absent(found, files), **nobody}
 
 

@@ -9,6 +9,7 @@ from jupyterd.core import backoff, calendar, probing, records
 from jupyterd.core.child import (
     Child,
     Ending,
+    Glance,
     Killing,
     Off,
     Proving,
@@ -17,6 +18,7 @@ from jupyterd.core.child import (
     Serving,
     Spawning,
     Starting,
+    Warm,
     Working,
     process,
 )
@@ -30,6 +32,7 @@ from jupyterd.core.words import (
     Effect,
     Event,
     FrameCame,
+    Looked,
     PlanMade,
     ProbeEnded,
     Record,
@@ -48,12 +51,13 @@ from jupyterd.wire.snapshot import Process, Restart
 
 Step = tuple[World, tuple[Effect, ...]]
 RECENT = 10
+AT_ONCE_S = 0.5
 RELOAD_SLACK_S = 15.0
 HELPER_REST_S = 60.0
-"""A sampler that ended by itself is started again after this; it is not what the machine is for."""
+"""A sampler or spare that ended by itself is started again after this; it is not what the machine is for."""
 
 
-def absorb(world: World, event: Event, now: float, jitter: float) -> Step:  # noqa: C901, PLR0911 - one line an event
+def absorb(world: World, event: Event, now: float, jitter: float) -> Step:  # noqa: C901, PLR0911, PLR0912 - one line an event
     """The world with the event in it."""
     match event:
         case Started():
@@ -66,6 +70,8 @@ def absorb(world: World, event: Event, now: float, jitter: float) -> Step:  # no
             return _gone(world, event.role, f"could not be started: {event.problem}", now, jitter)
         case ChildExited():
             return _child_exited(world, event, now, jitter)
+        case Looked():
+            return _looked(world, event, now), ()
         case ServerSaid():
             return _said(world, event, now)
         case PlanMade():
@@ -111,6 +117,8 @@ def _with(world: World, role: Role, after: Child) -> World:
     match role:
         case Role.SERVER:
             return replace(world, server=after)
+        case Role.SPARE:
+            return replace(world, spare=after)
         case Role.PLANNER:
             return replace(world, planner=after)
         case Role.SAMPLER:
@@ -133,6 +141,8 @@ def _child_started(world: World, event: ChildStarted, now: float) -> Step:
             starting = Running(running, before.given, Starting(now + policy.start_timeout_s))
             record = Record(records.SERVER_STARTED, f"started the Jupyter server (pid {event.pid})", fields)
             return replace(world, server=starting, probes=()), (record,)
+        case Role.SPARE:
+            deadline = now + policy.start_timeout_s
         case Role.PLANNER:
             deadline = now + policy.planner_timeout_s
         case Role.SAMPLER:
@@ -153,7 +163,7 @@ def _child_exited(world: World, event: ChildExited, now: float, jitter: float) -
     return _gone(world, event.role, how, now, jitter)
 
 
-def _gone(world: World, role: Role, how: str, now: float, jitter: float) -> Step:
+def _gone(world: World, role: Role, how: str, now: float, jitter: float) -> Step:  # noqa: PLR0911 - one for each role
     before = child(world, role)
     policy = known(world).policy
     match role:
@@ -162,9 +172,12 @@ def _gone(world: World, role: Role, how: str, now: float, jitter: float) -> Step
         case Role.PLANNER:
             # Its answer, even that it had none, comes before its end; only a failed spawn has none at all.
             world = replace(world, planner=Off())
-            if not _reading(world):
+            if not _reading(world) or isinstance(world.wanted, Stop):
                 return world, ()
             return _refused(world, (f"the settings could not be read: the planner {how}",), now)
+        case Role.SPARE:
+            wanted_so = isinstance(before, Ending | Killing) and not before.failure
+            return replace(world, spare=Off() if wanted_so else Resting(now + HELPER_REST_S, how)), ()
         case Role.SAMPLER:
             rest = max(HELPER_REST_S, policy.machine_retry_s)
             if isinstance(before, Ending | Killing) and not before.failure:
@@ -199,7 +212,8 @@ def _server_gone(world: World, before: Child, how: str, now: float, jitter: floa
         return world, effects
     running = process(before)
     fields = (("JUPYTERD_PID", str(running.pid) if running else ""), ("JUPYTERD_DELAY_S", f"{rest:.1f}"))
-    return world, (*effects, Record(records.SERVER_EXITED, f"the server {cause}; next start in {rest:.1f} s", fields))
+    when = "started again at once" if rest < AT_ONCE_S else f"next start in {rest:.1f} s"
+    return world, (*effects, Record(records.SERVER_EXITED, f"the server {cause}; {when}", fields))
 
 
 def _count(world: World, cause: str, now: float) -> World:
@@ -208,7 +222,9 @@ def _count(world: World, cause: str, now: float) -> World:
 
 
 def _said(world: World, event: ServerSaid, now: float) -> Step:  # noqa: PLR0911 - one for each message
-    server = world.server
+    server, spare = world.server, world.spare
+    if isinstance(spare, Running) and spare.process.pid == event.pid and isinstance(event.message, channel.Warm):
+        return replace(world, spare=replace(spare, stage=Warm())), ()
     if not isinstance(server, Running) or server.process.pid != event.pid:
         return world, ()
     match event.message:
@@ -227,10 +243,19 @@ def _said(world: World, event: ServerSaid, now: float) -> Step:  # noqa: PLR0911
             return replace(world, server=replace(server, given=given), live_problem=problem), ()
         case channel.LookAgain():
             return replace(world, replan_at=now), ()
-        case channel.LoggedIn():
+        case channel.LoggedIn() | channel.Warm():
             return world, ()
         case _:
             assert_never(event.message)
+
+
+def _looked(world: World, event: Looked, now: float) -> World:
+    server = world.server
+    if not isinstance(server, Running) or server.process.pid != event.pid or not isinstance(server.stage, Serving):
+        return world
+    glance = Glance(now, event.state, event.run_delay_s)
+    stage = replace(server.stage, first=server.stage.first or glance, last=glance, looking=False)
+    return replace(world, server=replace(server, stage=stage))
 
 
 def _plan_made(world: World, event: PlanMade, now: float) -> Step:
@@ -317,7 +342,9 @@ def _probe_ended(world: World, event: ProbeEnded, now: float) -> Step:
     expected = None if plan.certificate is None else plan.certificate.sha256
     proving = isinstance(server.stage, Proving)
     probes = probing.ended(world.probes, event, now, plan.policy, proving=proving, expected=expected)
-    world = replace(world, probes=probes)
+    if isinstance(server.stage, Serving) and probes and probes[0].failing_since is None and probes[0].began is None:
+        server = replace(server, stage=replace(server.stage, first=None, last=None))
+    world = replace(world, probes=probes, server=server)
     if any(each.stranger for each in probes) and world.replan_at is None:
         world = replace(world, replan_at=now + plan.policy.machine_retry_s)
     return world, ()

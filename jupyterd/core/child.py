@@ -51,6 +51,11 @@ class Working:
 
 
 @dataclass(frozen=True, slots=True)
+class Warm:
+    """A spare with everything imported: it may wait for ever."""
+
+
+@dataclass(frozen=True, slots=True)
 class Starting:
     """The server has not said Ready yet."""
 
@@ -66,13 +71,27 @@ class Proving:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """It serves. `told_live` is the live key that it was last told to read."""
+    """It serves. `told_live` is the live key that it was last told to read. `first` and `last` are looks at its process
+    since its first address fell silent; None while that answers.
+    """
 
     since: float
     told_live: str
+    first: Glance | None = None
+    last: Glance | None = None
+    looking: bool = False
 
 
-Stage = Working | Starting | Proving | Serving
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What Looked said, and when."""
+
+    at: float
+    state: str
+    run_delay_s: float
+
+
+Stage = Working | Warm | Starting | Proving | Serving
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +172,7 @@ def deadline(child: Child) -> float | None:
             return child.kill_at
         case Killing():
             return child.abandon_at
-        case Running(stage=Serving()):
+        case Running(stage=Serving() | Warm()):
             return None
         case Running(stage=Working() | Starting() | Proving() as stage):
             return stage.deadline

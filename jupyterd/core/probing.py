@@ -54,16 +54,22 @@ def hung_at(probes: Sequence[Probing], policy: Policy) -> float | None:
     return max(since) + policy.hang_after_s - policy.suspect_after_s
 
 
-def _alarm_since(probes: Sequence[Probing], now: float, policy: Policy) -> float | None:
-    """Since when the first address has been suspiciously silent, or has failed."""
+def alarm_at(probes: Sequence[Probing], policy: Policy) -> float | None:
+    """From when on the first address is in doubt: it has failed, or will have been silent for too long."""
     if not probes:
         return None
     first = probes[0]
     if first.failing_since is not None:
         return first.failing_since
-    if first.began is not None and now >= first.began + policy.suspect_after_s:
-        return first.began
-    return None
+    return None if first.began is None else first.began + policy.suspect_after_s
+
+
+def _alarm_since(probes: Sequence[Probing], now: float, policy: Policy) -> float | None:
+    """Since when the first address has been silent, once it is in doubt."""
+    at = alarm_at(probes, policy)
+    if at is None or now < at:
+        return None
+    return at if probes[0].failing_since is not None else probes[0].began
 
 
 def _asked_before(probe: Probing, moment: float) -> bool:
@@ -115,13 +121,10 @@ def ended(  # noqa: PLR0913 - facts about one answer
     return tuple(after)
 
 
-def deadline(probes: Sequence[Probing], policy: Policy, *, serving: bool) -> float | None:
+def deadline(probes: Sequence[Probing], policy: Policy) -> float | None:
     """The next moment at which an address wants something. Every one of them is acted on when it comes."""
     times = [each.next_at for each in probes if each.next_at is not None]
     first = probes[0].began if probes else None
     if first is not None and any(each.next_at is not None and _asked_before(each, first) for each in probes):
         times.append(first + policy.suspect_after_s)
-    hung = hung_at(probes, policy)
-    if hung is not None and serving:
-        times.append(hung)
     return min(times, default=None)

@@ -20,15 +20,20 @@ from jupyterd.core.child import (
     Serving,
     Spawning,
     Starting,
+    Warm,
     Working,
 )
-from jupyterd.core.words import Bind, CancelProbes, Effect, Quit, Record, Role, Tell
-from jupyterd.core.world import Binding, Listening, Stop, Unbound, Wedged, World, child, known, serves
+from jupyterd.core.words import Bind, CancelProbes, Effect, Look, Promote, Quit, Record, Role, Tell
+from jupyterd.core.world import Binding, Listening, Stop, Unbound, Wedged, World, child, known
+from jupyterd.wire.channel import Go
 from jupyterd.wire.channel import Reload as ReloadLine
 
 Step = tuple[World, tuple[Effect, ...]]
 DUMP_S = 0.5
 """For faulthandler to write the stack of a stuck server to the journal before SIGKILL."""
+STOPPED = "T"
+"""By a signal (proc_pid_stat(5)); under a debugger it would be "t"."""
+STARVED_SHARE = 0.5
 TURNS_MAX = 64
 
 
@@ -90,6 +95,8 @@ def _put(world: World, role: Role, after: lives.Child) -> World:
     match role:
         case Role.SERVER:
             return replace(world, server=after)
+        case Role.SPARE:
+            return replace(world, spare=after)
         case Role.PLANNER:
             return replace(world, planner=after)
         case Role.SAMPLER:
@@ -125,7 +132,7 @@ def _plan_again(world: World, now: float) -> Step:
 
 
 def _rest_over(world: World, now: float) -> Step:
-    for role in (Role.SERVER, Role.SAMPLER):
+    for role in (Role.SERVER, Role.SPARE, Role.SAMPLER):
         before = child(world, role)
         if isinstance(before, Resting) and now >= before.until:
             world = _put(world, role, Off())
@@ -137,13 +144,51 @@ def may_start(world: World) -> bool:
     return not known(world).waiting and isinstance(world.sockets, Listening) and bool(world.sockets.open)
 
 
-def _start(world: World, now: float) -> Step:  # noqa: ARG001 - every rule has the same form
+def _start(world: World, now: float) -> Step:
+    """The spare takes over where there is one that fits; otherwise a server is started from nothing."""
     if not isinstance(world.server, Off) or not may_start(world) or not isinstance(world.sockets, Listening):
         return world, ()
-    plan = known(world)
+    plan, spare = known(world), world.spare
     given = Given(plan.server_key, plan.live_key, world.sockets.open)
+    if isinstance(spare, Running) and isinstance(spare.stage, Warm) and spare.given == _spare_given(world):
+        promoted = Running(spare.process, given, Starting(now + plan.policy.start_timeout_s))
+        fields = (("JUPYTERD_PID", str(spare.process.pid)),)
+        record = Record(records.SERVER_STARTED, f"the spare takes over (pid {spare.process.pid})", fields)
+        world = replace(world, server=promoted, spare=Off(), live_problem=None)
+        return world, (Promote(spare.process.pid), Tell(Go()), record)
     server, effects = lives.spawn(Role.SERVER, plan.server, given)
     return replace(world, server=server, live_problem=None), effects
+
+
+def _spare_given(world: World) -> Given:
+    """What a spare depends on before it reads the settings: its program, its environment, its sockets."""
+    server = known(world).server
+    opened = world.sockets.open if isinstance(world.sockets, Listening) else ()
+    return Given("\0".join((*server.argv, *(f"{name}={value}" for name, value in server.env))), listen=opened)
+
+
+def spare_due(world: World) -> float | None:
+    """When a spare is to be made: some time after the server began to serve; None if there is nothing to make."""
+    policy, server = known(world).policy, world.server
+    if not policy.spare or not isinstance(world.spare, Off) or is_wedged(world, Role.SPARE):
+        return None
+    if not isinstance(server, Running) or not isinstance(server.stage, Serving):
+        return None
+    return server.stage.since + policy.spare_after_s
+
+
+def _keep_spare(world: World, now: float) -> Step:
+    """One spare beside a server that serves, as the plan would have it now."""
+    due, spare = spare_due(world), world.spare
+    if due is not None and now >= due:
+        spare, effects = lives.spawn(Role.SPARE, known(world).server, _spare_given(world))
+        return replace(world, spare=spare), effects
+    if isinstance(spare, Running) and (not known(world).policy.spare or spare.given != _spare_given(world)):
+        if isinstance(world.sockets, Binding):
+            return world, ()
+        ending, effects = lives.end(spare, Role.SPARE, now + 1.0, "does not fit the settings any more")
+        return replace(world, spare=ending), effects
+    return world, ()
 
 
 def _restart(world: World, now: float) -> Step:
@@ -189,14 +234,50 @@ def _prove(world: World, now: float) -> Step:
 def _hung(world: World, now: float) -> Step:
     """Alive and mute on every address: its stack goes to the journal, then it is replaced."""
     server, plan = world.server, known(world)
-    at = probing.hung_at(world.probes, plan.policy)
-    if not serves(world) or not isinstance(server, Running) or at is None or now < at:
+    if not isinstance(server, Running) or not isinstance(server.stage, Serving):
         return world, ()
-    problem = world.probes[0].problem
-    why = f"was replaced because it was mute on every address ({problem})"
+    look_at = next_look(world)
+    if look_at is not None and now >= look_at:
+        looking = replace(server, stage=replace(server.stage, looking=True))
+        return replace(world, server=looking), (Look(server.process.pid),)
+    last = server.stage.last
+    at = probing.hung_at(world.probes, plan.policy)
+    if last is not None and last.state == STOPPED:
+        why = "was replaced because it was stopped (state T)"
+    elif at is not None and now >= at and last is not None and last.at >= at and not _starved(server.stage):
+        why = f"was replaced because it was mute on every address ({world.probes[0].problem})"
+    else:
+        return world, ()
     ending, effects = lives.end(server, Role.SERVER, now + DUMP_S, why, failure=True, signal="USR1")
     record = Record(records.SERVER_HUNG, f"the server {why}", (("JUPYTERD_PID", str(server.process.pid)),))
     return replace(world, server=ending, probes=(), down_since=now), (CancelProbes(), record, *effects)
+
+
+def next_look(world: World) -> float | None:
+    """When to look at the server's process: as soon as it is in doubt, when it counts as hung, and while it is
+    starved from time to time again.
+    """
+    server, policy = world.server, known(world).policy
+    if not isinstance(server, Running) or not isinstance(server.stage, Serving):
+        return None
+    if server.stage.looking:
+        return None
+    alarm = probing.alarm_at(world.probes, policy)
+    last = server.stage.last
+    if alarm is None or last is None:
+        return alarm
+    hung = probing.hung_at(world.probes, policy)
+    if hung is None:
+        return None
+    return hung if last.at < hung else last.at + policy.suspect_after_s
+
+
+def _starved(stage: Serving) -> bool:
+    """Whether it has mostly waited for a processor since it fell silent: then the machine is slow, not the server."""
+    first, last = stage.first, stage.last
+    if first is None or last is None or last.at <= first.at:
+        return False
+    return (last.run_delay_s - first.run_delay_s) / (last.at - first.at) > STARVED_SHARE
 
 
 def _probe(world: World, now: float) -> Step:
@@ -241,7 +322,7 @@ def _close_reload(world: World, now: float) -> Step:
             settled = server.given.live == plan.live_key
     if not settled and now < reload.close_by:
         return world, ()
-    return replace(world, reload=replace(reload, close_by=None)), ()
+    return replace(world, reload=replace(reload, close_by=None), reloads=world.reloads + 1), ()
 
 
 # --- wanted: stop ---------------------------------------------------------------------------------------------
@@ -256,7 +337,13 @@ def _end_all(world: World, now: float) -> Step:
         world = replace(world, probes=())
         effects.append(CancelProbes())
     # The ender is never hurried: it has its own deadline, and without it kernels would be left behind.
-    patience = {Role.SERVER: policy.stop_timeout_s, Role.SAMPLER: 1.0, Role.PLANNER: 0.0, Role.ENDER: None}
+    patience = {
+        Role.SERVER: policy.stop_timeout_s,
+        Role.SPARE: 0.5,
+        Role.SAMPLER: 1.0,
+        Role.PLANNER: 0.0,
+        Role.ENDER: None,
+    }
     for role, seconds in patience.items():
         before = child(world, role)
         match before:
@@ -304,6 +391,7 @@ _RUN = (
     _hung,
     _tell_live,
     _probe,
+    _keep_spare,
     _sample,
     _close_reload,
 )

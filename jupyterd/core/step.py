@@ -7,7 +7,7 @@ from jupyterd.core.absorb import absorb
 from jupyterd.core.child import Off, Proving, Running, Serving
 from jupyterd.core.child import deadline as child_deadline
 from jupyterd.core.report import report
-from jupyterd.core.settle import is_wedged, settle
+from jupyterd.core.settle import is_wedged, next_look, settle, spare_due
 from jupyterd.core.words import Effect, Event, Role
 from jupyterd.core.world import Listening, Stop, World, child, known
 
@@ -42,8 +42,8 @@ def deadline(world: World) -> float | None:
         if isinstance(world.sockets, Listening):
             times.append(world.sockets.retry_at)
         if isinstance(world.server, Running) and isinstance(world.server.stage, Proving | Serving):
-            serving = isinstance(world.server.stage, Serving)
-            times.append(probing.deadline(world.probes, known(world).policy, serving=serving))
+            times.append(probing.deadline(world.probes, known(world).policy))
+            times += [next_look(world), spare_due(world)]
     times.append(health.deadline(world.held))
     return min((time for time in times if time is not None), default=None)
 

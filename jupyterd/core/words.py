@@ -18,9 +18,12 @@ from jupyterd.wire.snapshot import Process, Snapshot
 
 @unique
 class Role(Enum):
-    """The children that the supervisor may have; at most one of each at a time, wedged ones apart."""
+    """The children that the supervisor may have; at most one of each at a time, wedged ones apart. A spare becomes
+    the server by Promote.
+    """
 
     SERVER = "server"
+    SPARE = "spare"
     SAMPLER = "sampler"
     PLANNER = "planner"
     ENDER = "ender"
@@ -97,8 +100,19 @@ class ChildExited:
 
 
 @dataclass(frozen=True, slots=True)
+class Looked:
+    """The answer to Look. `state` is field 3 of /proc/PID/stat ("T": stopped), "" if there is no such process;
+    `run_delay_s` is how long it has waited for a processor in all (/proc/PID/schedstat).
+    """
+
+    pid: int
+    state: str
+    run_delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class ServerSaid:
-    """A line came over the channel from the running server."""
+    """A line came over the channel from the running server or the spare."""
 
     pid: int
     message: channel.FromServer
@@ -157,6 +171,7 @@ Event = (
     | ChildStarted
     | SpawnFailed
     | ChildExited
+    | Looked
     | ServerSaid
     | PlanMade
     | Bound
@@ -183,7 +198,7 @@ class CloseListeners:
 
 @dataclass(frozen=True, slots=True)
 class Spawn:
-    """Start a child. The server gets the listening sockets and the channel, planner and sampler a pipe on
+    """Start a child. Server and spare get the listening sockets and the channel, planner and sampler a pipe on
     standard output; every child has its own session. Answer: ChildStarted or SpawnFailed.
     """
 
@@ -205,6 +220,20 @@ class Abandon:
     """Forget a child that SIGKILL does not end: watch it only to reap it."""
 
     role: Role
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Promote:
+    """From now on the child in the role of the spare is the server."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """See how the server's process is. Answer: Looked."""
+
     pid: int
 
 
@@ -279,6 +308,8 @@ Effect = (
     | Spawn
     | SendSignal
     | Abandon
+    | Promote
+    | Look
     | Tell
     | Probe
     | CancelProbes

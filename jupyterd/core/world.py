@@ -111,6 +111,7 @@ class World:
     wanted: Run | Stop = Run()
     sockets: Unbound | Binding | Listening = Unbound()
     server: Child = Off()
+    spare: Child = Off()
     planner: Child = Off()
     sampler: Child = Off()
     ender: Child = Off()
@@ -125,6 +126,7 @@ class World:
     cannot_start: str | None = None
     score: Score = Score()
     kernels: Kernels | None = None
+    reloads: int = 0
     restarts: int = 0
     recent: tuple[Restart, ...] = ()
     down_since: float | None = 0.0
@@ -149,6 +151,8 @@ def child(world: World, role: Role) -> Child:
     match role:
         case Role.SERVER:
             return world.server
+        case Role.SPARE:
+            return world.spare
         case Role.PLANNER:
             return world.planner
         case Role.SAMPLER:

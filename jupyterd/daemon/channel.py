@@ -71,7 +71,7 @@ class Channel:
             except ValueError as error:
                 self._breach(f"the server said something that is {error}")
                 break
-            if isinstance(message, channel.Reload):
+            if isinstance(message, channel.ToServer):
                 self._breach("the server said what only the supervisor says")
                 break
             said.append(ServerSaid(self._pid, message))

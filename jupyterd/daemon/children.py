@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
-from jupyterd.core.words import ChildExited, ChildStarted, Event, Role, SendableSignal, Spawn, SpawnFailed
+from jupyterd.core.words import ChildExited, ChildStarted, Event, Looked, Role, SendableSignal, Spawn, SpawnFailed
 from jupyterd.daemon import process
 from jupyterd.daemon.channel import Channel, Complain
 from jupyterd.daemon.output import Document, Frames
@@ -19,7 +19,7 @@ from jupyterd.daemon.watch import READ, Watch
 from jupyterd.wire import channel
 from jupyterd.wire.plan import Command
 
-NAMES = {Role.SERVER: "server", Role.SAMPLER: "gpu", Role.PLANNER: "planner", Role.ENDER: "ender"}
+NAMES = {Role.SERVER: "server", Role.SPARE: "server", Role.SAMPLER: "gpu", Role.PLANNER: "planner", Role.ENDER: "ender"}
 """How their output is marked, in the journal with "jupyterd-" before it."""
 
 Streams = Callable[[str], int]
@@ -52,7 +52,7 @@ class Children:
         return {child.process.pid for child in (*self._by_role.values(), *self._abandoned.values())}
 
     def spawn(self, spawn: Spawn, listeners: tuple[int, ...]) -> ChildStarted | SpawnFailed:
-        """Start one; the server inherits `listeners`."""
+        """Start one; server and spare inherit `listeners`."""
         try:
             child = self._start(spawn.role, spawn.command, listeners)
         except OSError as error:
@@ -73,6 +73,18 @@ class Children:
         if child is not None and isinstance(child.voice, Channel):
             child.voice.tell(message)
 
+    def promote(self, pid: int) -> None:
+        """The spare is the server from now on; the old one is gone."""
+        spare = self._by_role.get(Role.SPARE)
+        if spare is not None and spare.process.pid == pid:
+            del self._by_role[Role.SPARE]
+            server = self._by_role[Role.SERVER] = replace(spare, role=Role.SERVER)
+            self._watch.see(server.process.pidfd, READ, partial(self._ended, server))
+
+    def look(self, pid: int) -> Looked:
+        """How the process is: proc files only, which never block."""
+        return Looked(pid, process.state(pid), process.run_delay_s(pid))
+
     def abandon(self, role: Role, pid: int) -> None:
         """Watch it only to reap it."""
         child = self._by_role.get(role)
@@ -85,29 +97,30 @@ class Children:
     def _start(self, role: Role, command: Command, listeners: tuple[int, ...]) -> _Child:
         stream = self._streams(NAMES[role])
         try:
-            if role is Role.SERVER:
-                return self._start_server(command, stream, listeners)
+            if role in {Role.SERVER, Role.SPARE}:
+                return self._start_server(role, command, stream, listeners)
             if role is Role.ENDER:
                 return _Child(role, process.spawn(command, stdout=stream, stderr=stream), None)
             return self._start_speaker(role, command, stream)
         finally:
             os.close(stream)
 
-    def _start_server(self, command: Command, stream: int, listeners: tuple[int, ...]) -> _Child:
+    def _start_server(self, role: Role, command: Command, stream: int, listeners: tuple[int, ...]) -> _Child:
         ours, theirs = socket.socketpair()
         with theirs:
             handed = (
                 (channel.CHANNEL, str(theirs.fileno())),
                 (channel.LISTEN, ",".join(str(fd) for fd in listeners)),
             )
-            told = Command(command.argv, (*command.env, *handed), command.cwd)
+            spare = ((channel.SPARE, "1"),) if role is Role.SPARE else ()
+            told = Command(command.argv, (*command.env, *handed, *spare), command.cwd)
             fds = (theirs.fileno(), *listeners)
             try:
                 started = process.spawn(told, stdout=stream, stderr=stream, pass_fds=fds)
             except OSError:
                 ours.close()
                 raise
-        return _Child(Role.SERVER, started, Channel(self._watch, ours, started.pid, self._complain))
+        return _Child(role, started, Channel(self._watch, ours, started.pid, self._complain))
 
     def _start_speaker(self, role: Role, command: Command, stream: int) -> _Child:
         reading, writing = os.pipe2(os.O_CLOEXEC)

@@ -61,6 +61,10 @@ class Performer:
                 self.children.signal(role, pid, signal)
             case words.Abandon(role, pid):
                 self.children.abandon(role, pid)
+            case words.Promote(pid):
+                self.children.promote(pid)
+            case words.Look(pid):
+                return [self.children.look(pid)]
             case words.Tell(message):
                 self.children.tell(message)
             case words.Probe():

@@ -69,6 +69,22 @@ def start_time(pid: int) -> int:
         return int(file.read().rpartition(b")")[2].split()[19])
 
 
+def state(pid: int) -> str:
+    """Field 3 of /proc/PID/stat: "R", "S", "D", "T"; "" when there is no such process."""
+    with suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:
+        return file.read().rpartition(b")")[2].split()[0].decode("ascii")
+    return ""
+
+
+def run_delay_s(pid: int) -> float:
+    """How long its main thread has been ready to run without a processor, in all; 0 where the kernel does not say
+    (field 2 of /proc/PID/schedstat, nanoseconds).
+    """
+    with suppress(OSError, IndexError, ValueError), open(f"/proc/{pid}/schedstat", "rb") as file:
+        return int(file.read().split()[1]) / 1e9
+    return 0.0
+
+
 def send(process: Process, name: str) -> None:
     """Signal it ("TERM", "KILL", ...); one that has ended is no error."""
     with suppress(ProcessLookupError):

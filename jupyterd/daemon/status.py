@@ -31,7 +31,9 @@ class Status:
             self._offset_s = offset_s
         data = encode(_dated(snapshot, self._offset_s))
         fresh = f"{self._path}.new"
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        if os.path.lexists(fresh):  # of a supervisor that was killed; nothing is written into what is there
+            os.unlink(fresh)
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "wb") as file:
             file.write(data)
         os.replace(fresh, self._path)

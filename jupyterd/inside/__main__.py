@@ -11,9 +11,9 @@ import traceback
 from types import FrameType
 from typing import NoReturn
 
-from jupyterd.inside import link, place
+from jupyterd.inside import link, place, spare
 from jupyterd.settings.paths import Paths
-from jupyterd.wire.channel import Failed
+from jupyterd.wire.channel import SPARE, Failed
 from jupyterd.wire.lineage import die_with_parent
 
 EXIT_FAILED = 1
@@ -40,10 +40,14 @@ def main() -> int:
     try:
         mode = os.environ.pop("JUPYTERD_LOG", "terminal")
         paths = place.paths(os.environ)
+        waits = os.environ.pop(SPARE, None) is not None
+        again = dict(os.environ)
         channel, sockets = link.take(os.environ)
     except (ValueError, KeyError) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_FAILED
+    if waits:
+        spare.wait(channel, sockets, paths, {**again, "JUPYTERD_LOG": mode})
     return _serve(mode, paths, channel, sockets)
 
 

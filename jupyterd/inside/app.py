@@ -35,7 +35,7 @@ from jupyterd.inside.login import Door
 from jupyterd.inside.trouble import StartFailed
 from jupyterd.settings import private_file
 from jupyterd.settings.paths import Paths
-from jupyterd.wire.channel import Kernels, LoggedIn, LookAgain, Ready, Reload, Reloaded
+from jupyterd.wire.channel import Kernels, LoggedIn, LookAgain, Ready, Reload, Reloaded, ToServer
 
 DRAIN_TIMEOUT_S = 3.0
 """On leaving, for the requests under way."""
@@ -230,8 +230,9 @@ class JupyterdServerApp(ServerApp):
 
     # --- while it serves --------------------------------------------------------------------------------------
 
-    def _heard(self, message: Reload) -> None:
-        self.io_loop.spawn_callback(self._reload, message)
+    def _heard(self, message: ToServer) -> None:
+        if isinstance(message, Reload):
+            self.io_loop.spawn_callback(self._reload, message)
 
     async def _reload(self, message: Reload) -> None:
         """Read the live settings and the certificate again; on a problem everything stays as it was. Always answers."""

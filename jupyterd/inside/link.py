@@ -37,6 +37,23 @@ class Link(asyncio.Protocol):
         except OSError:
             pass  # nobody there: the loop, once it runs, ends us
 
+    @property
+    def fd(self) -> int:
+        """Of the inherited socket."""
+        return self._socket.fileno()
+
+    def hear_one(self) -> channel.ToServer | None:
+        """Wait for one message, for ever (a spare does); None: the supervisor is gone. Before `attach` only."""
+        self._socket.settimeout(None)
+        while b"\n" not in self._received:
+            data = self._socket.recv(channel.LINE_MAX)
+            if not data:
+                return None
+            self._received += data
+        line, _, self._received = self._received.partition(b"\n")
+        message = channel.decode(line)
+        return message if isinstance(message, channel.ToServer) else None
+
     def close(self) -> None:
         """Before `attach` only: afterwards the loop owns the socket."""
         self._socket.close()

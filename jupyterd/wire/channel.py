@@ -13,6 +13,8 @@ CHANNEL = "JUPYTERD_CHANNEL_FD"
 """Environment variable: the number of the inherited socket."""
 LISTEN = "JUPYTERD_LISTEN_FDS"
 """Environment variable: "5,6", the inherited listening sockets in the order of Plan.listen."""
+SPARE = "JUPYTERD_SPARE"
+"""Environment variable: set for a server that imports everything and then waits for Go."""
 LINE_MAX = 65536
 """Bytes; a longer line ends the conversation."""
 
@@ -20,6 +22,11 @@ LINE_MAX = 65536
 @dataclass(frozen=True, slots=True)
 class Ready:
     """Server: the event loop runs and every inherited socket accepts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Warm:
+    """Spare: everything is imported, and it waits for Go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +66,22 @@ class LookAgain:
 
 
 @dataclass(frozen=True, slots=True)
+class Go:
+    """Supervisor to a spare: read the settings and serve; Ready follows, as from any server."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reload:
     """Supervisor: read the live settings and the certificate again."""
 
     live_key: str
 
 
-FromServer = Ready | Kernels | Reloaded | Failed | LoggedIn | LookAgain
-ToServer = Reload
+FromServer = Ready | Warm | Kernels | Reloaded | Failed | LoggedIn | LookAgain
+ToServer = Reload | Go
 
 _KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Ready, Kernels, Reloaded, Failed, LoggedIn, LookAgain, Reload)
+    kind.__name__: kind for kind in (Ready, Warm, Kernels, Reloaded, Failed, LoggedIn, LookAgain, Reload, Go)
 }
 
 

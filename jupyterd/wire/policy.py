@@ -29,11 +29,15 @@ class Policy:
     """A probe without an answer for so long starts one of every other address."""
     hang_after_s: float = 11.0
     """A server that is mute on every address for so long is replaced; a 10 s synchronous request is not."""
+    spare: bool = True
+    """Keep a second server with everything imported, which takes over in a tenth of a second."""
+    spare_after_s: float = 5.0
+    """It is made when the server has served for so long: the first page comes first."""
     failure_half_life_s: float = 300.0
     """The failure score halves in this time; each failure adds one."""
     failure_threshold: float = 3.0
     """Below it a failed server is started again after `backoff_first_s`, above it the delay doubles."""
-    backoff_first_s: float = 0.1
+    backoff_first_s: float = 0.0
     backoff_max_s: float = 60.0
     backoff_jitter: float = 0.25
     """Up to this share of the delay is added, by the jitter that the caller passes in."""

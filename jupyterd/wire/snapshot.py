@@ -72,12 +72,15 @@ class Snapshot:
     """When `state` began."""
     supervisor: Process
     server: Process | None
+    spare: Process | None
     sampler: Process | None
     urls: tuple[str, ...]
     addresses: tuple[Address, ...]
     certificate: Certificate | None
     kernels: int | None
     kernels_busy: int | None
+    reloads: int
+    """Reloads that are over since the supervisor started, refused ones included."""
     restarts: int
     """Restarts of the server since the supervisor started; the last ten are in `recent`."""
     recent: tuple[Restart, ...]

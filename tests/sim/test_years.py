@@ -8,7 +8,7 @@ import pytest
 from sim.worlds import HOUR, YEAR, Faults, Machine, plan
 
 from jupyterd.core import records
-from jupyterd.core.words import Role, Signal
+from jupyterd.core.words import ChildExited, Role, Signal
 from jupyterd.core.world import serves
 from jupyterd.wire.policy import Policy
 
@@ -85,6 +85,47 @@ def test_it_heals_by_itself_when_the_causes_go_away(seed: int) -> None:
         server.mute_from = machine.now
         machine.run(machine.now + 120.0)
     assert serves(machine.world), shown(machine)
+
+
+def test_a_spare_takes_over_at_once_and_another_is_made() -> None:
+    machine = Machine(11, Faults(), plan())
+    played(machine, 1060.0)
+    first, spare = machine.alive[Role.SERVER].pid, machine.alive[Role.SPARE].pid
+    machine.later(0.0, ChildExited(Role.SERVER, first, None, "SIGKILL"))
+    machine.run(machine.now + 0.5)
+    assert machine.alive[Role.SERVER].pid == spare, shown(machine)
+    assert serves(machine.world), shown(machine)
+    machine.run(machine.now + 15.0)
+    assert Role.SPARE in machine.alive, shown(machine)
+    assert machine.promotions == 1
+
+
+def test_a_stopped_server_is_replaced_as_soon_as_it_is_in_doubt() -> None:
+    machine = Machine(13, Faults(), plan())
+    played(machine, 1060.0)
+    stopped = machine.alive[Role.SERVER]
+    stopped.mute_from = stopped.stopped_from = machine.now
+    stopped.deaf = True
+    machine.run(machine.now + 4.0 + 2.0 + 0.6)
+    assert stopped.gone, shown(machine)
+
+
+def test_a_starved_machine_is_no_hang_until_it_is_fed_again() -> None:
+    machine = Machine(17, Faults(), plan())
+    played(machine, 1060.0)
+    slow = machine.alive[Role.SERVER]
+    slow.mute_from, slow.deaf = machine.now, True
+    machine.starved = (machine.now, machine.now + 60.0)
+    machine.run(machine.now + 60.0)
+    assert not slow.gone, shown(machine)
+    machine.run(machine.now + 60.0)  # the processor is free, and it is still mute
+    assert slow.gone, shown(machine)
+
+
+def test_without_a_spare_wanted_none_is_made() -> None:
+    machine = Machine(19, Faults(), plan(Policy(spare=False)))
+    played(machine, 1060.0)
+    assert Role.SPARE not in machine.alive
 
 
 def test_a_hung_server_is_replaced_within_fifteen_seconds() -> None:

@@ -24,10 +24,13 @@ from jupyterd.core.words import (
     Effect,
     Event,
     FrameCame,
+    Look,
+    Looked,
     Notify,
     PlanMade,
     Probe,
     ProbeEnded,
+    Promote,
     Publish,
     Quit,
     Record,
@@ -109,7 +112,7 @@ class Fake:
     busy_until: float = 0.0
     """Answers nothing before, everything then: one long synchronous request."""
     kept_waiting: int = 0
-    listen: tuple[Listen, ...] = ()
+    stopped_from: float = float("inf")
     gone: bool = False
 
 
@@ -139,6 +142,8 @@ class Machine:
         self.quit_at: float | None = None
         self.stop_at: float | None = None
         self.starts = 0
+        self.promotions = 0
+        self.starved = (0.0, 0.0)
         self.records: list[tuple[float, Record]] = []
         self.status = ""
         self.down_since: float | None = self.now
@@ -195,11 +200,13 @@ class Machine:
 
     def _arrive(self, event: Event) -> None:  # noqa: C901 - one case for each event
         match event:
-            case ChildExited(role=role, pid=pid):
+            case ChildExited(pid=pid, code=code, signal=signal):
                 fake = self._fake(pid)
                 if fake is None or fake.gone:
                     return
                 fake.gone = True
+                role = fake.role
+                event = ChildExited(role, pid, code, signal)  # a spare may have become the server since
                 if self.alive.get(role) is fake:
                     del self.alive[role]
                 if role is Role.SERVER:
@@ -253,7 +260,7 @@ class Machine:
 
     # --- effects ----------------------------------------------------------------------------------------------
 
-    def perform(self, effect: Effect) -> None:  # noqa: C901 - one case for each effect
+    def perform(self, effect: Effect) -> None:  # noqa: C901, PLR0912 - one case for each effect
         match effect:
             case Bind(listen=listen):
                 failed = tuple(BindFailed(each, "busy", "thief (pid 7)") for each in listen if self.port_is_stolen())
@@ -266,7 +273,19 @@ class Machine:
                 fake = self.alive.pop(role)
                 assert fake.pid == pid and fake.stuck, "only what SIGKILL did not end is abandoned"
                 self.abandoned.append(fake)
-            case Tell(message=message):
+            case Promote(pid=pid):
+                spare = self.alive.pop(Role.SPARE)
+                assert spare.pid == pid and Role.SERVER not in self.alive, "a spare takes the place of no one"
+                spare.role = Role.SERVER
+                self.alive[Role.SERVER] = spare
+                self.promotions += 1
+            case Tell(message=channel.Go()):
+                self._server(self.alive[Role.SERVER], warm=True)
+            case Look(pid=pid):
+                fake = self._fake(pid)
+                state = "" if fake is None else "T" if self.now >= fake.stopped_from else "S"
+                self.later(0.0, Looked(pid, state, self.starved_s(self.now)))
+            case Tell(message=channel.Reload() as message):
                 server = self.alive[Role.SERVER]
                 problem = "a broken pair" if self.chance(self.faults.planner_refuses) else None
                 self.later(0.01, ServerSaid(server.pid, channel.Reloaded(message.live_key, problem)))
@@ -298,6 +317,10 @@ class Machine:
         match role:
             case Role.SERVER:
                 self._server(fake)
+            case Role.SPARE:
+                if self.chance(faults.crash / 2):
+                    self.later(self.random.uniform(0.0, 600.0), ChildExited(role, fake.pid, 1, None))
+                self.later(self.random.uniform(0.3, 5.0), ServerSaid(fake.pid, channel.Warm()))
             case Role.PLANNER:
                 self._planner(fake)
             case Role.SAMPLER:
@@ -309,11 +332,14 @@ class Machine:
             case Role.ENDER:
                 self.later(self.random.uniform(0.1, 30.0), ChildExited(role, fake.pid, 0, None))
 
-    def _server(self, fake: Fake) -> None:
+    def starved_s(self, now: float) -> float:
+        """How long everything has waited for a processor until `now`."""
+        return max(0.0, min(now, self.starved[1]) - self.starved[0])
+
+    def _server(self, fake: Fake, *, warm: bool = False) -> None:
         self.starts += 1
         faults = self.faults
-        fake.listen = self.plan.listen
-        fake.ready_at = self.now + self.random.uniform(0.3, 5.0)
+        fake.ready_at = self.now + (0.1 if warm else self.random.uniform(0.3, 5.0))
         if self.chance(faults.never_ready):
             fake.ready_at = float("inf")
         else:

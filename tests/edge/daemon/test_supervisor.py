@@ -34,6 +34,10 @@ line = socket.socket(fileno=int(os.environ.pop(channel.CHANNEL)))
 listeners = [socket.socket(fileno=int(fd)) for fd in os.environ.pop(channel.LISTEN).split(",")]
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(sys.argv[1])
+if os.environ.pop(channel.SPARE, None):
+    line.sendall(channel.encode(channel.Warm()))
+    open("/proc/self/comm", "w").write("warm")
+    assert isinstance(channel.decode(line.recv(4096).strip()), channel.Go)
 print("<6>the server runs", flush=True)
 line.sendall(channel.encode(channel.Ready()))
 while True:
@@ -207,7 +211,22 @@ def test_a_hung_server_is_replaced(start: Start) -> None:
     first = supervised.until(serving)["server"]["pid"]
     os.kill(first, signal.SIGSTOP)
     supervised.until(lambda status: serving(status) and status["server"]["pid"] != first)
-    assert "mute on every address" in end(supervised)
+    assert "it was stopped (state T)" in end(supervised)
+
+
+def is_warm(spare: dict[str, int] | None) -> bool:
+    return spare is not None and Path(f"/proc/{spare['pid']}/comm").read_text() == "warm\n"
+
+
+def test_a_spare_takes_over_and_another_is_made(start: Start) -> None:
+    supervised = start(policy=Policy(probe_every_s=0.2, probe_retry_s=0.1, spare_after_s=0.1))
+    before = supervised.until(lambda status: serving(status) and is_warm(status["spare"]))
+    supervised.get()  # the supervisor has taken in what the spare said
+    os.kill(before["server"]["pid"], signal.SIGKILL)
+    after = supervised.until(lambda status: serving(status) and status["server"] == before["spare"])
+    assert b"X-Pid: %d" % after["server"]["pid"] in supervised.get()
+    supervised.until(lambda status: status["spare"] and status["spare"] != before["spare"])
+    assert "the spare takes over" in end(supervised)
 
 
 def test_a_reload_that_changes_nothing_is_told_to_systemd(start: Start) -> None:

@@ -171,13 +171,15 @@ class Served:
                 os._exit(1)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
-    def start(self, *, wait: bool = True) -> Served:
+    def start(self, *, wait: bool = True, spare: bool = False) -> Served:
         self.write()
         ours, theirs = socket.socketpair()
         self.link, self._received = ours, b""
         self.command = command.server(self.settings, self.paths, self.account, self.environ)
         env = dict(self.command.env)
         env |= {channel.CHANNEL: str(theirs.fileno()), channel.LISTEN: str(self.listener.fileno())}
+        if spare:
+            env[channel.SPARE] = "1"
         drop = {"user": self.account.uid, "group": self.account.gid, "extra_groups": []} if os.geteuid() == 0 else {}
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
@@ -204,6 +206,12 @@ class Served:
             data = self.link.recv(4096)
             assert data, f"no {kind.__name__}: the server ended\n{self.output()}"
             self._received += data
+
+    def go(self) -> None:
+        """To a spare that is warm."""
+        assert self.link is not None
+        self.link.sendall(channel.encode(channel.Go()))
+        self.hear(channel.Ready)
 
     def failed(self) -> str:
         """What it says when it cannot start."""

@@ -30,13 +30,13 @@ def shot(supervisor: Process, **changes: object) -> Snapshot:
     made = Snapshot(
         version="0.1.0", mode="service", account="ada", state="serving",
         status="Serving https://gpu.lan:8888/ since Sun; 3 kernels", since=NOW - 100, supervisor=supervisor,
-        server=supervisor, sampler=None, urls=("https://gpu.lan:8888/",),
+        server=supervisor, spare=None, sampler=None, urls=("https://gpu.lan:8888/",),
         addresses=(
             Address("gpu.lan", "https://gpu.lan:8888/", ok=True, since=NOW - 100, detail=""),
             Address("192.0.2.7", "https://192.0.2.7:8888/", ok=False, since=NOW - 90, detail=""),
         ),
         certificate=Certificate("/pair.pem", "ab" * 32, NOW, NOW + 40 * 86400, ("gpu.lan",), self_signed=True),
-        kernels=3, kernels_busy=1, restarts=1, recent=(Restart(NOW - 50, "exited with code 1"),), items=(),
+        kernels=3, kernels_busy=1, reloads=0, restarts=1, recent=(Restart(NOW - 50, "exited with code 1"),), items=(),
         gpus=(Gpu(0, "GPU-1", "NVIDIA H100", 71.0, None, 34 << 30, 80 << 30, 54, 312.0, None),), state_dir="/s",
     )  # fmt: skip
     return replace(made, **changes)  # type: ignore[arg-type]  # names of fields

@@ -1,0 +1,78 @@
+"""`jupyterd reload`: tell the supervisor to read its settings again, and wait until that is over. For ExecReload= too.
+
+`systemctl reload` comes back when the new settings are in force. Neighbour: standing.py reads the snapshot.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+from jupyterd.cli import standing
+from jupyterd.cli.standing import Nothing, Standing
+from jupyterd.settings import paths
+from jupyterd.wire.policy import Policy
+
+HELP = "read the settings again: what can change live changes live, the rest restarts the server; kernels go on"
+TROUBLE, NOT_RUNNING = 1, 3
+REFUSED = frozenset({"settings-refused", "live-refused"})
+LOOK_S = 0.05
+WAIT_S = Policy().planner_timeout_s + Policy().start_timeout_s + 30.0
+"""Longer than the supervisor itself lets a reload stand open."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Whose server, when it is not the one that `jupyterd status` is about."""
+    parser.add_argument("--system", action="store_true", help="the service, whoever asks")
+
+
+def main(args: argparse.Namespace) -> int:
+    """0: in force; 1: refused, or not over in time; 3: nothing runs."""
+    file = paths.discover(os.environ, os.getuid(), "service" if args.system else None).status
+
+    def look() -> Standing | None:
+        found = standing.look((file,))
+        return None if isinstance(found, Nothing) else found
+
+    before = look()
+    if before is None:
+        print(f"jupyterd reload: nothing runs that {file} tells of; see: jupyterd status", file=sys.stderr)
+        return NOT_RUNNING
+    try:
+        pidfd = os.pidfd_open(before.supervisor.process.pid)
+        if look() is None:  # asked again now that the descriptor is there: from here on it is nobody else
+            raise ProcessLookupError
+        signal.pidfd_send_signal(pidfd, signal.SIGHUP)
+    except ProcessLookupError:
+        print("jupyterd reload: it has just ended; see: jupyterd status", file=sys.stderr)
+        return NOT_RUNNING
+    except PermissionError:
+        print(f"jupyterd reload: it belongs to {before.snapshot.account}: sudo jupyterd reload", file=sys.stderr)
+        return TROUBLE
+    after = _later(look, before)
+    if after is None:
+        print(f"jupyterd reload: not over after {WAIT_S:.0f} s; see: jupyterd status", file=sys.stderr)
+        return TROUBLE
+    refused = [each for each in after.snapshot.items if each.code in REFUSED]
+    for each in refused:
+        print(f"jupyterd reload: refused, the old settings stay in force: {each.text}", file=sys.stderr)
+    if not refused:
+        print(after.snapshot.status)
+    return TROUBLE if refused else 0
+
+
+def _later(look: Callable[[], Standing | None], before: Standing) -> Standing | None:
+    """The first snapshot of the same supervisor in which the reload is over."""
+    deadline = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline:
+        now = look()
+        if now is None or now.snapshot.supervisor != before.snapshot.supervisor:
+            return None
+        if now.snapshot.reloads > before.snapshot.reloads:
+            return now
+        time.sleep(LOOK_S)
+    return None
