@@ -21,6 +21,8 @@ HELP = "make this program the machine's service (as root); again after moving to
 
 _COMMAND_TIMEOUT_S = 90.0
 _ENVIRONMENT_TIMEOUT_S = 1800.0
+_OF_JUPYTER = (".jupyter", ".local/share/jupyter", ".local/share/Trash")
+"""In the home: settings and workspaces of JupyterLab, trusted notebooks, the file browser's waste bin."""
 _HANDED_ON = (
     "PIP_",
     "UV_",
@@ -90,6 +92,7 @@ def _install(account: pwd.struct_passwd, share: Path) -> int:
         install_start.run("journalctl", "--update-catalog")
         install_start.run("systemctl", "daemon-reload")
     install_start.user_manager(account.pw_name, account.pw_uid)
+    _make_places(account)
     files.STATE.mkdir(mode=0o700, exist_ok=True)
     os.chown(files.STATE, account.pw_uid, account.pw_gid)
     if _as_account(account, "kernel-env", timeout_s=_ENVIRONMENT_TIMEOUT_S):
@@ -117,14 +120,25 @@ def _settings_file(account: pwd.struct_passwd) -> None:
 def _service(account: pwd.struct_passwd) -> files.Service:
     mine = accounts.account(account.pw_uid, {}, service=True)
     settings = load.load(load.sources("service", None, {}, {}, mine)).settings
-    paths = (settings.server.root_dir, settings.tls.certificate, settings.tls.key, settings.kernels.environment)
+    root = settings.server.root_dir
+    paths = (root, settings.tls.certificate, settings.tls.key, settings.kernels.environment)
     return files.Service(
         account=account.pw_name,
         uid=account.pw_uid,
         home=account.pw_dir,
         port=settings.server.port,
         paths=tuple(path for path in paths if path.startswith("/")),
+        writable=(root, *files.linked(Path(root)), *(f"{account.pw_dir}/{place}" for place in _OF_JUPYTER)),
     )
+
+
+def _make_places(account: pwd.struct_passwd) -> None:
+    """As the account, whose home may hold links. Where one is missing, the sandbox could not open it."""
+    wanted = [f"{account.pw_dir}/{place}" for place in _OF_JUPYTER]
+    subprocess.run(
+        ["mkdir", "--parents", "--mode=700", *wanted],
+        user=account.pw_uid, group=account.pw_gid, extra_groups=(), cwd="/", timeout=_COMMAND_TIMEOUT_S, check=False,
+    )  # fmt: skip
 
 
 def _as_account(account: pwd.struct_passwd, *verb: str, timeout_s: float) -> int:

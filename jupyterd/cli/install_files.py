@@ -31,6 +31,8 @@ class Service:
     port: int
     paths: tuple[str, ...]
     """Absolute paths that the settings name: root directory, certificate, environment of notebooks."""
+    writable: tuple[str, ...]
+    """What the server itself writes beside its state: the root directory, and Jupyter's own places in the home."""
 
 
 def drop_in(service: Service) -> str:
@@ -60,12 +62,28 @@ def drop_in(service: Service) -> str:
         "# The way to the user manager; a system unit is not told it by itself.",
         f"Environment=XDG_RUNTIME_DIR=/run/user/{service.uid}",
     ]
+    lines.append(
+        "# systemd.exec(5): all that the server may write outside of its own directories. `-`: if it is there."
+    )
+    lines += [f"ReadWritePaths={quoted('-' + path)}" for path in dict.fromkeys(service.writable)]
+    if any(_within(path, temporary) for path in service.writable for temporary in ("/tmp", "/var/tmp")):  # noqa: S108
+        lines += ["# The root directory lies in the real one.", "PrivateTmp=no"]
     if service.port in PRIVILEGED_PORTS:
         lines += [
             "# capabilities(7): ports below 1024 are root's otherwise.",
+            "CapabilityBoundingSet=CAP_NET_BIND_SERVICE",
             "AmbientCapabilities=CAP_NET_BIND_SERVICE",
         ]
     return "\n".join(lines) + "\n"
+
+
+def linked(directory: Path) -> list[str]:
+    """Directories elsewhere that links right below this one lead to: people reach their disks by them."""
+    try:
+        links = sorted(Path(entry.path) for entry in os.scandir(directory) if entry.is_symlink() and entry.is_dir())
+    except OSError:
+        return []  # a disk that is late: what it holds is seen at the next install
+    return [str(each.resolve()) for each in links if not _within(str(each.resolve()), directory)]
 
 
 def mount_units(path: str) -> list[str]:
@@ -89,7 +107,7 @@ def quoted(path: str) -> str:
     return '"' + path.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"'
 
 
-def _within(path: str, directory: str) -> bool:
+def _within(path: str, directory: str | Path) -> bool:
     return PurePosixPath(path).is_relative_to(directory)
 
 

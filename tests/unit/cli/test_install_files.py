@@ -7,11 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from jupyterd.cli.install_files import Service, drop_in, escaped, mount_units, point, put, quoted
+from jupyterd.cli.install_files import Service, drop_in, escaped, linked, mount_units, point, put, quoted
 
 
 def service(**changed: object) -> Service:
-    given = {"account": "alice", "uid": 1000, "home": "/home/alice", "port": 8888, "paths": ()} | changed
+    given = {
+        "account": "alice",
+        "uid": 1000,
+        "home": "/home/alice",
+        "port": 8888,
+        "paths": (),
+        "writable": (),
+    } | changed
     return Service(**given)  # type: ignore[arg-type]
 
 
@@ -33,7 +40,34 @@ def test_disks_outside_the_home_come_first_but_are_not_required() -> None:
 
 
 def test_a_port_below_1024_needs_its_capability() -> None:
-    assert "AmbientCapabilities=CAP_NET_BIND_SERVICE" in drop_in(service(port=443)).splitlines()
+    lines = drop_in(service(port=443)).splitlines()
+    assert "AmbientCapabilities=CAP_NET_BIND_SERVICE" in lines
+    assert "CapabilityBoundingSet=CAP_NET_BIND_SERVICE" in lines
+
+
+def test_the_sandbox_opens_what_the_server_writes_and_does_not_mind_its_absence() -> None:
+    lines = drop_in(service(writable=("/home/alice/my work", "/data", "/data"))).splitlines()
+    assert [line for line in lines if line.startswith("ReadWritePaths")] == [
+        'ReadWritePaths="-/home/alice/my work"',
+        'ReadWritePaths="-/data"',
+    ]
+    assert "PrivateTmp=no" not in lines
+
+
+def test_a_root_directory_in_tmp_is_the_real_one() -> None:
+    assert "PrivateTmp=no" in drop_in(service(writable=("/var/tmp/notebooks",))).splitlines()  # noqa: S108
+
+
+def test_links_to_other_disks_are_found_right_below_the_root_directory(tmp_path: Path) -> None:
+    root, disk = tmp_path / "root", tmp_path / "disk"
+    for each in (root / "inside", disk):
+        each.mkdir(parents=True)
+    (root / "file").touch()
+    (root / "data").symlink_to(disk)
+    (root / "own").symlink_to(root / "inside")
+    (root / "gone").symlink_to(tmp_path / "nothing")
+    assert linked(root) == [str(disk)]
+    assert linked(tmp_path / "nothing") == []
 
 
 @pytest.mark.parametrize(
