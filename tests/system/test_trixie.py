@@ -1,0 +1,48 @@
+"""The main roads once more on Debian 13: systemd 257, Python 3.13."""
+
+from __future__ import annotations
+
+import pytest
+from system.machine import wait_until
+from system.service import UNIT, Service
+
+pytestmark = pytest.mark.system
+
+
+def test_it_is_another_systemd(on_trixie: Service) -> None:
+    assert on_trixie.machine.run("systemctl --version").startswith("systemd 257")
+
+
+def test_kernels_outlive_every_process_of_the_service(on_trixie: Service) -> None:
+    kernel = on_trixie.start_kernel()
+    on_trixie.evaluate(kernel, "x = 40")
+    for victim in ("server", "supervisor"):
+        pids = on_trixie.pids()
+        on_trixie.machine.run(f"kill -KILL {pids[victim]}")
+        on_trixie.wait_server(other_than=pids["server"])
+        on_trixie.evaluate(kernel, "x += 1")
+    on_trixie.wait_active()
+    on_trixie.machine.run(f"systemctl restart {UNIT}", timeout_s=120)
+    assert on_trixie.evaluate(kernel, "print(x)") == "42"
+    on_trixie.machine.run(f"systemctl stop {UNIT}", timeout_s=90)
+    assert on_trixie.kernel_pids() == []
+
+
+def test_reload_takes_the_good_and_refuses_the_bad(on_trixie: Service) -> None:
+    on_trixie.settings("[server]\nport = 9555\n")
+    on_trixie.machine.run(f"systemctl reload {UNIT}")
+    wait_until(lambda: on_trixie.http("/api", port=9555) == 200, "an answer on the new port")
+    on_trixie.settings("[server]\nport = 99999\n")
+    assert on_trixie.machine.attempt(f"systemctl reload {UNIT}").returncode != 0
+    assert on_trixie.http("/api", port=9555) == 200
+
+
+def test_the_units_hold_what_systemd_verifies(on_trixie: Service) -> None:
+    done = on_trixie.machine.attempt(f"systemd-analyze verify {UNIT}")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_after_a_reboot_it_serves_again(on_trixie: Service) -> None:
+    on_trixie.machine.reboot()
+    on_trixie.wait_active(deadline_s=90)
+    assert on_trixie.http("/api") == 200
