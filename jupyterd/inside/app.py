@@ -13,9 +13,11 @@ import signal
 import socket
 import ssl
 import sys
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+import attrs
 from jupyter_server.base.handlers import RedirectWithParams
 from jupyter_server.extension.config import ExtensionConfigManager
 from jupyter_server.extension.manager import ExtensionManager
@@ -23,13 +25,15 @@ from jupyter_server.log import log_request
 from jupyter_server.serverapp import ServerApp
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from jupyter_server.utils import url_path_join
-from traitlets import default
+from traitlets import Dict, Integer, default
 from traitlets.config import Config
 
-from jupyterd.inside import certificate, live, tls
+from jupyterd.inside import certificate, descriptors, live, recognising, tls
+from jupyterd.inside.budget import Budget
 from jupyterd.inside.counting import CountingKernelManager
 from jupyterd.inside.front import Front
 from jupyterd.inside.kernelspecs import KernelSpecManager
+from jupyterd.inside.limits import Limits
 from jupyterd.inside.link import Link
 from jupyterd.inside.login import Door
 from jupyterd.inside.trouble import StartFailed
@@ -58,6 +62,9 @@ class JupyterdServerApp(ServerApp):
     _live: live.Live
     _front: Front
     _leaving = False
+    connections_max = Integer(Limits().connections_max, help="[server] connections_max").tag(config=True)
+    limits = Dict(help="Other numbers than limits.py has, by their names: for tests").tag(config=True)
+    _refusals: Budget
     _reloading: asyncio.Lock
 
     # --- what is installed ------------------------------------------------------------------------------------
@@ -188,8 +195,12 @@ class JupyterdServerApp(ServerApp):
             )
 
     def _log_request(self, handler: Any) -> None:  # noqa: ANN401 - tornado's
-        log_request(handler, record_prometheus_metrics=self.record_http_request_metrics)
-        self._front.request_ended(handler.request.connection)
+        status = handler.get_status()
+        known = self._front.answered(
+            handler.request.connection, status, getattr(handler, "_jupyter_current_user", None)
+        )
+        if known or status < HTTPStatus.BAD_REQUEST or self._refusals.take():
+            log_request(handler, record_prometheus_metrics=self.record_http_request_metrics)
 
     def init_httpserver(self) -> None:
         """Jupyter's hook: our HTTPServer, with the inherited sockets as soon as the loop runs."""
@@ -200,8 +211,25 @@ class JupyterdServerApp(ServerApp):
             max_body_size=self.max_body_size,
             max_buffer_size=self.max_buffer_size,
         )
+        self._front.limits, self._front.tell = self._limits(), self.log.warning
         self._front.names = self._live.names
+        self._refusals = Budget(self.log.warning, "requests without a login were refused")
+        if isinstance(self.identity_provider, Door):
+            self._front.knows = recognising.by(self.identity_provider, self.cookie_secret)
         self.io_loop.add_callback(self._front.add_sockets, self.sockets)
+
+    def _limits(self) -> Limits:
+        try:
+            wanted = Limits(**{"connections_max": self.connections_max, **self.limits})
+        except TypeError as error:
+            raise StartFailed(f"JupyterdServerApp.limits: {error}") from error
+        possible = descriptors.connections(wanted.connections_max)
+        if possible < wanted.connections_max:
+            self.log.warning(
+                "connections_max is %d and not %d: no more files may be open (LimitNOFILE=, ulimit -Hn)",
+                possible, wanted.connections_max,
+            )  # fmt: skip
+        return attrs.evolve(wanted, connections_max=possible)
 
     # --- start ------------------------------------------------------------------------------------------------
 
@@ -295,8 +323,10 @@ def _context(settings: live.Live) -> ssl.SSLContext | None:
 
 def start(paths: Paths, link: Link, sockets: list[socket.socket], log: dict[str, Any]) -> None:
     """Make the application, serve, and come back when it has left. Raises what makes a start impossible."""
-    terminals = {"TerminalsExtensionApp": {"terminal_manager_class": TERMINALS}}
-    app = JupyterdServerApp.instance(config=Config(log | terminals), jpserver_extensions={NEEDED: True})
+    files = {"open_files": descriptors.raise_limit()}
+    terminals = {"TerminalsExtensionApp": {"terminal_manager_class": TERMINALS}, "AccountTerminalManager": files}
+    traits = Config(log | terminals | {"KernelManager": files})
+    app = JupyterdServerApp.instance(config=traits, jpserver_extensions={NEEDED: True})
     app.paths, app.link, app.sockets = paths, link, sockets
     app.initialize(argv=[], starter_extension=NEEDED)
     app.start()

@@ -1,7 +1,7 @@
 """The HTTP server on the inherited sockets: who may speak to it at all, and when it has nothing more to say.
 
 Knows no Jupyter. Host names are checked here and not by Jupyter, which does not check any on a public address, and
-not in the handlers of extensions. Neighbour: tls.py makes the context.
+not in the handlers of extensions. Neighbours: accepting.py, greeting.py, guests.py (which connection may stay), tls.py.
 """
 
 from __future__ import annotations
@@ -10,20 +10,27 @@ import asyncio
 import ipaddress
 import re
 import socket
+import ssl
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import Any
 
 from tornado.httpserver import HTTPServer
 from tornado.httputil import (
     HTTPHeaders,
     HTTPMessageDelegate,
+    HTTPServerRequest,
     RequestStartLine,
     ResponseStartLine,
 )
-from tornado.ioloop import IOLoop
-from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
+from tornado.iostream import StreamClosedError, UnsatisfiableReadError
 
-HELLO_TIMEOUT_S = 30.0
-"""For the first byte of a TLS connection: a silent one costs a descriptor."""
+from jupyterd.inside.accepting import accept_from
+from jupyterd.inside.greeting import Greeting
+from jupyterd.inside.guests import Doing, Guest, Guests
+from jupyterd.inside.limits import Limits
+from jupyterd.inside.streams import Plain, Secure
+
 SENT_ALREADY_S = 0.05
 """On leaving: a request that is on its way over an open connection."""
 NEWCOMERS_S = 0.5
@@ -32,7 +39,6 @@ DRAIN_STEP_S = 0.01
 PLAIN_TIMEOUT_S = 5.0
 PLAIN_MAX_BYTES = 16384
 
-_TLS_HANDSHAKE = b"\x16"
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
 
 
@@ -41,13 +47,28 @@ class Front(HTTPServer):
 
     names: frozenset[str] = frozenset()
     """The host names by which browsers may call it, "*.example.org" too; addresses need no permission."""
+    knows: Callable[[HTTPServerRequest], bool]
+    """Whether a request's header shows a login; one that cannot be seen there shows when it is answered."""
+
+    limits: Limits
+    tell: Callable[[str], None]
+    """Gets sentences for the log."""
 
     def initialize(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - tornado's own
         """Tornado's constructor (tornado.util.Configurable)."""
         super().initialize(*args, **options)
+        self.knows = lambda _: False
         self.open_requests: set[object] = set()
-        self.newcomers: set[object] = set()
-        """Peers whose connection was accepted and whose first request has not been read yet."""
+
+    def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
+        """Tornado's hook: accept from now on. In the running event loop."""
+        self.guests = Guests(self.limits, asyncio.get_running_loop(), self.tell)
+        self._greeting = Greeting(self.guests, self.limits.hellos_at_once, self._serve_tls, self._serve_plain)
+        for each in sockets:
+            self._sockets[each.fileno()] = each
+            self._handlers[each.fileno()] = accept_from(
+                each, self._arrived, self._failed_to_accept, self.limits.accept_pause_s
+            )
 
     def may_call(self, host: str) -> bool:
         """Is this Host header ours? A page of another name that points here (DNS rebinding) may not call."""
@@ -66,7 +87,7 @@ class Front(HTTPServer):
         loop = asyncio.get_running_loop()
         began = loop.time()
         while (waited := loop.time() - began) < timeout_s:
-            expected = waited < SENT_ALREADY_S or (self.newcomers and waited < NEWCOMERS_S)
+            expected = waited < SENT_ALREADY_S or (waited < NEWCOMERS_S and self.guests.newcomers)
             if not self.open_requests and not expected:
                 return
             await asyncio.sleep(DRAIN_STEP_S)
@@ -75,49 +96,57 @@ class Front(HTTPServer):
         """The response is out, or nobody is there to take it."""
         self.open_requests.discard(connection)
 
-    def on_close(self, server_conn: Any) -> None:  # noqa: ANN401 - an HTTP1ServerConnection
-        """Tornado's hook."""
-        super().on_close(server_conn)
-        self.newcomers.discard(server_conn.context.address)
+    def answered(self, connection: Any, status: int, user: object) -> bool:  # noqa: ANN401 - an HTTP1Connection
+        """A request was: whether its connection has ever carried a valid login. `user` is None if Jupyter saw none."""
+        self.request_ended(connection)
+        guest: Guest = connection.context.guest
+        if user is not None:
+            self.guests.recognise(guest)
+        if status == HTTPStatus.SWITCHING_PROTOCOLS:
+            self.guests.does(guest, Doing.OPEN)
+        return guest.known
 
     def start_request(self, server_conn: object, request_conn: Any) -> HTTPMessageDelegate:  # noqa: ANN401 - tornado's
-        """Tornado's hook for each request."""
+        """Tornado's hook: a connection is ready for its next request."""
         return _Gate(self, super().start_request(server_conn, request_conn), request_conn)
 
-    def handle_stream(self, stream: IOStream, address: Any) -> None:  # noqa: ANN401 - tornado's
-        """Tornado's hook for each connection that may speak HTTP."""
-        self.newcomers.add(address)
-        super().handle_stream(stream, address)
-
-    def _handle_connection(self, connection: socket.socket, address: object) -> None:
+    def _arrived(self, connection: socket.socket, address: Any) -> None:  # noqa: ANN401 - as accept(2) gives it
+        connection.setblocking(False)  # noqa: FBT003 - socket's own
+        guest = self.guests.admit(address, connection.close)
         if self.ssl_options is None:
-            super()._handle_connection(connection, address)
-            return
-        self.newcomers.add(address)
-        loop = IOLoop.current()
+            self._serve(Plain(connection, max_buffer_size=self.max_buffer_size), guest, address)
+        else:
+            self._greeting.await_first_byte(connection, guest, address)
 
-        def close() -> None:
-            loop.remove_handler(connection)
-            self.newcomers.discard(address)
+    def _serve_tls(self, connection: socket.socket, guest: Guest, address: Any) -> None:  # noqa: ANN401 - the same
+        context = self.ssl_options
+        assert isinstance(context, ssl.SSLContext)  # noqa: S101 - as the application gives it
+        try:
+            wrapped = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        except OSError:  # it was closed by the other side just now (ssl.SSLError is one too)
             connection.close()
+            self.guests.leave(guest)
+            return
+        self._serve(Secure(wrapped, max_buffer_size=self.max_buffer_size), guest, address)
 
-        def hear(_fd: object, _events: int) -> None:
-            loop.remove_handler(connection)
-            self.newcomers.discard(address)
-            loop.remove_timeout(deadline)
-            try:
-                first = connection.recv(1, socket.MSG_PEEK)
-            except OSError:
-                first = b""
-            if first == _TLS_HANDSHAKE:
-                super(Front, self)._handle_connection(connection, address)
-            elif first:
-                loop.add_callback(_point_to_https, connection)
-            else:
-                connection.close()
+    def _serve(self, stream: Plain | Secure, guest: Guest, address: Any) -> None:  # noqa: ANN401 - the same
+        stream.watch(self.guests, guest)
+        self.handle_stream(stream, address)
 
-        deadline = loop.call_later(HELLO_TIMEOUT_S, close)
-        loop.add_handler(connection, hear, IOLoop.READ)
+    def _serve_plain(self, connection: socket.socket, guest: Guest, _address: object) -> None:
+        stream = Plain(connection)
+        stream.watch(self.guests, guest)
+        task = asyncio.get_running_loop().create_task(_point_to_https(stream))
+        self.open_requests.add(task)  # which also keeps it alive
+        task.add_done_callback(self.request_ended)
+
+    def _failed_to_accept(self, error: OSError) -> None:
+        closed = self.guests.shed(self.limits.accept_shed)
+        self.guests.say(
+            "accept",
+            f"no connection can be accepted now: {error.strerror}; {closed} silent ones were closed, and the next try "
+            f"is in {self.limits.accept_pause_s} s (LimitNOFILE= in the unit, ulimit -n in a terminal)",
+        )
 
 
 def host_name(host: str) -> str:
@@ -129,19 +158,28 @@ def host_name(host: str) -> str:
 
 
 class _Gate(HTTPMessageDelegate):
-    """Between connection and application: turns foreign names away, keeps Front.open_requests."""
+    """Between connection and application: turns foreign names away, tells guests.py what the connection does."""
 
     def __init__(self, front: Front, inner: HTTPMessageDelegate, connection: Any) -> None:  # noqa: ANN401 - an HTTP1Connection
         self.front = front
         self.inner: HTTPMessageDelegate | None = inner
         self.connection = connection
+        self.guest: Guest = connection.stream.guest
+        connection.context.guest = self.guest
+        if self.guest.served:
+            front.guests.does(self.guest, Doing.IDLE)
 
     def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> Any:  # noqa: ANN401
-        self.front.newcomers.discard(self.connection.context.address)
+        self.guest.served += 1
+        self.front.guests.does(self.guest, Doing.BODY)
         host = headers.get("Host", "")
         if not self.front.may_call(host):
-            self._refuse(host)
+            self._refuse(*_foreign(host))
             return None
+        if isinstance(start_line, RequestStartLine):
+            asked = HTTPServerRequest(connection=self.connection, start_line=start_line, headers=headers)
+            if not self.guest.known and self.front.knows(asked):
+                self.front.guests.recognise(self.guest)
         if headers.get("Upgrade", "").lower() != "websocket":  # those stay for days
             self.front.open_requests.add(self.connection)
         return None if self.inner is None else self.inner.headers_received(start_line, headers)
@@ -150,6 +188,8 @@ class _Gate(HTTPMessageDelegate):
         return None if self.inner is None else self.inner.data_received(chunk)
 
     def finish(self) -> None:
+        if self.guest.doing is Doing.BODY:
+            self.front.guests.does(self.guest, Doing.WAITING)
         if self.inner is not None:
             self.inner.finish()
 
@@ -158,24 +198,28 @@ class _Gate(HTTPMessageDelegate):
         if self.inner is not None:
             self.inner.on_connection_close()
 
-    def _refuse(self, host: str) -> None:
+    def _refuse(self, status: str, text: str) -> None:
         self.inner = None
-        name = host_name(host) if _HOST.fullmatch(host) else "?"
-        body = (
-            f'403: this server does not know itself as "{name}". If that is a name of it, add it in jupyterd.toml,\n'
-            f'[server] names = ["{name}"], then type: sudo systemctl reload jupyterd (or start ./run again)\n'
-        ).encode()
+        code, _, reason = status.partition(" ")
+        body = text.encode()
         headers = HTTPHeaders({
             "Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(body)),
             "X-Content-Type-Options": "nosniff", "Connection": "close",
         })  # fmt: skip
-        self.connection.write_headers(ResponseStartLine("HTTP/1.1", 403, "Forbidden"), headers, body)
+        self.connection.write_headers(ResponseStartLine("HTTP/1.1", int(code), reason), headers, body)
         self.connection.finish()
 
 
-async def _point_to_https(connection: socket.socket) -> None:
+def _foreign(host: str) -> tuple[str, str]:
+    name = host_name(host) if _HOST.fullmatch(host) else "?"
+    return "403 Forbidden", (
+        f'403: this server does not know itself as "{name}". If that is a name of it, add it in jupyterd.toml,\n'
+        f'[server] names = ["{name}"], then type: sudo systemctl reload jupyterd (or start ./run again)\n'
+    )
+
+
+async def _point_to_https(stream: Plain) -> None:
     """Plain HTTP came to the TLS port: say where to go, then hang up."""
-    stream = IOStream(connection)
     try:
         async with asyncio.timeout(PLAIN_TIMEOUT_S):
             head = await stream.read_until(b"\r\n\r\n", max_bytes=PLAIN_MAX_BYTES)

@@ -45,6 +45,8 @@ class Places(HasTraits):
     cpu_weight = Integer(100, help="CPUWeight= of each kernel").tag(config=True)
     tasks_max = Integer(0, help="TasksMax= of each kernel; 0: the system's own").tag(config=True)
 
+    open_files = Integer(0, help="Soft limit of detached kernels (descriptors.py); 0: the server's").tag(config=True)
+
     @property
     def limits(self) -> dict[str, str]:
         """As systemd properties."""

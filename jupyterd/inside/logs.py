@@ -8,6 +8,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from jupyterd.inside.budget import Budget
+
 OWN = "JupyterdServerApp"
 """The name of the server's own logger: it goes without saying."""
 
@@ -47,14 +49,26 @@ class Chatter(logging.Filter):
         return record.levelno > logging.INFO or not record.getMessage().rstrip(".").endswith(_CHATTER)
 
 
+class Strangers(logging.Filter):
+    """Bounds what anybody can make tornado say: broken handshakes and requests, each a line."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        super().__init__()
+        self._budget = Budget(logging.getLogger("tornado").warning, "connections spoke neither TLS nor HTTP properly")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is shown."""
+        return record.name != "tornado.general" or record.levelno > logging.WARNING or self._budget.take()
+
+
 def traits(mode: str) -> dict[str, Any]:
     """The Jupyter configuration that makes the server and every extension write this way."""
     formatter = JournalFormatter if mode == "journal" else TerminalFormatter
     console = {"class": f"{formatter.__module__}.{formatter.__name__}", "format": "%(message)s"}
     logging_config = {
         "formatters": {"console": console},
-        "filters": {"chatter": {"()": f"{__name__}.Chatter"}},
-        "handlers": {"console": {"filters": ["chatter"]}},
+        "filters": {each.__name__.lower(): {"()": f"{__name__}.{each.__name__}"} for each in (Chatter, Strangers)},
+        "handlers": {"console": {"filters": ["chatter", "strangers"]}},
     }
     return {"Application": {"logging_config": logging_config}}
 

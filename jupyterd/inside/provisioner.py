@@ -151,7 +151,7 @@ class Provisioner(LocalProvisioner):
             id=self.kernel_id, name=km.kernel_name, argv=tuple(cmd), cwd=cwd, connection_file=km.connection_file,
             interrupt_mode=self.kernel_spec.interrupt_mode, created=time.time(),
             unit=user_unit.unit_name(self.kernel_id) if km.launcher == "user-unit" else None,
-            limits=tuple(sorted(limits.items())),
+            limits=tuple(sorted(limits.items())), open_files=km.open_files,
         )  # fmt: skip
 
     async def cleanup(self, restart: bool = False) -> None:  # noqa: FBT001, FBT002 - Jupyter's signature

@@ -43,6 +43,8 @@ class Record:
     """Unix seconds."""
     limits: tuple[tuple[str, str], ...] = ()
     """systemd properties: ("MemoryMax", "32G")."""
+    open_files: int = 0
+    """Soft limit of a detached process, which begins with the server's otherwise; 0: that one."""
     process: Identity | None = None
 
 

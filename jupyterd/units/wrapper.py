@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import sys
 
@@ -22,6 +23,7 @@ def main() -> None:
     env = _load(f"{directory}/{kernel_id}.env")
     if record["unit"] is None:
         os.setsid()
+        _limit_open_files(record.get("open_files", 0))
     else:  # what only the user manager knows: XDG_RUNTIME_DIR, the session bus, its environment.d
         own = {name: value for name, value in os.environ.items() if name not in _OF_THE_UNIT}
         env = {**{name: value for name, value in own.items() if not name.startswith("MEMORY_PRESSURE_")}, **env}
@@ -58,6 +60,13 @@ def _be_killed_before_the_server() -> None:
             file.write(str(min(_OOM_MOST, max(_OOM_LEAST, own + _OOM_ABOVE))))
     except OSError:
         pass  # a container may forbid it; a kernel without it is better than none
+
+
+def _limit_open_files(soft: int) -> None:
+    """The server has raised its own; programs that use select(2) break above 1024."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if soft and (hard == resource.RLIM_INFINITY or soft <= hard):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def _tell_who(directory: str, kernel_id: str) -> None:

@@ -1,0 +1,33 @@
+"""So many lines a minute of a kind that anybody on the network can cause; the others are counted and told in one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+LINES = 60
+PERIOD_S = 60.0
+
+
+class Budget:
+    """`tell` gets "N more <what> in the last ... s", at the first line of the next period."""
+
+    def __init__(
+        self, tell: Callable[[str], None], what: str, lines: int = LINES, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._tell, self._what, self._lines, self._clock = tell, what, lines, clock
+        self._began = clock()
+        self._taken = self._missed = 0
+
+    def take(self) -> bool:
+        """Whether there is one left."""
+        now = self._clock()
+        if (past := now - self._began) >= PERIOD_S:
+            missed, self._missed, self._taken, self._began = self._missed, 0, 0, now
+            if missed:
+                self._tell(f"{missed} more {self._what} in the last {past:.0f} s")
+        if self._taken < self._lines:
+            self._taken += 1
+            return True
+        self._missed += 1
+        return False

@@ -1,0 +1,69 @@
+"""The first byte of a connection: TLS, or something else on the TLS port. A few at a time, the latest first.
+
+A handshake costs a millisecond of the one thread: a thousand that begin together must not hold up who is served
+already, and the one who has just come is still there to be served. Neighbours: front.py, guests.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from jupyterd.inside.guests import Guest, Guests
+
+_TLS_HANDSHAKE = b"\x16"
+
+Serve = Callable[[socket.socket, Guest, object], None]
+
+
+class Greeting:
+    """`secure` gets what begins a handshake, `plain` what speaks otherwise."""
+
+    def __init__(self, guests: Guests, at_once: int, secure: Serve, plain: Serve) -> None:
+        self._guests = guests
+        self._at_once = at_once
+        self._secure = secure
+        self._plain = plain
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[tuple[socket.socket, Guest, object]] = []
+
+    def await_first_byte(self, connection: socket.socket, guest: Guest, address: object) -> None:
+        """It was just accepted. A silent one costs a descriptor, and no TLS state."""
+        fd = connection.fileno()
+
+        def close() -> None:
+            self._loop.remove_reader(fd)
+            connection.close()
+
+        def heard() -> None:
+            self._loop.remove_reader(fd)
+            guest.close = connection.close
+            if not self._waiting:
+                self._loop.call_soon(self._greet)
+            self._waiting.append((connection, guest, address))
+
+        guest.close = close
+        self._loop.add_reader(fd, heard)
+
+    def _greet(self) -> None:
+        for _ in range(min(self._at_once, len(self._waiting))):
+            self._greet_one(*self._waiting.pop())
+        if self._waiting:
+            self._loop.call_soon(self._greet)
+
+    def _greet_one(self, connection: socket.socket, guest: Guest, address: object) -> None:
+        if not guest.there:
+            return
+        try:
+            first = connection.recv(1, socket.MSG_PEEK)
+        except OSError:
+            first = b""
+        if not first:
+            self._guests.leave(guest)
+            connection.close()
+        elif first == _TLS_HANDSHAKE:
+            self._guests.greeted(guest)
+            self._secure(connection, guest, address)
+        else:
+            self._plain(connection, guest, address)
