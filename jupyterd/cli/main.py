@@ -19,6 +19,7 @@ VERBS = {
     "status": "say how the server is",
     "reload": "read the settings again, and wait until they are in force",
     "token": "make a one-time token and say how to log in",
+    "cert": "show the certificate, or serve another: your own, Let's Encrypt's, one that your devices trust",
     "kernels": "list, interrupt, restart or stop kernels, with or without a server",
     "config": "show, check or explain the settings",
     "kernel-env": "make or repair the Python environment of notebooks",

@@ -112,6 +112,12 @@ def ensure(leaf: Path, signer: Authority, names: Sequence[str], addresses: Seque
     return Ensured(made=True, left_out=left_out)
 
 
+def has_signed(file: str, signer: Authority, now: float) -> bool:
+    """Whether a client that trusts nothing but `signer` takes the pair in `file`."""
+    found = pair.check(Path(file), None, now)
+    return isinstance(found, Pair) and _signed_by(found, signer)
+
+
 def _signed_by(present: Pair, signer: Authority) -> bool:
     """As a client sees it that trusts nothing but the authority."""
     text = present.pem.decode()

@@ -20,6 +20,22 @@ def remarks(path: Path, leaf: Leaf, above: Sequence[str], now: float) -> tuple[P
     return (*_names(path, leaf), *_missing(path, leaf, above), *_order(path, leaf, above, now))
 
 
+def ordered(leaf: Leaf, others: Sequence[str]) -> tuple[list[str], int]:
+    """(the certificates above the server's own, from the one that signed it upwards and without the root, which
+    clients have or do not trust; how many of `others` have no place in it).
+    """
+    by_subject = {facts["subject"]: (text, facts["issuer"]) for text in others if (facts := authority(text))}
+    above, wanted, roots = [], leaf.issuer, 0
+    while wanted in by_subject:
+        text, issuer = by_subject.pop(wanted)
+        if issuer == wanted:
+            roots = 1
+            break
+        above.append(text)
+        wanted = issuer
+    return above, len(others) - len(above) - roots
+
+
 def _names(path: Path, leaf: Leaf) -> Iterator[PairProblem]:
     if not leaf.names:
         yield PairProblem(

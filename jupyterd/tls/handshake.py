@@ -51,15 +51,28 @@ def server_context(certificates: Sequence[str], key: str) -> ssl.SSLContext:
 def served(server_side: ssl.SSLContext, own: str) -> Leaf:
     """What a client sees that trusts exactly `own` (PEM); SSLError when it would refuse it whatever it trusts."""
     client_side = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    client_side.check_hostname = False
     client_side.load_verify_locations(cadata=own)
     client_side.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | _NO_CHECK_TIME
+    return _leaf(_shaken(server_side, client_side))
+
+
+def is_trusted_here(certificates: Sequence[str], key: str) -> bool:
+    """Whether this machine's own list of authorities trusts a server with these, whatever its name."""
+    try:
+        _shaken(server_context(certificates, key), ssl.create_default_context())
+    except ssl.SSLError:
+        return False
+    return True
+
+
+def _shaken(server_side: ssl.SSLContext, client_side: ssl.SSLContext) -> ssl.SSLObject:
+    client_side.check_hostname = False
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = client_side.wrap_bio(to_client, to_server)
     server = server_side.wrap_bio(to_server, to_client, server_side=True)
     for _ in range(_ROUNDS):
         if _step(client) and _step(server):
-            return _leaf(client)
+            return client
         _step(server)
     raise ssl.SSLError(f"no handshake in {_ROUNDS} rounds")
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 START_S, STOP_S = 90.0, 60.0
+COMMAND = (sys.executable, "-I", "-m", "jupyterd")
 UID = 61234
 """Of the ordinary account when the tests run as root: it needs no entry in the password database."""
 
@@ -33,15 +34,16 @@ class Served:
         self._master, slave = os.openpty() if terminal else os.pipe()
         os.fchown(slave, self.uid, -1)
         self._said = bytearray()
-        argv = [sys.executable, "-I", "-m", "jupyterd", "run", "--port", str(self.port), *options]
+        argv = [*COMMAND, "run", "--port", str(self.port), *options]
         self.process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=slave, stderr=slave, start_new_session=True, **self._account()
+            argv, stdin=subprocess.DEVNULL, stdout=slave, stderr=slave, start_new_session=True, **self.account()
         )  # fmt: skip
         os.close(slave)
         # Somebody must read a terminal; a thread, because the browser is driven meanwhile.
         threading.Thread(target=self._read, daemon=True).start()
 
-    def _account(self) -> dict[str, Any]:
+    def account(self) -> dict[str, Any]:
+        """For subprocess: as the account that serves."""
         environ = {"HOME": str(self.home), "PATH": "/usr/bin:/bin", "TERM": "xterm", "LANG": "C.UTF-8"}
         other = {"user": self.uid, "group": self.uid, "extra_groups": []} if os.geteuid() == 0 else {}
         return {"env": environ, "cwd": self.home, **other}
@@ -75,8 +77,9 @@ class Served:
 
     def verb(self, *argv: str) -> subprocess.CompletedProcess[str]:
         """Another `jupyterd` of the same account."""
-        command = [sys.executable, "-I", "-m", "jupyterd", *argv]
-        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, **self._account())
+        return subprocess.run(
+            [*COMMAND, *argv], capture_output=True, text=True, timeout=30, check=False, **self.account()
+        )
 
     def status(self) -> dict[str, Any]:
         """`jupyterd status --json`."""
