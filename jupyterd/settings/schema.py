@@ -157,6 +157,11 @@ class Supervision:
         _POLICY.hang_after_s, "A server that is mute on every address for so long is replaced.",
         change="live", unit="s", least=1, most=3600,
     )  # fmt: skip
+    spare: bool = setting(
+        _POLICY.spare,
+        "Keep a second server ready, which takes over in a tenth of a second (and needs some 60 MB of memory).",
+        change="live",
+    )
     start_timeout_s: float = setting(
         _POLICY.start_timeout_s, "How long the server may take to start.", change="live", unit="s", least=5, most=3600
     )
