@@ -100,6 +100,7 @@ def _server(server: Server) -> Traits:
             "allow_root": server.allow_root,
         },
         "ContentsManager": {"allow_hidden": server.hidden_files},
+        "JupyterdServerApp": {"connections_max": server.connections_max},
     }
 
 

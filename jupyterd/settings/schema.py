@@ -60,6 +60,10 @@ class Server:
     )  # fmt: skip
     lab: bool = setting(True, "JupyterLab beside the notebook; without it the start is twice as fast.")
     language_server: bool = setting(False, "Language servers for JupyterLab, when one is installed.")
+    connections_max: int = setting(
+        1000, "Connections without a login; this machine's own and logged-in ones are counted apart.",
+        least=50, most=20000,
+    )  # fmt: skip
     jupyter_config_dir: str = setting(
         "", "A directory of your own Jupyter configuration, read by Jupyter after jupyterd's and not looked at here.",
         path=True, example="~/.jupyter",
