@@ -9,7 +9,11 @@ import argparse
 import fcntl
 import os
 import sys
+from pathlib import Path
 
+import sdnotify
+
+import jupyterd
 from jupyterd.cli import banner, entrance, plan, ssh
 from jupyterd.settings import options
 from jupyterd.settings.paths import prepare
@@ -47,12 +51,19 @@ def main(args: argparse.Namespace) -> int:  # noqa: RET503 - execv does not retu
     if made.mode == "foreground":
         given += ["--banner-fd", str(_memory("banner", _banner(made, asked).encode()))]
     sys.stdout.flush()
-    os.execv(sys.executable, (sys.executable, "-I", "-m", "jupyterd.daemon", *given))  # noqa: S606 - that is the point
+    program = Path(jupyterd.__file__).parent / "daemon" / "__main__.py"
+    lean = ("-I", "-S", str(program), "--path", ":".join(_directories()))
+    os.execv(sys.executable, (sys.executable, *lean, *given))  # noqa: S606 - that is the point
 
 
 def _banner(made: Plan, asked: plan.Ask) -> str:
     login = entrance.first(asked.paths, terminal=sys.stderr.isatty())
     return banner.text(made, login, ssh.here())
+
+
+def _directories() -> tuple[str, ...]:
+    """Where the supervisor's own modules lie, and the one package that it needs beside the standard library."""
+    return str(Path(jupyterd.__file__).parents[1]), str(Path(sdnotify.__file__).parents[1])
 
 
 def _memory(name: str, data: bytes) -> int:

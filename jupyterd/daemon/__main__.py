@@ -1,11 +1,14 @@
-"""`python -I -m jupyterd.daemon --plan-fd N ...`: the supervisor as a program.
-
-Started by cli/run.py with a finished plan, in the same process. Neighbour: supervisor.py.
+"""The supervisor as a program: `python -I -m jupyterd.daemon --plan-fd N ...`, or leaner, as cli/run.py starts it:
+`python -I -S .../daemon/__main__.py --path DIRECTORIES --plan-fd N ...`. Neighbour: supervisor.py.
 """
 
 from __future__ import annotations
 
 import sys
+
+if sys.argv[1:2] == ["--path"]:  # without the module site, which costs 0.4 MB, nobody else has said where packages lie
+    sys.path[:0] = sys.argv[2].split(":")
+    del sys.argv[1:3]
 
 from jupyterd.daemon import lean
 
