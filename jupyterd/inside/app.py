@@ -28,10 +28,11 @@ from jupyter_server.utils import url_path_join
 from traitlets import Dict, Integer, default
 from traitlets.config import Config
 
-from jupyterd.inside import certificate, descriptors, live, recognising, tls
+from jupyterd.inside import certificate, descriptors, gatekeeper, live, protections, proxies, recognising, tls
 from jupyterd.inside.budget import Budget
 from jupyterd.inside.counting import CountingKernelManager
 from jupyterd.inside.front import Front
+from jupyterd.inside.headers import Careful
 from jupyterd.inside.kernelspecs import KernelSpecManager
 from jupyterd.inside.limits import Limits
 from jupyterd.inside.link import Link
@@ -61,6 +62,7 @@ class JupyterdServerApp(ServerApp):
     sockets: list[socket.socket]
     _live: live.Live
     _front: Front
+    _believer: proxies.Believer
     _leaving = False
     connections_max = Integer(Limits().connections_max, help="[server] connections_max").tag(config=True)
     limits = Dict(help="Other numbers than limits.py has, by their names: for tests").tag(config=True)
@@ -157,7 +159,7 @@ class JupyterdServerApp(ServerApp):
             self.identity_provider.first_login = lambda: self.link.say(LoggedIn())
 
     def _keep_ours(self) -> None:
-        own = json.loads((Path(self.config_dir) / "jupyter_server_config.json").read_bytes())["ServerApp"]
+        own = self._generated()["ServerApp"]
         for name in OURS:
             if getattr(self, name) != own[name]:
                 self.log.warning(
@@ -165,6 +167,11 @@ class JupyterdServerApp(ServerApp):
                     name, getattr(self, name), self.config_file_paths[0], name,
                 )  # fmt: skip
                 setattr(self, name, own[name])
+        if self.trust_xheaders:
+            self.log.warning("trust_xheaders is not used: name your proxies in [login] trusted_proxies")
+
+    def _generated(self) -> Any:  # noqa: ANN401 - JSON
+        return json.loads((Path(self.config_dir) / "jupyter_server_config.json").read_bytes())
 
     def _go_to_root_dir(self) -> None:
         try:
@@ -186,6 +193,11 @@ class JupyterdServerApp(ServerApp):
         self.allow_remote_access = True
         self.tornado_settings["log_function"] = self._log_request
         super().init_webapp()
+        self.web_app.add_transform(Careful)
+        allowed = self._generated()["Jupyterd"]["allow_unsafe"]
+        found = protections.switched_off(self.web_app.settings)
+        if refusal := protections.refusal(found, allowed, self.config_file_paths[0]):
+            raise StartFailed(refusal)
         self.web_app.add_handlers(".*$", certificate.handlers(self.base_url, lambda: self._live))
         if not self.jpserver_extensions.get("jupyterlab"):
             # Notebook registers /lab in any case, and answers it with 500: old bookmarks lead to the notebook.
@@ -199,15 +211,18 @@ class JupyterdServerApp(ServerApp):
         known = self._front.answered(
             handler.request.connection, status, getattr(handler, "_jupyter_current_user", None)
         )
+        if gatekeeper.was_told(handler):
+            return
         if known or status < HTTPStatus.BAD_REQUEST or self._refusals.take():
             log_request(handler, record_prometheus_metrics=self.record_http_request_metrics)
 
     def init_httpserver(self) -> None:
         """Jupyter's hook: our HTTPServer, with the inherited sockets as soon as the loop runs."""
+        self._believer = proxies.Believer(self.web_app)
+        self._believer.trusted = proxies.networks(self._live.trusted_proxies)
         self._front = self._http_server = Front(
-            self.web_app,
+            self._believer,
             ssl_options=_context(self._live),
-            xheaders=self.trust_xheaders,
             max_body_size=self.max_body_size,
             max_buffer_size=self.max_buffer_size,
         )
@@ -275,8 +290,10 @@ class JupyterdServerApp(ServerApp):
                 self._front.ssl_options = context  # open connections keep the one they began with
                 self._front.names = fresh.names
                 self._live = fresh
+                self._believer.trusted = proxies.networks(fresh.trusted_proxies)
                 if isinstance(self.identity_provider, Door):
                     self.identity_provider.live = fresh
+                    self.identity_provider.look_again()
             self.log.info("settings read again%s", f": {problem}; the old ones stay" if problem else "")
             self.link.say(Reloaded(message.live_key, problem))
 

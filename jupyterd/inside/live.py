@@ -30,6 +30,8 @@ class Live:
     """Unix seconds: when the planner has something to make again."""
     names: frozenset[str] = attrs.field(converter=frozenset)
     """Host names by which browsers may call, lower case; "*.example.org" stands for one label."""
+    trusted_proxies: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    """Addresses and networks whose X-Forwarded-For is believed."""
 
 
 def read(path: Path) -> Live:

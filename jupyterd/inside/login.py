@@ -1,17 +1,17 @@
 """Who gets in: the password, the lasting token, and the one-time token with which a first password is set.
 
-Hashes are checked in a thread (100 ms each); nothing is remembered in this process, so a login outlives it.
-Neighbours: live.py (what the settings say), settings.login_store (what the browser set), templates/login.html.
+A login outlives this process: what it remembers is only who guessed lately. Neighbours: gatekeeper.py (guesses and
+hashes), openings.py (websockets), live.py (what the settings say), settings.login_store (what was set elsewhere).
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
+import math
 import secrets
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -21,15 +21,18 @@ from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.auth.identity import PasswordIdentityProvider, User
 from jupyter_server.auth.login import LoginFormHandler
 from jupyter_server.auth.security import passwd, passwd_check
-from tornado import web
+from tornado import web, websocket
 from traitlets import default
 
+from jupyterd.inside import gatekeeper
+from jupyterd.inside.gatekeeper import Busy, Gatekeeper, Turn
+from jupyterd.inside.guesses import Refusal
 from jupyterd.inside.live import Live
+from jupyterd.inside.openings import Openings
 from jupyterd.settings import login_store
 from jupyterd.settings.login_store import Login
 
-PASSWORD_MAX = 1024
-"""Characters; argon2 reads all of them."""
+UNAUTHORIZED, TOO_MANY, UNAVAILABLE = 401, 429, 503
 
 _HOW_TO_GET_ONE = "For a new one, type on the server: jupyterd token"
 
@@ -40,6 +43,8 @@ class Answer:
 
     user: User | None
     problem: str = ""
+    status: int = UNAUTHORIZED
+    retry_after_s: float = 0.0
 
 
 class Door(PasswordIdentityProvider):
@@ -50,12 +55,14 @@ class Door(PasswordIdentityProvider):
     store: Path
     """login.json."""
     first_login: Callable[[], None]
-    """Called when the one-time token was used."""
+    """Called when the one-time token was used, or a password was set."""
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - traitlets' own
         super().__init__(**options)
-        self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="login")  # guesses wait in line
         self._stored: tuple[tuple[int, ...], Login] = ((), Login())
+        self._keeper = Gatekeeper(self.log, time.monotonic)
+        self._openings = Openings(self._generation)
+        self._in_force: str | None = None
 
     @default("token")
     def _token_default(self) -> str:
@@ -108,13 +115,52 @@ class Door(PasswordIdentityProvider):
 
     # --- requests ---------------------------------------------------------------------------------------------
 
+    def look_again(self) -> None:
+        """Whether another password or lasting token counts now: then whoever came in under the old one is out."""
+        now = self._generation()
+        if now == self._in_force:
+            return
+        changed, self._in_force = self._in_force is not None, now
+        if changed:
+            closed = self._openings.close_others(now)
+            self.log.info("the password or the token was changed: %d open websockets were closed", closed)
+            self.first_login()
+
+    def get_user(self, handler: web.RequestHandler) -> Any:  # noqa: ANN401 - Jupyter's own union
+        """Jupyter's hook, for each request."""
+        self.look_again()
+        return self._get_user_here(handler)
+
+    async def _get_user_here(self, handler: web.RequestHandler) -> User | None:
+        mark = self._generation()
+        found = super().get_user(handler)
+        user = found if isinstance(found, User) or found is None else await found
+        if user is not None and isinstance(handler, websocket.WebSocketHandler):
+            self._openings.add(handler, mark)
+        return user
+
     async def get_user_token(self, handler: web.RequestHandler) -> User | None:
         """Jupyter's hook: `Authorization: token X` or `?token=X`, the lasting token only."""
-        lasting = self.lasting_token
-        if not lasting or not _same(self.get_token(handler) or "", lasting):
+        lasting, typed = self.lasting_token, self.get_token(handler)
+        if not lasting or not typed:
             return None
         known = self.get_user_cookie(handler)
-        return known if isinstance(known, User) else self.generate_anonymous_user(handler)
+        if isinstance(known, User):  # no guess: the cookie is good by itself
+            return known if _same(typed, lasting) else None
+        turn = self._keeper.admit(handler)
+        if isinstance(turn, Refusal):
+            await self._keeper.pause()
+            raise _too_many(handler, turn)
+        if _same(typed, lasting):
+            self._keeper.right(turn)
+            return self.generate_anonymous_user(handler)
+        await self._keeper.failed(handler, "token")
+        return None
+
+    def set_login_cookie(self, handler: web.RequestHandler, user: User) -> None:
+        """Jupyter's hook, after each login."""
+        super().set_login_cookie(handler, user)
+        gatekeeper.remember(handler, handler.base_url, secure=handler.request.protocol == "https")  # type: ignore[attr-defined]
 
     def user_to_cookie(self, user: User) -> str:
         """Jupyter's hook. The cookie names the password that it was given under: another password ends it."""
@@ -132,7 +178,9 @@ class Door(PasswordIdentityProvider):
         return h
 
     def _generation(self) -> str:
-        return hashlib.sha256(b"jupyterd " + self.password.encode()).hexdigest()[:16]
+        # A lasting token is part of it: who came in by one that leaked is out when it is replaced.
+        of = f"{self.password} {self.lasting_token}" if self.lasting_token else self.password
+        return hashlib.sha256(b"jupyterd " + of.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     # --- the login form ---------------------------------------------------------------------------------------
 
@@ -141,47 +189,67 @@ class Door(PasswordIdentityProvider):
         typed = handler.get_body_argument("password", "", strip=False).strip("\r\n")
         new = handler.get_body_argument("new_password", "", strip=False)
         again = handler.get_body_argument("new_password_again", "", strip=False)
-        if not 0 < len(typed) <= PASSWORD_MAX or len(new) > PASSWORD_MAX:
-            return Answer(None, f"Type the password or the token: 1 to {PASSWORD_MAX} characters.")
+        most = login_store.PASSWORD_MOST
+        if not 0 < len(typed) <= most or len(new) > most:
+            return Answer(None, f"Type the password or the token: 1 to {most} characters.")
+        # The one-time token is looked at whoever else guesses: its 192 bits cannot be guessed, and with it the owner
+        # gets in from any browser at any time.
         match login_store.judge(self.stored, typed.strip()):
             case "fresh":
                 return await self._use_token(handler, typed.strip(), new, again)
             case "used":
                 return Answer(None, f"This one-time token was used already. {_HOW_TO_GET_ONE}")
-            case "wrong" if new or again:
-                return Answer(None, f"A new password is set with a one-time token. {_HOW_TO_GET_ONE}")
-        if await self._is_known(typed):
-            return Answer(self.generate_anonymous_user(handler))
+        return await self._guess(handler, typed, new + again)
+
+    async def _guess(self, handler: web.RequestHandler, typed: str, new: str) -> Answer:
+        """What may be the password, or the lasting token, or neither."""
+        turn = self._keeper.admit(handler)
+        if isinstance(turn, Refusal):
+            gatekeeper.told(handler)
+            await self._keeper.pause()
+            problem = f"Too many wrong passwords. Wait {math.ceil(turn.wait_s)} s. {_HOW_TO_GET_ONE}"
+            return Answer(None, problem, TOO_MANY, turn.wait_s)
+        try:
+            if not new and await self._is_known(typed, turn):
+                self._keeper.right(turn)
+                return Answer(self.generate_anonymous_user(handler))
+        except Busy:
+            self._keeper.right(turn)  # it was not looked at
+            return Answer(None, "Many are logging in at this moment: try again.", UNAVAILABLE, 1.0)
+        await self._keeper.failed(handler, "password")
+        if new:
+            return Answer(None, f"A new password is set with a one-time token. {_HOW_TO_GET_ONE}")
         wrong = "Wrong password or token." if self.password else f"Wrong token. {_HOW_TO_GET_ONE}"
         return Answer(None, wrong)
 
-    async def _is_known(self, typed: str) -> bool:
+    async def _is_known(self, typed: str, turn: Turn) -> bool:
         if self.lasting_token and _same(typed.strip(), self.lasting_token):
             return True
-        return bool(self.password) and await self._in_thread(passwd_check, self.password, typed)
+        return bool(self.password) and bool(await self._keeper.hash(turn, passwd_check, self.password, typed))
 
     async def _use_token(self, handler: web.RequestHandler, token: str, new: str, again: str) -> Answer:
         if new != again:
             return Answer(None, "The two passwords differ. The token is still good: type all three again.")
         if new and not self.may_set_password:
             return Answer(None, f"No password is set here: {self._why_not()}. Log in with the token alone.")
-        hashed = await self._in_thread(passwd, new) if new else None
-        verdict = await self._in_thread(login_store.consume, self.store, token, hashed)
+        if new and (fault := login_store.password_fault(new)):
+            return Answer(None, f"{fault} The token is still good: type all three again.")
+        try:
+            hashed = await self._keeper.hash(None, passwd, new) if new else None
+            verdict = await self._keeper.hash(None, login_store.consume, self.store, token, hashed)
+        except Busy:
+            return Answer(None, "Many are logging in at this moment: try again.", UNAVAILABLE, 1.0)
         if verdict != "fresh":
-            return Answer(
-                None, "This one-time token was used just now. For a new one, type on the server: jupyterd token"
-            )
+            return Answer(None, f"This one-time token was used just now. {_HOW_TO_GET_ONE}")
         self.log.info("the one-time token was used%s", " and a password was set" if new else "")
         self.first_login()
+        self.look_again()
         return Answer(self.generate_anonymous_user(handler))
 
     def _why_not(self) -> str:
         if self.fixed_password:
             return "the settings of this server fix it ([login] password_hash)"
         return "the settings of this server do not allow it ([login] allow_password_change)"
-
-    async def _in_thread(self, function: Callable[..., Any], *args: object) -> Any:  # noqa: ANN401 - the function's
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
 
 
 class DoorHandler(LoginFormHandler):
@@ -213,8 +281,9 @@ class DoorHandler(LoginFormHandler):
         door = cast("Door", self.identity_provider)
         answer = await door.judge(self)
         if answer.user is None:
-            self.log.warning("a login from %s was refused", self.request.remote_ip)
-            self.set_status(401)
+            self.set_status(answer.status)
+            if answer.retry_after_s:
+                self.set_header("Retry-After", str(math.ceil(answer.retry_after_s)))
             self._render(answer.problem)
             return
         self.current_user = answer.user
@@ -240,3 +309,12 @@ class DoorHandler(LoginFormHandler):
 
 def _same(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode("utf-8", "surrogatepass"), other.encode("utf-8", "surrogatepass"))
+
+
+def _too_many(handler: web.RequestHandler, refusal: Refusal) -> web.Finish:
+    """The end of a request with a token that is not looked at."""
+    gatekeeper.told(handler)
+    handler.set_status(TOO_MANY)
+    handler.set_header("Retry-After", str(math.ceil(refusal.wait_s)))
+    handler.set_header("Content-Type", "application/json")
+    return web.Finish(b'{"message": "too many wrong tokens: wait, see Retry-After", "reason": null}')

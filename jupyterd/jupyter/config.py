@@ -98,7 +98,10 @@ def _server(server: Server) -> Traits:
             "base_url": server.base_url,
             "root_dir": server.root_dir,
             "allow_root": server.allow_root,
+            # Stock Jupyter lets everybody use what an extension forgot to guard.
+            "allow_unauthenticated_access": False,
         },
+        "Jupyterd": {"allow_unsafe": list(server.allow_unsafe)},
         "ContentsManager": {"allow_hidden": server.hidden_files},
         "JupyterdServerApp": {"connections_max": server.connections_max},
     }
@@ -142,6 +145,7 @@ def _login(login: Login) -> dict[str, Any]:
         "password_hash": login.password_hash,
         "token": login.token,
         "allow_password_change": login.allow_password_change,
+        "trusted_proxies": list(login.trusted_proxies),
     }
 
 

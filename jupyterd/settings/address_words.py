@@ -44,6 +44,17 @@ def literal(text: str) -> str | None:
     return str(address)
 
 
+def network(text: str) -> str | None:
+    """An address or a network, in its usual spelling; None for anything else, and for all addresses that there are."""
+    try:
+        found = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None
+    if not found.prefixlen:
+        return None
+    return str(found.network_address) if found.prefixlen == found.max_prefixlen else str(found)
+
+
 def is_public(host: str) -> bool:
     """True if another machine can reach what listens on it: "*", a wildcard, and all that is not loopback."""
     return host == "*" or (host != "localhost" and not ipaddress.ip_address(host).is_loopback)

@@ -1,6 +1,6 @@
-"""login.json: the password that the browser set and the hash of the one-time token. The only reader and writer.
+"""login.json: the password that a person set and the hash of the one-time token. The only reader and writer.
 
-Used by the `token` verb and by the login page inside Jupyter; each change happens under one lock.
+Used by the `token` and `password` verbs and by the login page inside Jupyter; each change happens under one lock.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ import attrs
 from jupyterd.settings import private_file
 
 FORMAT = 1
+PASSWORD_LEAST, PASSWORD_MOST = 8, 1024
+"""Characters; argon2 reads all of them."""
 LOCK_TIMEOUT_S = 5.0
 """The lock is held for a read and a rename; who waits longer sees a machine in trouble."""
 
@@ -57,7 +59,7 @@ def read(path: Path) -> Login:
 
 
 def has_password(path: Path) -> bool:
-    """Whether a password was set in the browser."""
+    """Whether a password was set, in the browser or by the `password` verb."""
     return bool(read(path).password_hash)
 
 
@@ -72,6 +74,31 @@ def issue_token(path: Path) -> str:
     with _locked(path):
         _write(path, attrs.evolve(read(path), token_sha256=_sha256(token), token_created=time.time()))
     return token
+
+
+def set_password(path: Path, password_hash: str) -> None:
+    """From now on it is this one ("" for none), and a one-time token that nobody has used yet is dead."""
+    now = time.time()
+    with _locked(path):
+        login = read(path)
+        _write(
+            path,
+            attrs.evolve(
+                login, password_hash=password_hash, password_set=now, token_sha256="",
+                used_sha256=login.token_sha256 or login.used_sha256,
+            ),
+        )  # fmt: skip
+
+
+def password_fault(password: str) -> str:
+    """What keeps this from being a password, as a sentence that does not show it; "" for nothing."""
+    if len(password) < PASSWORD_LEAST:
+        return f"A password has at least {PASSWORD_LEAST} characters."
+    if len(password) > PASSWORD_MOST:
+        return f"A password has at most {PASSWORD_MOST} characters."
+    if "\0" in password or any("\ud800" <= each <= "\udfff" for each in password):
+        return "A password is text: this one holds what no keyboard types."
+    return ""
 
 
 def judge(login: Login, token: str) -> Verdict:
@@ -111,7 +138,7 @@ def _locked(path: Path) -> Iterator[None]:
     """Hold <path>.lock. The file itself cannot be locked: it is replaced."""
     private_file.directory(path.parent)
     lock = path.with_name(path.name + ".lock")
-    fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    fd = private_file.lock_file(lock)
     try:
         deadline = time.monotonic() + LOCK_TIMEOUT_S
         while True:

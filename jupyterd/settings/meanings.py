@@ -13,10 +13,12 @@ from pathlib import Path
 import attrs
 
 from jupyterd.settings import accounts, address_words
-from jupyterd.settings.problems import Origin, Problem, quoted
+from jupyterd.settings.problems import Origin, Problem, nearest, quoted
 from jupyterd.settings.table import Setting, Value
 from jupyterd.settings.values import Fault, Judged
 
+UNSAFE = ("disable_check_xsrf", "allow_origin", "allow_unauthenticated_access", "identity_provider_class")
+"""Jupyter's own names; jupyterd.inside.protections looks at them."""
 TOKEN_LEAST = 16
 TOKEN_MOST = 512
 _DIGESTS = {"md5": 32, "sha1": 40, "sha224": 56, "sha256": 64, "sha384": 96, "sha512": 128}
@@ -74,6 +76,25 @@ def _names(value: Value) -> Judged:
         return Fault(f"server.names holds {quoted(text)}", wanted, address_words.name_advice(text), item=index)
 
     return _each(value, address_words.host_name, fault)
+
+
+def _proxies(value: Value) -> Judged:
+    def fault(text: str, index: int) -> Fault:
+        advice = 'write "127.0.0.1", "::1"' if text.lower() == "localhost" else ""
+        wanted = 'allowed are addresses and networks such as "10.1.0.0/24", not all there are'
+        return Fault(f"login.trusted_proxies holds {quoted(text)}", wanted, advice, item=index)
+
+    return _each(value, address_words.network, fault)
+
+
+def _unsafe(value: Value) -> Judged:
+    def fault(text: str, index: int) -> Fault:
+        advice = f'did you mean "{near}"?' if (near := nearest(text, UNSAFE)) else ""
+        return Fault(
+            f"server.allow_unsafe holds {quoted(text)}", f"allowed are {', '.join(UNSAFE)}", advice, item=index
+        )
+
+    return _each(value, lambda text: text if text in UNSAFE else None, fault)
 
 
 def _each(value: Value, rule: Callable[[str], str | None], fault: Callable[[str, int], Fault]) -> Judged:
@@ -174,6 +195,8 @@ _RULES: dict[str, Callable[[Value], Judged]] = {
     "server.base_url": _base_url,
     "login.password_hash": _password_hash,
     "login.token": _token,
+    "login.trusted_proxies": _proxies,
+    "server.allow_unsafe": _unsafe,
     "kernels.memory_max": _memory("kernels.memory_max"),
     "kernels.memory_high": _memory("kernels.memory_high"),
 }

@@ -68,6 +68,11 @@ class Server:
         "", "A directory of your own Jupyter configuration, read by Jupyter after jupyterd's and not looked at here.",
         path=True, example="~/.jupyter",
     )  # fmt: skip
+    allow_unsafe: tuple[str, ...] = setting(
+        (), "What your own Jupyter configuration may switch off although it leaves the server open, by Jupyter's name "
+        "for it: disable_check_xsrf, allow_origin, allow_unauthenticated_access, identity_provider_class.",
+        example=["allow_origin"],
+    )  # fmt: skip
     log_level: str = setting(
         "INFO", "How much Jupyter itself writes to the journal.",
         choices=("DEBUG", "INFO", "WARNING", "ERROR"),
@@ -88,6 +93,10 @@ class Login:
         "The first login with the one-time token may set a password in the browser.",
         change="live",
     )
+    trusted_proxies: tuple[str, ...] = setting(
+        (), "Addresses or networks of proxies of your own: the X-Forwarded-For and -Proto that they send are believed.",
+        change="live", example=["127.0.0.1", "10.1.0.0/24"],
+    )  # fmt: skip
 
 
 @attrs.frozen

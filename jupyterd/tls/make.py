@@ -32,6 +32,7 @@ def ensure(path: Path, names: Sequence[str], addresses: Sequence[str], now: floa
     reason for it: to whoever accepted the present certificate, or compared its fingerprint, a new one on every
     address is worse than a name that does not match on one.
     """
+    private_file.look(path)
     found = pair.check(path, None, now)
     if isinstance(found, Pair) and _good(found, names, now):
         return False

@@ -61,7 +61,8 @@ def prepare(directory: Path) -> None:
 def replace_file(path: Path, text: str) -> None:
     """Write 0600 beside it and rename, so that a reader sees the old text or the new one."""
     beside = path.with_name(f"{path.name}.{os.getpid()}.new")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    beside.unlink(missing_ok=True)  # of a process that was killed; whatever it is, nothing is written into it
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     beside.replace(path)
@@ -173,13 +174,16 @@ def server_runs(directory: Path) -> bool:
 
 def _load(path: Path) -> dict[str, Any]:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with os.fdopen(descriptor, encoding="utf-8") as file:
-        facts = os.fstat(file.fileno())
+    try:
+        facts = os.fstat(descriptor)
         if facts.st_uid != os.getuid():
             raise PermissionError(f"it belongs to uid {facts.st_uid}")
-        if not stat.S_ISREG(facts.st_mode):
-            raise ValueError("not a regular file")
-        document = json.load(file)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1:
+            raise ValueError("not a regular file with one name")
+        with os.fdopen(descriptor, encoding="utf-8", closefd=False) as file:
+            document = json.load(file)
+    finally:
+        os.close(descriptor)
     if not isinstance(document, dict):
         raise ValueError("not a JSON object")  # noqa: TRY004 - the caller knows one kind of bad file
     return document

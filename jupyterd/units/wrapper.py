@@ -75,7 +75,9 @@ def _tell_who(directory: str, kernel_id: str) -> None:
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:  # noqa: PTH123
         boot = file.read().strip()
     beside = f"{directory}/{kernel_id}.pid.new"
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    if os.path.lexists(beside):  # of a process that was killed; nothing is written into what is there
+        os.unlink(beside)  # noqa: PTH108
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     os.write(descriptor, json.dumps({"pid": os.getpid(), "started": ticks, "boot": boot}).encode())
     os.close(descriptor)
     os.replace(beside, f"{directory}/{kernel_id}.pid")  # noqa: PTH105

@@ -77,6 +77,7 @@ def test_live_settings_show_no_secret_when_printed(tmp_path):
     document = {
         "format": 1, "certificate": None, "key": None, "sha256": None, "names": ["localhost"],
         "password_hash": "secret-1", "token": "secret-2", "allow_password_change": True,
+        "authority": None, "watched": {}, "renew_at": None, "trusted_proxies": ["10.0.0.1"],
     }  # fmt: skip
     path.write_text(json.dumps(document))
     path.chmod(0o600)

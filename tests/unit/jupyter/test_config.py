@@ -71,6 +71,7 @@ def test_live_settings():
         "names": ["*.example.com", "gpu.example.org", "gpu.lan", "localhost"],
         "authority": None, "watched": {}, "renew_at": None,
         "password_hash": "argon2:secret-hash", "token": "secret-token", "allow_password_change": True,
+        "trusted_proxies": [],
     }  # fmt: skip
     assert config.live(SETTINGS, None)["certificate"] is None
 

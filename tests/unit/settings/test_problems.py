@@ -15,7 +15,8 @@ HATCH = (
     "and name that in server.jupyter_config_dir"
 )
 SERVER_KEYS = (
-    "ip, port, base_url, root_dir, allow_root, hidden_files, names, lab, language_server, connections_max, jupyter_config_dir, log_level"
+    "ip, port, base_url, root_dir, allow_root, hidden_files, names, lab, language_server, connections_max, "
+    "jupyter_config_dir, allow_unsafe, log_level"
 )
 
 TABLE = [

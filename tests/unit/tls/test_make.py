@@ -64,14 +64,15 @@ def test_it_is_private_whatever_the_umask(path: Path) -> None:
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
-def test_a_link_in_its_place_is_replaced_and_not_followed(path: Path, tmp_path: Path) -> None:
+def test_a_link_in_its_place_is_refused_and_not_followed(path: Path, tmp_path: Path) -> None:
     path.parent.mkdir(parents=True, mode=0o700)
     victim = tmp_path / "victim"
     victim.write_text("untouched", "ascii")
     path.symlink_to(victim)
-    assert ensure(path, ["localhost"], [], NOW_S)
+    with pytest.raises(PermissionError, match="is a symbolic link, which jupyterd did not make: move it away"):
+        ensure(path, ["localhost"], [], NOW_S)
     assert victim.read_text("ascii") == "untouched"
-    assert not path.is_symlink()
+    assert path.is_symlink()
 
 
 @pytest.mark.parametrize("names", [["ä" * 70], ["a b\u2028"], ["a b"], ["x" * 64], ["a..b"], ["a." * 127 + "b"]])

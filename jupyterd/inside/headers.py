@@ -1,0 +1,38 @@
+"""Headers that tell a browser to be careful, on every answer of every handler, extensions' and errors' too.
+
+What a handler, or the user's own Jupyter configuration, has set stays. Stock Jupyter has two of them, on its own pages.
+"""
+
+from __future__ import annotations
+
+from tornado import httputil, web
+
+CAREFUL = {
+    "X-Content-Type-Options": "nosniff",
+    # No page of another site may show ours in a frame and have clicks made in it.
+    "Content-Security-Policy": "frame-ancestors 'self'",
+    # Nothing stricter: videos that notebooks embed do not play without the origin. Path and query stay here.
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+}
+"""No Strict-Transport-Security: it would hold for every port of the host name, and end what else this machine serves
+there over plain HTTP; the TLS port answers plain HTTP with the way to https by itself, and cookies are Secure.
+"""
+
+
+class Careful(web.OutputTransform):
+    """Tornado's hook (Application.add_transform)."""
+
+    def __init__(self, _request: httputil.HTTPServerRequest) -> None:
+        pass
+
+    def transform_first_chunk(
+        self,
+        status_code: int,
+        headers: httputil.HTTPHeaders,
+        chunk: bytes,
+        finishing: bool,  # noqa: ARG002, FBT001 - tornado's signature
+    ) -> tuple[int, httputil.HTTPHeaders, bytes]:
+        """The headers are about to be sent."""
+        for name, value in CAREFUL.items():
+            headers.setdefault(name, value)
+        return status_code, headers, chunk
