@@ -52,7 +52,7 @@ def here(which: places.Which | None) -> Place:
     where = places.places(which, os.environ, os.geteuid())
     if os.geteuid() == 0 and where[0].state.is_dir():
         where = where[:1]
-        _become(where[0].state.stat().st_uid)
+        _become(where[0].state.stat())
     found = look(places.snapshots(where))
     if isinstance(found, Standing):
         mode = next((each.mode for each in where if each.status == found.file), where[0].mode)
@@ -62,13 +62,21 @@ def here(which: places.Which | None) -> Place:
     return Place(where[0], None)
 
 
-def _become(uid: int) -> None:
+def _become(owner: os.stat_result) -> None:
     """With the account's own home: settings are looked for there, too."""
+    uid = owner.st_uid
     if uid == os.geteuid():
         return
-    token.become(uid)
-    entry = pwd.getpwuid(uid)
-    os.environ.update(HOME=entry.pw_dir, USER=entry.pw_name, LOGNAME=entry.pw_name)
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError:  # a number without a name, as containers have them
+        os.setgroups([])
+        os.setgid(owner.st_gid)
+        os.setuid(uid)
+        os.environ["HOME"] = "/"
+    else:
+        token.become(uid)
+        os.environ.update(HOME=entry.pw_dir, USER=entry.pw_name, LOGNAME=entry.pw_name)
     for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
         os.environ.pop(name, None)
 

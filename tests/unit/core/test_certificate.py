@@ -1,4 +1,4 @@
-"""The certificate's health items: what is said at which share of its lifetime, and what to type."""
+"""The certificate in the core: its health items by the share of its lifetime, and what follows when it changes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from dataclasses import replace
 import pytest
 from sim.worlds import plan
 
-from jupyterd.core import conditions
-from jupyterd.core.words import Clock
-from jupyterd.core.world import World
-from jupyterd.wire.plan import Certificate
+from jupyterd.core import conditions, records, step
+from jupyterd.core.child import Given, Off, Running, Serving, Spawning
+from jupyterd.core.words import Clock, PlanMade, Record, ServerSaid, Tell
+from jupyterd.core.world import Listening, World
+from jupyterd.wire.channel import LookAgain, Reload
+from jupyterd.wire.plan import Certificate, Plan
+from jupyterd.wire.snapshot import Process
 
 DAY_S = 86400.0
 BEGIN_S = 1_900_000_000.0
@@ -66,3 +69,34 @@ def test_the_advice_fits_where_it_comes_from(source: str) -> None:
 def test_nothing_is_said_before_the_clock_is_known() -> None:
     pair = Certificate("/c.pem", "aa", 0.0, 1.0, ("a",), self_signed=False)
     assert not [*conditions.current(World(plan=replace(plan(), certificate=pair)), NOW_S)]
+
+
+def serving(made: Plan) -> World:
+    server = Running(Process(7, 1), Given(made.server_key, made.live_key, made.listen), Serving(0.0, made.live_key))
+    return World(plan=made, server=server, sockets=Listening(made.listen, (), None))
+
+
+def test_the_server_asks_and_a_planner_looks_at_once() -> None:
+    world, _ = step.step(serving(plan()), ServerSaid(7, LookAgain("/c.pem changed")), NOW_S, 0.0)
+    assert isinstance(world.planner, Spawning)
+    assert world.replan_at is None
+    assert not world.reload.reading
+
+
+def test_somebody_who_is_not_the_server_asks_in_vain() -> None:
+    world, _ = step.step(serving(plan()), ServerSaid(8, LookAgain("/c.pem changed")), NOW_S, 0.0)
+    assert isinstance(world.planner, Off)
+
+
+def test_another_certificate_is_told_to_the_server_and_recorded_once() -> None:
+    before = plan()
+    after = replace(
+        before, live_key="l1", certificate=Certificate("/c.pem", "bb", 0.0, 90 * DAY_S, ("a", "b"), self_signed=False)
+    )
+    world, effects = step.step(serving(before), PlanMade(after), NOW_S, 0.0)
+    assert Tell(Reload("l1")) in effects
+    (record,) = [each for each in effects if isinstance(each, Record) and each.kind is records.CERTIFICATE]
+    assert "made for 90 days, for a, b" in record.message
+    assert ("CERTIFICATE_SHA256", "bb") in record.fields
+    _, effects = step.step(world, PlanMade(after), NOW_S, 0.0)
+    assert not [each for each in effects if isinstance(each, Record) and each.kind is records.CERTIFICATE]
