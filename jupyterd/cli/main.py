@@ -18,6 +18,7 @@ VERBS = {
     "run": "serve, in this terminal or as the systemd service",
     "status": "say how the server is",
     "reload": "read the settings again, and wait until they are in force",
+    "password": "set the password of the login page",
     "token": "make a one-time token and say how to log in",
     "cert": "show the certificate, or serve another: your own, Let's Encrypt's, one that your devices trust",
     "kernels": "list, interrupt, restart or stop kernels, with or without a server",

@@ -1,0 +1,94 @@
+"""`jupyterd password`: set the password of the login page, for a running server at once, or for the next start.
+
+Root becomes the service's account before it touches a file of it. Neighbours: token.py, settings/login_store.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import sys
+
+from jupyterd.cli import entrance, places, token
+from jupyterd.cli.standing import Standing, look
+from jupyterd.settings import login_store
+from jupyterd.settings.paths import Paths
+from jupyterd.settings.problems import Invalid
+
+HELP = "set the password: the running server takes it at once and logs every browser out"
+TROUBLE = 1
+_FIXED = """\
+the settings of this server fix the password ([login] password_hash); one that is set here would not count.
+    jupyterd config show --origin     says where that line stands
+    jupyterd config hash              makes another one to put there; then: sudo systemctl reload jupyterd
+Or delete the line, reload, and type jupyterd password again."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Its options; the password itself is never one: every account can read a command line."""
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--system", dest="which", action="store_const", const="system", help="the machine's service")
+    which.add_argument("--user", dest="which", action="store_const", const="user", help="your own server")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--stdin", action="store_true", help="read it from standard input (its first line), for scripts")
+    how.add_argument("--remove", action="store_true", help="no password: only tokens log in (jupyterd token)")
+    parser.set_defaults(which=None)
+
+
+def main(args: argparse.Namespace) -> int:  # noqa: PLR0911 - one for each way to be refused
+    """Ask, hash, store."""
+    try:
+        where = places.places(args.which, os.environ, os.geteuid())
+        if os.geteuid() == 0 and where[0].mode == "service":
+            if not where[0].state.is_dir():
+                return _say("there is no service on this machine yet: sudo ./install")
+            where = where[:1]
+            token.become(where[0].state.stat().st_uid)
+        found = look(places.snapshots(where))
+        paths = token.server(found, where)
+        if paths is None:
+            return _say("the server of this machine belongs to another account:\n    sudo jupyterd password")
+        return _say(_FIXED) if entrance.read(paths).fixed else _set(paths, args, runs=isinstance(found, Standing))
+    except Invalid as error:
+        print(*error.problems, sep="\n", file=sys.stderr)
+        return TROUBLE
+    except (OSError, ValueError, KeyError) as error:
+        return _say(f"nothing was changed: {error}")
+    except (KeyboardInterrupt, EOFError):
+        return _say("nothing was changed")
+
+
+def _set(paths: Paths, args: argparse.Namespace, *, runs: bool) -> int:
+    if args.remove:
+        login_store.set_password(paths.login, "")
+        print("The password is gone. To log in from now on, type: jupyterd token")
+        return 0
+    password = _typed(from_stdin=args.stdin)
+    if password is None:
+        return _say("the two differ; nothing was changed")
+    fault = login_store.password_fault(password)
+    if fault:
+        return _say(f"{fault} Nothing was changed.")
+    from jupyter_server.auth.security import passwd  # noqa: PLC0415 - slow, and only a good password needs it
+
+    login_store.set_password(paths.login, passwd(password))  # type: ignore[no-untyped-call]
+    now = "every browser has to log in anew" if runs else "it counts from the next start on"
+    print(f"The password is set; {now}. A one-time token that nobody had used is dead.")
+    return 0
+
+
+def _typed(*, from_stdin: bool) -> str | None:
+    """None when the second one was another."""
+    if from_stdin:
+        line = sys.stdin.buffer.readline(4 * login_store.PASSWORD_MOST + 2)
+        return line.decode("utf-8", "surrogateescape").removesuffix("\n").removesuffix("\r")
+    if not sys.stdin.isatty():
+        raise ValueError("there is no terminal to ask at; for a script: jupyterd password --stdin")
+    password = getpass.getpass("New password: ")
+    return password if getpass.getpass("The same again: ") == password else None
+
+
+def _say(text: str) -> int:
+    print(f"jupyterd: {text}", file=sys.stderr)
+    return TROUBLE
