@@ -101,7 +101,7 @@ class Login:
 
 @attrs.frozen
 class Tls:
-    """The certificate. Without any setting: an installed one (jupyterd cert install), else one that is made here."""
+    """The certificate. Unset: the one of `jupyterd cert install`, or else one that is made here."""
 
     enabled: bool = setting(True, "Serve over TLS. Without it only localhost is served.")
     certificate: str = setting(
