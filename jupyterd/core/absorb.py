@@ -271,7 +271,7 @@ def _plan_made(world: World, event: PlanMade, now: float) -> Step:
             return _refused(world, (f"the settings could not be read: {problem}",), now)
         case _:
             assert_never(event.answer)
-    if not reloading and serves(world) and new.server_key != old.server_key:
+    if not reloading and serves(world):
         # Nobody asked for new settings: only what the machine itself changed is taken over.
         new = replace(old, certificate=new.certificate, warnings=new.warnings, live_key=new.live_key)
     replan_at = now + new.policy.machine_retry_s if new.waiting else None
@@ -279,12 +279,20 @@ def _plan_made(world: World, event: PlanMade, now: float) -> Step:
     new = replace(new, policy=policy)
     reload = replace(world.reload, reading=False)
     world = replace(world, plan=new, refused=(), replan_at=replan_at, reload=reload)
-    if new.live_key != old.live_key:
-        world = replace(world, live_problem=None)
+    if new.live_key != old.live_key or (reloading and world.live_problem is not None):
+        world = _to_be_told(replace(world, live_problem=None))
     if serves(world) and new.targets != old.targets and isinstance(world.sockets, Listening):
         world = replace(world, probes=probing.fresh(new, world.sockets.open, now))
         return world, (CancelProbes(), *_reloaded(old, new, reloading=reloading))
     return world, _reloaded(old, new, reloading=reloading)
+
+
+def _to_be_told(world: World) -> World:
+    """The server has refused these live settings before, perhaps: it is asked again all the same."""
+    server = world.server
+    if not isinstance(server, Running) or not isinstance(server.stage, Serving):
+        return world
+    return replace(world, server=replace(server, stage=replace(server.stage, told_live=server.given.live)))
 
 
 def _reading(world: World) -> bool:

@@ -124,6 +124,10 @@ def _bind(world: World, now: float) -> Step:
 def _plan_again(world: World, now: float) -> Step:
     """Read the settings and look at the machine: because somebody asked, or because it was not ready."""
     due = world.replan_at is not None and now >= world.replan_at
+    if world.reload.asked and is_wedged(world, Role.PLANNER):
+        problem = "an earlier planner is stuck in the kernel (jupyterd status names it)"
+        record = Record(records.RELOAD_REFUSED, f"reload refused: {problem}")
+        return replace(world, refused=(problem,), reload=replace(world.reload, asked=False)), (record,)
     if not isinstance(world.planner, Off) or not (due or world.reload.asked) or is_wedged(world, Role.PLANNER):
         return world, ()
     planner, effects = lives.spawn(Role.PLANNER, known(world).planner, Given("planner"))

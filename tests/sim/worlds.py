@@ -112,6 +112,7 @@ class Fake:
     busy_until: float = 0.0
     """Answers nothing before, everything then: one long synchronous request."""
     kept_waiting: int = 0
+    sha256: str = "aa"
     stopped_from: float = float("inf")
     gone: bool = False
 
@@ -288,6 +289,8 @@ class Machine:
             case Tell(message=channel.Reload() as message):
                 server = self.alive[Role.SERVER]
                 problem = "a broken pair" if self.chance(self.faults.planner_refuses) else None
+                if problem is None:
+                    server.sha256 = self.sha256()
                 self.later(0.01, ServerSaid(server.pid, channel.Reloaded(message.live_key, problem)))
             case Probe(target=target) as probe:
                 assert target not in self.pending, "one probe of an address at a time"
@@ -332,6 +335,10 @@ class Machine:
             case Role.ENDER:
                 self.later(self.random.uniform(0.1, 30.0), ChildExited(role, fake.pid, 0, None))
 
+    def sha256(self) -> str:
+        """Of the certificate on disk."""
+        return self.plan.certificate.sha256 if self.plan.certificate else ""
+
     def starved_s(self, now: float) -> float:
         """How long everything has waited for a processor until `now`."""
         return max(0.0, min(now, self.starved[1]) - self.starved[0])
@@ -339,6 +346,9 @@ class Machine:
     def _server(self, fake: Fake, *, warm: bool = False) -> None:
         self.starts += 1
         faults = self.faults
+        fake.sha256 = self.sha256()
+        if faults.changes:
+            self.later(self.random.expovariate(1 / 600.0), ServerSaid(fake.pid, channel.LookAgain("renewed")))
         fake.ready_at = self.now + (0.1 if warm else self.random.uniform(0.3, 5.0))
         if self.chance(faults.never_ready):
             fake.ready_at = float("inf")
@@ -363,7 +373,9 @@ class Machine:
             if self.chance(faults.changes):
                 self.plan = replace(self.plan, server_key=f"s{self.random.randrange(3)}")
             if self.chance(faults.changes):
-                self.plan = replace(self.plan, live_key=f"l{self.random.randrange(3)}")
+                number = self.random.randrange(3)
+                pair = replace(self.plan.certificate, sha256=f"c{number}") if self.plan.certificate else None
+                self.plan = replace(self.plan, live_key=f"l{number}", certificate=pair)
             waiting = (Trouble("root-dir", "/data is not there", "mount /data"),) if self.port_is_stolen() else ()
             answer = replace(self.plan, waiting=waiting)
         self.later(0.3, PlanMade(answer))
@@ -402,7 +414,8 @@ class Machine:
         if wait >= probe.timeout_s:
             self.later(probe.timeout_s, ProbeEnded(probe.target, f"no answer for {probe.timeout_s:.0f} s", None, clock))
         else:
-            self.later(wait + self.random.uniform(0.001, 0.05), ProbeEnded(probe.target, None, "aa", clock))
+            problem = None if server.sha256 == probe.sha256 else "serves another certificate than the one on disk"
+            self.later(wait + self.random.uniform(0.001, 0.05), ProbeEnded(probe.target, problem, server.sha256, clock))
 
     def _notified(self, note: Notify) -> None:
         if note.status is not None:
