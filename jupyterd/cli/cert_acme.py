@@ -88,7 +88,7 @@ def hook(which: places.Which | None, environ: Mapping[str, str]) -> str:
     before = f"env JUPYTERD_STATE_DIR={shlex.quote(os.path.abspath(state))} " if state else ""  # noqa: PTH100 - as it was typed, links and all
     flag = f" --{which}" if which else ""
     program = shlex.quote(str(_program()))
-    return f"{before}{program} cert install{flag} $RENEWED_LINEAGE/fullchain.pem $RENEWED_LINEAGE/privkey.pem"
+    return f'{before}{program} cert install{flag} "$RENEWED_LINEAGE/fullchain.pem" "$RENEWED_LINEAGE/privkey.pem"'
 
 
 def _program() -> Path:
