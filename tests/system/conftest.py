@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from system import bases
-from system.machine import ACCOUNT, SOURCE, Machine, TooLateError
+from system.machine import ACCOUNT, SOURCE, Machine, TooLateError, forget
 from system.service import Service
 
 _LEAVE_OUT = shutil.ignore_patterns(".git", ".venv", ".jupyterd", "*_cache", "__pycache__")
@@ -97,4 +97,4 @@ def _sweep() -> None:
     for left in Path("/var/tmp").glob(f"{_PREFIX}*"):  # noqa: S108 - ours alone, by name and pid
         pid = left.name.removeprefix(_PREFIX).split("-")[0]
         if not Path("/proc", pid).exists():
-            shutil.rmtree(left, ignore_errors=True)
+            forget(left)

@@ -41,6 +41,19 @@ rm -f var/lib/dbus/machine-id
 touch "$HERE/prepared"
 fi
 cd /
+# systemd-nspawn --keep-unit puts the machine below the cgroup it is started in: two machines must not share one.
+# Its own systemd then sees one unified hierarchy, as Debian has it.
+while IFS=: read -r number name path; do
+  case $number:$name in
+    0:) tree=/sys/fs/cgroup/unified ;;
+    *:name=systemd) tree=/sys/fs/cgroup/systemd ;;
+    *) continue ;;
+  esac
+  [ -e "$tree/cgroup.procs" ] || tree=/sys/fs/cgroup
+  mkdir -p "$tree$path/$NAME" && echo $$ >"$tree$path/$NAME/cgroup.procs"
+  echo "$tree$path/$NAME" >>"$HERE/cgroups"
+done <"/proc/$$/cgroup"
+export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
 exec systemd-nspawn --quiet --directory="$HERE/root" --boot --register=no --keep-unit --private-network \\
   --machine=machine --resolv-conf=off --bind-ro="$CACHE:/srv/wheels" </dev/null
 """
@@ -73,7 +86,7 @@ class Machine:
         """Returns when systemd is up ("running" or "degraded")."""
         for name in ("upper", "work", "root"):
             (self.here / name).mkdir(mode=0o755, parents=True, exist_ok=True)
-        given = {"LOWER": str(self.lower), "HERE": str(self.here), "CACHE": str(self.wheels)}
+        given = {"LOWER": str(self.lower), "HERE": str(self.here), "CACHE": str(self.wheels), "NAME": self.here.name}
         # Dies with the tests, whatever ends them (prctl(2), PR_SET_PDEATHSIG), and its leader with it.
         argv = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"]
         with (self.here / "console").open("ab") as console:
@@ -114,6 +127,13 @@ class Machine:
             raise TooLateError("the machine has no PID 1 now")
         return int(children[0])
 
+    def _cgroup(self) -> Path:
+        """Of the machine's PID 1, in the unified hierarchy."""
+        lines = Path(f"/proc/{self.leader}/cgroup").read_text().splitlines()
+        own = next(line.removeprefix("0::/") for line in lines if line.startswith("0::"))
+        tree = Path("/sys/fs/cgroup/unified")
+        return (tree if tree.is_dir() else tree.parent) / own
+
     def run(
         self, script: str, *, account: str = "root", check: bool = True, timeout_s: float = 60.0, both: bool = False
     ) -> str:
@@ -127,7 +147,9 @@ class Machine:
         self, script: str, *, account: str = "root", timeout_s: float = 60.0
     ) -> subprocess.CompletedProcess[str]:
         """The same with its exit status, whatever it is."""
-        enter = ["nsenter", "--target", str(self.leader), "--all", "env", "-i", "-C", "/"]
+        # Among the machine's own processes: its logind does not talk to anybody outside of its cgroups.
+        enter = ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', str(self._cgroup())]
+        enter += ["nsenter", "--target", str(self.leader), "--all", "env", "-i", "-C", "/"]
         enter += ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"]
         enter += ["PIP_NO_INDEX=1", f"PIP_FIND_LINKS={WHEELS}"]
         if account == "root":
@@ -165,4 +187,14 @@ class Machine:
             except subprocess.TimeoutExpired:
                 self.nspawn.kill()
                 self.nspawn.wait(10)
-        shutil.rmtree(self.here, ignore_errors=True)
+        forget(self.here)
+
+
+def forget(here: Path) -> None:
+    """Removes what a machine that is gone has left: its directory and its cgroups."""
+    with suppress(FileNotFoundError):
+        for cgroup in set((here / "cgroups").read_text().split()):
+            for each in sorted((Path(cgroup), *Path(cgroup).rglob("*/")), reverse=True):
+                with suppress(OSError):
+                    each.rmdir()
+    shutil.rmtree(here, ignore_errors=True)
