@@ -25,7 +25,8 @@ LINEAGE = "jupyterd"
 CERTBOT_TIMEOUT_S = 600.0
 VENV_TIMEOUT_S = 900.0
 ROOTS = Path("/etc/letsencrypt")
-ROOTS_VENV = Path("/opt/jupyterd/certbot")
+ROOTS_VENV = Path("/opt/jupyterd-certbot")
+"""Root's, and not under /opt/jupyterd, where an upgrade takes away what is no version in use."""
 
 
 @attrs.frozen
