@@ -214,16 +214,16 @@ def server_pid(side: Side, supervisor: int, there: Path) -> int | None:
 
 # --- requests -------------------------------------------------------------------------------------------------
 
-_UNVERIFIED = ssl.create_default_context()
-_UNVERIFIED.check_hostname = False
-_UNVERIFIED.verify_mode = ssl.CERT_NONE
+UNVERIFIED = ssl.create_default_context()
+UNVERIFIED.check_hostname = False
+UNVERIFIED.verify_mode = ssl.CERT_NONE
 
 
 def answers(port: int, *, tls: bool, timeout_s: float) -> bool:
     """Whether GET /api gives 200, on a connection of its own."""
     if tls:
         asked: http.client.HTTPConnection = http.client.HTTPSConnection(
-            "127.0.0.1", port, timeout=timeout_s, context=_UNVERIFIED
+            "127.0.0.1", port, timeout=timeout_s, context=UNVERIFIED
         )
     else:
         asked = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)

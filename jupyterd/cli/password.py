@@ -36,7 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(which=None)
 
 
-def main(args: argparse.Namespace) -> int:  # noqa: PLR0911 - one for each way to be refused
+def main(args: argparse.Namespace) -> int:
     """Ask, hash, store."""
     try:
         where = places.places(args.which, os.environ, os.geteuid())
