@@ -35,7 +35,7 @@ def played(machine: Machine, until: float) -> None:
 
 def test_whatever_happens_the_invariants_hold_and_stop_ends_it() -> None:
     seen: set[str] = set()
-    for seed in range(60):
+    for seed in range(25):
         machine = Machine(seed, EVERYTHING, plan())
         played(machine, 1000.0 + HOUR)
         assert machine.starts > 0, shown(machine)
@@ -73,7 +73,18 @@ def test_ten_years_of_a_server_that_crashes_and_hangs_now_and_then() -> None:
     assert serves(machine.world), shown(machine)
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(25, 100))
+def test_more_random_worlds(seed: int) -> None:
+    machine = Machine(seed, EVERYTHING, plan())
+    played(machine, 1000.0 + HOUR)
+    machine.signal(Signal.TERM)
+    machine.run(machine.now + HOUR)
+    assert machine.quit_at is not None, shown(machine)
+    assert not machine.alive, shown(machine)
+
+
+@pytest.mark.parametrize("seed", range(5))
 def test_it_heals_by_itself_when_the_causes_go_away(seed: int) -> None:
     machine = Machine(seed, replace(EVERYTHING, wedge=0.0), plan())
     played(machine, 1000.0 + 2 * HOUR)

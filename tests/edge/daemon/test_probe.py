@@ -216,6 +216,7 @@ def test_cancelled_probes_are_not_answered(
         assert list(watch.wait(0.2)) == []
 
 
+@pytest.mark.slow
 def test_two_hundred_probes_leak_nothing(watch: Watch, drive: Callable[..., list[Event]], open_fds, pair) -> None:
     probes = Probes(watch)
     with serving(answering(GOOD, pair)) as port:
