@@ -13,6 +13,7 @@ import signal
 import socket
 import ssl
 import sys
+import warnings
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from jupyter_server.extension.manager import ExtensionManager
 from jupyter_server.log import log_request
 from jupyter_server.serverapp import ServerApp
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
-from jupyter_server.utils import url_path_join
+from jupyter_server.utils import JupyterServerAuthWarning, url_path_join
 from traitlets import Dict, Integer, default
 from traitlets.config import Config
 
@@ -341,6 +342,9 @@ def _context(settings: live.Live) -> ssl.SSLContext | None:
 def start(paths: Paths, link: Link, sockets: list[socket.socket], log: dict[str, Any]) -> None:
     """Make the application, serve, and come back when it has left. Raises what makes a start impossible."""
     files = {"open_files": descriptors.raise_limit()}
+    # Of extensions' handlers that do not say who may call them. Here Jupyter asks for a login in their place
+    # (allow_unauthenticated_access in jupyterd.jupyter.config), so nobody has to do anything about it.
+    warnings.filterwarnings("ignore", "Extension endpoints without", JupyterServerAuthWarning)
     terminals = {"TerminalsExtensionApp": {"terminal_manager_class": TERMINALS}, "AccountTerminalManager": files}
     traits = Config(log | terminals | {"KernelManager": files})
     app = JupyterdServerApp.instance(config=traits, jpserver_extensions={NEEDED: True})
