@@ -27,8 +27,9 @@ from tornado.iostream import StreamClosedError, UnsatisfiableReadError
 
 from jupyterd.inside.accepting import accept_from
 from jupyterd.inside.greeting import Greeting
-from jupyterd.inside.guests import Doing, Guest, Guests
+from jupyterd.inside.guests import Guests
 from jupyterd.inside.limits import Limits
+from jupyterd.inside.patience import Doing, Guest
 from jupyterd.inside.streams import Plain, Secure
 
 SENT_ALREADY_S = 0.05

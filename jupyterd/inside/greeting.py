@@ -1,16 +1,19 @@
-"""The first byte of a connection: TLS, or something else on the TLS port. A few at a time, the latest first.
+"""The first byte of a connection: TLS, or something else on the TLS port. A few at a time, the latest and the longest
+waiting in turn.
 
 A handshake costs a millisecond of the one thread: a thousand that begin together must not hold up who is served
-already, and the one who has just come is still there to be served. Neighbours: front.py, guests.py.
+already; first come, first served would have everybody wait for all of them. Neighbours: front.py, guests.py.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
+from collections import deque
 from collections.abc import Callable
 
-from jupyterd.inside.guests import Guest, Guests
+from jupyterd.inside.guests import Guests
+from jupyterd.inside.patience import Guest
 
 _TLS_HANDSHAKE = b"\x16"
 
@@ -26,7 +29,8 @@ class Greeting:
         self._secure = secure
         self._plain = plain
         self._loop = asyncio.get_running_loop()
-        self._waiting: list[tuple[socket.socket, Guest, object]] = []
+        self._waiting: deque[tuple[socket.socket, Guest, object]] = deque()
+        self._latest = True
 
     def await_first_byte(self, connection: socket.socket, guest: Guest, address: object) -> None:
         """It was just accepted. A silent one costs a descriptor, and no TLS state."""
@@ -39,6 +43,7 @@ class Greeting:
         def heard() -> None:
             self._loop.remove_reader(fd)
             guest.close = connection.close
+            self._guests.greeted(guest)
             if not self._waiting:
                 self._loop.call_soon(self._greet)
             self._waiting.append((connection, guest, address))
@@ -48,7 +53,8 @@ class Greeting:
 
     def _greet(self) -> None:
         for _ in range(min(self._at_once, len(self._waiting))):
-            self._greet_one(*self._waiting.pop())
+            self._greet_one(*(self._waiting.pop() if self._latest else self._waiting.popleft()))
+            self._latest = not self._latest
         if self._waiting:
             self._loop.call_soon(self._greet)
 
@@ -63,7 +69,6 @@ class Greeting:
             self._guests.leave(guest)
             connection.close()
         elif first == _TLS_HANDSHAKE:
-            self._guests.greeted(guest)
             self._secure(connection, guest, address)
         else:
             self._plain(connection, guest, address)

@@ -1,68 +1,21 @@
 """Every open connection, what it does at the moment, and which one has to go: too slow, or one too many.
 
 Knows no socket and no HTTP: it is told what happens, and closes by calling `close`. Nothing is polled: a connection has
-one timer. Neighbours: limits.py (the numbers), streams.py and front.py (which tell it).
+one timer. Neighbours: patience.py (what is too slow), streams.py and front.py (which tell it).
 """
 
 from __future__ import annotations
 
 import heapq
-import ipaddress
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from enum import Enum, auto
 from typing import Protocol
 
 from jupyterd.inside.limits import Limits
+from jupyterd.inside.patience import HERE, WEIGHT, Doing, Guest, Timer, due, is_late, place
 
 SHED_PART = 32
 """When there are too many, the worst thirty-second part goes at once: finding them means looking at all."""
-PATIENCE_WITH_THE_KNOWN = 5
-HERE = "here"
-"""In place of the address: this machine. Behind a tunnel or a proxy everybody is."""
-
-
-class Doing(Enum):
-    """What a connection is at."""
-
-    SILENT = auto()
-    """Accepted; not one byte came."""
-    HELLO = auto()
-    """In the TLS handshake, or after it and silent."""
-    HEADER = auto()
-    """In the header of a request."""
-    BODY = auto()
-    """In the body of a request."""
-    WAITING = auto()
-    """The request is here; the answer is made or on its way."""
-    IDLE = auto()
-    """Between two requests."""
-    OPEN = auto()
-    """A websocket."""
-
-
-WEIGHT = {
-    Doing.SILENT: 8.0,
-    Doing.HELLO: 4.0,
-    Doing.HEADER: 4.0,
-    Doing.BODY: 2.0,
-    Doing.IDLE: 1.0,
-    Doing.WAITING: 0.5,
-    Doing.OPEN: 0.5,
-}
-"""Who goes: the longest at it, times this. Not strictly by kind, or whoever fills the place with connections that have
-asked something once would have each newcomer closed before it can say a word.
-"""
-
-
-class Timer(Protocol):
-    """asyncio.TimerHandle."""
-
-    def cancel(self) -> None:
-        """It does not come."""
-
-    def when(self) -> float:
-        """On the event loop's clock."""
 
 
 class Clock(Protocol):
@@ -73,28 +26,6 @@ class Clock(Protocol):
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
         """Once."""
-
-
-@dataclass(eq=False, slots=True)
-class Guest:
-    """One connection."""
-
-    address: str
-    close: Callable[[], None]
-    since: float
-    """When it began what it is doing."""
-    unread: Callable[[], bool] = bool
-    """Whether a part of the answer has not been taken yet."""
-    doing: Doing = Doing.SILENT
-    known: bool = False
-    """It has carried a valid login."""
-    served: int = 0
-    """Requests whose header was read."""
-    moved: int = 0
-    """Bytes, both ways, since `marked`."""
-    marked: float = 0.0
-    timer: Timer | None = None
-    there: bool = True
 
 
 @dataclass(slots=True)
@@ -165,8 +96,9 @@ class Guests:
     # --- what they do -------------------------------------------------------------------------------------------
 
     def greeted(self, guest: Guest) -> None:
-        """The first bytes of a TLS connection are there; the time for all of it goes on."""
+        """The first bytes are there; the time for the whole handshake goes on."""
         guest.doing = Doing.HELLO
+        guest.marked = self.clock.time()
 
     def transferred(self, guest: Guest, count: int, *, incoming: bool) -> None:
         """So many bytes came or went."""
@@ -225,7 +157,7 @@ class Guests:
         return heapq.nlargest(max(1, most // SHED_PART), guests, self._burden)
 
     def _burden(self, guest: Guest) -> float:
-        return (self.clock.time() - guest.since) * WEIGHT[guest.doing]
+        return (self.clock.time() - max(guest.since, guest.marked)) * WEIGHT[guest.doing]
 
     def _dismiss(self, guests: Iterable[Guest]) -> None:
         for guest in list(guests):
@@ -253,47 +185,3 @@ class Guests:
             return
         self.told = {each: at for each, at in self.told.items() if now - at < self.limits.say_every_s} | {about: now}
         self.tell(sentence)
-
-
-def due(guest: Guest, limits: Limits) -> float | None:
-    """When to look at it, on the event loop's clock; None: never, it may stay."""
-    patience = PATIENCE_WITH_THE_KNOWN if guest.known else 1
-    match guest.doing:
-        case Doing.SILENT | Doing.HELLO:
-            return guest.since + limits.hello_s
-        case Doing.HEADER:
-            return guest.since + limits.header_s
-        case Doing.IDLE:
-            return guest.since + (limits.idle_known_s if guest.known else limits.idle_s)
-        case Doing.BODY:
-            return guest.marked + (limits.body_window_known_s if guest.known else limits.body_window_s)
-        case Doing.WAITING:
-            return guest.marked + limits.unread_s * patience
-        case Doing.OPEN:
-            return None if guest.known else guest.marked + limits.unread_s
-
-
-def is_late(guest: Guest, limits: Limits) -> bool:
-    """When `due` has come: has it kept us waiting? A body and an answer are asked for progress, not for an end."""
-    match guest.doing:
-        case Doing.BODY:
-            return guest.moved < (1 if guest.known else limits.body_window_bytes)
-        case Doing.WAITING:
-            return guest.unread() and not guest.moved
-        case Doing.OPEN:
-            return not guest.moved
-        case _:
-            return True
-
-
-def place(address: object) -> str:
-    """Whose connection it is, of a socket's address: HERE, an IPv4 address, or an IPv6 network of 64 bits."""
-    try:
-        ip = ipaddress.ip_address(str(address[0]).partition("%")[0])  # type: ignore[index]
-    except (TypeError, IndexError, ValueError):
-        return HERE  # a Unix socket's
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is None:
-            return HERE if ip.is_loopback else str(ipaddress.ip_network((int(ip), 64), strict=False))
-        ip = ip.ipv4_mapped
-    return HERE if ip.is_loopback else str(ip)

@@ -9,7 +9,8 @@ from typing import Any
 
 from tornado.iostream import IOStream, SSLIOStream
 
-from jupyterd.inside.guests import Guest, Guests
+from jupyterd.inside.guests import Guests
+from jupyterd.inside.patience import Guest
 
 
 class _Watched:

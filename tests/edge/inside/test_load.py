@@ -103,15 +103,16 @@ def crowd() -> Iterator[Callable[[int], Crowd]]:
 
 @pytest.fixture
 def serve_limited(prepare, place):
-    """serve_limited(**Limits, tls=True): a server with a token and these limits."""
+    """serve_limited(connections_max=64, tls=True, **Limits): a server with a token and these limits."""
 
-    def start(*, tls: bool = True, **limits: float):
+    def start(*, tls: bool = True, connections_max: int = 1000, **limits: float):
         own = place / "own"
         own.mkdir(mode=0o755)
         path = own / "jupyter_server_config.json"
         path.write_text(json.dumps({"JupyterdServerApp": {"limits": limits}}))
         path.chmod(0o644)
-        served = prepare(tls=tls, server={"jupyter_config_dir": str(own)}, login={"token": TOKEN})
+        server = {"jupyter_config_dir": str(own), "connections_max": connections_max}
+        served = prepare(tls=tls, server=server, login={"token": TOKEN})
         return served.start()
 
     return start

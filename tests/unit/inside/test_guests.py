@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from jupyterd.inside.guests import HERE, Doing, Guest, Guests, place
+from jupyterd.inside.guests import Guests
 from jupyterd.inside.limits import Limits
+from jupyterd.inside.patience import HERE, Doing, Guest, place
 
 LIMITS = Limits(connections_max=8, address_share=4)
 LAN = ("192.168.1.7", 50000)
@@ -221,10 +222,10 @@ def test_the_longest_silent_one_goes_but_filling_up_does_not_shut_out_newcomers(
     assert len(world.closed) == 1 and world.closed[0] in idle
     world.clock.pass_(0.2)
     world.come()
-    assert silent.there  # 0.2 s x 8 < 3.2 s x 1
+    assert silent.there  # 0.2 s x 4 < 3.2 s x 1
     world.clock.pass_(2)
     world.come()
-    assert not silent.there  # 2.2 s x 8 > 5.2 s x 1
+    assert not silent.there  # 2.2 s x 4 > 5.2 s x 1
 
 
 def test_too_many_with_a_login_lose_idle_ones_only(world):
