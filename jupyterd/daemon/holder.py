@@ -41,11 +41,12 @@ def _owner(links: set[str], proc: str) -> int | None:
     """The first process that has one of these open."""
     looks = 0
     for pid in sorted(int(name) for name in os.listdir(proc) if name.isdigit()):
-        with suppress(OSError):
+        with suppress(OSError):  # another account's, or gone
             for fd in os.listdir(f"{proc}/{pid}/fd"):
                 looks += 1
-                if os.readlink(f"{proc}/{pid}/fd/{fd}") in links:
-                    return pid
+                with suppress(OSError):  # closed meanwhile
+                    if os.readlink(f"{proc}/{pid}/fd/{fd}") in links:
+                        return pid
         if looks > _LOOKS_MOST:
             break
     return None
@@ -54,7 +55,7 @@ def _owner(links: set[str], proc: str) -> int | None:
 def _program(pid: int, proc: str) -> str:
     with suppress(OSError):
         with open(f"{proc}/{pid}/cmdline", "rb") as file:
-            if b"jupyterd." in file.read(4096):
+            if b"/jupyterd/" in (line := file.read(4096)) or b"jupyterd." in line:
                 return "another jupyterd"
         with open(f"{proc}/{pid}/comm", encoding="utf-8", errors="replace") as file:
             return file.read().strip()
