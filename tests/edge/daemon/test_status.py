@@ -15,8 +15,10 @@ from jupyterd.wire.snapshot import NAME, Address, Item, Process, Restart, Snapsh
 def snapshot(now: float) -> Snapshot:
     return Snapshot(
         version="1", mode="foreground", account="a", state="serving", status="Serving", since=now,
-        supervisor=Process(1, 2), server=None, spare=None, sampler=None, urls=(), certificate=None, kernels=None, kernels_busy=None,
-        addresses=(Address("a", "b", ok=True, since=now, detail=""),), reloads=0, restarts=1, recent=(Restart(now, "c"),),
+        supervisor=Process(1, 2), server=None, spare=None, sampler=None, urls=(), certificate=None, kernels=None,
+        kernels_busy=None,
+        addresses=(Address("a", "b", ok=True, since=now, detail=""),), reloads=0, restarts=1,
+        recent=(Restart(now, "c"),),
         items=(Item("c", "error", "t", "a", now),), gpus=(), state_dir="/s",
     )  # fmt: skip
 
