@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyterd.settings import paths
-from jupyterd.units import ending, identity, launcher, records, restarting
+from jupyterd.units import ending, identity, launcher, recorder, records, restarting
 from jupyterd.units.records import Record
 from jupyterd.units.words import LaunchFailed
 from jupyterd.wire.policy import Policy
@@ -141,7 +141,12 @@ def _stop_said(directory: Path, every: list[Record], running: list[Record], args
         print("jupyterd is being restarted: kernels stay")
         return 0
     chosen = _choose(running, args.id) if args.id else every
-    return 2 if chosen is None else _stop(directory, chosen, args.grace)
+    if chosen is None:
+        return 2
+    code = _stop(directory, chosen, args.grace)
+    if args.all and code == 0:
+        recorder.end(directory.parent / "spool")
+    return code
 
 
 def _stop(directory: Path, chosen: list[Record], grace_s: float) -> int:

@@ -38,6 +38,7 @@ from jupyterd.inside.kernelspecs import KernelSpecManager
 from jupyterd.inside.limits import Limits
 from jupyterd.inside.link import Link
 from jupyterd.inside.login import Door
+from jupyterd.inside.tab import Tab
 from jupyterd.inside.trouble import StartFailed
 from jupyterd.settings import private_file
 from jupyterd.settings.paths import Paths
@@ -79,6 +80,10 @@ class JupyterdServerApp(ServerApp):
     @default("kernel_spec_manager_class")
     def _kernel_spec_manager_class_default(self) -> type:
         return KernelSpecManager
+
+    @default("kernel_websocket_connection_class")
+    def _default_kernel_websocket_connection_class(self) -> type:
+        return Tab
 
     @default("identity_provider_class")
     def _identity_provider_class_default(self) -> type:

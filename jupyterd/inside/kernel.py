@@ -22,6 +22,7 @@ from jupyterd.inside.environment import user_environment
 from jupyterd.inside.provisioner import Provisioner
 from jupyterd.units import kernel_environment, launcher, records, user_unit
 from jupyterd.units.words import LaunchFailed
+from jupyterd.wire import spool
 
 _ENVIRONMENT_S = 600.0
 _SOCKET_PATH_MAX = 107 - len("/123456789012-10")
@@ -39,6 +40,8 @@ class Places(HasTraits):
 
     records_dir = Unicode(help="Paths.kernel_records").tag(config=True)
     sockets_dir = Unicode(help="Paths.kernel_sockets: connection files and ipc sockets").tag(config=True)
+    spool_dir = Unicode(help="Paths.spool: what kernels said while nobody listened").tag(config=True)
+    spool_max_bytes = Integer(spool.MAX_BYTES, help="Of one kernel's spool").tag(config=True)
     launcher = Enum(["user-unit", "detached"], default_value="detached", help="Where kernels live").tag(config=True)
     memory_max = Unicode(help="MemoryMax= of each kernel; empty: none").tag(config=True)
     memory_high = Unicode(help="MemoryHigh= of each kernel; empty: none").tag(config=True)

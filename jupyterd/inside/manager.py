@@ -20,6 +20,7 @@ from traitlets import default
 from jupyterd.inside import adoption
 from jupyterd.inside.kernel import Kernel, Places
 from jupyterd.inside.provisioner import Provisioner
+from jupyterd.inside.recording import Recording
 from jupyterd.units import launcher, records
 
 _LOCK_TRIES, _LOCK_EVERY_S = 100, 0.01
@@ -42,6 +43,10 @@ class KernelManager(Places, AsyncMappingKernelManager):
         records.prepare(directory)
         records.prepare(Path(self.sockets_dir))
         self._take_lock(directory)
+        self.recording = Recording(
+            self.log, sockets=Path(self.sockets_dir), directory=Path(self.spool_dir), records=directory,
+            max_bytes=self.spool_max_bytes, as_unit=self.launcher == "user-unit", kernels=lambda: len(self._kernels),
+        )  # fmt: skip
         self._adopt(directory)
 
     def _take_lock(self, directory: Path) -> None:
@@ -78,8 +83,24 @@ class KernelManager(Places, AsyncMappingKernelManager):
             self.log.info("Adopted %d kernel%s of an earlier server", len(adopted), plural)
             IOLoop.current().add_callback(self._watch_adopted, adopted)
 
+    async def _async_start_kernel(self, **kwargs: Any) -> str:  # noqa: ANN401 - Jupyter's signature
+        """Jupyter's hook: the recorder is started beside the first kernel, and there before it says anything."""
+        self.recording.need()
+        started: str = await super()._async_start_kernel(**kwargs)
+        return started
+
+    start_kernel = _async_start_kernel  # type: ignore[assignment]  # as in the class above
+
+    def start_buffering(self, kernel_id: str, session_key: str, channels: dict[str, Any]) -> None:  # noqa: ARG002
+        """Jupyter's hook, when the last tab goes: stock keeps its messages in memory; the recorder has them all."""
+        for stream in channels.values():
+            if not stream.closed():
+                stream.on_recv(None)
+                stream.close()
+
     def _watch_adopted(self, adopted: list[Kernel]) -> None:
         """Stock does this at the end of a start."""
+        self.recording.need()
         still = [kernel for kernel in adopted if self._kernels.get(kernel.kernel_id) is kernel]
         for kernel in still:
             self.start_watching_activity(kernel.kernel_id)
@@ -103,6 +124,7 @@ class KernelManager(Places, AsyncMappingKernelManager):
         """Let go of every kernel without ending it: the next server adopts them. Stopped ones are forgotten here,
         when this server goes before it has noticed.
         """
+        self.recording.close()
         for kernel_id, kernel in list(self._kernels.items()):
             kernel.stop_restarter()
             ours = kernel.provisioner

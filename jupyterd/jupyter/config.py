@@ -135,6 +135,8 @@ def _kernels(kernels: Kernels, paths: Paths) -> Traits:
             "memory_high": kernels.memory_high,
             "cpu_weight": kernels.cpu_weight,
             "tasks_max": kernels.tasks_max,
+            "spool_dir": str(paths.spool),
+            "spool_max_bytes": kernels.spool_max_bytes,
             "launcher": "detached" if paths.mode == "foreground" else "user-unit",
         },
     }

@@ -103,6 +103,11 @@ class Paths:
         return self.state / "kernels"
 
     @property
+    def spool(self) -> Path:
+        """What kernels said while nobody listened (jupyterd.recorder): on disk, because it may be long."""
+        return self.state / "spool"
+
+    @property
     def sessions(self) -> Path:
         """SessionManager.database_filepath."""
         return self.state / "sessions.db"

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import attrs
 
+from jupyterd.wire import spool
 from jupyterd.wire.policy import Policy
 
 Change = Literal["live", "restart", "bind"]
@@ -144,6 +145,10 @@ class Kernels:
     tasks_max: int = setting(
         0, "Processes and threads that one kernel may have, as in systemd's TasksMax=; 0: the system's own limit.",
         least=0, most=4194304,
+    )  # fmt: skip
+    spool_max_bytes: int = setting(
+        spool.MAX_BYTES, "Output of one kernel that is kept on disk for absent tabs; the middle is dropped beyond it.",
+        unit="bytes", least=1 << 20, most=1 << 40,
     )  # fmt: skip
 
 

@@ -68,15 +68,19 @@ def launch(record: Record, directory: Path, deadline_s: float) -> None:
         raise LaunchFailed(f"kernel {record.name}: {problem}")
     properties = [*_PROPERTIES, *(f"{name}={value}" for name, value in record.limits)]
     program = [sys.executable, "-I", "-S", str(WRAPPER), str(directory), record.id]
+    start(str(record.unit), f"Jupyter kernel {record.name} {record.id}", properties, program, deadline_s)
+
+
+def start(unit: str, description: str, properties: Iterable[str], program: Iterable[str], deadline_s: float) -> None:
+    """Start any program as a transient unit; returns when it runs (Type=exec). Raises LaunchFailed."""
     argv = [
-        "systemd-run", "--user", "--quiet", "--no-ask-password", f"--unit={record.unit}", f"--slice={SLICE}",
-        "--service-type=exec", f"--description=Jupyter kernel {record.name} {record.id}",
-        *(f"--property={each}" for each in properties), "--",
+        "systemd-run", "--user", "--quiet", "--no-ask-password", f"--unit={unit}", f"--slice={SLICE}",
+        "--service-type=exec", f"--description={description}", *(f"--property={each}" for each in properties), "--",
         *(word.replace("$", "$$") for word in program),  # systemd-run expands $ in argv
     ]  # fmt: skip
     done = _run(argv, deadline_s)
     if done.returncode:
-        raise LaunchFailed(f"kernel {record.name}: systemd-run --user refused it: {done.stderr.strip()}")
+        raise LaunchFailed(f"{description}: systemd-run --user refused it: {done.stderr.strip()}")
 
 
 def once(program: Sequence[str], names: Iterable[str], output: Path, deadline_s: float) -> list[str]:

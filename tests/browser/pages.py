@@ -95,6 +95,11 @@ def outputs(browser: Chrome) -> str:
     return "\n".join(each.text for each in browser.find_elements(By.CSS_SELECTOR, OUTPUT))
 
 
+def prompts(browser: Chrome) -> list[str]:
+    """ "[1]:" of each cell; "[*]:" while it runs."""
+    return [each.text for each in browser.find_elements(By.CSS_SELECTOR, f"{CELL} .jp-InputPrompt")]
+
+
 def save(browser: Chrome) -> None:
     """Ctrl+S."""
     ActionChains(browser).key_down(Keys.CONTROL).send_keys("s").key_up(Keys.CONTROL).perform()

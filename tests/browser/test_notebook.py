@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -76,6 +77,23 @@ def test_a_running_cell_outlives_the_server_in_the_same_tab(server: Served, brow
     pages.until(browser, "the tab to be connected again", lambda: pages.kernel_status(browser) in {"idle", "busy"})
     pages.run_cell(browser, "print('after', later)")
     pages.until(browser, "the answer of the same kernel", lambda: f"after {kept}" in pages.outputs(browser))
+
+
+def test_what_is_printed_while_no_server_listens_goes_on_in_the_same_tab(server: Served, browser: Chrome) -> None:
+    pages.log_in(browser, server.link.partition("login#")[0], password=PASSWORD)
+    pages.new_notebook(browser)
+    pages.run_cell(browser, "import time\nfor n in range(120): print(f'<{n}>', flush=True); time.sleep(0.1)")
+    # Notebook's editor indents what follows a colon by itself; on one line there is nothing to indent.
+    pages.until(browser, "the first numbers", lambda: "<15>" in pages.outputs(browser))
+    os.kill(server.status()["server"]["pid"], signal.SIGKILL)
+    pages.until(browser, "the last number", lambda: "<119>" in pages.outputs(browser))
+    pages.until(browser, "the end of the cell", lambda: pages.kernel_status(browser) == "idle")
+    pages.run_cell(browser, "print('after')")
+    pages.until(browser, "the next cell", lambda: "after" in pages.outputs(browser))
+    shown = [int(each) for each in re.findall(r"<(\d+)>", pages.outputs(browser))]
+    assert list(dict.fromkeys(shown)) == list(range(120)), "missing, or out of order"
+    assert len(shown) - 120 <= 3, f"came twice: {len(shown) - 120}"
+    assert "*" not in "".join(pages.prompts(browser)[:2]), "the cell is seen to have ended"
 
 
 def test_the_login_page_fits_a_phone(server: Served) -> None:

@@ -21,6 +21,8 @@ from typing import Any
 
 import pytest
 
+from jupyterd.units import recorder
+
 SERVE = Path(__file__).with_name("serve.py")
 HEADERS = {"Authorization": "token t", "Content-Type": "application/json"}
 ACCOUNT = 60001 if os.getuid() == 0 else os.getuid()
@@ -134,6 +136,7 @@ def place() -> Iterator[Place]:
     for file in made.records.glob("*.pid"):
         with contextlib.suppress(ProcessLookupError, ValueError):
             os.killpg(json.loads(file.read_text())["pid"], signal.SIGKILL)
+    recorder.end(base / "spool")
     for _ in range(20):  # a killed kernel's waiting shell may write its last word meanwhile
         shutil.rmtree(base, ignore_errors=True)
         if not base.exists():

@@ -10,6 +10,7 @@ from traitlets.config import Config
 
 from jupyterd.inside.kernelspecs import KernelSpecManager
 from jupyterd.inside.manager import KernelManager
+from jupyterd.inside.tab import Tab
 
 
 def main() -> None:
@@ -23,11 +24,12 @@ def main() -> None:
     app.port, app.port_retries, app.ip, app.open_browser = int(port), 0, "127.0.0.1", False
     app.root_dir = str(Path(state) / "home")
     app.kernel_manager_class, app.kernel_spec_manager_class = KernelManager, KernelSpecManager
+    app.kernel_websocket_connection_class = Tab
     app.jpserver_extensions = {"jupyterlab": False, "jupyter_lsp": False, "notebook": False}  # not asked for here
     config.IdentityProvider.token = "t"
     config.SessionManager.database_filepath = f"{state}/sessions.db"
     config.KernelManager.records_dir, config.KernelManager.sockets_dir = f"{state}/kernels", f"{state}/k"
-    config.KernelManager.launcher = launcher
+    config.KernelManager.launcher, config.KernelManager.spool_dir = launcher, f"{state}/spool"
     if "environment" not in config.KernelSpecManager:
         config.KernelSpecManager.environment = sys.prefix
     config.KernelSpecManager.kernelspecs_dir = f"{state}/share"

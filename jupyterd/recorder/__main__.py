@@ -1,0 +1,52 @@
+"""`python -I -m jupyterd.recorder SOCKETS SPOOL RECORDS MAX_BYTES`: one process for each state directory."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from jupyterd import __version__
+from jupyterd.recorder import loop
+from jupyterd.wire import spool
+
+
+def main() -> int:
+    """0 in every orderly case, another recorder being there included."""
+    sockets, directory, records, max_bytes = sys.argv[1:5]
+    places = loop.Places(Path(sockets), Path(directory), Path(records))
+    os.umask(0o077)
+    for each in (places.sockets, places.spool):
+        each.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = os.open(places.spool / spool.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return 0
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, json.dumps(loop.identity()).encode(), 0)
+    recorder = loop.begin(places, __version__, int(max_bytes), _wake())
+    try:
+        recorder.run()
+    except loop.Other:
+        recorder.close()
+        os.execv(sys.executable, [sys.executable, "-I", "-m", "jupyterd.recorder", *sys.argv[1:]])  # noqa: S606
+    recorder.close()
+    return 0
+
+
+def _wake() -> int:
+    """A descriptor that becomes readable with SIGTERM."""
+    ours, theirs = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(theirs)
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    return ours
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""One kernel: always subscribed to its output, and standing at the places of its absent tabs.
+
+A tab's place is a socket with its session id as identity: what the kernel sends there (an execute_reply, a question
+of input()) would be dropped if nobody had it. Neighbours: log.py, replies.py, loop.py.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import zmq
+
+from jupyterd.recorder.log import Log
+from jupyterd.recorder.replies import Replies
+from jupyterd.wire import marks, spool
+
+_AT_ONCE = 500
+"""Messages taken from one kernel before the others have their turn."""
+_DELIMITER = b"<IDS|MSG>"
+_LEAST_FRAMES = 5
+
+Socket = zmq.Socket[bytes]
+Sockets = zmq.Context[Socket]
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What a connection file says."""
+
+    transport: str
+    ip: str
+    iopub: int
+    shell: int
+    stdin: int
+
+    def address(self, port: int) -> str:
+        """For zmq."""
+        joint = ":" if self.transport == "tcp" else "-"
+        return f"{self.transport}://{self.ip}{joint}{port}"
+
+
+def read_connection(path: Path) -> Connection:
+    """OSError, ValueError, KeyError when it is not there, or not whole yet."""
+    info = json.loads(path.read_bytes())
+    iopub, shell, stdin = (int(info[f"{name}_port"]) for name in ("iopub", "shell", "stdin"))
+    return Connection(str(info["transport"]), str(info["ip"]), iopub, shell, stdin)
+
+
+class Kernel:
+    """Owns its sockets and its log."""
+
+    def __init__(self, context: Sockets, connection: Connection, directory: Path, max_bytes: int) -> None:
+        self._context, self._connection, self._directory = context, connection, directory
+        self._log = Log(directory, max_bytes)
+        self._replies = Replies()
+        for each in self._log.recover():
+            if each.kind == spool.IOPUB:
+                self._replies.follow(each.frames)
+        self._places: dict[str, tuple[Socket, Socket]] = {}
+        self.iopub: Socket = context.socket(zmq.SUB)
+        self.iopub.rcvhwm = 0  # what is not read yet waits here rather than being dropped at 1000 messages
+        self.iopub.linger = 0
+        self.iopub.subscribe(b"")
+        self.iopub.connect(connection.address(connection.iopub))
+
+    def limit(self, max_bytes: int) -> None:
+        """The bound of the spool from now on."""
+        self._log.max_bytes = max_bytes
+
+    def sockets(self) -> list[Socket]:
+        """All that can become readable."""
+        return [self.iopub, *(each for both in self._places.values() for each in both)]
+
+    def absent(self) -> list[str]:
+        """Sessions for which something is kept."""
+        return [each.session for each in marks.read(self._directory / spool.MARKS) if each.held]
+
+    def stand(self, session: str) -> None:
+        """At this tab's place, until the kernel ends the connection: then somebody else stands there."""
+        if session in self._places:
+            return
+        made = []
+        for port in (self._connection.shell, self._connection.stdin):
+            socket: Socket = self._context.socket(zmq.DEALER)
+            socket.setsockopt(zmq.IDENTITY, session.encode())
+            socket.linger, socket.reconnect_ivl = 0, -1
+            socket.connect(self._connection.address(port))
+            made.append(socket)
+        self._places[session] = (made[0], made[1])
+
+    def leave(self, session: str) -> bool:
+        """Make room for the tab; False when nobody stood there."""
+        both = self._places.pop(session, None)
+        for kind, socket in zip((spool.SHELL, spool.STDIN), both or (), strict=False):
+            self._take(socket, kind, spool.tag(session))
+            socket.close()
+        return both is not None
+
+    def take(self) -> None:
+        """All that has come."""
+        for session, (shell, stdin) in self._places.items():
+            self._take(shell, spool.SHELL, spool.tag(session))
+            self._take(stdin, spool.STDIN, spool.tag(session))
+        self._take(self.iopub, spool.IOPUB, spool.NOBODY)
+
+    def close(self) -> None:
+        """Let go of everything; the files stay."""
+        for session in list(self._places):
+            self.leave(session)
+        self.iopub.close()
+        self._log.close()
+
+    def _take(self, socket: Socket, kind: int, whose: bytes) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                parts = socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            frames = parts[parts.index(_DELIMITER) + 1 :] if _DELIMITER in parts else []
+            if len(frames) < _LEAST_FRAMES:
+                continue
+            self._log.append(kind, whose, frames)
+            if kind == spool.IOPUB and (reply := self._replies.follow(frames)) is not None:
+                self._log.append(spool.REPLY, spool.tag(reply.session), reply.frames)

@@ -1,0 +1,199 @@
+"""The recorder's loop: one poll over kernels, connection files and servers; a deadline only where one is named.
+
+It ends when there has been no kernel for a while, on SIGTERM, and when another version of us says hello (it then
+becomes that version in the same process). Neighbours: kernel.py, callers.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import zmq
+
+from jupyterd.recorder import callers, watching
+from jupyterd.recorder.callers import Callers
+from jupyterd.recorder.kernel import Kernel, Sockets, read_connection
+from jupyterd.wire import spool
+from jupyterd.wire.standing import Away, Back, Hello, Yours
+
+_ALONE_S = 20.0
+"""Without any kernel for so long it ends."""
+_LOOK_S = 2.0
+"""A server that holds the kernels and has not said hello: looked at again this often."""
+_GATHER_S = 0.005
+"""Between two rounds while output comes: many messages then cost one wake-up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Directories: connection files and sockets, the spool, the launcher's records (for the server's lock)."""
+
+    sockets: Path
+    spool: Path
+    records: Path
+
+
+class Other(Exception):  # noqa: N818 - a fact, not a fault
+    """A server of another version has come."""
+
+
+@dataclass(slots=True)
+class Recorder:
+    """All of it. `served` is which server (descriptor) serves which tabs."""
+
+    places: Places
+    version: str
+    max_bytes: int
+    context: Sockets
+    callers: Callers
+    changes: int
+    wake: int
+    """Readable when a signal has come."""
+    kernels: dict[str, Kernel] = field(default_factory=dict)
+    served: dict[int, set[tuple[str, str]]] = field(default_factory=dict)
+    unsure: bool = True
+    """No server has said hello since we are here, and one may be standing at its tabs' places."""
+    alone_since: float = 0.0
+
+    def run(self) -> None:
+        """Until the end. Raises Other."""
+        self.alone_since = time.monotonic()
+        self.look()
+        self.settle()
+        while True:
+            ready = self._poll()
+            if self.wake in ready:
+                self.look()
+                return
+            if self.changes in ready:
+                watching.forget(self.changes)
+                self.look()
+            for kernel in self.kernels.values():
+                kernel.take()
+            for descriptor in self.callers.descriptors():
+                if descriptor in ready:
+                    self._hear(descriptor)
+            if self.unsure:
+                self.settle()
+            if not self.kernels and time.monotonic() - self.alone_since >= _ALONE_S:
+                return
+            if ready:
+                time.sleep(_GATHER_S)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        for kernel in self.kernels.values():
+            kernel.close()
+        self.callers.close()
+        self.context.destroy(linger=0)
+
+    def _poll(self) -> set[int]:
+        poller = zmq.Poller()
+        for descriptor in (self.wake, self.changes, *self.callers.descriptors()):
+            poller.register(descriptor, zmq.POLLIN)
+        for kernel in self.kernels.values():
+            for each in kernel.sockets():
+                poller.register(each, zmq.POLLIN)
+        wait = _LOOK_S if self.unsure else None
+        if not self.kernels:
+            wait = max(0.0, self.alone_since + _ALONE_S - time.monotonic())
+        found = poller.poll(None if wait is None else int(wait * 1000) + 1)
+        return {each if isinstance(each, int) else -1 for each, _ in found}
+
+    def look(self) -> None:
+        """Take up kernels that are new, and let go of those whose connection file is gone."""
+        there = {path.name[len("kernel-") : -len(".json")]: path for path in self.places.sockets.glob("kernel-*.json")}
+        for gone in self.kernels.keys() - there.keys():
+            self.kernels.pop(gone).close()
+            self.alone_since = time.monotonic()
+        for path in self.places.spool.glob("*/"):
+            if path.name not in there:
+                _remove(path)
+        for name in there.keys() - self.kernels.keys():
+            with contextlib.suppress(OSError, ValueError, KeyError):  # not whole yet: it says so again when it is
+                connection = read_connection(there[name])
+                directory = self.places.spool / name
+                self.kernels[name] = Kernel(self.context, connection, directory, self.max_bytes)
+
+    def settle(self) -> None:
+        """Whether we have to stand at the places of all absent tabs: yes, once no server can be there."""
+        self.unsure = not self.served and callers.server_runs(self.places.records / "server.lock")
+        if self.unsure:
+            return
+        served = set[tuple[str, str]]().union(*self.served.values())
+        for name, kernel in self.kernels.items():
+            for session in kernel.absent():
+                if (name, session) not in served:
+                    kernel.stand(session)
+
+    def _hear(self, descriptor: int) -> None:
+        if descriptor == self.callers.listener.fileno():
+            self.callers.accept()
+            return
+        said = self.callers.read(descriptor)
+        if said is None:
+            left = self.served.pop(descriptor, set())
+            for kernel, session in left.difference(*self.served.values()):
+                self._stand(kernel, session)
+            return
+        for message in said:
+            match message:
+                case Hello(version=version, max_bytes=max_bytes, tabs=tabs):
+                    if version != self.version:
+                        raise Other
+                    self._limit(max_bytes)
+                    self.served[descriptor] = set(tabs)
+                    for kernel, session in tabs:
+                        self._leave(kernel, session)
+                    self.settle()
+                case Back(kernel=kernel, session=session):
+                    self.served.setdefault(descriptor, set()).add((kernel, session))
+                    self.callers.answer(descriptor, Yours(kernel, session, self._leave(kernel, session)))
+                case Away(kernel=kernel, session=session):
+                    self.served.setdefault(descriptor, set()).discard((kernel, session))
+                    self._stand(kernel, session)
+
+    def _limit(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        for kernel in self.kernels.values():
+            kernel.limit(max_bytes)
+
+    def _stand(self, kernel: str, session: str) -> None:
+        found = self.kernels.get(kernel)
+        if found is not None and session in found.absent():
+            found.stand(session)
+
+    def _leave(self, kernel: str, session: str) -> bool:
+        found = self.kernels.get(kernel)
+        return found is not None and found.leave(session)
+
+
+def _remove(directory: Path) -> None:
+    with contextlib.suppress(OSError):  # a tab that connects at this moment: another time
+        for each in directory.iterdir():
+            each.unlink()
+        directory.rmdir()
+
+
+def begin(places: Places, version: str, max_bytes: int, wake: int) -> Recorder:
+    """OSError when the directories are not there."""
+    return Recorder(
+        places, version, max_bytes, zmq.Context(), Callers(places.sockets / spool.SOCKET),
+        watching.watch(places.sockets), wake,
+    )  # fmt: skip
+
+
+def started() -> int:
+    """Field 22 of proc_pid_stat(5) of this process."""
+    with open("/proc/self/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - as the launcher's wrapper
+        return int(file.read().rpartition(")")[2].split()[19])
+
+
+def identity() -> dict[str, object]:
+    """Who this process is, as the launcher knows processes."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return {"pid": os.getpid(), "started": started(), "boot": boot}

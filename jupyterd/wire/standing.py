@@ -1,0 +1,69 @@
+"""What server and recorder say to each other, over the socket spool.SOCKET: one JSON object a line.
+
+Who stands at a tab's place on the shell and stdin channels of its kernel: the server while the tab is connected, the
+recorder while it is away. The server's end of the connection closes when the server ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+LINE_MAX = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """Server, first of all: the bound of each spool, our version, and every tab that is connected."""
+
+    version: str
+    max_bytes: int
+    tabs: tuple[tuple[str, str], ...] = field(default=())
+    """(kernel id, session id)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    """Server: this tab is about to connect. Answered by Yours."""
+
+    kernel: str
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """Server: this tab is connected no more."""
+
+    kernel: str
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class Yours:
+    """Recorder: the tab's place is free. `stood`: the recorder stood there until now."""
+
+    kernel: str
+    session: str
+    stood: bool
+
+
+FromServer = Hello | Back | Away
+_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Hello, Back, Away, Yours)}
+
+
+def encode(message: FromServer | Yours) -> bytes:
+    """One line, newline included."""
+    return json.dumps({type(message).__name__: asdict(message)}).encode() + b"\n"
+
+
+def decode(line: bytes) -> FromServer | Yours:
+    """One line back; ValueError names what it does not know."""
+    try:
+        ((name, fields),) = json.loads(line).items()
+        if "tabs" in fields:
+            fields["tabs"] = tuple((str(kernel), str(session)) for kernel, session in fields["tabs"])
+        message: FromServer | Yours = _KINDS[name](**fields)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"not a message: {line[:80]!r}") from error
+    return message

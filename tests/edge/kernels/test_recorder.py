@@ -1,0 +1,320 @@
+"""What a cell prints while no server listens arrives in the same tab: everything, once, in order, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from edge.kernels.tabs import V1, Tab
+
+COUNT = "import time\nfor n in range({}):\n    print(n, flush=True)\n    time.sleep({})"
+
+
+def numbers(text):
+    return [int(word) for word in text.split()]
+
+
+def repeated(text, count):
+    """Nothing missing, everything in order; how many came twice (those that the browser had not acknowledged yet)."""
+    found = numbers(text)
+    once = list(dict.fromkeys(found))
+    assert once == list(range(count)), f"missing or out of order: {found}"
+    return len(found) - count
+
+
+async def away(place, server, signum=signal.SIGKILL, while_s=1.0):
+    """The server ends, and after a while there is another."""
+    await asyncio.to_thread(server.end, signum)
+    await asyncio.sleep(while_s)
+    return await asyncio.to_thread(place.serve)
+
+
+def recorder_pid(place):
+    return int(json.loads((place.state / "spool/recorder.lock").read_bytes())["pid"])
+
+
+@pytest.fixture
+def tell(place):
+    """Play a story that gets a server, a kernel, and a function that opens tabs on it."""
+
+    def play(story):
+        async def played():
+            server = place.serve()
+            _, kernel = server.new_session()
+            tabs = []
+
+            async def opened(protocol=V1):
+                tabs.append(Tab(kernel, protocol))
+                await tabs[-1].connect(server.port)
+                return tabs[-1]
+
+            try:
+                await story(server, kernel, opened)
+            finally:
+                for each in tabs:
+                    await each.close()
+
+        asyncio.run(played())
+
+    return play
+
+
+slow = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("signum", "protocol"),
+    [
+        (signal.SIGKILL, V1),
+        pytest.param(signal.SIGTERM, V1, marks=slow),
+        pytest.param(signal.SIGKILL, None, marks=slow),
+    ],
+)
+def test_a_counting_cell_arrives_whole(place, tell, signum, protocol):
+    async def story(server, _kernel, opened):
+        tab = await opened(protocol)
+        cell = await tab.run(COUNT.format(60, 0.05))
+        await tab.until(lambda: "5\n" in tab.text(cell))
+        second = await away(place, server, signum)
+        await tab.lost()
+        await tab.connect(second.port)
+        await tab.until(lambda: tab.done(cell))
+        assert repeated(tab.text(cell), 60) <= (1 if signum == signal.SIGKILL else 0)
+        (reply,) = tab.of(cell, "execute_reply")
+        assert reply["content"]["status"] == "ok" and reply["content"]["execution_count"] == 1
+
+    tell(story)
+
+
+@slow
+def test_a_cell_that_ended_meanwhile_in_an_error_says_so_and_the_next_is_skipped(place, tell):
+    async def story(server, _kernel, opened):
+        tab = await opened()
+        cell = await tab.run(COUNT.format(8, 0.1) + "\n1 / 0")
+        behind = await tab.run("print('never')")
+        await tab.until(lambda: "0\n" in tab.text(cell))
+        second = await away(place, server, while_s=2)
+        await tab.lost()
+        await tab.connect(second.port)
+        await tab.until(lambda: tab.done(cell) and tab.done(behind))
+        assert repeated(tab.text(cell), 8) <= 1
+        (reply,) = tab.of(cell, "execute_reply")
+        assert (reply["content"]["status"], reply["content"]["ename"]) == ("error", "ZeroDivisionError")
+        assert tab.of(behind, "execute_reply")[0]["content"]["status"] == "aborted"
+
+    tell(story)
+
+
+def test_two_tabs_on_one_notebook_each_get_everything_and_their_own_replies(place, tell):
+    async def story(server, _kernel, opened):
+        tab, other = await opened(), await opened()
+        cell = await tab.run(COUNT.format(10, 0.1))
+        others = await other.run(COUNT.format(10, 0.1))
+        await tab.until(lambda: "0\n" in tab.text(cell))
+        await other.close()  # this one is away for longer
+        second = await away(place, server, while_s=2.5)
+        for each in (tab, other):
+            await each.lost()
+            await each.connect(second.port)
+        await tab.until(lambda: tab.done(cell))
+        await other.until(lambda: other.done(others))
+        await tab.until(lambda: "9\n" in tab.text(others))
+        for each in (tab, other):
+            assert repeated(each.text(cell), 10) <= 1
+            assert repeated(each.text(others), 10) <= 1
+        assert not other.of(cell, "execute_reply")
+        assert not tab.of(others, "execute_reply")
+
+    tell(story)
+
+
+@slow
+def test_a_tab_that_was_away_while_the_server_stayed_misses_nothing(tell):
+    async def story(server, _kernel, opened):
+        tab = await opened()
+        cell = await tab.run(COUNT.format(20, 0.05))
+        await tab.until(lambda: "3\n" in tab.text(cell))
+        await tab.close()
+        await asyncio.sleep(2)
+        await tab.connect(server.port)
+        await tab.until(lambda: tab.done(cell))
+        assert repeated(tab.text(cell), 20) <= 1
+        (reply,) = tab.of(cell, "execute_reply")
+        assert "jupyterd" not in reply["metadata"], "the kernel's own"
+        again = await tab.run("print('again')")
+        await tab.until(lambda: tab.done(again))
+        assert tab.text(again) == "again\n"
+
+    tell(story)
+
+
+@pytest.mark.parametrize("by_death", [True, pytest.param(False, marks=slow)])
+def test_a_question_asked_meanwhile_is_asked_in_the_tab(place, tell, by_death):
+    async def story(server, _kernel, opened):
+        tab = await opened()
+        cell = await tab.run("import time; time.sleep(1)\nprint('told', input('who? '))", stdin=True)
+        await tab.until(lambda: tab.of(cell, "execute_input"))
+        if by_death:
+            server = await away(place, server, while_s=1.5)
+            await tab.lost()
+        else:
+            await tab.close()
+            await asyncio.sleep(1.5)
+        await tab.connect(server.port)
+        (question,) = await tab.until(lambda: tab.of(cell, "input_request"))
+        assert question["content"]["prompt"] == "who? "
+        await tab.say("input_reply", {"value": "me"}, "stdin")
+        await tab.until(lambda: tab.done(cell))
+        assert tab.text(cell) == "told me\n"
+
+    tell(story)
+
+
+RICH = """
+import time, base64
+from IPython.display import display, clear_output, HTML
+from comm import create_comm
+time.sleep(0.5)
+shown = display(HTML('<b>0</b>'), display_id='bar')
+comm = create_comm(target_name='jupyter.widget', data={'state': {'value': 0}}, buffers=[b'\\x00\\xff' * 9])
+for n in range(1, 6):
+    shown.update(HTML(f'<b>{n}</b>'))
+    comm.send({'method': 'update', 'state': {'value': n}}, buffers=[bytes([n]) * 7])
+    time.sleep(0.1)
+print('gone'); clear_output(wait=True); print('seen')
+{'text/plain': 1}
+"""
+
+
+@slow
+def test_rich_outputs_and_widget_messages_come_in_their_order(place, tell):
+    async def story(server, _kernel, opened):
+        tab = await opened()
+        cell = await tab.run(RICH)
+        await tab.until(lambda: tab.of(cell, "execute_input"))
+        second = await away(place, server, while_s=1)
+        await tab.lost()
+        await tab.connect(second.port)
+        await tab.until(lambda: tab.done(cell))
+        kinds = [
+            message["header"]["msg_type"] for _, message in tab.got if message["parent_header"].get("msg_id") == cell
+        ]
+        assert kinds.count("display_data") == 1 and kinds.count("execute_result") == 1
+        updates = [each["content"]["data"]["text/html"] for each in tab.of(cell, "update_display_data")]
+        assert updates == [f"<b>{n}</b>" for n in range(1, 6)]
+        states = [(each["content"]["data"]["state"]["value"], each["buffers"]) for each in tab.of(cell, "comm_msg")]
+        assert states == [(n, [bytes([n]) * 7]) for n in range(1, 6)]
+        assert tab.of(cell, "comm_open")[0]["buffers"] == [b"\x00\xff" * 9]
+        assert kinds.index("clear_output") > len(kinds) - 8
+        assert tab.text(cell).endswith("seen\n")
+
+    tell(story)
+
+
+@slow
+def test_fifty_megabytes_arrive_whole(place, tell):
+    async def story(server, _kernel, opened):
+        tab = await opened()
+        cell = await tab.run("import time; time.sleep(1)\nfor n in range(500_000): print(f'{n:0100d}')")
+        await tab.until(lambda: tab.of(cell, "execute_input"))
+        second = await away(place, server, while_s=1)
+        await tab.lost()
+        await tab.connect(second.port)
+        begin = time.monotonic()
+        await tab.until(lambda: tab.done(cell), 120)
+        print(f"50 MB replayed in {time.monotonic() - begin:.1f} s; recorder {rss_mb(recorder_pid(place)):.1f} MB")  # noqa: T201 - a measurement
+        assert numbers(tab.text(cell)) == list(range(500_000))
+
+    tell(story)
+
+
+def rss_mb(pid):
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+@slow
+def test_beyond_the_bound_the_middle_is_dropped_and_told(place):
+    async def story():
+        options = ("KernelManager.spool_max_bytes=1048576",)
+        server = await asyncio.to_thread(place.serve, *options)
+        _, kernel = server.new_session()
+        tab = Tab(kernel)
+        await tab.connect(server.port)
+        code = "import time; time.sleep(0.7)\nfor n in range(2000):\n    print(f'{n:03000d}', flush=True)"
+        cell = await tab.run(code)
+        await tab.until(lambda: tab.of(cell, "execute_input"))
+        await asyncio.to_thread(server.end, signal.SIGKILL)
+        await asyncio.sleep(3)
+        second = await asyncio.to_thread(place.serve, *options)
+        await tab.lost()
+        await tab.connect(second.port)
+        await tab.until(lambda: tab.done(cell))
+        text = [message["content"]["text"] for message in tab.of(cell, "stream")]
+        found = [int(each) for each in text if not each.startswith("\n[jupyterd")]
+        told = [each for each in text if each.startswith("\n[jupyterd")]
+        assert found[:100] == list(range(100)) and found[-100:] == list(range(1900, 2000))
+        assert found == sorted(set(found)) and len(told) == 1
+        assert "messages of output" in told[0] and "kernels.spool_max_bytes" in told[0]
+        spooled = sum(each.stat().st_size for each in (place.state / "spool" / kernel).iterdir())
+        assert spooled < 1_200_000
+        await tab.close()
+
+    asyncio.run(story())
+
+
+@slow
+def test_the_recorder_comes_back_and_ends_with_the_kernels(place, tell, eventually):
+    async def story(server, kernel, opened):
+        tab = await opened()
+        cell = await tab.run(COUNT.format(60, 0.05))
+        await tab.until(lambda: "3\n" in tab.text(cell))
+        first = recorder_pid(place)
+        os.kill(first, signal.SIGKILL)
+        await asyncio.to_thread(eventually, lambda: recorder_pid(place) != first)
+        await asyncio.sleep(0.5)
+        second = await away(place, server, while_s=0.5)
+        await tab.lost()
+        await tab.connect(second.port)
+        await tab.until(lambda: tab.done(cell))
+        assert repeated(tab.text(cell), 60) <= 1
+        assert (place.state / "spool" / kernel).stat().st_mode & 0o077 == 0
+        await asyncio.to_thread(second.end)
+
+    tell(story)
+    pid = recorder_pid(place)
+    done = place.run([sys.executable, "-I", "-m", "jupyterd", "kernels", "stop", "--all", "--state", str(place.state)])
+    assert done.returncode == 0, done.stderr
+    eventually(lambda: not Path(f"/proc/{pid}").exists(), 5)
+    assert not list((place.state / "spool").glob("*/"))
+
+
+@slow
+def test_twenty_random_kills_lose_no_number(place, tell, eventually):
+    async def story(server, _kernel, opened):
+        tab = await opened()
+        cell = await tab.run(COUNT.format(2000, 0.02))
+        dice = random.Random(7)
+        for _ in range(20):
+            await asyncio.sleep(dice.uniform(0.2, 0.8))
+            if dice.random() < 0.3:
+                first = recorder_pid(place)
+                os.kill(first, signal.SIGKILL)
+                # Nobody at all listens while both are gone: what is said then, no one can know.
+                await asyncio.to_thread(eventually, lambda first=first: recorder_pid(place) != first)
+                await asyncio.sleep(0.3)
+                continue
+            server = await away(place, server, while_s=0)
+            await tab.lost()
+            await tab.connect(server.port)
+        await tab.until(lambda: tab.done(cell), 60)
+        print(f"20 kills during 2000 numbers: {repeated(tab.text(cell), 2000)} came twice")  # noqa: T201 - a measurement
+        assert len(tab.of(cell, "execute_reply")) == 1
+
+    tell(story)

@@ -1,0 +1,64 @@
+"""The execute_reply that is made from what a kernel says on iopub, and the conversation with the server."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from jupyterd.recorder.replies import Replies
+from jupyterd.wire import standing
+from jupyterd.wire.standing import Away, Back, Hello, Yours
+
+PARENT = {"msg_id": "q", "msg_type": "execute_request", "session": "tab"}
+
+
+def said(kind, content, parent=PARENT):
+    header = {"msg_id": "k1", "msg_type": kind, "session": "kernel", "date": "2026-01-01T00:00:00Z", "version": "5.3"}
+    return [b"", *(json.dumps(each).encode() for each in (header, parent, {}, content))]
+
+
+def told(*messages):
+    replies = Replies()
+    found = [reply for each in messages if (reply := replies.follow(each)) is not None]
+    return [(each.session, json.loads(each.frames[4]), each.frames) for each in found]
+
+
+BUSY, IDLE = said("status", {"execution_state": "busy"}), said("status", {"execution_state": "idle"})
+
+
+def test_a_cell_that_went_well():
+    ((session, content, frames),) = told(BUSY, said("execute_input", {"execution_count": 4, "code": ""}), IDLE)
+    assert session == "tab"
+    assert content == {"status": "ok", "execution_count": 4, "user_expressions": {}, "payload": []}
+    assert json.loads(frames[1])["msg_type"] == "execute_reply" and json.loads(frames[1])["session"] == "kernel"
+    assert json.loads(frames[2]) == PARENT
+    assert frames[0] == b"", "the server signs"
+
+
+def test_a_cell_that_failed_and_the_one_skipped_behind_it():
+    error = {"ename": "E", "evalue": "v", "traceback": ["t"]}
+    begun = said("execute_input", {"execution_count": 4, "code": ""})
+    (_, first, _), (_, second, _) = told(BUSY, begun, said("error", error), IDLE, BUSY, IDLE)
+    assert first == {**error, "status": "error", "execution_count": 4}
+    assert second == {"status": "aborted"}
+
+
+def test_other_requests_and_damaged_messages_make_no_reply():
+    info = {"msg_id": "i", "msg_type": "kernel_info_request", "session": "tab"}
+    assert told(said("status", {"execution_state": "idle"}, info)) == []
+    assert told([b"", b'{"msg_type": "status"}', b"nonsense", b"", b"\xff"], [b""] * 5) == []
+
+
+@pytest.mark.parametrize(
+    "message",
+    [Hello("1", 5, (("k", "s"),)), Hello("1", 5), Back("k", "s"), Away("k", "s"), Yours("k", "s", stood=True)],
+)
+def test_every_message_of_the_conversation_comes_back(message):
+    assert standing.decode(standing.encode(message)) == message
+
+
+@pytest.mark.parametrize("line", [b"", b"[]", b'{"Hello": 3}', b'{"No": {}}', b"\xff", b'{"Hello": {"tabs": [1]}}'])
+def test_nonsense_is_refused(line):
+    with pytest.raises(ValueError, match="not a message"):
+        standing.decode(line)
