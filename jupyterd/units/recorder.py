@@ -22,11 +22,11 @@ from jupyterd.wire import spool
 
 _DEADLINE_S = 10.0
 _END_S = 3.0
-# Restart: it listens again within 0.2 s of its own death, server or no server; SIGTERM and "no kernel left" are clean
-# ends. CollectMode: one that has failed for good must not keep the name from the next.
+# Restart: it listens again within 0.2 s of its own death, however often, server or no server; SIGTERM and "no kernel
+# left" are clean ends. CollectMode: one that has failed for good must not keep the name from the next.
 _PROPERTIES = (
-    "Restart=on-failure", "RestartSec=200ms", "CollectMode=inactive-or-failed", "SyslogIdentifier=jupyterd-recorder",
-    "StandardInput=null",
+    "Restart=on-failure", "RestartSec=20ms", "StartLimitIntervalSec=0", "CollectMode=inactive-or-failed",
+    "SyslogIdentifier=jupyterd-recorder", "StandardInput=null",
 )  # fmt: skip
 # The waiting shell (0.1 MB) does the same for a detached one.
 _SCRIPT = '( until "$@"; do sleep 0.1; done ) &'

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import random
+import time
+from itertools import pairwise
+
 import pytest
-from system.machine import ACCOUNT, wait_until
-from system.service import UNIT, Service
+from system.machine import ACCOUNT, SOURCE, wait_until
+from system.service import TOKEN, UNIT, Service
 
 pytestmark = pytest.mark.system
 
@@ -35,3 +40,38 @@ def test_it_comes_with_the_kernels_outlives_the_service_and_goes_with_them(servi
     assert recorder(service) == 0
     assert service.machine.run("systemctl --user list-units 'jupyterd-*' --no-legend", account=ACCOUNT) == ""
     assert service.machine.run(f"ls -d {spooled}", check=False) == ""
+
+
+@pytest.mark.slow
+def test_twenty_random_kills_of_any_process_lose_no_number(service: Service) -> None:
+    kernel, numbers = service.start_kernel(), 4500
+    script, found = f"{SOURCE}/tests/edge/kernels/counting.py", "/home/alice/counted.json"
+    python = "/opt/jupyterd/current/bin/python"
+    service.machine.run(
+        f"nohup {python} {script} {kernel} {numbers} {TOKEN} >{found} 2>{found}.log </dev/null &",
+        account=ACCOUNT,
+    )
+    dice, killed, begun = random.Random(11), [], time.monotonic()
+    time.sleep(3)
+    for _ in range(20):
+        name = dice.choice(["server", "supervisor", "recorder"])
+        pids = service.pids() | {"recorder": recorder(service)}
+        service.machine.run(f"kill -KILL {pids[name]}")
+        killed.append(f"{name} {time.monotonic() - begun:.1f}")
+        # One at a time: what is said while recorder and server are both dead, no one can know.
+        if name == "recorder":
+            wait_until(lambda pid=pids[name]: recorder(service) not in {0, pid}, "another recorder", 5)
+        else:
+            service.wait_server(other_than=pids["server"])
+        time.sleep(dice.uniform(0.7, 1.5))
+
+    def said() -> str:
+        return service.machine.run(f"cat {found}; tail -n 3 {found}.log >&2")
+
+    got = json.loads(wait_until(said, "the end of the cell", 120))
+    once = list(dict.fromkeys(got["numbers"]))
+    gaps = [(before, after) for before, after in pairwise(once) if after != before + 1]
+    twice = len(got["numbers"]) - len(once)
+    print(f"{', '.join(killed)}: {twice} of {numbers} came twice; missing {gaps}")  # noqa: T201 - a measurement
+    assert once == list(range(numbers)), "missing, or out of order"
+    assert got["reply"] == "ok"

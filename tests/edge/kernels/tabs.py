@@ -20,20 +20,22 @@ V1 = "v1.kernel.websocket.jupyter.org"
 class Tab:
     """Everything that came, in order: (channel, message) in `got`."""
 
-    def __init__(self, kernel: str, protocol: str | None = V1) -> None:
+    def __init__(self, kernel: str, protocol: str | None = V1, scheme: str = "ws", token: str = "t") -> None:  # noqa: S107
         self.kernel, self.session, self.protocol = kernel, uuid.uuid4().hex, protocol
+        self._scheme, self._token = scheme, token
         self._session = Session(session=self.session, key=b"unused")
         self.got: list[tuple[str, dict[str, Any]]] = []
         self.connection: WebSocketClientConnection | None = None
         self._reading: asyncio.Task[None] | None = None
 
     async def connect(self, port: int, within_s: float = 30) -> None:
-        url = f"ws://127.0.0.1:{port}/api/kernels/{self.kernel}/channels?session_id={self.session}&token=t"
+        url = f"{self._scheme}://localhost:{port}/api/kernels/{self.kernel}/channels?session_id={self.session}"
+        headers = {"Authorization": f"token {self._token}"}
         until = asyncio.get_running_loop().time() + within_s
         while True:
             try:
                 self.connection = await websocket_connect(
-                    HTTPRequest(url, request_timeout=20),
+                    HTTPRequest(url, headers=headers, request_timeout=20, validate_cert=False),
                     subprotocols=[self.protocol] if self.protocol else None,
                     max_message_size=1 << 30,
                 )
@@ -57,7 +59,7 @@ class Tab:
 
     async def lost(self, within_s: float = 20) -> None:
         """Until the websocket is gone."""
-        await asyncio.wait_for(self._reading, within_s)
+        await asyncio.wait_for(asyncio.shield(self._reading), within_s)
         self.connection.close()
 
     async def close(self, code: int | None = None) -> None:
