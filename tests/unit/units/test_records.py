@@ -98,7 +98,7 @@ def test_a_record_keeps_its_format(tmp_path):
     assert document == {
         "format": 1, "id": "k1", "name": "python3", "argv": ["/bin/sleep", "$HOME"], "cwd": "/",
         "connection_file": "/c.json", "interrupt_mode": "signal", "unit": None, "created": 5.0,
-        "limits": [["MemoryMax", "1G"]], "process": None,
+        "limits": [["MemoryMax", "1G"]], "open_files": 0, "process": None,
     }  # fmt: skip
 
 
