@@ -12,7 +12,7 @@ from jupyterd.core.words import ChildExited, Role, Signal
 from jupyterd.core.world import serves
 from jupyterd.wire.policy import Policy
 
-CALM = Policy(probe_every_s=6 * HOUR, probe_others_every_s=24 * HOUR, gpu_log_every_s=24 * HOUR, gpu_silence_s=1e12)
+CALM = Policy(probe_every_s=12 * HOUR, probe_others_every_s=48 * HOUR, gpu_log_every_s=24 * HOUR, gpu_silence_s=1e12)
 """The same decisions with fewer routine probes, so that years pass in seconds."""
 
 EVERYTHING = Faults(
@@ -35,7 +35,7 @@ def played(machine: Machine, until: float) -> None:
 
 def test_whatever_happens_the_invariants_hold_and_stop_ends_it() -> None:
     seen: set[str] = set()
-    for seed in range(25):
+    for seed in range(14):
         machine = Machine(seed, EVERYTHING, plan())
         played(machine, 1000.0 + HOUR)
         assert machine.starts > 0, shown(machine)
@@ -74,7 +74,7 @@ def test_ten_years_of_a_server_that_crashes_and_hangs_now_and_then() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(25, 100))
+@pytest.mark.parametrize("seed", range(14, 90))
 def test_more_random_worlds(seed: int) -> None:
     machine = Machine(seed, EVERYTHING, plan())
     played(machine, 1000.0 + HOUR)

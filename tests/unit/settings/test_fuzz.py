@@ -96,6 +96,7 @@ def test_random_texts_in_the_environment_and_on_the_command_line(seed: int) -> N
                 assert all(line.isprintable() for line in lines)
 
 
+@pytest.mark.slow
 def test_the_largest_file_is_read_in_time(tmp_path: Path) -> None:
     """A hostile text must not make the scanner of lines quadratic."""
     texts = [
