@@ -9,11 +9,10 @@ import ipaddress
 import socket
 import threading
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import attrs
-import psutil
 
+from jupyterd.cli import interfaces
 from jupyterd.settings.schema import Server
 from jupyterd.wire.plan import Listen, Target
 
@@ -22,7 +21,6 @@ LOOPBACKS = ("127.0.0.1", "::1")
 VIRTUAL = ("docker", "veth", "virbr", "br-", "cni", "flannel", "lxc", "lxd", "podman", "vnet")
 """Interfaces to containers and guests of this machine: nobody types their addresses."""
 RESOLVE_TIMEOUT_S = 2.0
-IF_INET6 = Path("/proc/net/if_inet6")
 
 
 @attrs.frozen
@@ -38,11 +36,8 @@ class Interfaces:
 
 def look(server: Server) -> Interfaces:
     """Ask the kernel and the resolver."""
-    found: list[str] = []
-    for interface, addresses in psutil.net_if_addrs().items():
-        if not interface.startswith(VIRTUAL):
-            found += [each.address for each in addresses if each.family in (socket.AF_INET, socket.AF_INET6)]
-    usable = [each for each in found if "%" not in each and _reachable(ipaddress.ip_address(each))]
+    found = [address for name, address in interfaces.look() if not name.startswith(VIRTUAL)]
+    usable = [each for each in found if _reachable(ipaddress.ip_address(each))]
     usable.sort(key=lambda each: (":" in each, each))
     names: dict[str, str] = {}
 
@@ -65,7 +60,7 @@ def _reachable(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
 
 def _has_ipv6() -> bool:
     """Whether this machine speaks IPv6 at all (ipv6.disable=1, and many containers, do not)."""
-    return IF_INET6.exists() and bool(IF_INET6.read_text())
+    return interfaces.IF_INET6.exists() and bool(interfaces.IF_INET6.read_text())
 
 
 def _resolve(name: str) -> list[str]:
