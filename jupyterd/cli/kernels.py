@@ -11,6 +11,7 @@ import os
 import pwd
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +28,8 @@ SERVICE_STATE = Path("/var/lib/jupyterd")
 _SERVER_RESTARTS_S = 20.0
 """The server looks each 3 s and the kernel needs a second or two to come up."""
 _LOOK_S = 0.1
+_TERMINALS_GRACE_S = 3.0
+"""A shell ends at once when it is hung up on; an editor in it saves first."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +43,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     one = verbs.add_parser("stop", help="end kernels in order: interrupt, shutdown request, TERM, KILL")
     one.add_argument("id", nargs="*", help="the kernel's id, or its first letters")
     one.add_argument("--all", action="store_true", help="every kernel")
+    one.add_argument("--terminals", action="store_true", help="the terminals too")
     one.add_argument("--unless-restarting", action="store_true", help="leave them when jupyterd is being restarted")
     one.add_argument("--grace", type=float, default=Policy().kernels_grace_s, help="seconds before KILL")
     for each in verbs.choices.values():
@@ -134,18 +138,25 @@ def _shown(directory: Path, record: Record) -> dict[str, Any]:
 
 
 def _stop_said(directory: Path, every: list[Record], running: list[Record], args: argparse.Namespace) -> int:
-    if not (args.all or args.id):
+    if not (args.all or args.id or args.terminals):
         print("jupyterd kernels stop: which? name their ids, or say --all", file=sys.stderr)
         return 2
     if args.unless_restarting and not restarting.kernels_may_end():
         print("jupyterd is being restarted: kernels stay")
         return 0
-    chosen = _choose(running, args.id) if args.id else every
+    chosen = _choose(running, args.id) if args.id else every if args.all else []
     if chosen is None:
         return 2
-    code = _stop(directory, chosen, args.grace)
-    if args.all and code == 0:
-        recorder.end(directory.parent / "spool")
+    with ThreadPoolExecutor() as beside:
+        terminals = None
+        if args.terminals:
+            where, units = directory.parent / "terminals", os.environ.get("JUPYTERD_MODE") in {"service", "user"}
+            terminals = beside.submit(ending.end_terminals, where, _TERMINALS_GRACE_S, units=units)
+        code = _stop(directory, chosen, args.grace)
+        if args.all and code == 0:
+            recorder.end(directory.parent / "spool")
+        if terminals is not None:
+            terminals.result()
     return code
 
 

@@ -153,7 +153,7 @@ def _ender(asked: Ask, settings: Settings) -> Command:
     """In the foreground there is no systemd that could be restarting it: Ctrl-C means the kernels too."""
     only_a_stop = () if asked.paths.mode == "foreground" else ("--unless-restarting",)
     where = ("--state", str(asked.paths.state), "--grace", f"{settings.kernels.grace_s:g}")
-    return _own(asked, "kernels", "stop", "--all", *only_a_stop, *where)
+    return _own(asked, "kernels", "stop", "--all", "--terminals", *only_a_stop, *where)
 
 
 def _policy(settings: Settings) -> Policy:

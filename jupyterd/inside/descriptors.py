@@ -5,7 +5,6 @@ The limit that shells and kernels see stays the account's own (1024 mostly): pro
 
 from __future__ import annotations
 
-import contextlib
 import resource
 
 ENOUGH = 65536
@@ -23,13 +22,6 @@ def raise_limit() -> int:
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
     return soft
-
-
-def give_back(pid: int, soft: int) -> None:
-    """The soft limit that was, to a process of ours that began with the raised one."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # it is gone, or is somebody else by now (sudo)
-        hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def connections(wanted: int) -> int:

@@ -123,6 +123,7 @@ def _extensions(server: Server) -> Traits:
 
 
 def _kernels(kernels: Kernels, paths: Paths) -> Traits:
+    launcher = "detached" if paths.mode == "foreground" else "user-unit"
     return {
         "KernelSpecManager": {
             "environment": kernels.environment or str(paths.kernel_environment),
@@ -137,7 +138,12 @@ def _kernels(kernels: Kernels, paths: Paths) -> Traits:
             "tasks_max": kernels.tasks_max,
             "spool_dir": str(paths.spool),
             "spool_max_bytes": kernels.spool_max_bytes,
-            "launcher": "detached" if paths.mode == "foreground" else "user-unit",
+            "launcher": launcher,
+        },
+        "AccountTerminalManager": {
+            "records_dir": str(paths.terminal_records),
+            "sockets_dir": str(paths.terminal_sockets),
+            "launcher": launcher,
         },
     }
 

@@ -108,6 +108,11 @@ class Paths:
         return self.state / "spool"
 
     @property
+    def terminal_records(self) -> Path:
+        """One 0600 JSON for each terminal that runs (jupyterd.units)."""
+        return self.state / "terminals"
+
+    @property
     def sessions(self) -> Path:
         """SessionManager.database_filepath."""
         return self.state / "sessions.db"
@@ -116,6 +121,11 @@ class Paths:
     def kernel_sockets(self) -> Path:
         """0700; connection files and ipc sockets. Short: a socket path has 107 bytes."""
         return self.runtime / "k"
+
+    @property
+    def terminal_sockets(self) -> Path:
+        """0700; the sockets of tmux, one for each terminal, named after it."""
+        return self.runtime / "t"
 
     @property
     def jupyter_runtime(self) -> Path:

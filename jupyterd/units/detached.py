@@ -37,11 +37,11 @@ def launch(directory: Path, record: Record, deadline_s: float) -> None:
             timeout=deadline_s, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise LaunchFailed(f"kernel {record.name}: /bin/sh does not start it: {error}") from error
+        raise LaunchFailed(f"{record.kind} {record.name}: /bin/sh does not start it: {error}") from error
     finally:
         os.close(output)
     if done.returncode:
-        raise LaunchFailed(f"kernel {record.name}: /bin/sh exited with {done.returncode}; see {log}")
+        raise LaunchFailed(f"{record.kind} {record.name}: /bin/sh exited with {done.returncode}; see {log}")
 
 
 def ending(directory: Path, kernel_id: str) -> Ending:

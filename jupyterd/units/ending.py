@@ -1,4 +1,5 @@
-"""Ending kernels in order, all at the same time: interrupt and shutdown request, TERM, KILL, each with its deadline.
+"""Ending kernels in order, all at the same time: interrupt and shutdown request, TERM, KILL, each with its deadline;
+and terminals: hung up, KILL.
 
 Watched by pidfd. Neighbour: restarting.py says whether they should be ended at all.
 """
@@ -15,8 +16,9 @@ from pathlib import Path
 
 import zmq
 
-from jupyterd.units import identity, launcher, messages, records
+from jupyterd.units import identity, launcher, messages, records, user_unit
 from jupyterd.units.records import Record
+from jupyterd.units.words import LaunchFailed
 
 _TERM_AT = 0.75
 """Share of the grace after which TERM comes: a cell that saves its work on KeyboardInterrupt has so long."""
@@ -45,6 +47,43 @@ def end_all(directory: Path, running: Sequence[Record], grace_s: float, why: str
     if records.server_runs(directory):
         return end(running, grace_s, launcher.clear)
     return end(running, grace_s, lambda record: launcher.forget(directory, record))
+
+
+def hang_up(record: Record) -> None:
+    """As a closed terminal window: a shell gets HUP, tmux (which has no device of its own) ends its session by TERM."""
+    if record.process is None or (pidfd := identity.open_pidfd(record.process)) is None:
+        return
+    try:
+        for signum in (signal.SIGHUP, signal.SIGCONT) if record.tty else (signal.SIGTERM,):
+            signal.pidfd_send_signal(pidfd, signum)
+    except OSError:
+        pass  # it ended meanwhile, or it is a program of another account now (sudo, started with exec)
+    finally:
+        os.close(pidfd)
+
+
+def end_terminals(directory: Path, grace_s: float, *, units: bool) -> None:
+    """End every terminal on record and forget it, and with `units` also what outlived its shell in one."""
+    every, _ = records.read_all(directory)
+    open_fds: dict[int, Record] = {}
+    for record in every:
+        hang_up(record)
+        pidfd = None if record.process is None else identity.open_pidfd(record.process)
+        if pidfd is None:
+            launcher.forget(directory, record)
+        else:
+            open_fds[pidfd] = record
+    begin = time.monotonic()
+
+    def forget(record: Record) -> None:
+        launcher.forget(directory, record)
+
+    _await(open_fds, forget, begin + grace_s)
+    _signal(open_fds.values(), signal.SIGKILL)
+    _await(open_fds, forget, begin + grace_s + _AFTER_KILL_S)
+    if units and user_unit.trouble() is None:
+        with contextlib.suppress(LaunchFailed):
+            user_unit.end_terminals(grace_s)
 
 
 def end(running: Sequence[Record], grace_s: float, ended: Callable[[Record], None]) -> list[Record]:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import os
 import select
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+BOOT_ID = "JUPYTERD_BOOT_ID"
+"""%b of systemd.unit(5), from jupyterd.service."""
 _STATE, _STARTED = 0, 19
 """Places after the closing parenthesis of /proc/PID/stat: fields 3 and 22 of proc_pid_stat(5)."""
 
@@ -24,7 +27,13 @@ class Identity:
 
 
 def boot_id() -> str:
-    """The random name of this boot (random(4))."""
+    """The random name of this boot (random(4)).
+
+    As systemd told it to the service: a container may have its own, laid over the file, and the sandbox's fresh /proc
+    shows the file below (measured in systemd-nspawn with ProtectKernelTunables=).
+    """
+    if told := os.environ.get(BOOT_ID):
+        return str(uuid.UUID(told))
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 

@@ -30,7 +30,7 @@ def launch(directory: Path, record: Record, env: Mapping[str, str], deadline_s: 
     try:
         records.write(directory, record, env)
     except OSError as error:
-        raise LaunchFailed(f"kernel {record.name}: its record cannot be written: {error}") from error
+        raise LaunchFailed(f"{record.kind} {record.name}: its record cannot be written: {error}") from error
     try:
         if record.unit is None:
             detached.launch(directory, record, deadline_s)
@@ -47,14 +47,14 @@ def _await_process(directory: Path, record: Record, until: float) -> Identity:
         if (process := records.read_process(directory, record.id)) is not None:
             return process
         time.sleep(_LOOK_EVERY_S)  # a thread or a verb waits here, never the event loop
-    raise LaunchFailed(f"kernel {record.name}: started, but it did not say who it is in time; see {directory}")
+    raise LaunchFailed(f"{record.kind} {record.name}: started, but it did not say who it is in time; see {directory}")
 
 
 def clear(record: Record) -> None:
     """Before the same kernel is launched again: end what its last process left behind."""
     if record.unit is not None:
         user_unit.clear(record.unit)
-    elif record.process is not None:
+    elif record.process is not None and record.kind == "kernel":  # what outlives its terminal was meant to (nohup)
         end_leftovers(record.process)
 
 
@@ -72,10 +72,13 @@ def ending(directory: Path, record: Record, patience_s: float = 0.0) -> Ending:
 
 
 def forget(directory: Path, record: Record) -> None:
-    """A kernel that has ended for good: unit, leftovers, record, connection file (it holds the key), sockets."""
+    """What has ended for good: unit, leftovers, record; a kernel's connection file (it holds the key) and sockets."""
     with contextlib.suppress(LaunchFailed):
         clear(record)
     records.remove(directory, record.id)
+    if record.kind == "terminal":
+        (directory / f"{record.id}.conf").unlink(missing_ok=True)
+        return
     connection = Path(record.connection_file)
     connection.unlink(missing_ok=True)
     for socket in connection.parent.glob(f"{socket_stem(record.id)}-*"):

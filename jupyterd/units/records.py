@@ -1,5 +1,6 @@
-"""What is known of each kernel, on disk: `ID.json` (launcher), `ID.env` (its environment), `ID.pid` (wrapper),
-`ID.end` and `ID.log` (detached processes only). All 0600 in a 0700 directory. A bad file is set aside, never fatal.
+"""What is known of each kernel (and, elsewhere, of each terminal), on disk: `ID.json` (launcher), `ID.env` (its
+environment), `ID.pid` (wrapper), `ID.end` and `ID.log` (detached processes only). All 0600 in a 0700 directory. A bad
+file is set aside, never fatal.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jupyterd.units.identity import Identity
 
@@ -27,7 +28,7 @@ PARTS = (".json", ".env", ".pid", ".end", ".why", ".log")
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One kernel. `process` is None from the order until the wrapper has written who it is."""
+    """One kernel or terminal. `process` is None from the order until the wrapper has written who it is."""
 
     id: str
     name: str
@@ -46,6 +47,9 @@ class Record:
     open_files: int = 0
     """Soft limit of a detached process, which begins with the server's otherwise; 0: that one."""
     process: Identity | None = None
+    kind: Literal["kernel", "terminal"] = "kernel"
+    tty: str = ""
+    """A terminal device that becomes the process's own: a shell whose other end this server holds."""
 
 
 def prepare(directory: Path) -> None:
@@ -75,6 +79,8 @@ def write(directory: Path, record: Record, env: Mapping[str, str]) -> None:
         (directory / f"{record.id}{part}").unlink(missing_ok=True)
     replace_file(directory / f"{record.id}.env", json.dumps(dict(env)))
     document = {"format": FORMAT, **asdict(replace(record, process=None))}
+    if record.kind == "kernel":  # so that a version that knows no terminals still takes it back
+        del document["kind"], document["tty"]
     replace_file(directory / f"{record.id}.json", json.dumps(document, indent=1))
 
 

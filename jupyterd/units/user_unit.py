@@ -1,4 +1,4 @@
-"""Kernels as transient services of the account's user manager: `jupyterd-kernel-<id>` in jupyterd.slice.
+"""Kernels and terminals as transient services of the account's user manager, in jupyterd.slice.
 
 Reached over the manager's private socket, so that neither a session bus nor any right is needed (measured: it works
 out of a fully locked system service). Neighbour: detached.py, where there is no user manager.
@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -22,8 +23,14 @@ from jupyterd.units.words import Ending, LaunchFailed
 SLICE = "jupyterd.slice"
 # continue: a worker that is killed for lack of memory must not take the notebook with it (systemd.service(5)).
 # 5 s: what a dead kernel leaves in its cgroup is asked to go and then killed, not waited for.
-_PROPERTIES = ("OOMPolicy=continue", "TimeoutStopSec=5", "SyslogIdentifier=jupyterd-kernel", "StandardInput=null")
+_PROPERTIES = ("OOMPolicy=continue", "TimeoutStopSec=5", "StandardInput=null")
+_OF_KIND: dict[str, tuple[str, ...]] = {
+    "kernel": (),
+    # systemd.kill(5): a shell ends by SIGHUP, and what it started with nohup(1) goes on, as anywhere.
+    "terminal": ("KillMode=process", "SendSIGHUP=yes", "CollectMode=inactive-or-failed"),
+}
 _ANSWER_S = 10.0
+_LOOK_EVERY_S = 0.1
 _CLD_EXITED = "1"
 """ExecMainCode=, waitid(2)'s si_code."""
 
@@ -31,6 +38,11 @@ _CLD_EXITED = "1"
 def unit_name(kernel_id: str) -> str:
     """The unit of a kernel."""
     return f"jupyterd-kernel-{kernel_id}.service"
+
+
+def terminal_unit_name(terminal: str) -> str:
+    """The unit of a terminal."""
+    return f"jupyterd-terminal-{terminal}.service"
 
 
 def runtime_dir() -> Path:
@@ -65,10 +77,11 @@ def trouble() -> str | None:
 def launch(record: Record, directory: Path, deadline_s: float) -> None:
     """Start the unit; returns when its wrapper runs (Type=exec)."""
     if (problem := trouble()) is not None:
-        raise LaunchFailed(f"kernel {record.name}: {problem}")
-    properties = [*_PROPERTIES, *(f"{name}={value}" for name, value in record.limits)]
+        raise LaunchFailed(f"{record.kind} {record.name}: {problem}")
+    own = (f"SyslogIdentifier=jupyterd-{record.kind}", *_OF_KIND[record.kind])
+    properties = [*_PROPERTIES, *own, *(f"{name}={value}" for name, value in record.limits)]
     program = [sys.executable, "-I", "-S", str(WRAPPER), str(directory), record.id]
-    start(str(record.unit), f"Jupyter kernel {record.name} {record.id}", properties, program, deadline_s)
+    start(str(record.unit), f"Jupyter {record.kind} {record.name} {record.id}", properties, program, deadline_s)
 
 
 def start(unit: str, description: str, properties: Iterable[str], program: Iterable[str], deadline_s: float) -> None:
@@ -102,6 +115,20 @@ def clear(unit: str, deadline_s: float = _ANSWER_S) -> None:
     """End whatever is left of the unit and forget how it ended, so that its name is free."""
     _run(["systemctl", "--user", "stop", "--", unit], deadline_s)
     _run(["systemctl", "--user", "reset-failed", "--", unit], deadline_s)
+
+
+def end_terminals(grace_s: float) -> None:
+    """Whatever is left in units of terminals, also what outlived its shell there: TERM, and KILL after `grace_s`."""
+    pattern = "jupyterd-terminal-*.service"
+    kill = ("systemctl", "--user", "kill", "--all", "--kill-whom=all")
+    listed = ["systemctl", "--user", "list-units", "--all", "--no-legend", "--plain", "--", pattern]
+    until = time.monotonic() + grace_s
+    _run([*kill, "--signal=TERM", "--", pattern], _ANSWER_S)
+    while _run(listed, _ANSWER_S).stdout.strip():
+        if time.monotonic() > until:
+            _run([*kill, "--signal=KILL", "--", pattern], _ANSWER_S)
+            return
+        time.sleep(_LOOK_EVERY_S)
 
 
 def ending(unit: str) -> Ending:

@@ -1,4 +1,4 @@
-"""The last program before a kernel: read argv and environment from its 0600 record, say who it is, become it.
+"""The last program before a kernel or terminal: read argv and environment from a 0600 record, say who it is, become it.
 
 Run as `python -I -S wrapper.py DIRECTORY ID`: standard library only and nothing of jupyterd, so it costs 10 ms.
 systemd-run would expand `$` in an argv, and an environment on a command line can be read by every account.
@@ -28,6 +28,8 @@ def main() -> None:
         own = {name: value for name, value in os.environ.items() if name not in _OF_THE_UNIT}
         env = {**{name: value for name, value in own.items() if not name.startswith("MEMORY_PRESSURE_")}, **env}
     _be_killed_before_the_server()
+    if record.get("tty"):
+        _take_terminal(record["tty"])
     # A shell's background job ignores INT and QUIT, and Python ignores PIPE: a kernel must not inherit that.
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
@@ -35,7 +37,7 @@ def main() -> None:
     try:
         os.chdir(record["cwd"])
     except OSError as error:
-        print(f"jupyterd: {error}; the kernel starts in / instead", file=sys.stderr)  # noqa: T201 - its own log
+        print(f"jupyterd: {error}; it starts in / instead", file=sys.stderr)  # noqa: T201 - its own log
         os.chdir("/")
     _tell_who(directory, kernel_id)
     try:
@@ -49,6 +51,15 @@ def _load(path: str) -> dict:  # type: ignore[type-arg]  # typing would be half 
     with open(path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib would be the other half
         document: dict = json.load(file)  # type: ignore[type-arg]
         return document
+
+
+def _take_terminal(path: str) -> None:
+    # The first terminal that a session's leader opens becomes its controlling one (open(2), O_NOCTTY); systemd and the
+    # line above make this process such a leader.
+    terminal = os.open(path, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(terminal, number)
+    os.close(terminal)
 
 
 def _be_killed_before_the_server() -> None:

@@ -4,10 +4,12 @@ account, talks to it over its channel and over HTTP.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import http.client
 import ipaddress
+import json
 import os
 import pwd
 import re
@@ -283,6 +285,9 @@ def place() -> Iterator[Path]:
             os.chown(made / name, who.pw_uid, who.pw_gid)
         yield made
     finally:
+        for terminal in made.glob("state/terminals/*.pid"):  # with tmux they outlive the server
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(json.loads(terminal.read_text())["pid"], signal.SIGTERM)
         shutil.rmtree(made, ignore_errors=True)
 
 

@@ -251,12 +251,16 @@ def test_shells_and_kernels_have_the_limit_that_was(serve_limited, place):
     browser = served.browser()
     for path, body in (("/api/terminals", ""), ("/api/kernels", json.dumps({"name": "mute"}))):
         assert browser.request("POST", path, body, Authorization=f"token {TOKEN}").status in (200, 201)
-    children = Path(f"/proc/{served.process.pid}/task/{served.process.pid}/children").read_text().split()
-    (record,) = (served.paths.kernel_records).glob("*.pid")
-    for pid in (int(children[-1]), json.loads(record.read_text())["pid"]):
-        assert open_files(pid) == (1000, hard)
+    (record,) = served.paths.kernel_records.glob("*.pid")
+    deadline = time.monotonic() + 10
+    while not (terminals := list(served.paths.terminal_records.glob("*.pid"))) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    (terminal,) = terminals
+    for each in (record, terminal):
+        assert open_files(json.loads(each.read_text())["pid"]) == (1000, hard)
     kernel = record.stem
-    assert browser.request("DELETE", f"/api/kernels/{kernel}", Authorization=f"token {TOKEN}").status == 204
+    for each in (f"/api/kernels/{kernel}", "/api/terminals/1"):
+        assert browser.request("DELETE", each, Authorization=f"token {TOKEN}").status == 204
 
 
 @pytest.mark.slow
