@@ -21,6 +21,8 @@ MODE = "JUPYTERD_MODE"
 STATE_DIR = "JUPYTERD_STATE_DIR"
 RUNTIME_DIR = "JUPYTERD_RUNTIME_DIR"
 LOG = "JUPYTERD_LOG"
+BOOT_ID = "JUPYTERD_BOOT_ID"
+"""jupyterd.units.identity, which knows processes again by it, reads it."""
 
 _DROPPED = frozenset({
     # systemd's messages to the supervisor alone (sd_notify(3), sd_listen_fds(3), systemd.exec(5))
@@ -55,6 +57,8 @@ def server(
     env = _inherited(environ, prefix)
     env |= _personal(who, env) | _jupyter(settings, paths, who, env)
     env |= {MODE: paths.mode, STATE_DIR: str(paths.state), RUNTIME_DIR: str(paths.runtime)}
+    if BOOT_ID in environ:
+        env[BOOT_ID] = environ[BOOT_ID]
     env[LOG] = "terminal" if paths.mode == "foreground" else "journal"
     if paths.mode != "foreground":
         env["XDG_RUNTIME_DIR"] = f"/run/user/{who.uid}"  # where the user manager listens (jupyterd.units)

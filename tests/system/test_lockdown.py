@@ -1,0 +1,60 @@
+"""The service is locked to the bone, and nothing that runs in a notebook notices."""
+
+from __future__ import annotations
+
+import pytest
+from system.machine import ACCOUNT, wait_until
+from system.service import UNIT, Service
+
+pytestmark = pytest.mark.system
+MOST = 1.6
+DISK = "/srv/disk"
+SUDO = "/etc/sudoers.d/test"
+
+
+@pytest.fixture
+def with_sudo(service: Service):
+    service.machine.write(SUDO, f"{ACCOUNT} ALL=(ALL) NOPASSWD: ALL\n", mode=0o440)
+    service.machine.run(f"mkdir -p {DISK}; chown {ACCOUNT} {DISK}")
+    yield service
+    service.machine.run(f"rm -rf {SUDO} {DISK}")
+
+
+def shell(command: str) -> str:
+    return f"import subprocess; print(subprocess.run({command!r}, shell=True, capture_output=True, text=True).stdout)"
+
+
+def test_its_exposure_is_small(service: Service) -> None:
+    told = service.machine.run(f"systemd-analyze security --no-pager {UNIT}")
+    score = float(told.rpartition(f"{UNIT}:")[2].split()[0])
+    assert score <= MOST, told
+
+
+def test_it_may_gain_nothing_and_write_only_where_it_must(service: Service) -> None:
+    pid = service.pids()["server"]
+    status = service.machine.run(f"cat /proc/{pid}/status")
+    assert "NoNewPrivs:\t1" in status
+    assert "CapBnd:\t0000000000000000" in status
+    inside = f"nsenter --target {pid} --mount --setuid $(id -u {ACCOUNT}) --setgid $(id -g {ACCOUNT}) sh -c"
+    assert service.machine.attempt(f"{inside} 'test -w /srv || test -w /etc'").returncode == 1
+    for place in ("/var/lib/jupyterd", "/run/jupyterd", f"/home/{ACCOUNT}", f"/home/{ACCOUNT}/.local/share/Trash"):
+        service.machine.run(f"{inside} 'test -w {place}'")
+
+
+def test_a_notebook_has_all_that_its_account_has(with_sudo: Service) -> None:
+    kernel = with_sudo.start_kernel()
+    assert with_sudo.evaluate(kernel, shell("sudo -n id -un")) == "root"
+    assert with_sudo.evaluate(kernel, shell("grep NoNewPrivs /proc/self/status")).split()[-1] == "0"
+    assert with_sudo.evaluate(kernel, f"print(open('{DISK}/x', 'w').write('yes'))") == "3"
+    with_sudo.machine.run("touch /tmp/of-the-machine")
+    assert with_sudo.evaluate(kernel, shell("ls /tmp/of-the-machine")) == "/tmp/of-the-machine"  # noqa: S108
+    mapped = "import mmap; mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC); print('jit')"
+    assert with_sudo.evaluate(kernel, mapped) == "jit"
+
+
+def test_the_browser_saves_a_notebook_and_deletes_it_into_the_waste_bin(service: Service) -> None:
+    body = {"type": "file", "format": "text", "content": "x"}
+    assert service.http("/api/contents/a.txt", method="PUT", body=body) == 201
+    assert service.machine.run(f"stat -c %U /home/{ACCOUNT}/a.txt").strip() == ACCOUNT
+    assert service.http("/api/contents/a.txt", method="DELETE") == 204
+    wait_until(lambda: "a.txt" in service.machine.run(f"ls /home/{ACCOUNT}/.local/share/Trash/files"), "it is there")
