@@ -43,7 +43,7 @@ from jupyterd.core.words import (
     SpawnFailed,
     Started,
 )
-from jupyterd.core.world import Binding, Gpus, Listening, Run, Stop, World, child, known, serves
+from jupyterd.core.world import Binding, Gpus, Listening, Run, Stop, World, child, known, serves, with_child
 from jupyterd.wire import channel
 from jupyterd.wire.plan import Plan, Refused
 from jupyterd.wire.policy import Policy
@@ -113,22 +113,6 @@ def _signal(world: World, signal: Signal, now: float) -> Step:
             assert_never(signal)
 
 
-def _with(world: World, role: Role, after: Child) -> World:
-    match role:
-        case Role.SERVER:
-            return replace(world, server=after)
-        case Role.SPARE:
-            return replace(world, spare=after)
-        case Role.PLANNER:
-            return replace(world, planner=after)
-        case Role.SAMPLER:
-            return replace(world, sampler=after)
-        case Role.ENDER:
-            return replace(world, ender=after)
-        case _:
-            assert_never(role)
-
-
 def _child_started(world: World, event: ChildStarted, now: float) -> Step:
     before = child(world, event.role)
     if not isinstance(before, Spawning):
@@ -151,7 +135,7 @@ def _child_started(world: World, event: ChildStarted, now: float) -> Step:
             deadline = now + policy.kernels_grace_s + RELOAD_SLACK_S
         case _:
             assert_never(event.role)
-    return _with(world, event.role, Running(running, before.given, Working(deadline))), ()
+    return with_child(world, event.role, Running(running, before.given, Working(deadline))), ()
 
 
 def _child_exited(world: World, event: ChildExited, now: float, jitter: float) -> Step:

@@ -24,7 +24,7 @@ from jupyterd.core.child import (
     Working,
 )
 from jupyterd.core.words import Bind, CancelProbes, Effect, Look, Promote, Quit, Record, Role, Tell
-from jupyterd.core.world import Binding, Listening, Stop, Unbound, Wedged, World, child, known
+from jupyterd.core.world import Binding, Listening, Stop, Unbound, Wedged, World, child, known, with_child
 from jupyterd.wire.channel import Go
 from jupyterd.wire.channel import Reload as ReloadLine
 
@@ -75,7 +75,7 @@ def _overdue(world: World, now: float) -> Step:
                     world = replace(world, wanted=replace(world.wanted, kernels_done=True))
             case _:
                 continue
-        world = _put(world, role, after)
+        world = with_child(world, role, after)
         effects.extend(more)
     return world, tuple(effects)
 
@@ -89,20 +89,6 @@ def _too_slow(world: World, server: Running, now: float) -> tuple[lives.Child, t
         records.SERVER_EXITED, f"the server {why}; it is replaced", (("JUPYTERD_PID", str(server.process.pid)),)
     )
     return after, (CancelProbes(), *more, record)
-
-
-def _put(world: World, role: Role, after: lives.Child) -> World:
-    match role:
-        case Role.SERVER:
-            return replace(world, server=after)
-        case Role.SPARE:
-            return replace(world, spare=after)
-        case Role.PLANNER:
-            return replace(world, planner=after)
-        case Role.SAMPLER:
-            return replace(world, sampler=after)
-        case Role.ENDER:
-            return replace(world, ender=after)
 
 
 # --- wanted: run ----------------------------------------------------------------------------------------------
@@ -139,7 +125,7 @@ def _rest_over(world: World, now: float) -> Step:
     for role in (Role.SERVER, Role.SPARE, Role.SAMPLER):
         before = child(world, role)
         if isinstance(before, Resting) and now >= before.until:
-            world = _put(world, role, Off())
+            world = with_child(world, role, Off())
     return world, ()
 
 
@@ -360,7 +346,7 @@ def _end_all(world: World, now: float) -> Step:
                 after, more = lives.kill(before, role, now, policy, "was stopped at once")
             case _:
                 continue
-        world = _put(world, role, after)
+        world = with_child(world, role, after)
         effects.extend(more)
     return world, tuple(effects)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jupyterd.core.backoff import Score
 from jupyterd.core.child import Child, Off, Running, Serving
@@ -159,6 +159,21 @@ def child(world: World, role: Role) -> Child:
             return world.sampler
         case Role.ENDER:
             return world.ender
+
+
+def with_child(world: World, role: Role, after: Child) -> World:
+    """The world with another child in that role."""
+    match role:
+        case Role.SERVER:
+            return replace(world, server=after)
+        case Role.SPARE:
+            return replace(world, spare=after)
+        case Role.PLANNER:
+            return replace(world, planner=after)
+        case Role.SAMPLER:
+            return replace(world, sampler=after)
+        case Role.ENDER:
+            return replace(world, ender=after)
 
 
 def serves(world: World) -> bool:
