@@ -1,16 +1,62 @@
-"""What the sampler says on its standard output: one JSON object a line, versioned. Absent is None, never 0."""
+"""What the sampler says: one JSON object a line, versioned. Absent is None, never 0.
+
+The sampler writes it, the supervisor and the history read it; it knows neither.
+"""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
-FORMAT = 1
+FORMAT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that uses a GPU. One of another account may keep all to itself but its pid and user."""
+
+    pid: int
+    memory_bytes: int | None
+    utilisation: float | None
+    """Per cent of the GPU's processors, mean since the last slow sample."""
+    user: str | None
+    """Name of its account, or its number where it has no name."""
+    kernel: str | None
+    """Id of the kernel that it is, or that started it; None: not one of ours."""
+    notebook: str | None
+    """Absolute path of the kernel's notebook; None: not ours, or a kernel that no notebook holds."""
+    command: str | None
+    """The program's name, as "python" (comm, proc_pid_comm(5))."""
+    mig: int | None = None
+    """GPU instance that it runs in, where the GPU is divided."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mig:
+    """One part of a divided GPU. NVML tells no utilisation of parts."""
+
+    index: int
+    uuid: str
+    name: str
+    memory_used_bytes: int | None
+    memory_total_bytes: int | None
+    instance: int | None = None
+    """GPU instance id, as in Process.mig."""
+
+
+@dataclass(frozen=True, slots=True)
+class Xid:
+    """An error that the driver has reported since the last frame."""
+
+    code: int
+    at: float
+    """Unix seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One GPU over the time since the last frame; None is "unknown"."""
+    """One GPU over the time since the last frame; None is "unknown". What is asked seldom is the last answer."""
 
     index: int
     uuid: str
@@ -22,10 +68,38 @@ class Gpu:
     memory_total_bytes: int | None
     temperature_c: int | None
     power_w: float | None
+    """Mean since the last frame where there is an energy counter, otherwise of the moment."""
     trouble: str | None
     """None, or one sentence: "lost", "needs a reset"."""
     asleep: bool = False
     """A laptop's GPU that the kernel has put to sleep: not asked, so as not to wake it, and no trouble."""
+    utilisation_p95: float | None = None
+    """95 % of the driver's own samples lie at or below it."""
+    energy_j: float | None = None
+    """Used since the last frame; None when the counter began anew (the driver was loaded again) or there is none."""
+    clock_sm_mhz: int | None = None
+    throttle: tuple[str, ...] | None = None
+    """Why the clocks are held down, of THROTTLE; idleness is no reason here."""
+    ecc_uncorrected: int | None = None
+    """Memory errors that could not be corrected, since the driver was loaded."""
+    remapped_rows: int | None = None
+    """Rows of memory replaced for uncorrectable errors, for ever."""
+    remap_pending: bool | None = None
+    """A row is replaced at the next reset."""
+    remap_failed: bool | None = None
+    """No spare row is left: the card should be replaced."""
+    recovery: str | None = None
+    """What the driver asks for: "none", "reset", "reboot", "drain" or "drain-and-reset"."""
+    xids: tuple[Xid, ...] = ()
+    processes: tuple[Process, ...] | None = None
+    mig: tuple[Mig, ...] = ()
+    """The parts of a divided GPU; empty: it is whole."""
+
+
+THROTTLE = ("power-cap", "thermal", "power-brake", "hardware", "sync", "applications")
+"""What may be in Gpu.throttle. "thermal" is heat, "power-brake" and "hardware" come from the board or the power supply,
+"sync" and "applications" were wished for by somebody.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +109,21 @@ class Frame:
     gpus: tuple[Gpu, ...]
     trouble: str | None
     advice: str | None
+    at: float = 0.0
+    """Unix seconds; 0: nobody said."""
+    span_s: float | None = None
+    """Since the frame before; None in the first one."""
+    driver: str | None = None
+    """Its version, as "550.54.15"."""
+    foreseen: str | None = None
+    """None, or one sentence about what will go wrong later: the library on disk is not the running driver's."""
+    pid: int | None = None
+    """The sampler's."""
 
 
 def encode(frame: Frame) -> bytes:
     """One line, newline included."""
-    return json.dumps({"format": FORMAT, **asdict(frame)}).encode() + b"\n"
+    return json.dumps({"format": FORMAT, **asdict(frame)}, separators=(",", ":")).encode() + b"\n"
 
 
 def decode(line: bytes) -> Frame:
@@ -48,7 +132,18 @@ def decode(line: bytes) -> Frame:
         document = json.loads(line)
         if document.pop("format") != FORMAT:
             raise ValueError("another format")
-        gpus = tuple(Gpu(**each) for each in document.pop("gpus"))
+        gpus = tuple(_gpu(each) for each in document.pop("gpus"))
         return Frame(gpus=gpus, **document)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"not a frame: {line[:80]!r}") from error
+
+
+def _gpu(document: dict[str, Any]) -> Gpu:
+    throttle, processes = document.pop("throttle"), document.pop("processes")
+    return Gpu(
+        throttle=None if throttle is None else tuple(throttle),
+        processes=None if processes is None else tuple(Process(**each) for each in processes),
+        xids=tuple(Xid(**each) for each in document.pop("xids")),
+        mig=tuple(Mig(**each) for each in document.pop("mig")),
+        **document,
+    )
