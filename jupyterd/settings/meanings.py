@@ -25,6 +25,7 @@ _DIGESTS = {"md5": 32, "sha1": 40, "sha224": 56, "sha256": 64, "sha384": 96, "sh
 _HASH = re.compile(r"(\w+):[0-9a-fA-F]*:([0-9a-fA-F]+)")
 _ARGON2 = re.compile(r"\$argon2(id|i|d)\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+")
 _URL_PATH = re.compile(r"/(?:[A-Za-z0-9._~@!$&'()*+,;=:-]+/)*")
+_UNITS = "KMGT"
 _SIZE = re.compile(r"[0-9]+(?:\.[0-9]+)?[KMGT]?|[0-9]{1,3}%|infinity")
 _MAKE_HASH = "make one with: jupyterd config hash"
 _MAKE_TOKEN = "make one with: openssl rand -hex 24"  # noqa: S105 - a command, not a token
@@ -56,7 +57,28 @@ def together(values: Mapping[str, Value], origins: Mapping[str, Origin], doubtfu
                 "set tls.certificate too, or neither: then a self-signed pair is made",
             )
         )  # fmt: skip
+    high, most = str(values["kernels.memory_high"]), str(values["kernels.memory_max"])
+    if not {"kernels.memory_high", "kernels.memory_max"}.intersection(doubtful) and _is_more(high, most):
+        problems.append(
+            Problem(
+                origins["kernels.memory_high"], f"kernels.memory_high is {quoted(high)}, more than kernels.memory_max",
+                f"a kernel is ended at {quoted(most)} and would never be slowed down before",
+                "give the smaller of the two to memory_high",
+            )
+        )  # fmt: skip
     return problems
+
+
+def _is_more(one: str, other: str) -> bool:
+    """Of two sizes as systemd has them; a size and a share of the machine's memory are not compared."""
+    if not one or not other or other == "infinity" or one.endswith("%") != other.endswith("%"):
+        return False
+    return one == "infinity" or _number(one) > _number(other)
+
+
+def _number(size: str) -> float:
+    unit = size[-1] if size[-1] in _UNITS else ""
+    return float(size.removesuffix("%").removesuffix(unit)) * 1024.0 ** (_UNITS.index(unit) + 1 if unit else 0)
 
 
 def _ip(value: Value) -> Judged:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 from system.machine import ACCOUNT, wait_until
 from system.service import UNIT, Service
@@ -12,12 +15,19 @@ DISK = "/srv/disk"
 SUDO = "/etc/sudoers.d/test"
 
 
-@pytest.fixture
-def with_sudo(service: Service):
+@contextmanager
+def sudo_granted(service: Service) -> Iterator[None]:
+    """The account may do everything with sudo, and has a directory on what could be another disk."""
     service.machine.write(SUDO, f"{ACCOUNT} ALL=(ALL) NOPASSWD: ALL\n", mode=0o440)
     service.machine.run(f"mkdir -p {DISK}; chown {ACCOUNT} {DISK}")
-    yield service
+    yield
     service.machine.run(f"rm -rf {SUDO} {DISK}")
+
+
+@pytest.fixture
+def with_sudo(service: Service) -> Iterator[Service]:
+    with sudo_granted(service):
+        yield service
 
 
 def shell(command: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from system import test_lockdown, test_terminals
 from system.machine import wait_until
 from system.service import UNIT, Service
 
@@ -40,6 +41,14 @@ def test_reload_takes_the_good_and_refuses_the_bad(on_trixie: Service) -> None:
 def test_the_units_hold_what_systemd_verifies(on_trixie: Service) -> None:
     done = on_trixie.machine.attempt(f"systemd-analyze verify {UNIT}")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_it_is_as_locked_and_its_notebooks_and_terminals_are_as_free(on_trixie: Service) -> None:
+    test_lockdown.test_its_exposure_is_small(on_trixie)
+    test_lockdown.test_it_may_gain_nothing_and_write_only_where_it_must(on_trixie)
+    with test_lockdown.sudo_granted(on_trixie):
+        test_lockdown.test_a_notebook_has_all_that_its_account_has(on_trixie)
+        test_terminals.test_a_shell_is_a_unit_of_its_own_with_the_rights_of_the_account(on_trixie)
 
 
 def test_after_a_reboot_it_serves_again(on_trixie: Service) -> None:

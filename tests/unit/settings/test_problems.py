@@ -144,6 +144,11 @@ TABLE = [
         "set tls.certificate too, or neither: then a self-signed pair is made"),
     ),
     (
+        "[kernels]\nmemory_high = '2T'\nmemory_max = '64G'",
+        ('2: kernels.memory_high is "2T", more than kernels.memory_max; '
+        'a kernel is ended at "64G" and would never be slowed down before; give the smaller of the two to memory_high'),
+    ),
+    (
         "[kernels]\nmemory_max = '64 GiB'",
         '2: kernels.memory_max is "64 GiB"; allowed is a size such as "64G", "512M" or "50%"; did you mean "64G"?',
     ),
@@ -179,7 +184,7 @@ def test_one_mistake_gives_one_line(text: str, line: str, tmp_path: Path) -> Non
 
 
 def test_every_problem_is_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
-    right_alone = ("is not TOML", "is set and tls.certificate is not")
+    right_alone = ("is not TOML", "is set and tls.certificate is not", "more than kernels.memory_max")
     wrong = [row for row in TABLE if not any(word in row[1] for word in right_alone)]
     found = []
     for index, (text, _) in enumerate(wrong):
@@ -192,6 +197,15 @@ def test_every_problem_is_told_at_once_in_the_order_of_the_file(tmp_path: Path) 
         load.load(load.Sources(tuple(found), None, {}, {}, sources.account, tmp_path))
     lines = [str(problem).partition(".toml:")[2] for problem in caught.value.problems]
     assert lines == [line for _, line in wrong]
+
+
+@pytest.mark.parametrize("sizes", [("1024M", "1G"), ("1.5G", "2G"), ("40%", "50%"), ("9T", "50%"), ("9T", "infinity")])
+def test_a_size_to_slow_down_at_may_be_as_much_as_the_bound_or_not_comparable(
+    sizes: tuple[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text("[kernels]\nmemory_high = '{}'\nmemory_max = '{}'".format(*sizes), encoding="utf-8")
+    load.load(load.sources("foreground", path, {"HOME": "/home/ada"}, {}))
 
 
 def test_one_file_may_hold_many_problems(tmp_path: Path) -> None:
