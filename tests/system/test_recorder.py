@@ -22,6 +22,11 @@ def recorder(service: Service) -> int:
     return int(said.strip() or 0)
 
 
+def spooled(service: Service, kernel: str) -> str:
+    """The files of the kernel's spool and how long they are."""
+    return service.machine.run(f"stat -c '%n %s' /var/lib/jupyterd/spool/{kernel}/*.log")
+
+
 def test_it_comes_with_the_kernels_outlives_the_service_and_goes_with_them(service: Service) -> None:
     kernel = service.start_kernel()
     first = wait_until(lambda: recorder(service), "the recorder", 10)
@@ -44,31 +49,39 @@ def test_it_comes_with_the_kernels_outlives_the_service_and_goes_with_them(servi
 
 @pytest.mark.slow
 def test_twenty_random_kills_of_any_process_lose_no_number(service: Service) -> None:
-    kernel, numbers = service.start_kernel(), 4500
+    kernel, numbers = service.start_kernel(), 1200
     script, found = f"{SOURCE}/tests/edge/kernels/counting.py", "/home/alice/counted.json"
     python = "/opt/jupyterd/current/bin/python"
     service.machine.run(
-        f"nohup {python} {script} {kernel} {numbers} {TOKEN} >{found} 2>{found}.log </dev/null &",
+        f"(nohup {python} {script} {kernel} {numbers} {TOKEN} >{found} 2>{found}.log; echo $? >{found}.code)"
+        " </dev/null >/dev/null 2>&1 &",
         account=ACCOUNT,
     )
-    dice, killed, begun = random.Random(11), [], time.monotonic()
+
+    def ended() -> str:
+        """The exit status; "" while the cell runs."""
+        return service.machine.attempt(f"cat {found}.code").stdout.strip()
+
+    dice, killed = random.Random(11), []
     time.sleep(3)
     for _ in range(20):
         name = dice.choice(["server", "supervisor", "recorder"])
         pids = service.pids() | {"recorder": recorder(service)}
         service.machine.run(f"kill -KILL {pids[name]}")
-        killed.append(f"{name} {time.monotonic() - begun:.1f}")
+        killed.append(f"{name} {time.monotonic():.1f}")
         # One at a time: what is said while recorder and server are both dead, no one can know.
         if name == "recorder":
-            wait_until(lambda pid=pids[name]: recorder(service) not in {0, pid}, "another recorder", 5)
+            wait_until(lambda pid=pids[name]: recorder(service) not in {0, pid}, "another recorder")
+            before = spooled(service, kernel)
+            wait_until(lambda known=before: spooled(service, kernel) != known or ended(), "it listens")
         else:
             service.wait_server(other_than=pids["server"])
         time.sleep(dice.uniform(0.7, 1.5))
 
-    def said() -> str:
-        return service.machine.run(f"cat {found}; tail -n 3 {found}.log >&2")
-
-    got = json.loads(wait_until(said, "the end of the cell", 120))
+    code = wait_until(ended, "the end of the cell", 300)
+    log = service.machine.run(f"cat {found}.log")
+    assert code == "0", f"{', '.join(killed)}\n{log}"
+    got = json.loads(service.machine.run(f"cat {found}"))
     once = list(dict.fromkeys(got["numbers"]))
     gaps = [(before, after) for before, after in pairwise(once) if after != before + 1]
     twice = len(got["numbers"]) - len(once)
