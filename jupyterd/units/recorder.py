@@ -21,6 +21,8 @@ from jupyterd.units.words import LaunchFailed
 from jupyterd.wire import spool
 
 _DEADLINE_S = 10.0
+_THERE = frozenset({"active", "activating", "reloading"})
+"""ActiveState= of a unit that runs, or is about to again: systemd restarts it by itself."""
 _END_S = 3.0
 # Restart: it listens again within 0.2 s of its own death, however often, server or no server; SIGTERM and "no kernel
 # left" are clean ends. CollectMode: one that has failed for good must not keep the name from the next.
@@ -49,10 +51,14 @@ def launch(program: Sequence[str], directory: Path, *, as_unit: bool) -> None:
     if as_unit:
         if (problem := user_unit.trouble()) is not None:
             raise LaunchFailed(f"the recorder of output: {problem}")
-        user_unit.start(
-            unit_name(directory), "Jupyter kernels' output, kept while nobody listens", _PROPERTIES, program,
-            _DEADLINE_S,
-        )  # fmt: skip
+        unit = unit_name(directory)
+        try:
+            user_unit.start(
+                unit, "Jupyter kernels' output, kept while nobody listens", _PROPERTIES, program, _DEADLINE_S
+            )
+        except LaunchFailed:
+            if user_unit.show(unit).get("ActiveState") not in _THERE:
+                raise
         return
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
     output = os.open(directory / spool.LOG, flags, 0o600)

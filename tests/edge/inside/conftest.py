@@ -102,8 +102,8 @@ class Browser:
             if self.cookies:
                 sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
             connection.request(method, path, body=body, headers=sent)
-            answer = connection.getresponse()
-            text = answer.read().decode("utf-8", "replace")
+            with connection.getresponse() as answer:
+                text = answer.read().decode("utf-8", "replace")
         finally:
             connection.close()
         for line in answer.headers.get_all("Set-Cookie") or []:

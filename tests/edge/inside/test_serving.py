@@ -223,13 +223,12 @@ def command_variables(served) -> str:
     browser, authorization = served.browser(), f"token {TOKEN}"
     answer = browser.request("POST", "/api/terminals", "", Authorization=authorization)
     assert answer.status == 200, answer.text
-    children = Path(f"/proc/{served.process.pid}/task/{served.process.pid}/children").read_text().split()
-    deadline = time.monotonic() + 5
-    while True:
-        shell = Path(f"/proc/{children[-1]}/environ").read_text()
-        if "PYXTERM_DIMENSIONS" in shell or time.monotonic() > deadline:
-            break
+    deadline, shell = time.monotonic() + 30, ""
+    while "PYXTERM_DIMENSIONS" not in shell:  # before that it is the launcher's wrapper, or not there yet
+        assert time.monotonic() < deadline, f"no terminal runs: {shell!r}"
         time.sleep(0.05)
+        for record in served.paths.terminal_records.glob("*.pid"):
+            shell = Path(f"/proc/{json.loads(record.read_text())['pid']}/environ").read_text()
     names = [each.partition("=")[0] for each in shell.split("\0") if each]
     assert not [each for each in names if each.startswith(("JUPYTER", "NOTIFY", "LISTEN", "VIRTUAL_ENV"))], names
     assert {"HOME", "PATH", "SHELL", "USER", "TERM"} <= set(names)

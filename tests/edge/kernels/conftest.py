@@ -91,8 +91,8 @@ class Server:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             connection.request(method, path, json.dumps(body) if body is not None else None, HEADERS)
-            answer = connection.getresponse()
-            text = answer.read()
+            with connection.getresponse() as answer:
+                text = answer.read()
             return answer.status, json.loads(text) if text else None
         finally:
             connection.close()
