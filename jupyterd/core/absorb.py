@@ -237,8 +237,11 @@ def _looked(world: World, event: Looked, now: float) -> World:
     server = world.server
     if not isinstance(server, Running) or server.process.pid != event.pid or not isinstance(server.stage, Serving):
         return world
-    glance = Glance(now, event.state, event.run_delay_s)
-    stage = replace(server.stage, first=server.stage.first or glance, last=glance, looking=False)
+    glance = Glance(now, event.state, event.run_delay_s, event.turned)
+    first, last = server.stage.first or glance, server.stage.last
+    if last is not None and last.at - first.at > known(world).policy.hang_after_s:
+        first = last  # how it has been of late, not how it was when the trouble began
+    stage = replace(server.stage, first=first, last=glance, looking=False)
     return replace(world, server=replace(server, stage=stage))
 
 

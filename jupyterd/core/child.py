@@ -89,6 +89,7 @@ class Glance:
     at: float
     state: str
     run_delay_s: float
+    turned: float | None
 
 
 Stage = Working | Warm | Starting | Proving | Serving

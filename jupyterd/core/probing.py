@@ -65,11 +65,13 @@ def alarm_at(probes: Sequence[Probing], policy: Policy) -> float | None:
 
 
 def _alarm_since(probes: Sequence[Probing], now: float, policy: Policy) -> float | None:
-    """Since when the first address has been silent, once it is in doubt."""
-    at = alarm_at(probes, policy)
-    if at is None or now < at:
+    """Since when the first address has not answered, once its last probe is in doubt or has failed."""
+    if not probes:
         return None
-    return at if probes[0].failing_since is not None else probes[0].began
+    first = probes[0]
+    if first.began is None:
+        return None if first.failing_since is None else first.asked
+    return first.began if now >= first.began + policy.suspect_after_s else None
 
 
 def _asked_before(probe: Probing, moment: float) -> bool:
@@ -77,7 +79,9 @@ def _asked_before(probe: Probing, moment: float) -> bool:
 
 
 def begin_due(probes: Sequence[Probing], plan: Plan, now: float) -> tuple[tuple[Probing, ...], tuple[Probe, ...]]:
-    """Begin every probe that is due; when the first address is in doubt, ask each of the others once, at once."""
+    """Begin every probe that is due; when the first address is in doubt, ask each of the others once, at once:
+    what they answered before says nothing about now.
+    """
     policy = plan.policy
     alarm = _alarm_since(probes, now, policy)
     after, begun = [], []

@@ -12,6 +12,7 @@ from jupyterd.core import probing, records
 from jupyterd.core.child import (
     Ending,
     Given,
+    Glance,
     Killing,
     Off,
     Proving,
@@ -27,6 +28,7 @@ from jupyterd.core.words import Bind, CancelProbes, Effect, Look, Promote, Quit,
 from jupyterd.core.world import Binding, Listening, Stop, Unbound, Wedged, World, child, known, with_child
 from jupyterd.wire.channel import Go
 from jupyterd.wire.channel import Reload as ReloadLine
+from jupyterd.wire.policy import Policy
 
 Step = tuple[World, tuple[Effect, ...]]
 DUMP_S = 0.5
@@ -234,7 +236,7 @@ def _hung(world: World, now: float) -> Step:
     at = probing.hung_at(world.probes, plan.policy)
     if last is not None and last.state == STOPPED:
         why = "was replaced because it was stopped (state T)"
-    elif at is not None and now >= at and last is not None and last.at >= at and not _starved(server.stage):
+    elif _hangs(server.stage, at, plan.policy):
         why = f"was replaced because it was mute on every address ({world.probes[0].problem})"
     else:
         return world, ()
@@ -244,8 +246,8 @@ def _hung(world: World, now: float) -> Step:
 
 
 def next_look(world: World) -> float | None:
-    """When to look at the server's process: as soon as it is in doubt, when it counts as hung, and while it is
-    starved from time to time again.
+    """When to look at the server's process: as soon as it is in doubt, when it counts as hung, and again from time to
+    time while it is given more; None also when enough has been seen.
     """
     server, policy = world.server, known(world).policy
     if not isinstance(server, Running) or not isinstance(server.stage, Serving):
@@ -259,7 +261,26 @@ def next_look(world: World) -> float | None:
     hung = probing.hung_at(world.probes, policy)
     if hung is None:
         return None
-    return hung if last.at < hung else last.at + policy.suspect_after_s
+    return hung if last.at < hung else _patient_until(server.stage, last, hung, policy)
+
+
+def _hangs(stage: Serving, hung_at: float | None, policy: Policy) -> bool:
+    last = stage.last
+    if hung_at is None or last is None or last.at < hung_at:
+        return False
+    return _patient_until(stage, last, hung_at, policy) is None
+
+
+def _patient_until(stage: Serving, last: Glance, hung_at: float, policy: Policy) -> float | None:
+    """When to look again at a server that is mute and yet not hung, because the machine is slow or because its loop
+    turns (for a while that is enough); None: it is hung.
+    """
+    if _starved(stage):
+        return last.at + policy.suspect_after_s
+    if last.turned is None:
+        return None
+    until = min(last.turned + policy.hang_after_s, hung_at + policy.mute_after_s - policy.hang_after_s)
+    return until if last.at < until else None
 
 
 def _starved(stage: Serving) -> bool:

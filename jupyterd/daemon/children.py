@@ -16,7 +16,7 @@ from jupyterd.daemon import process
 from jupyterd.daemon.channel import Channel, Complain
 from jupyterd.daemon.output import Document, Frames
 from jupyterd.daemon.watch import READ, Watch
-from jupyterd.wire import channel
+from jupyterd.wire import beat, channel
 from jupyterd.wire.plan import Command
 
 NAMES = {Role.SERVER: "server", Role.SPARE: "server", Role.SAMPLER: "gpu", Role.PLANNER: "planner", Role.ENDER: "ender"}
@@ -34,6 +34,15 @@ class _Child:
     process: process.Process
     voice: Channel | Document | Frames | None
     """What it says to us, if it says anything."""
+    beat: int | None = None
+    """Of server and spare: the memory in which their event loop says when it turned."""
+
+    def close(self) -> None:
+        """It is gone, or nobody listens to it any more."""
+        if self.voice is not None:
+            self.voice.close()
+        if self.beat is not None:
+            os.close(self.beat)
 
 
 class Children:
@@ -82,8 +91,11 @@ class Children:
             self._watch.see(server.process.pidfd, READ, partial(self._ended, server))
 
     def look(self, pid: int) -> Looked:
-        """How the process is: proc files only, which never block."""
-        return Looked(pid, process.state(pid), process.run_delay_s(pid))
+        """How the process is: proc files and shared memory only, which never block."""
+        child = self._by_role.get(Role.SERVER)
+        memory = child.beat if child is not None and child.process.pid == pid else None
+        turned = None if memory is None else beat.read(memory)
+        return Looked(pid, process.state(pid), process.run_delay_s(pid), turned)
 
     def abandon(self, role: Role, pid: int) -> None:
         """Watch it only to reap it."""
@@ -91,8 +103,7 @@ class Children:
         if child is not None and child.process.pid == pid:
             del self._by_role[role]
             self._abandoned[pid] = child
-            if child.voice is not None:
-                child.voice.close()
+            child.close()
 
     def _start(self, role: Role, command: Command, listeners: tuple[int, ...]) -> _Child:
         stream = self._streams(NAMES[role])
@@ -106,21 +117,24 @@ class Children:
             os.close(stream)
 
     def _start_server(self, role: Role, command: Command, stream: int, listeners: tuple[int, ...]) -> _Child:
+        memory = beat.create()
         ours, theirs = socket.socketpair()
         with theirs:
             handed = (
+                (beat.BEAT, str(memory)),
                 (channel.CHANNEL, str(theirs.fileno())),
                 (channel.LISTEN, ",".join(str(fd) for fd in listeners)),
             )
             spare = ((channel.SPARE, "1"),) if role is Role.SPARE else ()
             told = Command(command.argv, (*command.env, *handed, *spare), command.cwd)
-            fds = (theirs.fileno(), *listeners)
+            fds = (memory, theirs.fileno(), *listeners)
             try:
                 started = process.spawn(told, stdout=stream, stderr=stream, pass_fds=fds)
             except OSError:
                 ours.close()
+                os.close(memory)
                 raise
-        return _Child(role, started, Channel(self._watch, ours, started.pid, self._complain))
+        return _Child(role, started, Channel(self._watch, ours, started.pid, self._complain), memory)
 
     def _start_speaker(self, role: Role, command: Command, stream: int) -> _Child:
         reading, writing = os.pipe2(os.O_CLOEXEC)
@@ -149,7 +163,7 @@ class Children:
         said: list[Event] = []
         if child.voice is not None:
             said += child.voice.turn()
-            child.voice.close()
+        child.close()
         if isinstance(child.voice, Document):
             said.append(child.voice.answer(end))
         return [*said, ChildExited(child.role, pid, end.code, end.signal)]

@@ -11,7 +11,7 @@ import traceback
 from types import FrameType
 from typing import NoReturn
 
-from jupyterd.inside import link, place, spare
+from jupyterd.inside import beating, link, place, spare
 from jupyterd.settings.paths import Paths
 from jupyterd.wire.channel import SPARE, Failed
 from jupyterd.wire.lineage import die_with_parent
@@ -43,11 +43,15 @@ def main() -> int:
         waits = os.environ.pop(SPARE, None) is not None
         again = dict(os.environ)
         channel, sockets = link.take(os.environ)
+        beat = beating.take(os.environ)
     except (ValueError, KeyError) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_FAILED
     if waits:
-        spare.wait(channel, sockets, paths, {**again, "JUPYTERD_LOG": mode})
+        inherited = (channel.fd, *(each.fileno() for each in sockets), *(() if beat is None else (beat,)))
+        spare.wait(channel, inherited, paths, {**again, "JUPYTERD_LOG": mode})
+    if beat is not None:
+        beating.use(beat)
     return _serve(mode, paths, channel, sockets)
 
 

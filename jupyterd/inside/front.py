@@ -83,13 +83,13 @@ class Front(HTTPServer):
         return True  # the name in a rebinding attack is a name
 
     async def drain(self, timeout_s: float) -> None:
-        """After `stop`: until every request under way is answered, and those that were sent already are too."""
+        """After `stop`: until every request under way, or sent already, is answered and the answer is taken."""
         self.conn_params.no_keep_alive = True  # an answer from now on says "Connection: close"
         loop = asyncio.get_running_loop()
         began = loop.time()
         while (waited := loop.time() - began) < timeout_s:
             expected = waited < SENT_ALREADY_S or (waited < NEWCOMERS_S and self.guests.newcomers)
-            if not self.open_requests and not expected:
+            if not self.open_requests and not expected and not self.guests.unread:
                 return
             await asyncio.sleep(DRAIN_STEP_S)
 

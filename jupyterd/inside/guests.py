@@ -93,6 +93,12 @@ class Guests:
         """Whether one was accepted whose first request has not been read yet."""
         return any(not each.served for group in self.strangers.values() for each in group)
 
+    @property
+    def unread(self) -> bool:
+        """Whether somebody has not taken the whole of an answer yet."""
+        everybody = (self.known, *self.strangers.values())
+        return any(each.doing is Doing.WAITING and each.unread() for group in everybody for each in group)
+
     # --- what they do -------------------------------------------------------------------------------------------
 
     def greeted(self, guest: Guest) -> None:

@@ -11,7 +11,6 @@ import json
 import os
 import resource
 import site
-import socket
 import sys
 from collections.abc import Iterable, Mapping
 from importlib import import_module
@@ -29,9 +28,9 @@ MODULES = (
 LAB_MODULES = ("jupyterlab.labapp", "jupyterlab_server.handlers")
 
 
-def wait(link: Link, sockets: list[socket.socket], paths: Paths, environ: Mapping[str, str]) -> None:
-    """Import, say Warm, and come back at Go; without a supervisor the process ends here. `environ` is what this
-    process was started with, for the case that it has to begin anew.
+def wait(link: Link, inherited: Iterable[int], paths: Paths, environ: Mapping[str, str]) -> None:
+    """Import, say Warm, and come back at Go; without a supervisor the process ends here. `environ` and
+    the descriptors `inherited` are what this process was started with, for the case that it has to begin anew.
     """
     humble = _be_nice()
     _import(paths)
@@ -44,7 +43,7 @@ def wait(link: Link, sockets: list[socket.socket], paths: Paths, environ: Mappin
     if humble:
         os.setpriority(os.PRIO_PROCESS, 0, 0)
     if _packages() != before:
-        _begin_anew(link, sockets, environ)
+        _begin_anew(inherited, environ)
 
 
 def _be_nice() -> bool:
@@ -83,8 +82,8 @@ def _stamps(paths: Iterable[str]) -> Iterable[tuple[str, int]]:
             yield each, 0
 
 
-def _begin_anew(link: Link, sockets: list[socket.socket], environ: Mapping[str, str]) -> None:
+def _begin_anew(inherited: Iterable[int], environ: Mapping[str, str]) -> None:
     """The same program without the wait, in the same process, with the same descriptors."""
-    for fd in (link.fd, *(each.fileno() for each in sockets)):
+    for fd in inherited:
         os.set_inheritable(fd, True)
     os.execve(sys.executable, sys.orig_argv, dict(environ))  # noqa: S606 - the same program

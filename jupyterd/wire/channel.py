@@ -1,6 +1,7 @@
 """The channel between supervisor and server: one inherited socket pair, one JSON object a line, both ways.
 
 The server finds its end in the variable CHANNEL, its listening sockets in LISTEN; it removes both at once.
+Neighbour: beat.py.
 """
 
 from __future__ import annotations

@@ -28,7 +28,11 @@ class Policy:
     suspect_after_s: float = 2.0
     """A probe without an answer for so long starts one of every other address."""
     hang_after_s: float = 11.0
-    """A server that is mute on every address for so long is replaced; a 10 s synchronous request is not."""
+    """A server that is mute on every address for so long, and whose event loop has stood still for so long, is
+    replaced; a 10 s synchronous request is not.
+    """
+    mute_after_s: float = 60.0
+    """The same when its event loop turns: it is slow, and given time, but not for ever."""
     spare: bool = True
     """Keep a second server with everything imported, which takes over in a tenth of a second."""
     spare_after_s: float = 5.0

@@ -133,6 +133,33 @@ def test_a_starved_machine_is_no_hang_until_it_is_fed_again() -> None:
     assert slow.gone, shown(machine)
 
 
+@pytest.mark.parametrize("starved_s", [0.0, HOUR])
+def test_an_hour_of_load_on_all_cores_is_no_hang_and_a_hang_in_it_is_found(starved_s: float) -> None:
+    machine = Machine(23, Faults(), plan(sampler=False))
+    played(machine, 1060.0)
+    server = machine.alive[Role.SERVER]
+    server.loaded_until = machine.now + 2 * HOUR
+    machine.starved = (machine.now, machine.now + starved_s)
+    machine.run(machine.now + HOUR)
+    assert server.kept_waiting > 100, "nothing was slow"
+    assert any(line.find("no answer for") > 0 for line in machine.log), "no probe gave up"
+    assert not server.gone, shown(machine)
+    server.mute_from, server.deaf = machine.now, True
+    machine.run(machine.now + 30.0)
+    assert server.gone, shown(machine)
+
+
+def test_a_loop_that_turns_and_answers_nobody_is_given_a_minute() -> None:
+    machine = Machine(29, Faults(), plan())
+    played(machine, 1060.0)
+    slow = machine.alive[Role.SERVER]
+    slow.loaded_until, slow.silent, slow.deaf = float("inf"), True, True
+    machine.run(machine.now + 50.0)
+    assert not slow.gone, shown(machine)
+    machine.run(machine.now + 20.0)
+    assert slow.gone, shown(machine)
+
+
 def test_without_a_spare_wanted_none_is_made() -> None:
     machine = Machine(19, Faults(), plan(Policy(spare=False)))
     played(machine, 1060.0)

@@ -114,6 +114,10 @@ class Fake:
     kept_waiting: int = 0
     sha256: str = "aa"
     stopped_from: float = float("inf")
+    silent: bool = False
+    """Its loop turns, and it answers nobody."""
+    loaded_until: float = 0.0
+    """Answers when it gets there, long before or long after a probe gives up."""
     gone: bool = False
 
 
@@ -285,7 +289,9 @@ class Machine:
             case Look(pid=pid):
                 fake = self._fake(pid)
                 state = "" if fake is None else "T" if self.now >= fake.stopped_from else "S"
-                self.later(0.0, Looked(pid, state, self.starved_s(self.now)))
+                self.later(
+                    0.0, Looked(pid, state, self.starved_s(self.now), None if fake is None else self.turned(fake))
+                )
             case Tell(message=channel.Reload() as message):
                 server = self.alive[Role.SERVER]
                 problem = "a broken pair" if self.chance(self.faults.planner_refuses) else None
@@ -342,6 +348,11 @@ class Machine:
     def starved_s(self, now: float) -> float:
         """How long everything has waited for a processor until `now`."""
         return max(0.0, min(now, self.starved[1]) - self.starved[0])
+
+    def turned(self, fake: Fake) -> float:
+        """When its event loop last did: while it is loaded, one request of up to ten seconds comes after another."""
+        now = min(self.now, fake.mute_from)
+        return now - self.random.uniform(0.0, 10.0) if now < fake.loaded_until else now
 
     def _server(self, fake: Fake, *, warm: bool = False) -> None:
         self.starts += 1
@@ -401,15 +412,17 @@ class Machine:
 
     def serving(self, fake: Fake) -> bool:
         """Whether a person would be served now."""
-        return fake.ready_at + 1.0 < self.now < fake.mute_from
+        return fake.ready_at + 1.0 < self.now < fake.mute_from and not fake.silent
 
     def _answer(self, probe: Probe) -> None:
         server = self.alive.get(Role.SERVER)
         clock = Clock(1.7e9, 0)
-        if server is None or self.now >= server.mute_from or self.now < server.ready_at:
+        if server is None or server.silent or self.now >= server.mute_from or self.now < server.ready_at:
             self.later(probe.timeout_s, ProbeEnded(probe.target, f"no answer for {probe.timeout_s:.0f} s", None, clock))
             return
         wait = max(0.0, server.busy_until - self.now)
+        if self.now < server.loaded_until:
+            wait += self.random.uniform(0.0, 20.0)
         server.kept_waiting += wait > 0
         if wait >= probe.timeout_s:
             self.later(probe.timeout_s, ProbeEnded(probe.target, f"no answer for {probe.timeout_s:.0f} s", None, clock))

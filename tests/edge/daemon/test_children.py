@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -96,6 +97,31 @@ def test_server_gets_sockets_and_channel(
     assert supervised.names == ["server"]
     supervised.children.tell(Reload("k"))  # nobody is there: no error
     assert not supervised.complaints
+
+
+def test_the_beat_of_the_servers_event_loop_is_seen_without_asking_it(
+    supervised: Supervised, drive: Drive, python: Python, listener: socket.socket
+) -> None:
+    code = SERVER + (
+        "import asyncio, time; from jupyterd.inside import beating\n"
+        "line.setblocking(True); say(channel.Warm()); line.recv(99)\n"
+        "beating.use(beating.take(os.environ)); loop = asyncio.get_event_loop_policy().get_event_loop()\n"
+        "loop.run_until_complete(asyncio.sleep(0)); say(channel.Ready()); time.sleep(60)\n"
+    )
+    started = supervised.children.spawn(Spawn(Role.SERVER, python(code)), (listener.fileno(),))
+    assert isinstance(started, ChildStarted)
+    drive(bool)
+    before = time.monotonic()
+    assert supervised.children.look(started.pid).turned is None
+    supervised.children.tell(Reload("k"))
+    drive(bool)
+    seen = [supervised.children.look(started.pid).turned for _ in range(2)]
+    assert seen[0] is not None
+    assert before < seen[0] < time.monotonic()
+    assert seen[0] == seen[1], "it stands still, and nobody has made it turn"
+    supervised.children.signal(Role.SERVER, started.pid, "KILL")
+    drive(exited)
+    assert supervised.children.look(started.pid).turned is None
 
 
 @pytest.mark.parametrize(

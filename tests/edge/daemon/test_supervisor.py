@@ -184,7 +184,9 @@ def test_it_serves_says_so_and_ends_in_order(start: Start) -> None:
     assert b"NOTIFY_SOCKET" not in environ
     assert b"INVOCATION_ID" not in environ
     fds = {str(each.readlink()) for each in Path(f"/proc/{status['server']['pid']}/fd").iterdir()}
-    assert not [each for each in fds if "memfd" in each or "eventpoll" in each or "pidfd" in each]
+    assert {each for each in fds if "memfd" in each or "eventpoll" in each or "pidfd" in each} == {
+        "/memfd:jupyterd-beat (deleted)"
+    }
     pidfd = os.pidfd_open(status["server"]["pid"])
     said = end(supervised)
     with pytest.raises(ProcessLookupError):

@@ -37,7 +37,7 @@ from jupyterd.jupyter import command, config
 from jupyterd.settings import schema
 from jupyterd.settings.accounts import Account
 from jupyterd.settings.paths import Paths
-from jupyterd.wire import channel
+from jupyterd.wire import beat, channel
 
 START_TIMEOUT_S = 60.0
 
@@ -143,6 +143,7 @@ class Served:
     process: subprocess.Popen[bytes] | None = None
     link: socket.socket | None = None
     command: Any = None
+    beat: int | None = None
     _received: bytes = b""
 
     @property
@@ -179,14 +180,17 @@ class Served:
         self.link, self._received = ours, b""
         self.command = command.server(self.settings, self.paths, self.account, self.environ)
         env = dict(self.command.env)
+        self.beat = beat.create() if self.beat is None else self.beat
         env |= {channel.CHANNEL: str(theirs.fileno()), channel.LISTEN: str(self.listener.fileno())}
+        env[beat.BEAT] = str(self.beat)
         if spare:
             env[channel.SPARE] = "1"
         drop = {"user": self.account.uid, "group": self.account.gid, "extra_groups": []} if os.geteuid() == 0 else {}
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 self.command.argv, env=env, cwd=self.command.cwd, stdin=subprocess.DEVNULL, stdout=output,
-                stderr=output, pass_fds=(theirs.fileno(), self.listener.fileno()), start_new_session=True, **drop,
+                stderr=output, pass_fds=(theirs.fileno(), self.listener.fileno(), self.beat),
+                start_new_session=True, **drop,
             )  # fmt: skip
         theirs.close()
         if wait:
@@ -323,6 +327,8 @@ def prepare(place: Path) -> Iterator[Serve]:
             each.process.wait()
         if each.link is not None:
             each.link.close()
+        if each.beat is not None:
+            os.close(each.beat)
         each.listener.close()
 
 

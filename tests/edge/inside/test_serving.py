@@ -150,9 +150,11 @@ def test_a_request_under_way_is_answered_before_it_leaves(serve, place):
     served.own(fifo)
     connection = served.browser().connect()
     connection.request("GET", "/api/contents/slow.txt", headers={"Authorization": f"token {TOKEN}"})
+    time.sleep(0.3)  # all of it is ready by then, and waits for a reader
     served.process.send_signal(signal.SIGTERM)
     answer = connection.getresponse()
     assert answer.status == 200
+    time.sleep(0.5)
     assert len(json.loads(answer.read())["content"]) == 8_000_000
     connection.close()
     assert served.process.wait(10) == 0
