@@ -1,6 +1,7 @@
-"""A tab that runs a counting cell and reconnects whenever it must: KERNEL NUMBERS TOKEN, the end as JSON.
+"""A tab that runs a counting cell and reconnects whenever it must: KERNEL FILE TOKEN, the end as JSON.
 
-What it lives through is on standard error. Exits 1 where the cell has not ended in time.
+The cell counts until FILE is there. What it lives through is on standard error.
+Exits 1 where the cell has not ended in time.
 """
 
 from __future__ import annotations
@@ -12,9 +13,16 @@ import time
 
 from tabs import V1, Tab
 
-CODE = "import time\nfor n in range({}):\n    print(n, flush=True)\n    time.sleep(0.02)"
+CODE = """
+import pathlib, time
+n = -1
+while not pathlib.Path({!r}).exists():
+    n += 1
+    print(n, flush=True)
+    time.sleep(0.02)
+"""
 PORT = 8888
-_AT_MOST_S = 240
+_AT_MOST_S = 400
 
 
 def say(*what: object) -> None:
@@ -23,10 +31,10 @@ def say(*what: object) -> None:
 
 
 async def main() -> None:
-    kernel, numbers, token = sys.argv[1:]
+    kernel, file, token = sys.argv[1:]
     tab = Tab(kernel, V1, "wss", token)
     await tab.connect(PORT)
-    cell = await tab.run(CODE.format(numbers))
+    cell = await tab.run(CODE.format(file))
     until = time.monotonic() + _AT_MOST_S
     while not tab.done(cell):
         if time.monotonic() > until:
