@@ -18,6 +18,8 @@ from jupyterd.wire import spool, standing
 from jupyterd.wire.standing import Away, Back, FromServer, Hello, Yours
 
 _ANSWER_S = 0.5
+_COMING_S = 3.0
+"""A tab waits so long for a recorder that is being started: what a cell says before it listens is in no spool."""
 _FIRST_S, _MOST_S = 0.02, 5.0
 """Between two attempts to reach it, doubled each time."""
 _LAUNCH_EVERY_S = 3.0
@@ -39,6 +41,7 @@ class Recording:
         self._writer: asyncio.StreamWriter | None = None
         self._tabs: set[tuple[str, str]] = set()
         self._asked: dict[tuple[str, str], asyncio.Future[bool]] = {}
+        self._there, self._hopeless = asyncio.Event(), False
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -65,6 +68,9 @@ class Recording:
     async def back(self, kernel: str, session: str) -> None:
         """Take a tab's place from the recorder; without an answer in time the tab connects all the same."""
         self._tabs.add((kernel, session))
+        if self._writer is None and self._task is not None and not self._hopeless:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._there.wait(), _COMING_S)
         if self._writer is None:
             return
         answer = self._asked[kernel, session] = asyncio.get_running_loop().create_future()
@@ -99,10 +105,12 @@ class Recording:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _MOST_S)
                 continue
-            pause = _FIRST_S
+            pause, self._hopeless = _FIRST_S, False
             self._say(Hello(__version__, self._max_bytes, tuple(sorted(self._tabs))))
+            self._there.set()
             await self._listen(reader)
             self._writer = None
+            self._there.clear()
             begun = loop.time()
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
@@ -119,4 +127,6 @@ class Recording:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             await asyncio.to_thread(recorder.launch, self._argv, self.directory, as_unit=self._as_unit)
         except (OSError, LaunchFailed) as error:
+            self._hopeless = True
+            self._there.set()
             self._log.warning("What kernels say while no server listens is not kept: %s", error)

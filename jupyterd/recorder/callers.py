@@ -17,16 +17,19 @@ _READ = 65536
 
 
 class Callers:
-    """Owns the sockets."""
+    """Owns the sockets. Nobody can call before `listen`."""
 
     def __init__(self, path: Path) -> None:
-        path.unlink(missing_ok=True)  # of an earlier recorder: the lock says that there is no other
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         self._path = path
-        self.listener.bind(str(path))
-        path.chmod(0o600)
-        self.listener.listen(8)
         self._open: dict[int, tuple[socket.socket, bytearray]] = {}
+
+    def listen(self) -> None:
+        """From now on."""
+        self._path.unlink(missing_ok=True)  # of an earlier recorder: the lock says that there is no other
+        self.listener.bind(str(self._path))
+        self._path.chmod(0o600)
+        self.listener.listen(8)
 
     def descriptors(self) -> list[int]:
         """All that can become readable."""

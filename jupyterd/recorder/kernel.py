@@ -18,6 +18,8 @@ from jupyterd.wire import marks, spool
 
 _AT_ONCE = 500
 """Messages taken from one kernel before the others have their turn."""
+_AGAIN_MS = (10, 200)
+"""Between two attempts to connect, doubled each time."""
 _DELIMITER = b"<IDS|MSG>"
 _LEAST_FRAMES = 5
 
@@ -62,6 +64,8 @@ class Kernel:
         self.iopub: Socket = context.socket(zmq.SUB)
         self.iopub.rcvhwm = 0  # what is not read yet waits here rather than being dropped at 1000 messages
         self.iopub.linger = 0
+        # A kernel that is only being started, or again: its first words are not to be missed by much.
+        self.iopub.reconnect_ivl, self.iopub.reconnect_ivl_max = _AGAIN_MS
         self.iopub.subscribe(b"")
         self.iopub.connect(connection.address(connection.iopub))
 

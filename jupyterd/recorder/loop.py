@@ -18,7 +18,7 @@ from jupyterd.recorder import callers, watching
 from jupyterd.recorder.callers import Callers
 from jupyterd.recorder.kernel import Kernel, Sockets, read_connection
 from jupyterd.wire import spool
-from jupyterd.wire.standing import Away, Back, Hello, Yours
+from jupyterd.wire.standing import Away, Back, FromServer, Hello, Yours
 
 _ALONE_S = 20.0
 """Without any kernel for so long it ends."""
@@ -60,9 +60,10 @@ class Recorder:
     alone_since: float = 0.0
 
     def run(self) -> None:
-        """Until the end. Raises Other."""
+        """Until the end. Raises Other. Who can call us may rely on it that every kernel is listened to."""
         self.alone_since = time.monotonic()
         self.look()
+        self.callers.listen()
         self.settle()
         while True:
             ready = self._poll()
@@ -141,21 +142,26 @@ class Recorder:
                 self._stand(kernel, session)
             return
         for message in said:
-            match message:
-                case Hello(version=version, max_bytes=max_bytes, tabs=tabs):
-                    if version != self.version:
-                        raise Other
-                    self._limit(max_bytes)
-                    self.served[descriptor] = set(tabs)
-                    for kernel, session in tabs:
-                        self._leave(kernel, session)
-                    self.settle()
-                case Back(kernel=kernel, session=session):
-                    self.served.setdefault(descriptor, set()).add((kernel, session))
-                    self.callers.answer(descriptor, Yours(kernel, session, self._leave(kernel, session)))
-                case Away(kernel=kernel, session=session):
-                    self.served.setdefault(descriptor, set()).discard((kernel, session))
-                    self._stand(kernel, session)
+            self._do(descriptor, message)
+
+    def _do(self, descriptor: int, message: FromServer) -> None:
+        match message:
+            case Hello(version=version, max_bytes=max_bytes, tabs=tabs):
+                if version != self.version:
+                    raise Other
+                self._limit(max_bytes)
+                self.served[descriptor] = set(tabs)
+                for kernel, session in tabs:
+                    self._leave(kernel, session)
+                self.settle()
+            case Back(kernel=kernel, session=session):
+                if kernel not in self.kernels:
+                    self.look()
+                self.served.setdefault(descriptor, set()).add((kernel, session))
+                self.callers.answer(descriptor, Yours(kernel, session, self._leave(kernel, session)))
+            case Away(kernel=kernel, session=session):
+                self.served.setdefault(descriptor, set()).discard((kernel, session))
+                self._stand(kernel, session)
 
     def _limit(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
