@@ -166,6 +166,7 @@ def _policy(settings: Settings) -> Policy:
         hang_after_s=settings.supervision.hang_after_s,
         gpu_silence_s=gpu.silence_s(settings),
         gpu_log_every_s=settings.gpu.log_every_s,
+        gpu_idle_log_every_s=settings.gpu.idle_log_every_s,
     )
 
 

@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from jupyterd.gpu.asked import parse
+from jupyterd.gpu.attribution import Attribution
 from jupyterd.gpu.sampler import Sampler
 from jupyterd.wire import frames, lineage
 
@@ -21,23 +23,29 @@ _STDOUT = 1
 _NICE = 10
 _OOM_SCORE = 500
 _USAGE = 2
+_USAGE_TEXT = (
+    b"usage: python -I -m jupyterd.gpu --every SECONDS [--details-every SECONDS] "
+    b"[--records DIRECTORY --sessions FILE --notebooks DIRECTORY]\n"
+)
 
 
 def main(arguments: list[str]) -> int:
     """Run for ever. 0: nobody listens any more; 2: wrong arguments."""
     lineage.die_with_parent()
-    every_s = _every(arguments)
-    if every_s is None:
-        os.write(2, b"usage: python -I -m jupyterd.gpu --every SECONDS\n")
+    try:
+        asked = parse(arguments)
+    except ValueError:
+        os.write(2, _USAGE_TEXT)
         return _USAGE
+    every_s = asked.every_s
     _be_humble()
     os.set_blocking(_STDOUT, True)  # half a frame would spoil the next one
-    sampler = Sampler()
+    sampler = Sampler(Attribution(asked.records, asked.sessions, asked.notebooks), asked.details_every_s)
     beat_at = time.monotonic()
     while True:
         # A handler in Python would wait for a call that hangs in the driver; the kernel's own default does not.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        frame = sampler.beat(time.monotonic())
+        frame = sampler.beat(time.monotonic(), time.time())
         signal.signal(signal.SIGTERM, _leave)
         if not _write(frames.encode(frame)):
             return 0
@@ -51,18 +59,6 @@ def main(arguments: list[str]) -> int:
         if sampler.fresh and again_at is not None and time.monotonic() >= again_at:
             argv = [sys.executable, "-I", "-m", "jupyterd.gpu", *arguments]
             os.execv(sys.executable, argv)  # noqa: S606 - this very program anew, with the library that is there now
-
-
-def _every(arguments: list[str]) -> float | None:
-    match arguments:
-        case ["--every", text]:
-            try:
-                every_s = float(text)
-            except ValueError:
-                return None
-            return every_s if 0 < every_s < math.inf else None
-        case _:
-            return None
 
 
 def _be_humble() -> None:

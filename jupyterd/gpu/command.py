@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
+from jupyterd.gpu.asked import Asked, words
 from jupyterd.gpu.present import driver_present
 from jupyterd.settings.paths import Paths
 from jupyterd.settings.schema import Settings
@@ -21,7 +23,14 @@ def command(settings: Settings, paths: Paths, environ: Mapping[str, str]) -> Com
     """The sampler's command; None where GPU lines are switched off or there is no driver."""
     if not settings.gpu.enabled or not driver_present("/", environ):
         return None
-    argv = (sys.executable, "-I", "-m", "jupyterd.gpu", "--every", f"{settings.gpu.sample_every_s:g}")
+    asked = Asked(
+        every_s=settings.gpu.sample_every_s,
+        details_every_s=max(settings.gpu.details_every_s, settings.gpu.sample_every_s),
+        records=paths.kernel_records,
+        sessions=paths.sessions,
+        notebooks=Path(settings.server.root_dir),
+    )
+    argv = (sys.executable, "-I", "-m", "jupyterd.gpu", *words(asked))
     env = tuple((name, environ[name]) for name in _PASSED if name in environ)
     return Command(argv, env, str(paths.runtime))
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 LIBRARY = "libnvidia-ml.so.1"
 """What pynvml loads, by this name and through the loader's own search."""
+ELSEWHERE = ("/usr/lib/wsl/lib", "/usr/local/nvidia/lib64", "/run/opengl-driver/lib")
+"""Where else it lies when the loader does not know: WSL, containers of some clouds, NixOS."""
 _KERNEL_SIDE = ("proc/driver/nvidia/version", "dev/nvidiactl")
 _NVIDIA = "0x10de"
 _DISPLAY_CLASS = "0x03"
@@ -70,12 +72,12 @@ def _says(file: Path, beginning: str) -> bool:
 
 
 def _installed(place: Path) -> bool:
-    """Whether the loader would find it (ld.so(8)): its cache, then the directories that it always searches."""
+    """Whether it is found: the loader's cache (ld.so(8)), the directories that it always searches, and the others."""
     try:
         if LIBRARY.encode() + b"\0" in (place / "etc/ld.so.cache").read_bytes():
             return True
     except OSError:
         pass
     triplet = f"{platform.machine()}-linux-gnu"
-    directories = ("lib", "usr/lib", "lib64", "usr/lib64", f"lib/{triplet}", f"usr/lib/{triplet}", "usr/lib/wsl/lib")
-    return any((place / each / LIBRARY).exists() for each in directories)
+    directories = ("lib", "usr/lib", "lib64", "usr/lib64", f"lib/{triplet}", f"usr/lib/{triplet}")
+    return any((place / each.lstrip("/") / LIBRARY).exists() for each in (*directories, *ELSEWHERE))

@@ -5,12 +5,17 @@ It does not know how frames travel or how time passes. Neighbours: device.py rea
 
 from __future__ import annotations
 
-from jupyterd.gpu import nvml, trouble
+import os
+from dataclasses import replace
+
+from jupyterd.gpu import nvml, trouble, versions
+from jupyterd.gpu.attribution import Attribution
 from jupyterd.gpu.device import Device, asleep, unknown
 from jupyterd.gpu.nvml import NvmlError
 from jupyterd.gpu.present import pci_gpus
 from jupyterd.gpu.trouble import Trouble
-from jupyterd.wire.frames import Frame, Gpu
+from jupyterd.gpu.xid import Events, KernelLog
+from jupyterd.wire.frames import Frame, Gpu, Xid
 
 _LOST_AGAIN_S = 60.0
 _LOST_AT_MOST_S = 600.0
@@ -20,8 +25,18 @@ _NOTHING = Frame((), None, None)
 class Sampler:
     """Owns the open NVML. `again_at` is when another beat would tell more than the last one, or None."""
 
-    def __init__(self, root: str = "/") -> None:
+    def __init__(self, attribution: Attribution, seldom_every_s: float = 60.0, root: str = "/") -> None:
+        self._attribution = attribution
+        self._seldom_every_s = seldom_every_s
         self._root = root
+        self._log = KernelLog(root)
+        self._events: Events | None = None
+        self._buses: dict[str, str] = {}
+        self._xids: dict[str, list[Xid]] = {}
+        self._driver: str | None = None
+        self._foreseen: str | None = None
+        self._looked_at: float | None = None
+        self._before: float | None = None
         self._devices: tuple[Device | Gpu, ...] | None = None
         self._known: dict[str, tuple[int, str]] = {}
         self._said = _NOTHING
@@ -30,8 +45,22 @@ class Sampler:
         self.fresh = False
         """At `again_at` only a new process can see more."""
 
-    def beat(self, now: float) -> Frame:
+    def beat(self, now: float, unix: float) -> Frame:
         """One frame. While NVML rests after trouble it is the last one again, and the driver is left alone."""
+        if self._looked_at is None or now >= self._looked_at + self._seldom_every_s:
+            self._looked_at = now
+            self._attribution.refresh()
+            self._foreseen = versions.foreseen(self._root)
+        frame = self._sample(now)
+        self._collect(now)
+        gpus = tuple(replace(each, xids=tuple(self._xids.pop(each.uuid, ()))) for each in frame.gpus)
+        span_s = None if self._before is None else now - self._before
+        self._before = now
+        return replace(
+            frame, gpus=gpus, at=unix, span_s=span_s, driver=self._driver, foreseen=self._foreseen, pid=os.getpid()
+        )
+
+    def _sample(self, now: float) -> Frame:
         due = self.again_at is not None and now >= self.again_at
         if due and self._devices is not None:
             self._close()
@@ -63,11 +92,29 @@ class Sampler:
             if uuid not in uuids
         )
         self._known |= {each.uuid: (each.index, each.name) for each in found}
+        devices = [each for each in found if isinstance(each, Device)]
+        self._buses |= {each.bus: each.uuid for each in devices if each.bus is not None}
+        self._events = None if self._log.readable else Events(devices)
+        self._driver = self._version()
         return found + gone
+
+    def _version(self) -> str | None:
+        try:
+            return nvml.driver_version()
+        except NvmlError:
+            return versions.running(self._root)
+
+    def _collect(self, now: float) -> None:
+        """Errors wait here for a frame that has their GPU."""
+        found = [(self._buses[bus], xid) for bus, xid in self._log.take() if bus in self._buses]
+        if self._events is not None:
+            found += [(device.uuid, xid) for device, xid in self._events.take(now)]
+        for uuid, xid in found:
+            self._xids.setdefault(uuid, []).append(xid)
 
     def _device(self, index: int) -> Device | Gpu:
         try:
-            return Device(index, self._root)
+            return Device(index, self._attribution.who, self._seldom_every_s, self._root)
         except NvmlError as refusal:
             if refusal.code in trouble.DRIVER:
                 raise
@@ -105,7 +152,7 @@ class Sampler:
 
     def _close(self) -> None:
         if self._devices is not None:
-            self._devices = None
+            self._devices = self._events = None
             nvml.close_nvml()
 
     def _all_asleep(self) -> bool:

@@ -160,7 +160,18 @@ class Gpu:
     log_every_s: float = setting(
         _POLICY.gpu_log_every_s, "One line for each GPU this often.", change="live", unit="s", least=1, most=86400
     )
-    sample_every_s: float = setting(10.0, "How often the driver is asked.", change="live", unit="s", least=1, most=3600)
+    idle_log_every_s: float = setting(
+        _POLICY.gpu_idle_log_every_s, "While a GPU does nothing, one line this often.",
+        change="live", unit="s", least=1, most=86400,
+    )  # fmt: skip
+    sample_every_s: float = setting(
+        10.0, "How often the driver is asked for utilisation, memory and power.",
+        change="live", unit="s", least=1, most=3600,
+    )  # fmt: skip
+    details_every_s: float = setting(
+        60.0, "How often it is asked for processes, temperature, clocks and errors.",
+        change="live", unit="s", least=1, most=3600,
+    )  # fmt: skip
 
 
 @attrs.frozen

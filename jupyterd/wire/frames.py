@@ -52,6 +52,8 @@ class Xid:
     code: int
     at: float
     """Unix seconds."""
+    pid: int | None = None
+    """The process that it happened to, where the kernel's log says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class Gpu:
     remap_failed: bool | None = None
     """No spare row is left: the card should be replaced."""
     recovery: str | None = None
-    """What the driver asks for: "none", "reset", "reboot", "drain" or "drain-and-reset"."""
+    """What the driver asks for, of RECOVERY."""
     xids: tuple[Xid, ...] = ()
     processes: tuple[Process, ...] | None = None
     mig: tuple[Mig, ...] = ()
@@ -100,6 +102,8 @@ THROTTLE = ("power-cap", "thermal", "power-brake", "hardware", "sync", "applicat
 """What may be in Gpu.throttle. "thermal" is heat, "power-brake" and "hardware" come from the board or the power supply,
 "sync" and "applications" were wished for by somebody.
 """
+RECOVERY = ("none", "reset", "reboot", "drain", "drain-and-reset", "imex", "bus-reset", "system-reboot")
+"""What may be in Gpu.recovery: nvmlDeviceGpuRecoveryAction_t in nvml.h, in its order."""
 
 
 @dataclass(frozen=True, slots=True)

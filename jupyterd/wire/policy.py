@@ -52,5 +52,7 @@ class Policy:
     gpu_silence_s: float = 45.0
     """A sampler without a frame for so long is killed: three times its slowest beat."""
     gpu_log_every_s: float = 60.0
+    gpu_idle_log_every_s: float = 900.0
+    """A GPU that does nothing."""
     watchdog_s: float = 0.0
     """Half of WATCHDOG_USEC; 0 where nobody watches."""

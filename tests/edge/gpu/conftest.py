@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +27,23 @@ class Driver:
 
     directory: Path
     root: Path
+
+    @property
+    def records(self) -> Path:
+        """Of kernels."""
+        return self.root / "kernels"
+
+    @property
+    def sessions(self) -> Path:
+        """The server's data base."""
+        return self.root / "sessions.db"
+
+    def session(self, kernel: str, path: str) -> None:
+        """A notebook's session as jupyter_server keeps it."""
+        with closing(sqlite3.connect(self.sessions)) as opened, opened:
+            opened.execute("CREATE TABLE IF NOT EXISTS session (session_id, path, name, type, kernel_id)")
+            opened.execute("DELETE FROM session WHERE kernel_id = ?", (kernel,))
+            opened.execute("INSERT INTO session VALUES ('s', ?, '', 'notebook', ?)", (path, kernel))
 
     def say(self, lines: Mapping[str, object]) -> None:
         fake_nvml.write(self.directory, {"log": self.directory / "log", **lines})
@@ -74,7 +93,7 @@ def driver(library: Path, tmp_path: Path) -> Driver:
 
 @pytest.fixture
 def stepper(driver: Driver) -> Iterator[Stepper]:
-    command = [sys.executable, "-I", str(STEPPER), str(driver.root)]
+    command = [sys.executable, "-I", str(STEPPER), str(driver.root), str(driver.records), str(driver.sessions)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=fake_nvml.environment(driver.directory)
     ) as process:

@@ -7,6 +7,7 @@ from pathlib import Path
 import attrs
 import pytest
 
+from jupyterd.gpu.asked import Asked, parse
 from jupyterd.gpu.command import command, silence_s
 from jupyterd.gpu.present import LIBRARY
 from jupyterd.settings.paths import Paths
@@ -28,7 +29,10 @@ def environ(tmp_path: Path) -> dict[str, str]:
 def test_the_sampler_gets_what_it_needs_and_no_more(environ: dict[str, str]) -> None:
     made = command(settings(sample_every_s=2.5), PATHS, environ)
     assert made is not None
-    assert made.argv[1:] == ("-I", "-m", "jupyterd.gpu", "--every", "2.5")
+    assert made.argv[1:4] == ("-I", "-m", "jupyterd.gpu")
+    assert parse(made.argv[4:]) == Asked(
+        2.5, 60.0, Path("/state/kernels"), Path("/state/sessions.db"), Path(Settings().server.root_dir)
+    )
     assert made.argv[0].startswith("/")
     assert dict(made.env) == {"LD_LIBRARY_PATH": environ["LD_LIBRARY_PATH"], "PATH": "/usr/bin"}
 

@@ -1,0 +1,53 @@
+"""The sampler's arguments, both ways. Neighbours: command.py writes them for the supervisor, __main__.py reads them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a sampler is to do: how often, and where kernels and notebooks are looked up."""
+
+    every_s: float
+    details_every_s: float = 60.0
+    records: Path | None = None
+    sessions: Path | None = None
+    notebooks: Path = Path("/")
+
+
+def words(asked: Asked) -> tuple[str, ...]:
+    """As arguments."""
+    optional = (("--records", asked.records), ("--sessions", asked.sessions))
+    return (
+        "--every", f"{asked.every_s:g}", "--details-every", f"{asked.details_every_s:g}",
+        *(word for name, path in optional if path is not None for word in (name, str(path))),
+        "--notebooks", str(asked.notebooks),
+    )  # fmt: skip
+
+
+def parse(arguments: Sequence[str]) -> Asked:
+    """Back; ValueError for anything else (argparse would cost the sampler a megabyte)."""
+    if len(arguments) % 2:
+        raise ValueError("an argument without its value")
+    pairs = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    every_s, details_every_s = _seconds(pairs.pop("--every", "")), _seconds(pairs.pop("--details-every", "60"))
+    records, sessions = pairs.pop("--records", None), pairs.pop("--sessions", None)
+    notebooks = Path(pairs.pop("--notebooks", "/"))
+    if pairs:
+        raise ValueError(f"unknown: {', '.join(pairs)}")
+    return Asked(every_s, details_every_s, _path(records), _path(sessions), notebooks)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"not a time: {text}")
+    return seconds
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
