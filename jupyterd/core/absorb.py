@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from jupyterd.core import backoff, calendar, probing, records
+from jupyterd.core import backoff, calendar, gpu_trouble, probing, records
 from jupyterd.core.child import (
     Child,
     Ending,
@@ -167,9 +167,8 @@ def _gone(world: World, role: Role, how: str, now: float, jitter: float) -> Step
             if isinstance(before, Ending | Killing) and not before.failure:
                 return replace(world, sampler=Off(), gpus=Gpus()), ()
             problem = before.why if isinstance(before, Ending | Killing) else how
-            return replace(
-                world, sampler=Resting(now + rest, how), gpus=Gpus(problem=problem, last=world.gpus.last)
-            ), ()
+            kept = replace(world.gpus, frames=(), log_at=None, shown=(), problem=problem)
+            return replace(world, sampler=Resting(now + rest, how), gpus=kept), ()
         case Role.ENDER:
             world = replace(world, ender=Off())
             if isinstance(world.wanted, Stop):
@@ -356,4 +355,5 @@ def _frame(world: World, event: FrameCame, now: float) -> Step:
     frames = (*gpus.frames, event.frame) if event.frame.gpus else gpus.frames
     shown = gpus.shown or event.frame.gpus
     sampler = replace(world.sampler, stage=Working(now + policy.gpu_silence_s))
-    return replace(world, sampler=sampler, gpus=Gpus(frames, log_at, shown, event.frame)), ()
+    errors = gpu_trouble.remember(gpus.errors, event.frame, now)
+    return replace(world, sampler=sampler, gpus=Gpus(frames, log_at, shown, event.frame, None, gpus.said, errors)), ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from jupyterd.core import calendar, gpu, health
+from jupyterd.core import calendar, gpu_trouble, health
 from jupyterd.core.child import Resting, process
 from jupyterd.core.health import Condition
 from jupyterd.core.words import BindFailed
@@ -38,7 +38,7 @@ def current(world: World, now: float) -> Iterator[Condition]:
         yield from _certificate(plan.certificate, calendar.unix(now, world.clock), world)
     yield from _settings(world)
     yield from _wedged(world)
-    yield from _gpu(world)
+    yield from _gpu(world, now)
 
 
 def _machine(world: World) -> Iterator[Condition]:
@@ -130,14 +130,8 @@ def _wedged(world: World) -> Iterator[Condition]:
         yield Condition(health.WEDGED, str(each.process.pid), text, f"sudo cat /proc/{each.process.pid}/stack")
 
 
-def _gpu(world: World) -> Iterator[Condition]:
+def _gpu(world: World, now: float) -> Iterator[Condition]:
     if world.gpus.problem is not None:
         yield Condition(health.SAMPLER, "", f"the GPU sampler {world.gpus.problem}", "journalctl -t jupyterd-gpu -n 20")
-    last = world.gpus.last
-    if last is None:
-        return
-    if last.trouble is not None:
-        yield Condition(health.GPU, "driver", last.trouble, last.advice or "nvidia-smi")
-    for each in last.gpus:
-        if each.trouble is not None:
-            yield Condition(health.GPU, each.uuid, f"{gpu.title(each)}: {each.trouble}", "nvidia-smi -q")
+    if world.gpus.last is not None:
+        yield from gpu_trouble.conditions(world.gpus.last, world.gpus.errors, world.held, now)

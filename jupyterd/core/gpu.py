@@ -9,16 +9,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from jupyterd.core.holders import GIB, holders, named
 from jupyterd.wire.frames import Gpu
-
-_GIB = 1024**3
 
 
 def aggregate(gpus: Sequence[Gpu]) -> Gpu:
     """Many samples of one GPU, oldest first, as one: mean of means, highest peak, mean power, last level.
 
-    Memory and temperature are levels: the last one known counts. Identity, trouble and sleep are those of the
-    last sample. ValueError when there is none.
+    Memory and temperature are levels: the last one known counts. Identity, trouble, sleep and what is asked seldom
+    are those of the last sample; the p95 is the highest one. ValueError when there is none.
     """
     if not gpus:
         raise ValueError("no samples to aggregate")
@@ -30,12 +29,21 @@ def aggregate(gpus: Sequence[Gpu]) -> Gpu:
         memory_total_bytes=_last([gpu.memory_total_bytes for gpu in gpus]),
         temperature_c=_last([gpu.temperature_c for gpu in gpus]),
         power_w=_mean([gpu.power_w for gpu in gpus]),
+        utilisation_p95=max((gpu.utilisation_p95 for gpu in gpus if gpu.utilisation_p95 is not None), default=None),
+        energy_j=_total([gpu.energy_j for gpu in gpus]),
+        xids=tuple(xid for gpu in gpus for xid in gpu.xids),
+        processes=next((gpu.processes for gpu in reversed(gpus) if gpu.processes is not None), None),
     )
 
 
-def line(gpu: Gpu) -> str:
-    """What a person reads: "gpu0 RTX 4090: 87 % (peak 100), 18.2 of 24 GiB, 71 °C, 310 W"."""
-    parts = [part for part in (_utilisation(gpu), _memory(gpu), _temperature(gpu), _power(gpu)) if part]
+def line(gpu: Gpu, doing: str | None = None) -> str:
+    """What a person reads: "gpu0 RTX 4090: 87 % (peak 100), 18.2 of 24 GiB, 71 °C, 310 W, train.ipynb 16.9 GiB".
+
+    `doing` is said instead of the utilisation: "idle for 15 min".
+    """
+    use = _utilisation(gpu) if doing is None else doing
+    held = named(holders(gpu.processes))
+    parts = [part for part in (use, _memory(gpu), _temperature(gpu), _power(gpu), held) if part]
     if gpu.trouble:
         parts.insert(0, gpu.trouble)
     if not parts:
@@ -50,7 +58,9 @@ def title(gpu: Gpu) -> str:
 
 
 def fields(gpu: Gpu) -> tuple[tuple[str, str], ...]:
-    """Journal fields in per cent, bytes, degrees Celsius and watts. What is unknown has no field."""
+    """Journal fields in per cent, bytes, degrees Celsius, watts and joules. What is unknown has no field; GPU_NOTEBOOK
+    and GPU_THROTTLE come once for each.
+    """
     every = (
         ("GPU_INDEX", str(gpu.index)),
         ("GPU_UUID", gpu.uuid or None),
@@ -60,6 +70,11 @@ def fields(gpu: Gpu) -> tuple[tuple[str, str], ...]:
         ("GPU_MEMORY_TOTAL", _whole(gpu.memory_total_bytes)),
         ("GPU_TEMPERATURE", _whole(gpu.temperature_c)),
         ("GPU_POWER", _decimal(gpu.power_w)),
+        ("GPU_UTIL_P95", _decimal(gpu.utilisation_p95)),
+        ("GPU_ENERGY", _decimal(gpu.energy_j)),
+        ("GPU_CLOCK_SM", _whole(gpu.clock_sm_mhz)),
+        *(("GPU_THROTTLE", each) for each in gpu.throttle or ()),
+        *(("GPU_NOTEBOOK", each) for each in sorted({one.notebook for one in gpu.processes or () if one.notebook})),
     )
     return tuple((name, value) for name, value in every if value is not None)
 
@@ -75,10 +90,10 @@ def _utilisation(gpu: Gpu) -> str:
 def _memory(gpu: Gpu) -> str:
     if gpu.memory_used_bytes is None:
         return ""
-    used = f"{gpu.memory_used_bytes / _GIB:.1f}"
+    used = f"{gpu.memory_used_bytes / GIB:.1f}"
     if gpu.memory_total_bytes is None:
         return f"{used} GiB"
-    total = f"{gpu.memory_total_bytes / _GIB:.1f}".removesuffix(".0")
+    total = f"{gpu.memory_total_bytes / GIB:.1f}".removesuffix(".0")
     return f"{used} of {total} GiB"
 
 
@@ -93,6 +108,11 @@ def _power(gpu: Gpu) -> str:
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return math.fsum(known) / len(known) if known else None
+
+
+def _total(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return math.fsum(known) if known else None
 
 
 def _last(values: Sequence[int | None]) -> int | None:

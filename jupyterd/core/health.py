@@ -41,7 +41,14 @@ SETTINGS_REFUSED = Kind("settings-refused", "The settings on disk are refused; o
 LIVE_REFUSED = Kind("live-refused", "The running server refused a changed setting", "warning")
 WEDGED = Kind("wedged", "A process does not end even after SIGKILL", "error")
 SAMPLER = Kind("gpu-sampler", "The GPU sampler does not work", "warning", hidden_by=("wedged",))
-GPU = Kind("gpu", "A GPU is in trouble", "warning")
+GPU = Kind("gpu", "A GPU or its driver is in trouble", "error")
+GPU_ERROR = Kind("gpu-error", "A GPU has reported an error that needs somebody", "error")
+GPU_XID = Kind("gpu-xid", "A GPU has reported an error", "warning")
+GPU_SLOWED = Kind("gpu-slowed", "A GPU is slowed down", "warning", visible_after_s=90.0)
+"""A second look, a minute later, must see it too."""
+GPU_FULL = Kind("gpu-memory-full", "A GPU's memory is nearly full", "warning", visible_after_s=30.0)
+GPU_HELD = Kind("gpu-memory-held", "A GPU does nothing and its memory is held", "warning", visible_after_s=3600.0)
+GPU_DRIVER_CHANGED = Kind("gpu-driver-changed", "The GPU driver on disk is not the one that runs", "warning")
 ADVISED = Kind("advised", "The settings work, but", "warning")
 
 

@@ -65,7 +65,19 @@ WEDGED = Kind(
     "It waits in the kernel for a device or a network disk (state D). jupyterd goes on without it. Its place:\n"
     "cat /proc/PID/stack (as root). Only the device, the file server or a reboot ends it.",
 )  # fmt: skip
-GPU = Kind("gpu", "cf0e037faca045fa88c69635fca364b0", 6, "GPU utilisation", "One record a minute for each GPU.")
+GPU = Kind(
+    "gpu", "cf0e037faca045fa88c69635fca364b0", 6, "GPU utilisation",
+    "One record a minute for each GPU, and one each 15 minutes while it does nothing. One GPU, as JSON:\n"
+    "journalctl -u jupyterd GPU_INDEX=0 -o json. One notebook: journalctl -u jupyterd GPU_NOTEBOOK=/PATH/OF/IT.ipynb",
+)  # fmt: skip
+GPU_RAISED = Kind(
+    "gpu-raised", "b1a9f0c64ea44ea58c3d2d0e6f3c7a51", 4, "A GPU needs somebody",
+    "HEALTH_CODE= names the kind, and the record says what to type. gpu: lost, or its driver gives nothing. gpu-xid:\n"
+    "the driver has reported an error by number; the number's meaning stands beside it. gpu-slowed: heat or the power\n"
+    "supply holds it down. gpu-memory-full: the next large array fails. gpu-memory-held: it does nothing and a kernel\n"
+    "holds its memory. gpu-driver-changed: after an upgrade, until the next boot, new programs cannot use the GPU.\n"
+    "gpu-sampler: the process that asks the driver does not work. Notebooks that use no GPU go on in every case.",
+)  # fmt: skip
 TROUBLE = Kind(
     "trouble", "656e8b9e74dc475790cbd2fcd6acf94d", 4, "jupyterd could not do something of its own, and goes on",
     "The record says what. A full disk: df -h. After an upgrade: sudo systemctl restart jupyterd",
@@ -74,5 +86,5 @@ NOTE = Kind("note", "e44fe999c38c46fbbcc324164391dabf", 6, "A note about this st
 
 KINDS = (
     SERVING, SERVER_EXITED, SERVER_HUNG, SERVER_STARTED, RELOADED, RELOAD_REFUSED, ITEM_RAISED, ITEM_CLEARED,
-    CERTIFICATE, STOPPING, STOPPED, WEDGED, GPU, TROUBLE, NOTE,
+    CERTIFICATE, STOPPING, STOPPED, WEDGED, GPU, GPU_RAISED, TROUBLE, NOTE,
 )  # fmt: skip

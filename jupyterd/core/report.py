@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jupyterd.core import calendar, conditions, gpu, health, records
+from jupyterd.core import calendar, conditions, gpu, gpu_lines, health, records
 from jupyterd.core.child import Resting, Running, Serving, process
 from jupyterd.core.health import Held
 from jupyterd.core.probing import Probing
@@ -32,7 +32,8 @@ def _health(world: World, now: float) -> Step:
     effects: list[Effect] = []
     for each in raised:
         fields = (("HEALTH_CODE", each.named), ("HEALTH_ADVICE", each.advice))
-        effects.append(Record(records.ITEM_RAISED, f"{each.text}  (type: {each.advice})", fields))
+        kind = records.GPU_RAISED if each.kind.code.startswith("gpu") else records.ITEM_RAISED
+        effects.append(Record(kind, f"{each.text}  (type: {each.advice})", fields))
     for old in cleared:
         text = f"over after {now - old.since:.0f} s: {old.condition.text}"
         effects.append(Record(records.ITEM_CLEARED, text, (("HEALTH_CODE", old.condition.named),)))
@@ -48,9 +49,12 @@ def _gpu_lines(world: World, now: float) -> Step:
         for each in frame.gpus:
             by_uuid.setdefault(each.uuid, []).append(each)
     shown = tuple(gpu.aggregate(each) for each in by_uuid.values())
-    log_at = now + known(world).policy.gpu_log_every_s
-    lines = tuple(Record(records.GPU, gpu.line(each), gpu.fields(each)) for each in shown)
-    return replace(world, gpus=replace(gpus, frames=(), log_at=log_at, shown=shown or gpus.shown)), lines
+    policy = known(world).policy
+    said, due = gpu_lines.due(gpus.said, shown, now, policy)
+    lines = tuple(Record(records.GPU, line, gpu.fields(each)) for each, line in due)
+    log_at = now + policy.gpu_log_every_s
+    after = replace(gpus, frames=(), log_at=log_at, shown=shown or gpus.shown, said=said or gpus.said)
+    return replace(world, gpus=after), lines
 
 
 def _state(world: World, now: float) -> Step:

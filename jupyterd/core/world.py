@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 from jupyterd.core.backoff import Score
 from jupyterd.core.child import Child, Off, Running, Serving
+from jupyterd.core.gpu_lines import Said
+from jupyterd.core.gpu_trouble import Error
 from jupyterd.core.health import Held
 from jupyterd.core.probing import Probing
 from jupyterd.core.words import BindFailed, Clock, Role
@@ -83,13 +85,17 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Gpus:
-    """Frames since the last log line, what people see, and why the sampler has no frames, until it has one."""
+    """Frames since the last log line, what people see, and why the sampler has no frames, until it has one; what the
+    journal has heard of each GPU, and errors that are not over.
+    """
 
     frames: tuple[Frame, ...] = ()
     log_at: float | None = None
     shown: tuple[Gpu, ...] = ()
     last: Frame | None = None
     problem: str | None = None
+    said: tuple[Said, ...] = ()
+    errors: tuple[Error, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

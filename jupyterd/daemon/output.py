@@ -17,7 +17,7 @@ from jupyterd.wire import frames, plan
 _READ_BYTES = 1 << 20
 """The most that a pipe holds (pipe(7)), so one turn takes all there is. What stays unused of it costs no memory."""
 _DOCUMENT_MOST_BYTES = 4 << 20
-_FRAME_MOST_BYTES = 1 << 16
+_FRAME_MOST_BYTES = 1 << 19
 
 
 class Pipe:

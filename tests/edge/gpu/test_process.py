@@ -124,7 +124,7 @@ def test_trouble_appears_and_clears_in_the_next_frame(driver: Driver, start: Sta
     driver.has(gpu(0))
     process = start("--every", "0.1")
     assert read(process).trouble is None
-    driver.has(gpu(0) | {"gpu0.error.nvmlDeviceGetTemperatureV": 18})
+    driver.has(gpu(0) | {"gpu0.error.nvmlDeviceGetMemoryInfo_v2": 18})
     frame = read(process)
     while frame.trouble is None:
         frame = read(process)

@@ -1,0 +1,68 @@
+"""Which GPU lines the journal gets: one each interval while a GPU works, one each quarter of an hour while it does not.
+
+Pure; report.py asks, gpu.py says the line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jupyterd.core import gpu
+from jupyterd.core.holders import holders
+from jupyterd.wire.frames import Gpu
+from jupyterd.wire.policy import Policy
+
+IDLE_MEAN = 1.0
+IDLE_PEAK = 5.0
+"""Per cent: what a desktop that blinks a cursor costs, and no computation."""
+_MINUTE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the journal has heard last about one GPU. `quiet_since` is when it had its first line as an idle one."""
+
+    uuid: str
+    at: float
+    quiet_since: float | None
+    held_by: tuple[str, ...]
+
+
+def idle(each: Gpu) -> bool | None:
+    """Whether it does nothing; None: unknown."""
+    if each.utilisation_max is None or each.utilisation_mean is None:
+        return None
+    return each.utilisation_mean < IDLE_MEAN and each.utilisation_max <= IDLE_PEAK
+
+
+def due(
+    said: Sequence[Said], gpus: Sequence[Gpu], now: float, policy: Policy
+) -> tuple[tuple[Said, ...], tuple[tuple[Gpu, str], ...]]:
+    """(what has been said now, the GPUs that get a line, each with its line).
+
+    A GPU that sleeps or is in trouble (which a health item tells) has nothing to say each minute either. Work that
+    begins or ends, and another holder of its memory, are said at once.
+    """
+    before = {each.uuid: each for each in said}
+    after, lines = [], []
+    for each in gpus:
+        last = before.get(each.uuid)
+        quiet = each.asleep or each.trouble is not None or idle(each) is True
+        held_by = tuple(sorted(holder.label for holder in holders(each.processes)))
+        collapsed = last is not None and last.quiet_since is not None and quiet and last.held_by == held_by
+        if collapsed and last is not None and now < last.at + policy.gpu_idle_log_every_s:
+            after.append(last)
+            continue
+        since = last.quiet_since if last is not None and last.quiet_since is not None else now
+        doing = _idle_for(now - since) if collapsed and idle(each) else None
+        lines.append((each, gpu.line(each, doing)))
+        after.append(Said(each.uuid, now, since if quiet else None, held_by))
+    return tuple(after), tuple(lines)
+
+
+def _idle_for(seconds: float) -> str:
+    minutes = round(seconds / _MINUTE_S)
+    if minutes < 120:  # noqa: PLR2004 - two hours: "90 min" reads better than "1 h"
+        return f"idle for {minutes} min"
+    return f"idle for {minutes // 60} h" if minutes < 2880 else f"idle for {minutes // 1440} days"  # noqa: PLR2004

@@ -1,0 +1,83 @@
+"""Who holds a GPU: its processes put together by notebook, kernel or account. Pure functions over wire.frames.
+
+Neighbours: gpu.py puts them into the line for people, gpu_trouble.py into sentences about trouble.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from jupyterd.wire.frames import Process
+
+_Number = TypeVar("_Number", int, float)
+GIB = 1024**3
+_MIB = 1024**2
+_KERNEL_SHOWN = 8
+_NAMES_MOST = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """One notebook, one kernel without a notebook, or the same program of one other account."""
+
+    label: str
+    """For people: "train.ipynb", "kernel 1a2b3c4d", "Xorg of root"."""
+    kernel: str | None
+    notebook: str | None
+    user: str | None
+    memory_bytes: int | None
+    """None: the driver does not tell it of any of its processes."""
+    utilisation: float | None
+    pids: tuple[int, ...]
+
+
+def holders(processes: Sequence[Process] | None) -> tuple[Holder, ...]:
+    """By memory, the most first. Two notebooks of one name are told apart by their directories."""
+    groups: dict[tuple[str | None, ...], list[Process]] = {}
+    for each in processes or ():
+        key = (each.kernel,) if each.kernel is not None else (None, each.user, each.command)
+        groups.setdefault(key, []).append(each)
+    names = Counter(_name(each) for each in {members[0].notebook for members in groups.values()} if each is not None)
+    found = (
+        Holder(
+            _label(members[0], names), members[0].kernel, members[0].notebook, members[0].user,
+            _sum([each.memory_bytes for each in members]), _sum([each.utilisation for each in members]),
+            tuple(each.pid for each in members),
+        )
+        for members in groups.values()
+    )  # fmt: skip
+    return tuple(sorted(found, key=lambda each: (-(each.memory_bytes or 0), each.label)))
+
+
+def named(found: Sequence[Holder]) -> str:
+    """As "train.ipynb 16.9 GiB, eval.ipynb 1.2 GiB", or "" for nobody."""
+    parts = [each.label if each.memory_bytes is None else f"{each.label} {size(each.memory_bytes)}" for each in found]
+    more = len(parts) - _NAMES_MOST
+    return ", ".join(parts if more <= 0 else [*parts[:_NAMES_MOST], f"{more} more"])
+
+
+def size(memory_bytes: int) -> str:
+    """As "16.9 GiB", "12 MiB"."""
+    return f"{memory_bytes / GIB:.1f} GiB" if memory_bytes >= GIB / 10 else f"{memory_bytes / _MIB:.0f} MiB"
+
+
+def _label(one: Process, names: Counter[str]) -> str:
+    if one.notebook is not None:
+        name = _name(one.notebook)
+        return name if names[name] == 1 else "/".join(one.notebook.rsplit("/", 2)[-2:])
+    if one.kernel is not None:
+        return f"kernel {one.kernel[:_KERNEL_SHOWN]}"
+    command, user = one.command or f"process {one.pid}", one.user
+    return command if user is None else f"{command} of {user}"
+
+
+def _name(notebook: str) -> str:
+    return notebook.rsplit("/", 1)[-1]
+
+
+def _sum(values: Sequence[_Number | None]) -> _Number | None:
+    known = [value for value in values if value is not None]
+    return sum(known[1:], known[0]) if known else None
