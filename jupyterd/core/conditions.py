@@ -61,7 +61,7 @@ def _listen(failed: BindFailed) -> Condition:
             text, advice = f"no interface has the address {host}", "ip address show"
         case "denied":
             text = f"this account may not listen on {where}"
-            advice = "choose a port of 1024 or more, or let the unit have AmbientCapabilities=CAP_NET_BIND_SERVICE"
+            advice = "choose a port of 1024 or more, or type: sudo jupyterd install (it lets the service have this one)"
         case "other":
             text, advice = f"cannot listen on {where}: {failed.detail}", look
     return Condition(health.PORT, where, text, advice, code=f"listen-{failed.reason}")
