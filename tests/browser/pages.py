@@ -17,6 +17,14 @@ WAIT_S = 60.0
 CELL = ".jp-Notebook .jp-CodeCell"
 OUTPUT = ".jp-Notebook .jp-OutputArea-output"
 
+_CONNECTED = """
+const done = arguments[arguments.length - 1];
+const base = JSON.parse(document.getElementById("jupyter-config-data").textContent).baseUrl;
+fetch(base + "api/sessions").then((answer) => answer.json()).then((sessions) => done(sessions.some(
+  (each) => location.pathname.endsWith("/" + each.path) && each.kernel !== null && each.kernel.connections > 0
+))).catch(() => done(false));
+"""
+
 
 def until(browser: Chrome, what: str, question: Callable[[], T], wait_s: float = WAIT_S) -> T:
     """The first true answer; the page may change under the question."""
@@ -72,8 +80,10 @@ def new_notebook(browser: Chrome) -> None:
 
 
 def ready(browser: Chrome) -> None:
-    """The notebook is drawn and its kernel is idle."""
+    """The notebook is drawn, its page has a connection to its kernel, and that is idle."""
     seen(browser, CELL)
+    # The page's indicator says "idle" also before there is a kernel.
+    until(browser, "a connection to the kernel", lambda: browser.execute_async_script(_CONNECTED))
     until(browser, "an idle kernel", lambda: kernel_status(browser) == "idle")
 
 
