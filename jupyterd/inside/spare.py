@@ -1,7 +1,7 @@
 """A spare: a server with everything imported that waits for "go". It reads no setting before that.
 
-What it has imported may be replaced on disk while it waits (an upgrade): then it begins anew, from nothing, in the same
-process. Neighbours: __main__.py, core/settle.py (when there is one, and when it takes over).
+When what it has imported is replaced on disk (an upgrade, pip install), it begins anew, from nothing, in the same
+process: as a spare, or as the server if it is needed just then. Neighbours: __main__.py, changes.py, core/settle.py.
 """
 
 from __future__ import annotations
@@ -10,17 +10,23 @@ import gc
 import json
 import os
 import resource
+import select
 import site
 import sys
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 
+from jupyterd.inside import changes
 from jupyterd.inside.link import Link
 from jupyterd.settings.paths import Paths
-from jupyterd.wire.channel import Go, Warm
+from jupyterd.wire.channel import SPARE, Go, Warm
 
 NICE = 10
+QUIET_MS = 5000
+"""An installation writes for a while; what is half there is not imported."""
+Stamps = tuple[tuple[str, int], ...]
+"""Paths, and when they changed."""
 MODULES = (
     "jupyterd.inside.app", "jupyterd.inside.logs", "jupyterd.inside.login", "jupyterd.inside.terminals",
     "jupyter_server_terminals.app", "notebook.app", "ipykernel.kernelspec",
@@ -38,12 +44,35 @@ def wait(link: Link, inherited: Iterable[int], paths: Paths, environ: Mapping[st
     gc.collect()
     gc.freeze()  # what is imported is never garbage: collections skip it, and its pages stay as they are
     link.say(Warm())
+    if not _hears(link, before):
+        _begin_anew(inherited, {**environ, SPARE: "1"})
     if not isinstance(link.hear_one(), Go):
         os._exit(0)
     if humble:
         os.setpriority(os.PRIO_PROCESS, 0, 0)
     if _packages() != before:
         _begin_anew(inherited, environ)
+
+
+def _hears(link: Link, before: Stamps) -> bool:
+    """Waits until the supervisor says something. False: packages have changed meanwhile, and nothing more does."""
+    watched = changes.watch(sorted({each if Path(each).is_dir() else str(Path(each).parent) for each, _ in before}))
+    waiter = select.poll()
+    waiter.register(link.fd, select.POLLIN)
+    if watched is not None:
+        waiter.register(watched, select.POLLIN)
+    quiet_ms: int | None = None
+    while True:
+        ready = [fd for fd, _ in waiter.poll(quiet_ms)]
+        if link.fd in ready:
+            return True
+        if watched is not None and ready:
+            changes.forget(watched)
+            quiet_ms = QUIET_MS
+        elif _packages() != before:
+            return False
+        else:
+            quiet_ms = None
 
 
 def _be_nice() -> bool:
@@ -68,7 +97,7 @@ def _import(paths: Paths) -> None:
             continue  # whoever needs it says so when it does
 
 
-def _packages() -> tuple[tuple[str, int], ...]:
+def _packages() -> Stamps:
     """What an installation changes: the directories that packages lie in, and our own files."""
     own = {module.__file__ for name, module in sys.modules.items() if name.startswith("jupyterd") and module.__file__}
     return tuple(_stamps(sorted({*site.getsitepackages(), *own})))

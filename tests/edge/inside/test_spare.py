@@ -45,6 +45,21 @@ def test_it_ends_when_it_is_told_to(warm: Any) -> None:
     assert time.monotonic() - began < 5
 
 
+def test_it_is_made_anew_when_a_package_is_installed_while_it_waits(warm: Any) -> None:
+    pid = warm.process.pid
+    installed = Path(sysconfig.get_path("purelib")) / f"made_up-{os.getpid()}.dist-info"
+    installed.mkdir()
+    try:
+        warm.hear(channel.Warm)  # once more
+    finally:
+        installed.rmdir()
+    assert channel.SPARE.encode() in Path(f"/proc/{pid}/environ").read_bytes()
+    warm.go()
+    assert warm.browser().get("/api").status == 200
+    assert warm.process.pid == pid
+    assert warm.end() == 0
+
+
 def test_it_begins_anew_when_a_package_has_changed_under_it(warm: Any) -> None:
     assert channel.SPARE.encode() in Path(f"/proc/{warm.process.pid}/environ").read_bytes()
     os.utime(sysconfig.get_path("purelib"))  # what every installation does to it
