@@ -70,17 +70,17 @@ def of_snapshot(snapshot: Snapshot) -> Served:
     return Served(snapshot.urls, snapshot.certificate, foreground=False)
 
 
-def text(plan: Plan | Served, login: Login, ssh: Here) -> str:
-    """The whole banner, an empty line before and after it."""
+def text(plan: Plan | Served, login: Login, ssh: Here, command: str = "jupyterd") -> str:
+    """The whole banner, an empty line before and after it. `command` is how this program is typed."""
     served = of_plan(plan) if isinstance(plan, Plan) else plan
     lines = ["", f"{IN}Jupyter is ready. Open", ""]
     lines += [f"{DEEPER}{url}" for url in served.urls]
-    lines += ["", *_login(login, served.urls[0])]
+    lines += ["", *_login(login, served.urls[0], command)]
     if served.certificate is not None:
-        lines += ["", *_trust(served.certificate)]
+        lines += ["", *_trust(served.certificate, command)]
     lines += ["", *_tunnel(served.urls, ssh)]
     if served.foreground:
-        lines += ["", f"{IN}Ctrl-C ends it in order. Closing this terminal does not: see jupyterd status."]
+        lines += ["", f"{IN}Ctrl-C ends it in order. Closing this terminal does not: see {command} status."]
     return "\n".join(lines) + "\n\n"
 
 
@@ -89,7 +89,7 @@ def login_url(url: str, token: str) -> str:
     return f"{url.rstrip('/')}/login#token={token}"
 
 
-def _login(login: Login, url: str) -> Iterator[str]:
+def _login(login: Login, url: str, command: str) -> Iterator[str]:
     match login:
         case Token(token=token, does=does):
             match does:
@@ -103,16 +103,16 @@ def _login(login: Login, url: str) -> Iterator[str]:
             yield from ("", f"{DEEPER}{login_url(url, token)}", "")
             yield f"{IN}or type the token by hand:  {token}"
         case Password():
-            yield f"{IN}Log in with your password. Forgotten? Type: jupyterd token"
+            yield f"{IN}Log in with your password. Forgotten? Type: {command} token"
         case OwnToken():
             yield f"{IN}Log in with the token of your settings (login.token)."
         case Untold():
-            yield f"{IN}To log in the first time, type in a terminal: jupyterd token"
+            yield f"{IN}To log in the first time, type in a terminal: {command} token"
         case _:
             assert_never(login)
 
 
-def _trust(pair: Certificate) -> Iterator[str]:
+def _trust(pair: Certificate, command: str) -> Iterator[str]:
     first, *rest = marks.fingerprint(pair.sha256)
     if pair.self_signed:
         yield f"{IN}The browser warns: this machine made its certificate itself. Let it show the"
@@ -122,6 +122,8 @@ def _trust(pair: Certificate) -> Iterator[str]:
         yield f"{IN}The certificate ({pair.file},"
         yield f"{IN}good until {until}) has the SHA-256 fingerprint"
     yield from ("", f"{DEEPER}{first}", *(f"{DEEPER}{line}" for line in rest))
+    if pair.self_signed:
+        yield from ("", f"{IN}No warning any more, on phones and tablets too: {command} cert new")
 
 
 def _tunnel(urls: tuple[str, ...], ssh: Here) -> Iterator[str]:

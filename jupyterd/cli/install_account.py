@@ -1,6 +1,6 @@
 """Whose service it will be, and the one question before anything is done. First half of ./install.
 
-Runs from the checkout before there is an environment: standard library only. Neighbour: install.py does the work.
+Runs from the checkout before there is an environment: standard library only. Neighbour: setup.py does the work.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TextIO
+
+from jupyterd.cli import setup_options
+from jupyterd.cli.install_files import DROP_IN
 
 _HUMANS = range(1000, 60000)
 """FIRST_UID to LAST_UID of adduser.conf(5)."""
@@ -31,6 +34,15 @@ class Undecided:
     """Nobody, or more than one, could be meant; `advice` says what to type."""
 
     advice: str
+
+
+def present() -> str | None:
+    """The account that the service has already."""
+    try:
+        lines = DROP_IN.read_text().splitlines()
+    except FileNotFoundError:
+        return None
+    return next((line.removeprefix("User=") for line in lines if line.startswith("User=")), None)
 
 
 def choose(named: str | None, environ: Mapping[str, str], accounts: Iterable[Account]) -> Account | Undecided:
@@ -78,20 +90,21 @@ def agreed(account: Account, target: str, answers: TextIO, questions: TextIO) ->
 
 def main() -> int:
     """Prints the account's name; questions and errors go to standard error."""
-    parser = argparse.ArgumentParser(prog="./install", description="Installs jupyterd as a service of one account.")
-    parser.add_argument("--yes", action="store_true", help="ask nothing")
-    parser.add_argument("--account", metavar="NAME", help="whose notebooks are served (default: who called sudo)")
+    parser = argparse.ArgumentParser(
+        prog="./install", description="Installs jupyterd as a service of one account, and sets it up.",
+        allow_abbrev=False,
+    )  # fmt: skip
+    setup_options.add(parser)
     parser.add_argument("--target", required=True, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    accounts = [Account(entry.pw_name, entry.pw_uid, entry.pw_shell) for entry in pwd.getpwall()]
-    if args.account is not None and args.account not in {each.name for each in accounts}:
-        accounts += _looked_up(args.account)
-    match choose(args.account, os.environ, accounts):
-        case Undecided(advice):
-            print(f"jupyterd: {advice}", file=sys.stderr)
-            return 2
-        case Account() as account:
-            pass
+    chosen = for_service(args.account)
+    if isinstance(chosen, Undecided):
+        print(f"jupyterd: {chosen.advice}", file=sys.stderr)
+        return 2
+    account = chosen
+    if args.dry_run:
+        print("jupyterd: nothing is installed yet that could look. Type: jupyterd setup --dry-run", file=sys.stderr)
+        return 2
     if not args.yes:
         if not sys.stdin.isatty():
             print("jupyterd: nobody is there to be asked. Type: sudo ./install --yes", file=sys.stderr)
@@ -101,6 +114,15 @@ def main() -> int:
             return 1
     print(account.name)
     return 0
+
+
+def for_service(named: str | None) -> Account | Undecided:
+    """The named one, else the one that it has, else as choose() has it."""
+    named = named or present()
+    accounts = [Account(entry.pw_name, entry.pw_uid, entry.pw_shell) for entry in pwd.getpwall()]
+    if named is not None and named not in {each.name for each in accounts}:
+        accounts += _looked_up(named)
+    return choose(named, os.environ, accounts)
 
 
 def _looked_up(name: str) -> list[Account]:

@@ -35,6 +35,53 @@ class Service:
     """What the server itself writes beside its state: the root directory, and Jupyter's own places in the home."""
 
 
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A file of root's with this text."""
+
+    path: Path
+    text: str
+
+    @property
+    def is_so(self) -> bool:
+        """Nothing is to do."""
+        return self.path.is_file() and self.path.read_bytes() == self.text.encode()
+
+    def do(self) -> None:
+        """Do it."""
+        put(self.path, self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A symbolic link."""
+
+    path: Path
+    target: Path
+
+    @property
+    def is_so(self) -> bool:
+        """Nothing is to do."""
+        return self.path.is_symlink() and self.path.readlink() == self.target
+
+    def do(self) -> None:
+        """Do it. FileExistsError when something else is there."""
+        point(self.path, self.target)
+
+
+def pieces(service: Service, prefix: Path) -> tuple[Put | Point, ...]:
+    """All that makes the program at `prefix` the machine's service. OSError when it is not whole."""
+    units = prefix / "share" / "jupyterd" / "systemd"
+    return (
+        Point(CURRENT, prefix),
+        Point(COMMAND, CURRENT / "bin" / "jupyterd"),
+        Put(UNIT_DIR / UNIT, (units / UNIT).read_text()),
+        Put(USER_UNIT_DIR / UNIT, (units / "user" / UNIT).read_text()),
+        Put(CATALOG_DIR / "jupyterd.catalog", (units / "jupyterd.catalog").read_text()),
+        Put(DROP_IN, drop_in(service)),
+    )
+
+
 def drop_in(service: Service) -> str:
     """The text of account.conf."""
     mounts = [unit for path in service.paths for unit in mount_units(path) if not _within(path, service.home)]
@@ -111,8 +158,8 @@ def _within(path: str, directory: str | Path) -> bool:
     return PurePosixPath(path).is_relative_to(directory)
 
 
-def put(path: Path, text: str, mode: int = 0o644, gid: int = 0) -> bool:
-    """Replaces the file in one step, owned by root; False when it was so already."""
+def put(path: Path, text: str, mode: int = 0o644, uid: int = 0, gid: int = 0) -> bool:
+    """Replaces the file in one step; False when it was so already."""
     data = text.encode()
     if path.is_file() and path.read_bytes() == data:
         return False
@@ -122,7 +169,7 @@ def put(path: Path, text: str, mode: int = 0o644, gid: int = 0) -> bool:
     fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(fd, "wb") as file:
         file.write(data)
-        os.fchown(fd, 0, gid)
+        os.fchown(fd, uid, gid)
         os.fchmod(fd, mode)
         os.fsync(fd)
     new.rename(path)
@@ -142,3 +189,12 @@ def point(link: Path, target: Path) -> bool:
     new.symlink_to(target)
     new.rename(link)
     return True
+
+
+def mark(path: Path) -> tuple[int, int] | None:
+    """Another one when the file is another one; None for no file, or none that may be looked at."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns

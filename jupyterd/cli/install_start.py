@@ -1,4 +1,4 @@
-"""What ./install asks of systemd: the user manager, the start, and what it says when it does not come up.
+"""What setup asks of systemd: the user manager, the start, and what it says when it does not come up.
 
 Knows no settings and writes no file. Neighbour: install.py.
 """
@@ -14,6 +14,7 @@ from jupyterd.cli.install_files import UNIT
 _COMMAND_TIMEOUT_S = 60.0
 _START_TIMEOUT_S = 180.0
 _LOOK_EVERY_S = 0.3
+_SYSTEM, _USER = ("systemctl",), ("systemctl", "--user")
 _ENOUGH_RESTARTS = 3
 """A supervisor that ended so often before it served is not waited for: systemd goes on by itself."""
 
@@ -36,20 +37,27 @@ def user_manager(account: str, uid: int) -> None:
         ) from None
 
 
-def start(*, changed: bool) -> bool:
+def runs(*, user: bool) -> bool:
+    """Whether it is enabled and serves."""
+    shown = run(*_manager(user=user), "show", "--property=ActiveState,UnitFileState", UNIT).split()
+    return {"ActiveState=active", "UnitFileState=enabled"}.issubset(shown)
+
+
+def start(*, changed: bool, user: bool = False) -> bool:
     """Enables it and waits until it serves; True then. Where nothing is new a reload is enough."""
-    run("systemctl", "enable", "--quiet", UNIT)
-    before = _state()
+    manager = _manager(user=user)
+    run(*manager, "enable", "--quiet", UNIT)
+    before = _state(manager)
     if not changed and before["ActiveState"] == "active":
-        run("systemctl", "reload", UNIT)
+        run(*manager, "reload", UNIT)
         return True
-    run("systemctl", "reset-failed", UNIT)
-    run("systemctl", "restart", "--no-block", UNIT)
+    run(*manager, "reset-failed", UNIT)
+    run(*manager, "restart", "--no-block", UNIT)
     deadline = time.monotonic() + _START_TIMEOUT_S
     said = ""
     print("jupyterd: starting the service ...", file=sys.stderr)
     while time.monotonic() < deadline:
-        now = _state()
+        now = _state(manager)
         # Until systemd has begun, the state is still that of the service before.
         if now["InvocationID"] != before["InvocationID"]:
             if now["ActiveState"] == "active":
@@ -62,21 +70,26 @@ def start(*, changed: bool) -> bool:
         time.sleep(_LOOK_EVERY_S)
     else:
         print(f"jupyterd: it does not serve after {_START_TIMEOUT_S:.0f} s, and goes on trying", file=sys.stderr)
-    _show_trouble()
+    _show_trouble(manager)
     return False
 
 
-def _state() -> dict[str, str]:
+def _manager(*, user: bool) -> tuple[str, ...]:
+    return _USER if user else _SYSTEM
+
+
+def _state(manager: tuple[str, ...]) -> dict[str, str]:
     """ActiveState, InvocationID, NRestarts and StatusText of the unit."""
-    shown = run("systemctl", "show", "--property=ActiveState,InvocationID,NRestarts,StatusText", UNIT)
+    shown = run(*manager, "show", "--property=ActiveState,InvocationID,NRestarts,StatusText", UNIT)
     return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
 
 
-def _show_trouble() -> None:
+def _show_trouble(manager: tuple[str, ...]) -> None:
     for argv in (
-        ("systemctl", "--no-pager", "--full", "--lines=0", "status", UNIT),
+        (*manager, "--no-pager", "--full", "--lines=0", "status", UNIT),
         (
             "journalctl",
+            *manager[1:],
             "--no-pager",
             "--output=cat",
             "--lines=30",

@@ -15,6 +15,7 @@ from typing import Protocol, cast
 from jupyterd import __version__
 
 VERBS = {
+    "setup": "set up a server for keeps: account, password, address, certificate",
     "run": "serve, in this terminal or as the systemd service",
     "status": "say how the server is",
     "reload": "read the settings again, and wait until they are in force",
@@ -25,8 +26,8 @@ VERBS = {
     "config": "show, check or explain the settings",
     "kernel-env": "make or repair the Python environment of notebooks",
 }
-HIDDEN = ("plan", "install", "catalog")
-"""For our own programs and scripts: `plan` feeds the supervisor, `install` is the second half of ./install."""
+HIDDEN = ("plan", "catalog")
+"""For our own programs: `plan` feeds the supervisor."""
 
 
 class Verb(Protocol):

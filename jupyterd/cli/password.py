@@ -12,12 +12,13 @@ import sys
 
 from jupyterd.cli import entrance, places, token
 from jupyterd.cli.standing import Standing, look
-from jupyterd.settings import login_store
+from jupyterd.settings import login_store, meanings, table
 from jupyterd.settings.paths import Paths
 from jupyterd.settings.problems import Invalid
+from jupyterd.settings.values import Fault
 
 HELP = "set the password: the running server takes it at once and logs every browser out"
-TROUBLE = 1
+TROUBLE, NONE = 1, 3
 _FIXED = """\
 the settings of this server fix the password ([login] password_hash); one that is set here would not count.
     jupyterd config show --origin     says where that line stands
@@ -32,7 +33,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--user", dest="which", action="store_const", const="user", help="your own server")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--stdin", action="store_true", help="read it from standard input (its first line), for scripts")
+    how.add_argument("--hash-stdin", action="store_true", help='read its hash ("argon2:...", "sha1:...") from there')
     how.add_argument("--remove", action="store_true", help="no password: only tokens log in (jupyterd token)")
+    # For setup: only if it is another one; and exit 3 where there is none yet.
+    parser.add_argument("--if-new", action="store_true", help=argparse.SUPPRESS)
+    how.add_argument("--is-set", action="store_true", help=argparse.SUPPRESS)
     parser.set_defaults(which=None)
 
 
@@ -49,7 +54,7 @@ def main(args: argparse.Namespace) -> int:
         paths = token.server(found, where)
         if paths is None:
             return _say("the server of this machine belongs to another account:\n    sudo jupyterd password")
-        return _say(_FIXED) if entrance.read(paths).fixed else _set(paths, args, runs=isinstance(found, Standing))
+        return _set(paths, args, runs=isinstance(found, Standing))
     except Invalid as error:
         print(*error.problems, sep="\n", file=sys.stderr)
         return TROUBLE
@@ -60,22 +65,52 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _set(paths: Paths, args: argparse.Namespace, *, runs: bool) -> int:
+    known = entrance.read(paths)
+    if args.is_set:
+        return 0 if known.fixed or known.browsers else NONE
+    if known.fixed:
+        return _say(_FIXED)
     if args.remove:
         login_store.set_password(paths.login, "")
         print("The password is gone. To log in from now on, type: jupyterd token")
         return 0
-    password = _typed(from_stdin=args.stdin)
-    if password is None:
-        return _say("the two differ; nothing was changed")
-    fault = login_store.password_fault(password)
-    if fault:
-        return _say(f"{fault} Nothing was changed.")
-    from jupyter_server.auth.security import passwd  # noqa: PLC0415 - slow, and only a good password needs it
-
-    login_store.set_password(paths.login, passwd(password))  # type: ignore[no-untyped-call]
+    hashed = _given_hash() if args.hash_stdin else _hashed(paths, args)
+    if hashed is None:
+        return TROUBLE
+    if args.if_new and hashed == login_store.read(paths.login).password_hash:
+        return 0
+    login_store.set_password(paths.login, hashed)
     now = "every browser has to log in anew" if runs else "it counts from the next start on"
     print(f"The password is set; {now}. A one-time token that nobody had used is dead.")
     return 0
+
+
+def _hashed(paths: Paths, args: argparse.Namespace) -> str | None:
+    """Of the password that is typed; None, with the reason printed, when it is none."""
+    from jupyter_server.auth.security import passwd, passwd_check  # noqa: PLC0415 - slow
+
+    password = _typed(from_stdin=args.stdin)
+    fault = "The two differ." if password is None else login_store.password_fault(password)
+    if fault or password is None:
+        _say(f"{fault} Nothing was changed.")
+        return None
+    old = login_store.read(paths.login).password_hash
+    if args.if_new and old and passwd_check(old, password):  # type: ignore[no-untyped-call]
+        return old
+    hashed: str = passwd(password)  # type: ignore[no-untyped-call]
+    return hashed
+
+
+def _given_hash() -> str | None:
+    """The first line of standard input, if it is a hash."""
+    row = table.SETTINGS["login.password_hash"]
+    text = sys.stdin.buffer.readline(4096).decode("utf-8", "replace").strip()
+    judged = meanings.settled(row, text, meanings.Context("", None)) if text else ""
+    if isinstance(judged, str) and judged:
+        return judged
+    wrong = judged.found if isinstance(judged, Fault) else "no hash was given"
+    _say(f"{wrong}; jupyterd config hash makes one. Nothing was changed.")
+    return None
 
 
 def _typed(*, from_stdin: bool) -> str | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import sdnotify
 
 import jupyterd
-from jupyterd.cli import banner, entrance, plan, ssh
+from jupyterd.cli import banner, command, entrance, plan, ssh
 from jupyterd.settings import options
 from jupyterd.settings.paths import prepare
 from jupyterd.settings.problems import Invalid
@@ -58,7 +58,7 @@ def main(args: argparse.Namespace) -> int:  # noqa: RET503 - execv does not retu
 
 def _banner(made: Plan, asked: plan.Ask) -> str:
     login = entrance.first(asked.paths, terminal=sys.stderr.isatty())
-    return banner.text(made, login, ssh.here())
+    return banner.text(made, login, ssh.here(), command.typed(os.environ))
 
 
 def _directories() -> tuple[str, ...]:

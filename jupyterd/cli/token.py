@@ -11,7 +11,7 @@ import pwd
 import sys
 from pathlib import Path
 
-from jupyterd.cli import banner, entrance, places, ssh
+from jupyterd.cli import banner, command, entrance, places, ssh
 from jupyterd.cli.standing import Nothing, Standing, look
 from jupyterd.settings.paths import Paths
 from jupyterd.settings.problems import Invalid
@@ -69,7 +69,7 @@ def show(found: Standing | Nothing, login: banner.Login, here: ssh.Here) -> None
     """To standard output, also into a pipe: the person asked for it."""
     if isinstance(found, Standing) and found.snapshot.urls:
         served = banner.of_snapshot(found.snapshot)
-        print(banner.text(served, login, here), end="")
+        print(banner.text(served, login, here, command.typed(os.environ)), end="")
         return
     if isinstance(login, banner.Token):
         print(login.token)

@@ -11,6 +11,13 @@ _CLASSES = frozenset({
     "NotebookNotary", "IPKernelApp", "InteractiveShell", "Spawner", "SingleUserNotebookApp", "JupyterHub",
 })  # fmt: skip
 
+# Of them those whose keys are meant by the table below: KernelManager.ip is another thing.
+_SERVERS = (
+    "Application", "JupyterApp", "NotebookApp", "SingleUserNotebookApp", "ExtensionApp", "LabApp",
+    "JupyterNotebookApp", "ServerApp", "LegacyIdentityProvider", "IdentityProvider", "PasswordIdentityProvider",
+    "ContentsManager", "FileContentsManager", "AsyncFileContentsManager", "LargeFileManager",
+)  # fmt: skip
+
 # Old key -> the setting here.
 _NEW = {
     "ip": "server.ip", "port": "server.port", "base_url": "server.base_url", "base_project_url": "server.base_url",
@@ -52,13 +59,23 @@ def explained(path: tuple[str, ...]) -> str | None:
         path = path[1:]
     match path:
         case (owner, key, *_) if owner in _CLASSES:
-            return _of(key) or HATCH
+            return (_of(key) if owner in _SERVERS else None) or HATCH
         case (owner,) if owner in _CLASSES:
             return HATCH
         case (key,):
             return _of(key)
         case _:
             return None
+
+
+def priority(owner: str) -> int:
+    """Of two classes that say different things the greater one counts, the newer and the more special; -1: neither."""
+    return _SERVERS.index(owner) if owner in _SERVERS else -1
+
+
+def why_gone(key: str) -> str | None:
+    """Why an old key has no setting here, and needs none."""
+    return _GONE.get(key)
 
 
 def is_old_class(path: tuple[str, ...]) -> bool:

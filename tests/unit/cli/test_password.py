@@ -57,6 +57,28 @@ def test_what_is_no_password_changes_nothing(state: Path, typed: bytes) -> None:
     assert stored(state).password_hash == "argon2:before"
 
 
+def test_a_hash_goes_in_as_it_is_and_what_is_none_changes_nothing(state: Path) -> None:
+    old = "sha1:67c9e60bb8b6:9ffede0825894254b2e042ea597d771089e11aed"
+    assert verb(state, "--is-set").returncode == 3
+    assert verb(state, "--hash-stdin", typed=old.encode()).returncode == 0
+    assert stored(state).password_hash == old
+    assert verb(state, "--is-set").returncode == 0
+    for typed in (b"", GOOD.encode(), b"sha1:67c9:9ff", b"argon2:$argon2id$cut"):
+        done = verb(state, "--hash-stdin", typed=typed)
+        assert done.returncode == 1
+        assert "othing was changed" in done.stderr and GOOD not in done.stderr
+    assert stored(state).password_hash == old
+
+
+def test_setup_leaves_a_password_that_is_the_same(state: Path) -> None:
+    assert verb(state, "--stdin", typed=GOOD.encode()).returncode == 0
+    before = stored(state)
+    assert verb(state, "--stdin", "--if-new", typed=GOOD.encode()).returncode == 0
+    assert stored(state) == before
+    assert verb(state, "--stdin", "--if-new", typed=b"another good one").returncode == 0
+    assert stored(state) != before
+
+
 def test_remove(state: Path) -> None:
     login_store.set_password(state / "login.json", "argon2:before")
     assert verb(state, "--remove").returncode == 0

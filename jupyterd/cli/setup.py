@@ -1,0 +1,115 @@
+"""`jupyterd setup`: account, password, address and certificate in one go, shown before it is done. ./install's second
+half, and what changes it later; for an ordinary user the same with a unit of their own.
+
+Neighbours: setup_answers.py (what is wanted), setup_target.py (whose), install.py and setup_user.py (the units).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from jupyterd.cli import install, install_start, setup_options, setup_settings, setup_target, setup_todo, setup_user
+from jupyterd.cli import install_files as files
+from jupyterd.cli.setup_answers import Answers
+from jupyterd.cli.setup_target import Target
+from jupyterd.cli.setup_todo import Todo
+from jupyterd.settings.problems import Invalid
+
+HELP = "set up a server for keeps: the machine's service (root), or your own (anybody else); again to change it"
+TROUBLE, USAGE, EX_CONFIG = 1, 2, 78
+_ENVIRONMENT_TIMEOUT_S = 1800.0
+_CERTIFICATE_TIMEOUT_S = 900.0
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Each answer as an option."""
+    setup_options.add(parser)
+    parser.add_argument("--installing", action="store_true", help=argparse.SUPPRESS)  # by ./install, which has asked
+
+
+def main(args: argparse.Namespace) -> int:
+    """1 when it did not come up, 2 for an option that cannot be, 78 for settings that are refused."""
+    os.umask(0o022)
+    try:
+        target = setup_target.target(args.account)
+        todo = setup_todo.todo(args, target)
+        if todo is None:
+            return _say("nothing was changed", TROUBLE)
+        return 0 if args.dry_run else _do(target, todo, args)
+    except Invalid as error:
+        print(*error.problems, sep="\n", file=sys.stderr)
+        return _say("nothing was changed: mend these first", EX_CONFIG)
+    except ValueError as error:
+        return _say(str(error), USAGE)
+    except (KeyError, OSError, subprocess.SubprocessError) as error:
+        return _say("\n".join(filter(None, (str(error), getattr(error, "stderr", None)))), TROUBLE)
+    except (KeyboardInterrupt, EOFError):
+        return _say("given up; what is in place stays, and the same command goes on from there", TROUBLE)
+
+
+def _do(target: Target, todo: Todo, args: argparse.Namespace) -> int:
+    remark = setup_user.manager(target.account) if target.user else None
+    if remark:
+        print(f"jupyterd: {remark}", file=sys.stderr)
+    refused = setup_settings.put(target, todo)
+    if refused:
+        return refused
+    previous = install.current()
+    mine = target.account
+    changed = setup_user.put_in_place(todo.unit) if target.user else install.put_in_place(mine, todo.pieces)
+    login = files.mark(target.paths.login)
+    if not _password(target, todo.answers):
+        return TROUBLE
+    if target.verb("kernel-env", timeout_s=_ENVIRONMENT_TIMEOUT_S):
+        print("jupyterd: notebooks have no Python environment yet; again: the same command", file=sys.stderr)
+    new_login, ran = files.mark(target.paths.login) != login, install_start.runs(user=target.user)
+    if (changed or todo.new_text or not ran or args.installing) and not install_start.start(
+        changed=changed, user=target.user
+    ):
+        return TROUBLE
+    if not target.user:
+        install.forget_old_versions(previous)
+    pair = files.mark(target.paths.installed), files.mark(target.paths.authority)
+    code = _certificate(target, todo.answers)
+    new_pair = pair != (files.mark(target.paths.installed), files.mark(target.paths.authority))
+    if ran and not (changed or todo.new_text or new_login or new_pair or args.installing):
+        print("Nothing had to be changed: it is all so already. To log in: jupyterd token", flush=True)
+        return code
+    return target.verb("token", target.flag, "--if-needed") or code
+
+
+def _password(target: Target, answers: Answers) -> bool:
+    if answers.secret is None:
+        return True
+    how = "--stdin" if answers.secret.kind == "password" else "--hash-stdin"
+    return target.verb("password", target.flag, how, "--if-new", typed=answers.secret.text + "\n") == 0
+
+
+def _certificate(target: Target, answers: Answers) -> int:
+    """By the verbs that there are for it; root's own, which become the account by themselves."""
+    wanted = answers.certificate
+    match wanted.kind:
+        case "auto":
+            return 0
+        case "authority":
+            if files.mark(target.paths.authority) is not None:
+                return 0
+            argv = ["new", target.flag]
+        case "files":
+            argv = ["install", target.flag, *map(str, wanted.files)]
+        case "acme":
+            domains = [word for each in wanted.domains for word in ("--domain", each)]
+            agreed = ["--agree-tos"] if wanted.agreed else []
+            argv = ["acme", target.flag, *domains, "--email", wanted.email, *agreed]
+    sys.stdout.flush()
+    program = str(Path(sys.prefix, "bin", "jupyterd"))
+    return subprocess.run([program, "cert", *argv], check=False, timeout=_CERTIFICATE_TIMEOUT_S).returncode
+
+
+def _say(text: str, code: int) -> int:
+    print(f"jupyterd: {text}", file=sys.stderr)
+    return code
