@@ -14,6 +14,7 @@ from jupyterd.daemon import lean
 
 if __name__ == "__main__":
     lean.keep_inspect_out()
+    lean.share_methods()
     from jupyterd.core import step
     from jupyterd.daemon.supervisor import main
 

@@ -31,6 +31,12 @@ class Log(Protocol):
     def show(self, text: str) -> None:
         """A banner."""
 
+    def stream(self, name: str) -> int:
+        """A descriptor for a child's output; the caller closes it."""
+
+    def close(self) -> None:
+        """Let go of what it owns."""
+
 
 @dataclass(slots=True)
 class Performer:

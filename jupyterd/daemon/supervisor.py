@@ -14,17 +14,14 @@ from jupyterd.core.records import TROUBLE
 from jupyterd.core.words import Record, Started
 from jupyterd.daemon import clock, inherited, loop
 from jupyterd.daemon.children import Children
-from jupyterd.daemon.journal import Journal
 from jupyterd.daemon.notify import Notifier
 from jupyterd.daemon.output import with_watchdog
-from jupyterd.daemon.perform import Performer
+from jupyterd.daemon.perform import Log, Performer
 from jupyterd.daemon.probes import Probes
 from jupyterd.daemon.process import reap_strangers, start_time
 from jupyterd.daemon.signals import Signals
-from jupyterd.daemon.sink import Sink
 from jupyterd.daemon.sockets import Listeners
 from jupyterd.daemon.status import Status
-from jupyterd.daemon.terminal import Terminal
 from jupyterd.daemon.watch import Watch
 from jupyterd.wire import plan
 from jupyterd.wire.snapshot import Process
@@ -43,7 +40,7 @@ def main(argv: list[str], core: loop.Core[loop.World]) -> int:
     connected = SystemdNotifier().socket  # it reads NOTIFY_SOCKET, which is removed next
     surroundings = inherited.take(os.environ)
     notifier = Notifier(connected, surroundings.watchdog_s)
-    log = Journal() if surroundings.journal else Terminal(watch, Sink(watch, made.state_dir))
+    log = _log(watch, made.state_dir, journal=surroundings.journal)
     first = Started(
         with_watchdog(made, surroundings.watchdog_s), clock.read(), Process(os.getpid(), start_time(os.getpid()))
     )
@@ -65,3 +62,15 @@ def main(argv: list[str], core: loop.Core[loop.World]) -> int:
         return loop.run(core, performer, watch, first)
     finally:
         log.close()
+
+
+def _log(watch: Watch, state_dir: str, *, journal: bool) -> Log:
+    """The one of the two that is used."""
+    if journal:
+        from jupyterd.daemon.journal import Journal  # noqa: PLC0415 - each costs memory
+
+        return Journal()
+    from jupyterd.daemon.sink import Sink  # noqa: PLC0415 - the same
+    from jupyterd.daemon.terminal import Terminal  # noqa: PLC0415 - the same
+
+    return Terminal(watch, Sink(watch, state_dir))
