@@ -20,6 +20,8 @@ from jupyterd.wire.snapshot import Address, Item
 LABEL = 13
 """Columns of the left edge."""
 NAMES_SHOWN = 4
+ENDED_SHOWN, ENDED_SHOWN_S = 5, 7 * 86400.0
+"""Kernels that died lately."""
 MIB = 1 << 20
 LOGS = {
     "service": "journalctl -u jupyterd -e",
@@ -55,6 +57,7 @@ def page(found: Standing, look: Look) -> str:
         lines += [line for url in told.urls[:1] for line in _row("Address", url, look)]
     lines += _processes(found, look)
     lines += _row("Kernels", _kernels(told.kernels, told.kernels_busy), look)
+    lines += _ended(found, look)
     for number, each in enumerate(told.gpus):
         # "gpu0 NAME: figures"; two lines where one would break inside the figures.
         whole = gpu.line(each)
@@ -112,6 +115,14 @@ def _kernels(total: int | None, busy: int | None) -> str:
     if total is None:
         return "unknown"
     return f"{total}, {busy or 'none'} busy" if total else "none"
+
+
+def _ended(found: Standing, look: Look) -> Iterator[str]:
+    lately = [each for each in reversed(found.ended) if 0 <= look.now - each.at < ENDED_SHOWN_S][:ENDED_SHOWN]
+    for each in lately:
+        at = time.strftime("%a %d %b %H:%M", time.localtime(each.at))
+        notebook = each.notebook.rpartition("/")[2] or each.kernel
+        yield from _row("", f"{at}  {notebook} ({each.name}): {each.cause}", look)
 
 
 def _certificate(pair: Certificate, look: Look) -> Iterator[str]:

@@ -18,7 +18,8 @@ import attrs
 import cattrs
 import psutil
 
-from jupyterd.units import identity
+from jupyterd.units import ended, identity
+from jupyterd.units.ended import Ended
 from jupyterd.wire import snapshot
 from jupyterd.wire.snapshot import Process, Snapshot
 
@@ -48,6 +49,8 @@ class Standing:
     server: Seen | None
     spare: Seen | None
     sampler: Seen | None
+    ended: tuple[Ended, ...] = ()
+    """The kernels that died lately, oldest first."""
 
 
 @attrs.frozen
@@ -89,7 +92,17 @@ def standing(file: Path) -> Standing:
         None if told.server is None else _seen(told.server),
         None if told.spare is None else _seen(told.spare),
         None if told.sampler is None else _seen(told.sampler),
+        _ended(Path(told.state_dir) / "kernels" / ended.NAME, file.lstat().st_uid),
     )  # fmt: skip
+
+
+def _ended(file: Path, owner: int) -> tuple[Ended, ...]:
+    try:
+        if file.lstat().st_uid != owner:
+            return ()
+        return tuple(ended.decode(json.dumps(_clean(json.loads(read(file)))).encode()))
+    except (OSError, ValueError, RecursionError):
+        return ()
 
 
 def read(file: Path) -> bytes:

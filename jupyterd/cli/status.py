@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,8 @@ def document(found: Standing | Nothing, files: tuple[Path, ...]) -> dict[str, An
     if isinstance(found, Standing):
         halted = found.life == "halted"
         problem = f"the supervisor (pid {found.supervisor.process.pid}) is halted" if halted else None
-        return {"running": True, "problem": problem, **found.document}
+        lately = [asdict(each) for each in found.ended]
+        return {"running": True, "problem": problem, **found.document, "kernels_ended": lately}
     nobody = {"state": "stopped", "supervisor": None, "server": None, "spare": None, "sampler": None}
     return {"running": False, "problem": absent(found, files), **nobody}
 

@@ -17,46 +17,54 @@ from typing import Any
 from jupyter_client.kernelspec import KernelSpec, NoSuchKernel
 from jupyter_server._tz import utcnow
 
+from jupyterd.inside import last_words
 from jupyterd.inside.kernel import Kernel
 from jupyterd.inside.provisioner import Provisioner
-from jupyterd.units import death, identity, launcher, records
+from jupyterd.units import death, ended, identity, launcher, records
 from jupyterd.units.records import Record
+from jupyterd.wire import spool
 
 _AGAIN_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The running ones with their pidfds, and one sentence about each that is no more or cannot be read."""
+    """The running ones with their pidfds, those that died by themselves without one, for they will be started again;
+    and one sentence about each that is no more or cannot be read.
+    """
 
-    running: tuple[tuple[Record, int], ...]
+    kernels: tuple[tuple[Record, int | None], ...]
     told: tuple[str, ...]
 
 
 def look(directory: Path) -> Found:
-    """Every kernel on record; those that have ended meanwhile are forgotten, with their cause told."""
+    """Every kernel on record; those that were ended meanwhile are forgotten, with their cause told."""
     every, told = records.read_all(directory)
     records.sweep(directory)
     boot = identity.boot_id()
-    running = []
+    found: list[tuple[Record, int | None]] = []
     for record in every:
         pidfd = None if record.process is None else identity.open_pidfd(record.process, boot)
-        if pidfd is not None and Path(record.connection_file).is_file():
-            running.append((record, pidfd))
+        why = _why(directory, record.id)
+        died = record.process is not None and record.process.boot == boot and not why
+        if (pidfd is not None or died) and Path(record.connection_file).is_file():
+            found.append((record, pidfd))
             continue
         if pidfd is not None:
             os.close(pidfd)
-            told.append(f"kernel {record.id} ({record.name}) runs, but its connection file is gone: it is ended")
+            cause = "its connection file is gone, nobody could reach it"
         elif record.process is not None and record.process.boot != boot:
-            told.append(f"kernel {record.id} ({record.name}) ended with the machine")
+            cause = "it ended with the machine"
         else:
-            cause = death.cause(launcher.ending(directory, record), oom=False, why=_why(directory, record.id))
-            told.append(f"kernel {record.id} ({record.name}) ended while no server ran: {cause}")
+            cause = death.cause(launcher.ending(directory, record), oom=None, why=why)
+        told.append(f"kernel {record.id} ({record.name}) ended while no server ran: {cause}")
+        with contextlib.suppress(OSError):
+            ended.note(directory, record, cause)
         launcher.forget(directory, record)
-    return Found(tuple(running), tuple(told))
+    return Found(tuple(found), tuple(told))
 
 
-def take(make: Callable[..., Kernel], record: Record, pidfd: int) -> Kernel:
+def take(make: Callable[..., Kernel], record: Record, pidfd: int | None) -> Kernel:
     """A Kernel that Jupyter cannot tell from one that it started itself."""
     kernel = make(connection_file=record.connection_file, kernel_name=record.name)
     kernel.kernel_id = record.id
@@ -111,6 +119,7 @@ class IdleWatch:
         self._asked: set[str] = set()
         self._cells: set[str] = set()
         self._done = False
+        self._date = b""
         self._shell = kernel.connect_shell()
         self._shell.on_recv(self._on_reply)
         self._known = self._kernel._activity_stream._recv_callback  # noqa: SLF001 - stock's own, called first
@@ -131,6 +140,7 @@ class IdleWatch:
         message = self._session.deserialize(frames)
         if message["header"]["msg_type"] != "status":
             return
+        self._date = spool.date(frames[1])
         parent, state = message["parent_header"], message["content"]["execution_state"]
         if parent.get("msg_id") in self._asked:
             if state == "idle":
@@ -141,6 +151,8 @@ class IdleWatch:
     def _finish(self) -> None:
         if not self._cells:
             self._kernel.execution_state = "idle"
+            if self._date:
+                self._kernel.loop.add_callback(last_words.idle, self._kernel, self._date.decode())
         self._done = True
         self._shell.on_recv(None)
         self._kernel.loop.call_later(_AGAIN_S, self._shell.close)  # it may have an event under way

@@ -18,9 +18,11 @@ from jupyter_server.services.kernels.kernelmanager import ServerKernelManager
 from tornado import web
 from traitlets import Enum, HasTraits, Integer, Unicode
 
+from jupyterd.inside import last_words
 from jupyterd.inside.environment import user_environment
 from jupyterd.inside.provisioner import Provisioner
 from jupyterd.units import kernel_environment, launcher, records, user_unit
+from jupyterd.units.identity import Identity
 from jupyterd.units.words import LaunchFailed
 from jupyterd.wire import spool
 
@@ -61,20 +63,23 @@ class Places(HasTraits):
 class Restarter(AsyncIOLoopKernelRestarter):
     """Tells why a kernel died before it is started again, and leaves one alone that was stopped on purpose."""
 
+    _mourned: Identity | None = None
+    """The process whose end was told last."""
+
     async def poll(self) -> None:  # type: ignore[override]  # as in the class above
         """Jupyter's hook, every 3 s."""
         kernel = self.kernel_manager
         ours = kernel.provisioner
-        if not isinstance(ours, Provisioner) or await kernel.is_alive():
+        if not isinstance(ours, Provisioner) or kernel.shutting_down or await kernel.is_alive():
             await super().poll()
             return
-        cause = await asyncio.to_thread(ours.cause)
-        kernel.reason = cause
-        if kernel.shutting_down or not ours.stopped_on_purpose():
-            self.log.warning("Kernel %s (%s) died: %s", kernel.kernel_id, kernel.kernel_name, cause)
+        on_purpose = bool(ours.stopped_on_purpose())
+        if ours.record is not None and ours.record.process != self._mourned:
+            self._mourned = ours.record.process
+            await last_words.tell(kernel, ours.record, await asyncio.to_thread(ours.cause), again=not on_purpose)
+        if not on_purpose:
             await super().poll()
             return
-        self.log.info("Kernel %s (%s) ended: %s", kernel.kernel_id, kernel.kernel_name, cause)
         self._fire_callbacks("dead")
         self.stop()
 

@@ -67,7 +67,7 @@ class KernelManager(Places, AsyncMappingKernelManager):
             self.kernel_manager_factory, parent=self, log=self.log, kernel_spec_manager=self.kernel_spec_manager
         )
         adopted = []
-        for record, pidfd in found.running:
+        for record, pidfd in found.kernels:
             try:
                 kernel = adoption.take(make, record, pidfd)
             except (OSError, ValueError, KeyError) as error:

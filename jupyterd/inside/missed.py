@@ -19,6 +19,8 @@ from jupyterd.wire.spool import Spooled
 
 _QUIET_S = 2.0
 """A kernel that says nothing for so long has our subscription by now: the spool need not be read any more."""
+_QUIET_ENDED_S = 30.0
+"""Nor one that is being started again after so long."""
 _MUTE_S = 1.0
 """Live messages that the recorder does not have after so long it never had."""
 _LOOK_S, _LOOK_MOST_S = 0.01, 0.2
@@ -45,6 +47,9 @@ class Receiver(Protocol):
     def note(self, header: bytes) -> None:
         """Given."""
 
+    def ended(self, digest: bytes) -> None:
+        """Here its kernel's process has ended; `digest` is this end's name."""
+
     def tell(self, text: str, parent: dict[str, Any]) -> None:
         """A line on the standard error of a cell."""
 
@@ -66,12 +71,13 @@ class Missed:
         self._answered: set[str] = set()
         """Requests whose execute_reply was read."""
         self._question: Spooled | None = None
+        self._until: tuple[bytes, asyncio.Future[None]] | None = None
 
     # --- live messages, as the tab gets them --------------------------------------------------------------------
 
-    def fall_behind(self) -> None:
+    def fall_behind(self, *, paced: bool) -> None:
         """From here on everything is to be read."""
-        self.reading, self._holding, self._held_bytes = True, False, 0
+        self.reading, self._holding, self._held_bytes = True, not paced, 0
         self._known.clear()
         self._held.clear()
 
@@ -96,6 +102,11 @@ class Missed:
         """Whether the reply to this request was read from the spool."""
         return asked in self._answered
 
+    def up_to(self, digest: bytes) -> asyncio.Future[None]:
+        """Done when this record, which comes from the spool alone, is given, or nothing more is read."""
+        self._until = (digest, asyncio.get_running_loop().create_future())
+        return self._until[1]
+
     # --- the spool ----------------------------------------------------------------------------------------------
 
     async def give_all(self, mark: Mark, *, paced: bool) -> None:
@@ -103,7 +114,6 @@ class Missed:
         the tab raises when it is closed meanwhile.
         """
         reader = replay.Reader(self._directory, mark)
-        self._holding = not paced
         try:
             await asyncio.to_thread(reader.begin)
             await self._read(reader, paced=paced)
@@ -115,37 +125,54 @@ class Missed:
     def give_held(self) -> None:
         """Live again."""
         self.reading = False
+        self._reached()
         for known, message in list(self._held.items()):
             if known not in self._known and not self._tab.gone and not self.reading:
                 self._tab.give_held(message)
         self._held.clear()
 
     async def _read(self, reader: replay.Reader, *, paced: bool) -> None:
-        """Until a live message is one that the spool has too: from there on the live ones are all that follows."""
-        pause, following, quiet_since = _LOOK_S, None, time.monotonic()
+        """Until a live message is one that the spool has too: from there on the live ones are all that follows. Not
+        before the record that was asked for.
+        """
+        pause, following, quiet_since, quiet_s = _LOOK_S, None, time.monotonic(), _QUIET_S
         while not self._tab.gone:
             batch = await asyncio.to_thread(reader.read)
             for each in batch:
-                if each.digest in self._held:
+                if each.digest in self._held and self._until is None:
                     return
                 if following is not None and each.number > following[0]:
                     self._tell_gap(each, each.number - following[0], each.before - following[1])
                 following = (each.number + 1, each.before + each.size)
                 self._give(each)
                 await self._tab.flushed(paced=paced)
-            if not self._known.isdisjoint(self._held):
+                if self._until is not None and each.digest == self._until[0]:
+                    self._reached()
+                quiet_s = _QUIET_ENDED_S if each.kind == spool.END else _QUIET_S
+            if self._until is None and not self._known.isdisjoint(self._held):
                 return
             if batch:
                 pause, quiet_since = _LOOK_S, time.monotonic()
-            elif time.monotonic() - quiet_since > (_MUTE_S if self._held else _QUIET_S):
+            elif time.monotonic() - quiet_since > (_MUTE_S if self._held else quiet_s):
                 return
             else:
                 self._holding = True
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LOOK_MOST_S)
 
+    def _reached(self) -> None:
+        if self._until is not None:
+            if not self._until[1].done():
+                self._until[1].set_result(None)
+            self._until = None
+
     def _give(self, each: Spooled) -> None:
         match each.kind:
+            case spool.NOTE:
+                self._tab.give("iopub", each.frames)
+            case spool.END:
+                self._question = None
+                self._tab.ended(each.digest)
             case spool.IOPUB:
                 self._known.add(each.digest)
                 self._tab.give("iopub", each.frames)

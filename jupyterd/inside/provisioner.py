@@ -34,17 +34,18 @@ class Provisioner(LocalProvisioner):
     """The Kernel that it belongs to."""
     record: Record | None = None
     _pidfd: int | None = None
+    _found_dead: bool = False
     _oom_kills: int | None = None
 
     # --- what jupyterd adds -------------------------------------------------------------------------------------
 
-    def attach(self, record: Record, pidfd: int) -> None:
-        """Take a running kernel: just launched, or adopted."""
+    def attach(self, record: Record, pidfd: int | None) -> None:
+        """Take a kernel: just launched, or adopted; without a pidfd one that has died."""
         self._let_go()
-        self.record, self._pidfd = record, pidfd
+        self.record, self._pidfd, self._found_dead = record, pidfd, pidfd is None
         self.cwd = record.cwd
         self.pid = self.pgid = record.process.pid if record.process else None
-        self._oom_kills = death.oom_kills()
+        self._oom_kills = None if pidfd is None else death.oom_kills()
 
     def adopt_ports(self) -> None:
         """TCP only: without it a restart picks new ports, and open websockets go deaf."""
@@ -71,12 +72,13 @@ class Provisioner(LocalProvisioner):
         if self.record is None:
             return ""
         now = death.oom_kills()
-        oom = None not in {now, self._oom_kills} and now != self._oom_kills
+        oom = None if None in {now, self._oom_kills} else now != self._oom_kills
         return death.cause(
             launcher.ending(self.directory, self.record, _PATIENCE_S), oom=oom, why=self.stopped_on_purpose()
         )
 
     def _let_go(self) -> None:
+        self._found_dead = False
         if self._pidfd is not None:
             os.close(self._pidfd)
             self._pidfd = None
@@ -86,7 +88,7 @@ class Provisioner(LocalProvisioner):
     @property
     def has_process(self) -> bool:
         """Whether there is a process, or one whose end nobody has waited for yet."""
-        return self._pidfd is not None
+        return self._pidfd is not None or self._found_dead
 
     async def poll(self) -> int | None:
         """None while it runs, else a number: what it means is told by `cause`."""

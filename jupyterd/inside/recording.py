@@ -15,9 +15,10 @@ from jupyterd import __version__
 from jupyterd.units import recorder
 from jupyterd.units.words import LaunchFailed
 from jupyterd.wire import spool, standing
-from jupyterd.wire.standing import Away, Back, FromServer, Hello, Yours
+from jupyterd.wire.standing import Away, Back, FromServer, Hello, Over, Told, Yours
 
 _ANSWER_S = 0.5
+_TOLD_S = 3.0
 _COMING_S = 3.0
 """A tab waits so long for a recorder that is being started: what a cell says before it listens is in no spool."""
 _FIRST_S, _MOST_S = 0.02, 5.0
@@ -41,6 +42,7 @@ class Recording:
         self._writer: asyncio.StreamWriter | None = None
         self._tabs: set[tuple[str, str]] = set()
         self._asked: dict[tuple[str, str], asyncio.Future[bool]] = {}
+        self._telling: dict[str, asyncio.Future[bytes]] = {}
         self._there, self._hopeless = asyncio.Event(), False
         self._task: asyncio.Task[None] | None = None
         self._closed = False
@@ -68,10 +70,7 @@ class Recording:
     async def back(self, kernel: str, session: str) -> None:
         """Take a tab's place from the recorder; without an answer in time the tab connects all the same."""
         self._tabs.add((kernel, session))
-        if self._writer is None and self._task is not None and not self._hopeless:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._there.wait(), _COMING_S)
-        if self._writer is None:
+        if not await self._is_there():
             return
         answer = self._asked[kernel, session] = asyncio.get_running_loop().create_future()
         self._say(Back(kernel, session))
@@ -84,6 +83,27 @@ class Recording:
         """Give it back."""
         self._tabs.discard((kernel, session))
         self._say(Away(kernel, session))
+
+    async def over(self, kernel: str, why: str, before: str = "") -> bytes:
+        """The cells of this kernel end in the spool, as standing.Over has it: the digest of the last record there, b""
+        where none was written.
+        """
+        if not await self._is_there():
+            return b""
+        answer = self._telling[kernel] = asyncio.get_running_loop().create_future()
+        self._say(Over(kernel, why, before))
+        try:
+            return await asyncio.wait_for(answer, _TOLD_S)
+        except TimeoutError:
+            return b""
+        finally:
+            self._telling.pop(kernel, None)
+
+    async def _is_there(self) -> bool:
+        if self._writer is None and self._task is not None and not self._hopeless:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._there.wait(), _COMING_S)
+        return self._writer is not None
 
     def _say(self, message: FromServer) -> None:
         if self._writer is not None and not self._writer.is_closing():
@@ -121,6 +141,10 @@ class Recording:
                         answer = self._asked.get((kernel, session))
                         if answer is not None and not answer.done():
                             answer.set_result(stood)
+                    case Told(kernel=kernel, digest=digest):
+                        told = self._telling.get(kernel)
+                        if told is not None and not told.done():
+                            told.set_result(bytes.fromhex(digest))
 
     async def _launch(self) -> None:
         try:

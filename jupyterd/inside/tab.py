@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from tornado.websocket import WebSocketClosedError
@@ -23,6 +23,7 @@ from jupyterd.wire.marks import Mark
 
 _DELIMITER = b"<IDS|MSG>"
 _AT_ONCE_BYTES = 1 << 18
+_SHOWN_S = 3.0
 _LAST_WORDS_S, _LOOK_S = 0.3, 0.01
 _GONE = 1001
 """Close code of a page that was closed or left (RFC 6455): it does not come back."""
@@ -38,6 +39,8 @@ class Tab(ZMQChannelsWebsocketConnection):
     _written: Any = None
     _unflushed = 0
     _ended = False
+    _ends_told: ClassVar[set[tuple[str, bytes]]] = set()
+    """Sessions, and ends of their kernels that they have been told."""
 
     # --- coming and going ---------------------------------------------------------------------------------------
 
@@ -140,7 +143,7 @@ class Tab(ZMQChannelsWebsocketConnection):
         over = bool(super()._limit_rate(channel, msg, msg_list))
         if over and self._arrival is not None and self._recording.connected:
             self._iopub_msgs_exceeded = self._iopub_data_exceeded = False
-            self._missed.fall_behind()
+            self._missed.fall_behind(paced=True)
             self._task = asyncio.ensure_future(self._catch_up(self._arrival.sent, paced=True))
         return over
 
@@ -153,6 +156,13 @@ class Tab(ZMQChannelsWebsocketConnection):
         with contextlib.suppress(WebSocketClosedError):
             self.websocket_handler.ping(data)
 
+    @classmethod
+    async def all_up_to(cls, kernel_id: str, digest: bytes) -> None:
+        """Every tab of this kernel gets what the recorder has put into the spool, up to this record."""
+        tabs = [each for each in cls._open_sockets if isinstance(each, Tab) and each.kernel_id == kernel_id]
+        if waiting := [future for each in tabs if (future := each.up_to(digest)) is not None]:
+            await asyncio.wait(waiting, timeout=_SHOWN_S)
+
     # --- what was missed ----------------------------------------------------------------------------------------
 
     async def _catch_up(self, mark: Mark, *, paced: bool) -> None:
@@ -164,6 +174,17 @@ class Tab(ZMQChannelsWebsocketConnection):
             self.log.exception("what kernel %s said meanwhile cannot be shown in full", self.kernel_id)
         with contextlib.suppress(WebSocketClosedError):
             self._missed.give_held()
+
+    def up_to(self, digest: bytes) -> asyncio.Future[None] | None:
+        """Read the spool up to this record; an end of the kernel that it may be is told by Jupyter itself."""
+        if self._arrival is None or self._ended:
+            return None
+        self._ends_told.add((self.session_id, digest))
+        given = self._missed.up_to(digest)
+        if not self._missed.reading:
+            self._missed.fall_behind(paced=False)
+            self._task = asyncio.ensure_future(self._catch_up(self._arrival.sent, paced=False))
+        return given
 
     @property
     def gone(self) -> bool:
@@ -193,6 +214,12 @@ class Tab(ZMQChannelsWebsocketConnection):
     def give_held(self, message: list[bytes]) -> None:
         """A live message that had to wait."""
         self._pass_on(self.channels["iopub"], message, header_and_parent(message)[0])
+
+    def ended(self, digest: bytes) -> None:
+        """The kernel died while this tab was away: as to any other tab, once, so that it gives up what it waits for."""
+        if (self.session_id, digest) not in self._ends_told:
+            self._ends_told.add((self.session_id, digest))
+            self._send_status_message("restarting")
 
     def tell(self, text: str, parent: dict[str, Any]) -> None:
         """A line of ours on the standard error of a cell."""

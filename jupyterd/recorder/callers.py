@@ -11,7 +11,7 @@ import socket
 from pathlib import Path
 
 from jupyterd.wire import standing
-from jupyterd.wire.standing import FromServer, Yours
+from jupyterd.wire.standing import FromServer, Told, ToServer, Yours
 
 _READ = 65536
 
@@ -60,9 +60,9 @@ class Callers:
             caller.close()
             return None
         buffer[:] = rest
-        return [each for each in said if not isinstance(each, Yours)]
+        return [each for each in said if not isinstance(each, Yours | Told)]
 
-    def answer(self, descriptor: int, message: Yours) -> None:
+    def answer(self, descriptor: int, message: ToServer) -> None:
         """A line; to one that does not read, nothing."""
         with contextlib.suppress(OSError):
             self._open[descriptor][0].send(standing.encode(message))

@@ -7,21 +7,26 @@ of input()) would be dropped if nobody had it. Neighbours: log.py, replies.py, l
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import zmq
 
 from jupyterd.recorder.log import Log
-from jupyterd.recorder.replies import Replies
+from jupyterd.recorder.replies import Made, Replies, header
 from jupyterd.wire import marks, spool
 
 _AT_ONCE = 500
 """Messages taken from one kernel before the others have their turn."""
-_AGAIN_MS = (10, 200)
-"""Between two attempts to connect, doubled each time."""
 _DELIMITER = b"<IDS|MSG>"
 _LEAST_FRAMES = 5
+_AGAIN_MS = 20
+"""Between two attempts to connect. A kernel works some 100 ms after it has bound its sockets, and a request may wait
+for it: with libzmq's 100 to 200 ms its first words had nobody to hear them."""
+_QUIET_MS, _LAST_WORDS_S = 20, 1.0
+"""What a dead kernel has said is all here when nothing more has come for so long."""
+_GAP = "output may be missing here: what keeps it had ended, and nobody listened until it was there again"
 
 Socket = zmq.Socket[bytes]
 Sockets = zmq.Context[Socket]
@@ -60,12 +65,14 @@ class Kernel:
         for each in self._log.recover():
             if each.kind == spool.IOPUB:
                 self._replies.follow(each.frames)
+            elif each.kind == spool.END:
+                self._replies.forget()
+        self._append(self._replies.remark(_GAP))
         self._places: dict[str, tuple[Socket, Socket]] = {}
         self.iopub: Socket = context.socket(zmq.SUB)
         self.iopub.rcvhwm = 0  # what is not read yet waits here rather than being dropped at 1000 messages
         self.iopub.linger = 0
-        # A kernel that is only being started, or again: its first words are not to be missed by much.
-        self.iopub.reconnect_ivl, self.iopub.reconnect_ivl_max = _AGAIN_MS
+        self.iopub.reconnect_ivl = _AGAIN_MS
         self.iopub.subscribe(b"")
         self.iopub.connect(connection.address(connection.iopub))
 
@@ -109,6 +116,18 @@ class Kernel:
             self._take(stdin, spool.STDIN, spool.tag(session))
         self._take(self.iopub, spool.IOPUB, spool.NOBODY)
 
+    def over(self, why: str, before: bytes) -> bytes:
+        """Its cells end here and say why: all, with its process, or those that began `before`. The last record."""
+        until = time.monotonic() + _LAST_WORDS_S
+        while self.iopub.poll(_QUIET_MS) and time.monotonic() < until:
+            self.take()
+        made = self._replies.close(why, before)
+        if not before:
+            end = [b"", header("jupyterd_end"), b"{}", b"{}", json.dumps({"why": why}).encode()]
+            made.append(Made(spool.END, spool.NOBODY, end))
+        self._append(made)
+        return spool.digest(made[-1].frames[1]) if made else b""
+
     def close(self) -> None:
         """Let go of everything; the files stay."""
         for session in list(self._places):
@@ -126,5 +145,9 @@ class Kernel:
             if len(frames) < _LEAST_FRAMES:
                 continue
             self._log.append(kind, whose, frames)
-            if kind == spool.IOPUB and (reply := self._replies.follow(frames)) is not None:
-                self._log.append(spool.REPLY, spool.tag(reply.session), reply.frames)
+            if kind == spool.IOPUB:
+                self._append(self._replies.follow(frames))
+
+    def _append(self, made: list[Made]) -> None:
+        for each in made:
+            self._log.append(each.kind, each.whose, each.frames)

@@ -18,7 +18,7 @@ from jupyterd.recorder import callers, watching
 from jupyterd.recorder.callers import Callers
 from jupyterd.recorder.kernel import Kernel, Sockets, read_connection
 from jupyterd.wire import spool
-from jupyterd.wire.standing import Away, Back, FromServer, Hello, Yours
+from jupyterd.wire.standing import Away, Back, FromServer, Hello, Over, Told, Yours
 
 _ALONE_S = 20.0
 """Without any kernel for so long it ends."""
@@ -162,6 +162,10 @@ class Recorder:
             case Away(kernel=kernel, session=session):
                 self.served.setdefault(descriptor, set()).discard((kernel, session))
                 self._stand(kernel, session)
+            case Over(kernel=kernel, why=why, before=before):
+                found = self.kernels.get(kernel)
+                last = b"" if found is None else found.over(why, before.encode())
+                self.callers.answer(descriptor, Told(kernel, last.hex()))
 
     def _limit(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes

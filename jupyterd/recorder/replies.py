@@ -1,32 +1,48 @@
-"""Makes the execute_reply of a cell from what its kernel says on iopub: the real one goes to one tab and no further.
+"""Makes what the kernel itself tells one tab and no further, or cannot tell any more: the execute_reply of a cell, and
+its end when the kernel has died.
 
-Pure, but for the message id. Unsigned: the server has the key. Neighbour: kernel.py puts the replies into the spool.
+Pure, but for ids and dates. Unsigned: the server has the key. Neighbour: kernel.py puts it all into the spool.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import time
 from dataclasses import dataclass
 from typing import Any
 
 from jupyterd.wire import spool
 
+_RESTARTED = "the kernel was started again here"
+Frames = list[bytes] | tuple[bytes, ...]
+
 
 @dataclass(slots=True)
 class Cell:
-    """A request that is under way."""
+    """A request that is under way: its header frame, and when the kernel first spoke of it (as spool.date)."""
 
+    parent: bytes
+    since: bytes
     count: int | None = None
     error: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """Frames as they would have come from the kernel, and the session that asked."""
+class Made:
+    """Frames as they would have come from the kernel; kind and tag of their record."""
 
-    session: str
+    kind: int
+    whose: bytes
     frames: list[bytes]
+
+
+def header(kind: str) -> bytes:
+    """Of a message of our own."""
+    seconds, rest = divmod(time.time_ns(), 10**9)
+    date = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    own = {"msg_id": os.urandom(16).hex(), "msg_type": kind, "username": "jupyterd", "session": "jupyterd"}
+    return json.dumps({**own, "date": f"{date}.{rest // 1000:06d}Z", "version": "5.3"}).encode()
 
 
 class Replies:
@@ -37,7 +53,7 @@ class Replies:
         self._failed = False
         """The last cell ended in an error: the kernel then skips all that wait behind it, whoever asked."""
 
-    def follow(self, frames: list[bytes] | tuple[bytes, ...]) -> Reply | None:
+    def follow(self, frames: Frames) -> list[Made]:
         """A reply, when these frames are the idle status of an execute_request. Damaged messages count for nothing."""
         try:
             match spool.message_type(frames[1]):
@@ -49,33 +65,50 @@ class Replies:
                 case b"status":
                     return self._status(frames)
         except (ValueError, TypeError, AttributeError, KeyError, IndexError):
-            return None
-        return None
+            return []
+        return []
 
-    def _cell(self, frames: list[bytes] | tuple[bytes, ...]) -> Cell:
-        return self._cells.setdefault(json.loads(frames[2])["msg_id"], Cell())
+    def forget(self) -> None:
+        """The kernel has ended, and its cells were told."""
+        self._cells.clear()
 
-    def _status(self, frames: list[bytes] | tuple[bytes, ...]) -> Reply | None:
+    def remark(self, text: str) -> list[Made]:
+        """A line on the standard error of every cell under way."""
+        return [_stream(each.parent, text) for each in self._cells.values()]
+
+    def close(self, why: str, before: bytes = b"") -> list[Made]:
+        """The end of every cell under way, or of those since `before`: why, on its standard error; idle; its reply."""
+        made = []
+        ending = {asked: cell for asked, cell in self._cells.items() if not before or cell.since < before}
+        self._failed = False
+        for asked, cell in ending.items():
+            del self._cells[asked]
+            cell.error = {"ename": "KernelEnded", "evalue": why, "traceback": []}
+            made.append(_stream(cell.parent, why))
+            idle = [b"", header("status"), cell.parent, b"{}", b'{"execution_state": "idle"}']
+            made.append(Made(spool.NOTE, spool.NOBODY, idle))
+            made.append(_reply(header("execute_reply"), cell.parent, self._content(cell)))
+        return made
+
+    def _cell(self, frames: Frames) -> Cell:
+        return self._cells.setdefault(json.loads(frames[2])["msg_id"], Cell(frames[2], spool.date(frames[1])))
+
+    def _status(self, frames: Frames) -> list[Made]:
         state, parent = json.loads(frames[4])["execution_state"], json.loads(frames[2])
         if state == "starting":  # another process: nothing of before will ever end
-            self._cells.clear()
+            return self.close(_RESTARTED)
         if parent.get("msg_type") != "execute_request":
-            return None
+            return []
         if state == "busy":
             self._cell(frames)
-            return None
+            return []
         if state != "idle":
-            return None
-        cell, session = self._cells.pop(parent["msg_id"], Cell()), str(parent.get("session", ""))
+            return []
+        cell = self._cells.pop(parent["msg_id"], Cell(frames[2], b""))
         content = self._content(cell)
         self._failed = content["status"] != "ok"
-        header = {**json.loads(frames[1]), "msg_id": os.urandom(16).hex(), "msg_type": "execute_reply"}
-        parts = [
-            json.dumps(header).encode(), frames[2],
-            json.dumps({"status": content["status"], "jupyterd": "made from the idle status"}).encode(),
-            json.dumps(content).encode(),
-        ]  # fmt: skip
-        return Reply(session, [b"", *parts])
+        made = {**json.loads(frames[1]), "msg_id": os.urandom(16).hex(), "msg_type": "execute_reply"}
+        return [_reply(json.dumps(made).encode(), cell.parent, content)]
 
     def _content(self, cell: Cell) -> dict[str, Any]:
         count = {} if cell.count is None else {"execution_count": cell.count}
@@ -84,3 +117,14 @@ class Replies:
         if cell.count is None and self._failed:
             return {"status": "aborted"}
         return {"status": "ok", **count, "user_expressions": {}, "payload": []}
+
+
+def _stream(parent: bytes, text: str) -> Made:
+    content = json.dumps({"name": "stderr", "text": f"\n[jupyterd: {text}]\n"}).encode()
+    return Made(spool.NOTE, spool.NOBODY, [b"", header("stream"), parent, b"{}", content])
+
+
+def _reply(head: bytes, parent: bytes, content: dict[str, Any]) -> Made:
+    metadata = {"status": content["status"], "jupyterd": "made by the recorder"}
+    whose = spool.tag(str(json.loads(parent).get("session", "")))
+    return Made(spool.REPLY, whose, [b"", head, parent, *(json.dumps(each).encode() for each in (metadata, content))])

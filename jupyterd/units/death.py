@@ -27,14 +27,16 @@ def oom_kills() -> int | None:
     return int(found[0]) if found else None
 
 
-def cause(ending: Ending, *, oom: bool, why: str = "") -> str:
-    """One phrase. `oom`: the machine killed something for lack of memory while this kernel ended; `why`: who
-    stopped it on purpose, if anybody.
+def cause(ending: Ending, *, oom: bool | None, why: str = "") -> str:
+    """One phrase. `oom`: the machine killed something for lack of memory while this kernel ended, None: nobody looked;
+    `why`: who stopped it on purpose, if anybody.
     """
     if why:
         return why
     if ending.result == "oom-kill" or (ending.signal == "SIGKILL" and oom):
         return "out of memory: it was killed for using more than the machine or its own limit allows"
+    if ending.signal == "SIGKILL" and oom is None and not ending.result:
+        return "killed (SIGKILL), for lack of memory or by somebody: no server was there to see it"
     if ending.signal is not None:
         told = _SIGNALS.get(ending.signal, "ended by a signal ({})")
         return told.format(ending.signal)

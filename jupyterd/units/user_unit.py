@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from jupyterd.units.detached import WRAPPER
@@ -133,7 +133,11 @@ def end_terminals(grace_s: float) -> None:
 
 def ending(unit: str) -> Ending:
     """How the unit's main process ended. systemd forgets units that ended well: that is exit code 0."""
-    shown = show(unit)
+    return told(show(unit))
+
+
+def told(shown: Mapping[str, str]) -> Ending:
+    """The same from what `systemctl show` has printed."""
     if shown.get("LoadState") == "not-found":
         return Ending(code=0)
     result = shown.get("Result", "")

@@ -27,10 +27,10 @@ LOG = "recorder.log"
 """In the spool directory: standard error of a detached recorder."""
 MARKS = "marks"
 
-IOPUB, REPLY, SHELL, STDIN = range(4)
-"""Kinds of records: from the iopub channel; an execute_reply made from an idle status (without a signature); and what
-the recorder took on the shell and the stdin channel in the place of an absent tab."""
-KIND_NAMES = ("iopub", "reply", "shell", "stdin")
+IOPUB, REPLY, SHELL, STDIN, NOTE, END = range(6)
+"""Kinds of records: from the iopub channel; an execute_reply made from an idle status (without a signature); what the
+recorder took on the shell and the stdin channel in the place of an absent tab; a message of its own as if from iopub
+(without a signature); and where the kernel's process ended."""
 
 _MAGIC = 0x6A64
 _HEAD = struct.Struct("<HBxHxxIQQ16s8s")

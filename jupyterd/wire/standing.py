@@ -48,22 +48,42 @@ class Yours:
     stood: bool
 
 
-FromServer = Hello | Back | Away
-_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Hello, Back, Away, Yours)}
+@dataclass(frozen=True, slots=True)
+class Over:
+    """Server: no cell of this kernel runs any more; `why` is a sentence for those that seem to. With `before` (a date,
+    as of spool.date) only for those that began earlier, and the kernel lives; without, it has ended. Answered by Told.
+    """
+
+    kernel: str
+    why: str
+    before: str = ""
 
 
-def encode(message: FromServer | Yours) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Recorder: the spool says so now; `digest` (hexadecimal) is the last record about it, "" where there is none."""
+
+    kernel: str
+    digest: str
+
+
+FromServer = Hello | Back | Away | Over
+ToServer = Yours | Told
+_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Hello, Back, Away, Over, Yours, Told)}
+
+
+def encode(message: FromServer | ToServer) -> bytes:
     """One line, newline included."""
     return json.dumps({type(message).__name__: asdict(message)}).encode() + b"\n"
 
 
-def decode(line: bytes) -> FromServer | Yours:
+def decode(line: bytes) -> FromServer | ToServer:
     """One line back; ValueError names what it does not know."""
     try:
         ((name, fields),) = json.loads(line).items()
         if "tabs" in fields:
             fields["tabs"] = tuple((str(kernel), str(session)) for kernel, session in fields["tabs"])
-        message: FromServer | Yours = _KINDS[name](**fields)
+        message: FromServer | ToServer = _KINDS[name](**fields)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"not a message: {line[:80]!r}") from error
     return message

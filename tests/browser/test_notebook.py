@@ -96,6 +96,18 @@ def test_what_is_printed_while_no_server_listens_goes_on_in_the_same_tab(server:
     assert "*" not in "".join(pages.prompts(browser)[:2]), "the cell is seen to have ended"
 
 
+def test_why_a_kernel_died_stands_under_the_cell_that_it_was_at(server: Served, browser: Chrome) -> None:
+    pages.log_in(browser, server.link.partition("login#")[0], password=PASSWORD)
+    pages.new_notebook(browser)
+    pages.run_cell(browser, "import os, time; print('pid', os.getpid(), flush=True); time.sleep(600)")
+    pages.until(browser, "the first output", lambda: re.search(r"pid \d+", pages.outputs(browser)))
+    os.kill(int(pages.outputs(browser).split()[-1]), signal.SIGKILL)
+    pages.until(browser, "the cause", lambda: "the kernel died here: killed (SIGKILL)" in pages.outputs(browser))
+    pages.until(browser, "the end of the cell", lambda: pages.prompts(browser)[0] == "[1]:")
+    ended = server.status()["kernels_ended"][-1]
+    assert ended["cause"].startswith("killed (SIGKILL)")
+
+
 def test_the_login_page_fits_a_phone(server: Served) -> None:
     with browsers.chromium(390, 844) as phone:
         metrics = {"width": 390, "height": 844, "deviceScaleFactor": 3, "mobile": True}

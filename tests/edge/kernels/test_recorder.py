@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import signal
 import sys
 import time
@@ -18,7 +19,8 @@ COUNT = "import time\nfor n in range({}):\n    print(n, flush=True)\n    time.sl
 
 
 def numbers(text):
-    return [int(word) for word in text.split()]
+    """Without lines of ours: that something may be missing is told more often than something is."""
+    return [int(word) for word in re.sub(r"\n\[jupyterd: [^]]*\]\n", "\n", text).split()]
 
 
 def repeated(text, count):

@@ -60,7 +60,7 @@ def test_a_running_server_notices_what_the_verb_did(place, eventually):
     assert [each["id"] for each in server.get("/api/kernels")] == [kernel]
     assert verb(place, "kernels", "stop", kernel).returncode == 0
     eventually(lambda: server.get("/api/kernels") == [], 10)
-    eventually(lambda: {each.name for each in place.records.iterdir()} == {"server.lock"})
+    eventually(lambda: {each.name for each in place.records.iterdir()} == {"server.lock", "ended"})
     assert "stopped with `jupyterd kernels stop`" in place.log()
 
 

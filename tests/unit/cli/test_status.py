@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,8 @@ import pytest
 from jupyterd.cli import painting, places, standing, status
 from jupyterd.cli.standing import Nothing, Standing, look
 from jupyterd.settings.paths import SERVICE_STATE
-from jupyterd.units import identity
+from jupyterd.units import ended, identity
+from jupyterd.units.ended import Ended
 from jupyterd.wire import snapshot
 from jupyterd.wire.frames import Gpu
 from jupyterd.wire.plan import Certificate
@@ -74,6 +75,24 @@ def test_a_serving_supervisor_exits_0_and_everything_is_shown(tmp_path: Path, sl
     assert max(map(len, page.splitlines())) <= 80
     assert "\N{ESCAPE}" not in page
     assert "\N{ESCAPE}[32m" in painted(found, colour=True)
+
+
+def test_kernels_that_died_lately_are_told_with_their_cause(tmp_path: Path, sleeper: Process) -> None:
+    (tmp_path / "kernels").mkdir()
+    causes = (NOW - 30 * 86400, "old"), (NOW - 60, "out of memory"), (NOW - 50, "killed\x1b[31m (SIGKILL)")
+    every = [Ended(at, "k" * 36, "python3", f"/home/ada/{cause[:3]}.ipynb", cause) for at, cause in causes]
+    (tmp_path / "kernels" / ended.NAME).write_text(json.dumps([asdict(each) for each in every]))
+    file = put(tmp_path / "s", shot(sleeper, state_dir=str(tmp_path)))
+    found = look([file])
+    assert isinstance(found, Standing)
+    page = painted(found)
+    assert page.index("kil.ipynb (python3): killed") < page.index("out.ipynb (python3): out of memory")
+    assert "old.ipynb" not in page
+    assert "\N{ESCAPE}" not in page
+    assert [each["cause"] for each in status.document(found, ())["kernels_ended"]][:2] == ["old", "out of memory"]
+    for garbage in ("", "{", "[1]", '[{"at": "x"}]', "[" * 9999):
+        (tmp_path / "kernels" / ended.NAME).write_text(garbage)
+        assert look([file]).ended == ()  # type: ignore[union-attr]  # it is Standing
 
 
 def test_trouble_exits_1_and_shows_the_advice(tmp_path: Path, sleeper: Process) -> None:

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from jupyterd.recorder.replies import Replies
-from jupyterd.wire import standing
-from jupyterd.wire.standing import Away, Back, Hello, Yours
+from jupyterd.wire import spool, standing
+from jupyterd.wire.standing import Away, Back, Hello, Over, Told, Yours
 
 PARENT = {"msg_id": "q", "msg_type": "execute_request", "session": "tab"}
 
@@ -20,8 +20,8 @@ def said(kind, content, parent=PARENT):
 
 def told(*messages):
     replies = Replies()
-    found = [reply for each in messages if (reply := replies.follow(each)) is not None]
-    return [(each.session, json.loads(each.frames[4]), each.frames) for each in found]
+    found = [made for each in messages for made in replies.follow(each)]
+    return [(each.whose, json.loads(each.frames[4]), each.frames) for each in found]
 
 
 BUSY, IDLE = said("status", {"execution_state": "busy"}), said("status", {"execution_state": "idle"})
@@ -29,7 +29,7 @@ BUSY, IDLE = said("status", {"execution_state": "busy"}), said("status", {"execu
 
 def test_a_cell_that_went_well():
     ((session, content, frames),) = told(BUSY, said("execute_input", {"execution_count": 4, "code": ""}), IDLE)
-    assert session == "tab"
+    assert session == spool.tag("tab")
     assert content == {"status": "ok", "execution_count": 4, "user_expressions": {}, "payload": []}
     assert json.loads(frames[1])["msg_type"] == "execute_reply" and json.loads(frames[1])["session"] == "kernel"
     assert json.loads(frames[2]) == PARENT
@@ -50,9 +50,54 @@ def test_other_requests_and_damaged_messages_make_no_reply():
     assert told([b"", b'{"msg_type": "status"}', b"nonsense", b"", b"\xff"], [b""] * 5) == []
 
 
+def test_when_the_kernel_is_gone_every_cell_ends_and_says_why():
+    replies = Replies()
+    other = {**PARENT, "msg_id": "r", "session": "other"}
+    for each in (
+        BUSY,
+        said("execute_input", {"execution_count": 4}),
+        said("status", {"execution_state": "busy"}, other),
+    ):
+        assert replies.follow(each) == []
+    made = replies.close("gone")
+    kinds = [(each.kind, each.whose, json.loads(each.frames[2])["msg_id"]) for each in made]
+    note, reply = (spool.NOTE, spool.NOBODY), spool.REPLY
+    assert kinds == [
+        (*note, "q"), (*note, "q"), (reply, spool.tag("tab"), "q"),
+        (*note, "r"), (*note, "r"), (reply, spool.tag("other"), "r"),
+    ]  # fmt: skip
+    stream, idle, answer = (json.loads(each.frames[4]) for each in made[:3])
+    assert stream == {"name": "stderr", "text": "\n[jupyterd: gone]\n"}
+    assert idle == {"execution_state": "idle"}
+    assert (answer["status"], answer["evalue"], answer["execution_count"]) == ("error", "gone", 4)
+    assert replies.close("gone") == [] == replies.follow(said("status", {"execution_state": "starting"}, {}))
+
+
+def test_an_idle_kernel_ends_only_the_cells_that_began_before():
+    replies = Replies()
+    replies.follow(BUSY)
+    assert replies.close("missed", b"2026-01-01T00:00:00") == []
+    assert len(replies.close("missed", b"2026-01-01T00:00:01")) == 3
+
+
+def test_a_kernel_that_starts_again_ends_the_cells_of_before():
+    made = told(BUSY, said("status", {"execution_state": "starting"}, {}))
+    assert [content.get("status") for _, content, _ in made] == [None, None, "error"]
+    assert "started again" in made[0][1]["text"]
+
+
 @pytest.mark.parametrize(
     "message",
-    [Hello("1", 5, (("k", "s"),)), Hello("1", 5), Back("k", "s"), Away("k", "s"), Yours("k", "s", stood=True)],
+    [
+        Hello("1", 5, (("k", "s"),)),
+        Hello("1", 5),
+        Back("k", "s"),
+        Away("k", "s"),
+        Yours("k", "s", stood=True),
+        Over("k", "why"),
+        Over("k", "why", "2026"),
+        Told("k", "ab"),
+    ],
 )
 def test_every_message_of_the_conversation_comes_back(message):
     assert standing.decode(standing.encode(message)) == message

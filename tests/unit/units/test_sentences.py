@@ -17,6 +17,8 @@ from jupyterd.units.words import Ending
         (Ending(signal="SIGKILL", result="oom-kill"), False, "", "out of memory"),
         (Ending(signal="SIGKILL"), True, "", "out of memory"),
         (Ending(signal="SIGKILL"), False, "", "killed (SIGKILL)"),
+        (Ending(signal="SIGKILL"), None, "", "for lack of memory or by somebody"),
+        (Ending(signal="SIGKILL", result="signal"), None, "", "killed (SIGKILL), by a person"),
         (Ending(signal="SIGTERM"), True, "", "ended by a signal (SIGTERM)"),
         (Ending(signal="SIGSEGV"), False, "", "crashed (SIGSEGV)"),
         (Ending(code=0), True, "", "exit code 0"),
@@ -27,6 +29,24 @@ from jupyterd.units.words import Ending
 )
 def test_why_it_ended(ending, oom, why, expected):
     assert expected in death.cause(ending, oom=oom, why=why)
+
+
+@pytest.mark.parametrize(
+    ("result", "code", "status", "expected"),
+    [
+        ("oom-kill", "2", "9", "out of memory"),
+        ("oom-kill", "1", "1", "out of memory"),  # a worker was killed, and its kernel gave up
+        ("signal", "2", "9", "killed (SIGKILL), by a person"),
+        ("core-dump", "3", "11", "crashed (SIGSEGV)"),
+        ("exit-code", "1", "3", "it ended by itself with exit code 3"),
+        ("success", "1", "0", "it ended by itself (exit code 0)"),
+        ("", "", "", "its end was not seen"),
+    ],
+)
+def test_what_systemd_says_of_a_unit_as_a_cause(result, code, status, expected):
+    shown = {"LoadState": "loaded", "Result": result, "ExecMainCode": code, "ExecMainStatus": status}
+    assert death.cause(user_unit.told(shown), oom=False).startswith(expected)
+    assert user_unit.told({"LoadState": "not-found"}) == Ending(code=0), "it forgets those that ended well"
 
 
 JOBS = """  17 jupyterd.service              restart running
