@@ -252,6 +252,32 @@ def first_answer(port: int, *, tls: bool, begun: float, alive: Callable[[], bool
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """Of one process, all threads together, since it began."""
+
+    at: float
+    cpu_ns: int
+    wakeups: int
+
+
+def read(pid: int) -> Reading:
+    """CPU time in nanoseconds (/proc/PID/task/TID/schedstat: ticks of 10 ms are too coarse) and voluntary switches."""
+    cpu = wakeups = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        cpu += int((task / "schedstat").read_text().split()[0])
+        wakeups += field(task / "status", "voluntary_ctxt_switches")
+    return Reading(time.monotonic(), cpu, wakeups)
+
+
+def field(file: Path, name: str) -> int:
+    """The number after "NAME:" in a file of /proc."""
+    for line in file.read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1])
+    raise LookupError(f"{file} has no {name}")
+
+
+@dataclass(frozen=True, slots=True)
 class Figure:
     """Many measurements of one thing."""
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyterd.settings import paths
-from jupyterd.units import ending, identity, launcher, recorder, records, restarting
+from jupyterd.units import ending, identity, launcher, recorder, records, restarting, sampler
 from jupyterd.units.records import Record
 from jupyterd.units.words import LaunchFailed
 from jupyterd.wire.policy import Policy
@@ -44,6 +44,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     one.add_argument("id", nargs="*", help="the kernel's id, or its first letters")
     one.add_argument("--all", action="store_true", help="every kernel")
     one.add_argument("--terminals", action="store_true", help="the terminals too")
+    one.add_argument("--sampler", action="store_true", help="the process that asks the GPUs too")
     one.add_argument("--unless-restarting", action="store_true", help="leave them when jupyterd is being restarted")
     one.add_argument("--grace", type=float, default=Policy().kernels_grace_s, help="seconds before KILL")
     for each in verbs.choices.values():
@@ -138,7 +139,7 @@ def _shown(directory: Path, record: Record) -> dict[str, Any]:
 
 
 def _stop_said(directory: Path, every: list[Record], running: list[Record], args: argparse.Namespace) -> int:
-    if not (args.all or args.id or args.terminals):
+    if not (args.all or args.id or args.terminals or args.sampler):
         print("jupyterd kernels stop: which? name their ids, or say --all", file=sys.stderr)
         return 2
     if args.unless_restarting and not restarting.kernels_may_end():
@@ -152,12 +153,23 @@ def _stop_said(directory: Path, every: list[Record], running: list[Record], args
         if args.terminals:
             where, units = directory.parent / "terminals", os.environ.get("JUPYTERD_MODE") in {"service", "user"}
             terminals = beside.submit(ending.end_terminals, where, _TERMINALS_GRACE_S, units=units)
+        asker = beside.submit(_stop_sampler, directory.parent / "gpu.lock") if args.sampler else None
         code = _stop(directory, chosen, args.grace)
         if args.all and code == 0:
             recorder.end(directory.parent / "spool")
-        if terminals is not None:
-            terminals.result()
+        for each in (terminals, asker):
+            if each is not None:
+                each.result()
     return code
+
+
+def _stop_sampler(lock: Path) -> None:
+    if sampler.end(lock) == "stuck":
+        print(
+            "the GPU sampler does not end even after SIGKILL: it waits in the NVIDIA driver and is left there; look "
+            f"with: sudo fuser -v {lock}; only a reboot ends it if the driver does not",
+            file=sys.stderr,
+        )
 
 
 def _stop(directory: Path, chosen: list[Record], grace_s: float) -> int:

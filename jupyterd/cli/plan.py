@@ -27,6 +27,7 @@ from jupyterd.settings.paths import Paths
 from jupyterd.settings.problems import Invalid
 from jupyterd.settings.schema import Settings
 from jupyterd.tls import pair
+from jupyterd.units import relay, sampler
 from jupyterd.wire import lineage
 from jupyterd.wire.plan import Command, Plan, Refused, encode
 from jupyterd.wire.policy import Policy
@@ -116,7 +117,6 @@ def _assemble(
     if write:
         certificates.keep(chosen, paths)
         config.write(paths, traits, live)
-    sampler = gpu.command(settings, paths, environ)
     absence = present.absence("/", environ) if settings.gpu.enabled else None
     return Plan(
         version=__version__,
@@ -132,12 +132,21 @@ def _assemble(
         server=server,
         server_key=server_key,
         live_key=live_key,
-        sampler=sampler,
+        sampler=_sampler(settings, paths, environ),
         planner=_own(asked, "plan", *asked.typed),
         ender=_ender(asked, settings),
         policy=_policy(settings),
         notes=() if absence is None else (absence,),
     )
+
+
+def _sampler(settings: Settings, paths: Paths, environ: Mapping[str, str]) -> Command | None:
+    """What the supervisor starts for GPU frames: never the sampler itself, which may hang in the driver."""
+    meeting = sampler.places(paths)
+    found = gpu.command(settings, paths, environ, meeting)
+    if found is None:
+        return None
+    return replace(found, argv=relay.argv(found.argv, meeting, as_unit=paths.mode != "foreground"))
 
 
 def _own(asked: Ask, *arguments: str) -> Command:
@@ -153,7 +162,7 @@ def _ender(asked: Ask, settings: Settings) -> Command:
     """In the foreground there is no systemd that could be restarting it: Ctrl-C means the kernels too."""
     only_a_stop = () if asked.paths.mode == "foreground" else ("--unless-restarting",)
     where = ("--state", str(asked.paths.state), "--grace", f"{settings.kernels.grace_s:g}")
-    return _own(asked, "kernels", "stop", "--all", "--terminals", *only_a_stop, *where)
+    return _own(asked, "kernels", "stop", "--all", "--terminals", "--sampler", *only_a_stop, *where)
 
 
 def _policy(settings: Settings) -> Policy:

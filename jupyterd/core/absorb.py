@@ -355,5 +355,7 @@ def _frame(world: World, event: FrameCame, now: float) -> Step:
     frames = (*gpus.frames, event.frame) if event.frame.gpus else gpus.frames
     shown = gpus.shown or event.frame.gpus
     sampler = replace(world.sampler, stage=Working(now + policy.gpu_silence_s))
+    only_waits = event.frame.pid is None and event.frame.trouble is None  # the relay, until it has a sampler
+    last = gpus.last if only_waits and gpus.last is not None else event.frame
     errors = gpu_trouble.remember(gpus.errors, event.frame, now)
-    return replace(world, sampler=sampler, gpus=Gpus(frames, log_at, shown, event.frame, None, gpus.said, errors)), ()
+    return replace(world, sampler=sampler, gpus=Gpus(frames, log_at, shown, last, None, gpus.said, errors)), ()

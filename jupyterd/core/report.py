@@ -11,7 +11,7 @@ from jupyterd.core.probing import Probing
 from jupyterd.core.words import Effect, Notify, Publish, Record, ShowBanner
 from jupyterd.core.world import Listening, Stop, World, known, serves
 from jupyterd.wire.frames import Gpu
-from jupyterd.wire.snapshot import Address, Item, Snapshot
+from jupyterd.wire.snapshot import Address, Item, Process, Snapshot
 
 Step = tuple[World, tuple[Effect, ...]]
 EXTEND_EVERY_S = 20.0
@@ -158,7 +158,7 @@ def snapshot(world: World) -> Snapshot:
         supervisor=world.supervisor,
         server=process(world.server),
         spare=process(world.spare),
-        sampler=process(world.sampler),
+        sampler=_sampler(world),
         urls=plan.urls,
         addresses=tuple(_address(each, scheme, plan.base_url, world) for each in world.probes),
         certificate=plan.certificate,
@@ -171,6 +171,14 @@ def snapshot(world: World) -> Snapshot:
         gpus=world.gpus.shown,
         state_dir=plan.state_dir,
     )
+
+
+def _sampler(world: World) -> Process | None:
+    """The sampler, by its own word; while it has not spoken, the relay that looks for it."""
+    relay, last = process(world.sampler), world.gpus.last
+    if relay is None or last is None or last.pid is None or last.started is None:
+        return relay
+    return Process(last.pid, last.started)
 
 
 def _address(each: Probing, scheme: str, base_url: str, world: World) -> Address:

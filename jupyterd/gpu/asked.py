@@ -7,16 +7,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from jupyterd.wire import sampling
+from jupyterd.wire.sampling import Places
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a sampler is to do: how often, and where kernels and notebooks are looked up."""
+    """What a sampler is to do: how often, where kernels and notebooks are looked up, where readers find it (None: on
+    standard output). `version` is only there to be another one after an upgrade.
+    """
 
     every_s: float
     details_every_s: float = 60.0
     records: Path | None = None
     sessions: Path | None = None
     notebooks: Path = Path("/")
+    places: Places | None = None
+    version: str = ""
 
 
 def words(asked: Asked) -> tuple[str, ...]:
@@ -26,6 +33,7 @@ def words(asked: Asked) -> tuple[str, ...]:
         "--every", f"{asked.every_s:g}", "--details-every", f"{asked.details_every_s:g}",
         *(word for name, path in optional if path is not None for word in (name, str(path))),
         "--notebooks", str(asked.notebooks),
+        *(() if asked.places is None else sampling.arguments(asked.places, asked.version)),
     )  # fmt: skip
 
 
@@ -37,9 +45,11 @@ def parse(arguments: Sequence[str]) -> Asked:
     every_s, details_every_s = _seconds(pairs.pop("--every", "")), _seconds(pairs.pop("--details-every", "60"))
     records, sessions = pairs.pop("--records", None), pairs.pop("--sessions", None)
     notebooks = Path(pairs.pop("--notebooks", "/"))
+    lock, socket, version = pairs.pop("--lock", ""), pairs.pop("--socket", ""), pairs.pop("--version", "")
+    places = Places(Path(lock), Path(socket)) if lock and socket else None
     if pairs:
         raise ValueError(f"unknown: {', '.join(pairs)}")
-    return Asked(every_s, details_every_s, _path(records), _path(sessions), notebooks)
+    return Asked(every_s, details_every_s, _path(records), _path(sessions), notebooks, places, version)
 
 
 def _seconds(text: str) -> float:

@@ -15,6 +15,7 @@ from jupyterd.gpu.nvml import NvmlError
 from jupyterd.gpu.present import pci_gpus
 from jupyterd.gpu.trouble import Trouble
 from jupyterd.gpu.xid import Events, KernelLog
+from jupyterd.wire import sampling
 from jupyterd.wire.frames import Frame, Gpu, Xid
 
 _LOST_AGAIN_S = 60.0
@@ -37,6 +38,7 @@ class Sampler:
         self._foreseen: str | None = None
         self._looked_at: float | None = None
         self._before: float | None = None
+        self._started = sampling.started(os.getpid())
         self._devices: tuple[Device | Gpu, ...] | None = None
         self._known: dict[str, tuple[int, str]] = {}
         self._said = _NOTHING
@@ -57,8 +59,9 @@ class Sampler:
         span_s = None if self._before is None else now - self._before
         self._before = now
         return replace(
-            frame, gpus=gpus, at=unix, span_s=span_s, driver=self._driver, foreseen=self._foreseen, pid=os.getpid()
-        )
+            frame, gpus=gpus, at=unix, span_s=span_s, driver=self._driver, foreseen=self._foreseen,
+            pid=os.getpid(), started=self._started,
+        )  # fmt: skip
 
     def _sample(self, now: float) -> Frame:
         due = self.again_at is not None and now >= self.again_at

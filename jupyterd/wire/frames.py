@@ -122,7 +122,9 @@ class Frame:
     foreseen: str | None = None
     """None, or one sentence about what will go wrong later: the library on disk is not the running driver's."""
     pid: int | None = None
-    """The sampler's."""
+    """The sampler's. None: the relay speaks, which knows nothing of GPUs."""
+    started: int | None = None
+    """The sampler's, as snapshot.Process.started."""
 
 
 def encode(frame: Frame) -> bytes:

@@ -49,8 +49,8 @@ class Policy:
     """A busy port, an absent address, a late disk: looked at again this often."""
     planner_timeout_s: float = 60.0
     """For reading the settings and looking at the machine in the short-lived process."""
-    gpu_silence_s: float = 45.0
-    """A sampler without a frame for so long is killed: three times its slowest beat."""
+    gpu_silence_s: float = 25.0
+    """A relay without a frame for so long is killed: a beat, and 15 s for a slow driver."""
     gpu_log_every_s: float = 60.0
     gpu_idle_log_every_s: float = 900.0
     """A GPU that does nothing."""

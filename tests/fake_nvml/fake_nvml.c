@@ -4,7 +4,7 @@
      count = 2                          GPUs; 0 when absent
      gpu0.name, .uuid, .bus             texts, handed over byte by byte
      gpu0.samples = 10 50 100           the driver's sample buffer, one value each 1/6 s; absent: NOT_FOUND
-     gpu0.samples_end = 1000000         time stamp of the last of them in microseconds
+     gpu0.samples_end = 1000000         time stamp of the last of them in microseconds; "clock": now
      gpu0.utilisation, .memory_total, .memory_used, .temperature, .power_mw, .energy_mj    absent: NOT_SUPPORTED
      gpu0.processes = 71:1048576 72:-   pid:bytes of those that compute ("-": not available); pid:bytes:INSTANCE with MIG
      gpu0.graphics                      the same of those that draw
@@ -28,6 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { OK = 0, INVALID = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, TOO_SMALL = 7, TIMEOUT = 10, VERSION = 25 };
@@ -80,6 +81,19 @@ static long long number(const char *key, long long otherwise)
     return find(key, value, sizeof value) ? strtoll(value, NULL, 10) : otherwise;
 }
 
+static const char *keyed(char *key, size_t size, int gpu, const char *what, const char *function);
+
+/* A time stamp in microseconds; "clock": now. */
+static unsigned long long stamp(int gpu, const char *what)
+{
+    char key[64], value[64];
+    struct timespec now;
+    if (!find(keyed(key, sizeof key, gpu, what, NULL), value, sizeof value)) return 1000000000;
+    if (strcmp(value, "clock")) return strtoull(value, NULL, 10);
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (unsigned long long)now.tv_sec * 1000000 + (unsigned long long)now.tv_nsec / 1000;
+}
+
 static const char *keyed(char *key, size_t size, int gpu, const char *what, const char *function)
 {
     if (gpu < 0) snprintf(key, size, "%s.%s", what, function);
@@ -100,7 +114,8 @@ static int gate(const char *function, int gpu)
             fclose(log);
         }
     }
-    usleep(1000 * (unsigned)number(keyed(key, sizeof key, -1, "delay_ms", function), number("delay_ms", 0)));
+    unsigned late_ms = (unsigned)number(keyed(key, sizeof key, -1, "delay_ms", function), number("delay_ms", 0));
+    if (late_ms) usleep(1000 * late_ms);
     while (number(keyed(key, sizeof key, -1, "hang", function), 0)) sleep(3600);
     if (find(keyed(key, sizeof key, -1, "block", function), path, sizeof path)) {
         int fd = open(path, O_WRONLY | O_CREAT, 0666);
@@ -174,7 +189,7 @@ int nvmlDeviceGetSamples(device *gpu, int type, unsigned long long seen, int *ki
     if (!find(keyed(key, sizeof key, gpu->index, "samples", NULL), list, sizeof list)) return NOT_FOUND;
     for (char *at = strtok(list, " "); at && found < 1024; at = strtok(NULL, " "))
         all[found++].value.q = strtoull(at, NULL, 10);
-    unsigned long long end = (unsigned long long)number(keyed(key, sizeof key, gpu->index, "samples_end", NULL), 1000000000);
+    unsigned long long end = stamp(gpu->index, "samples_end");
     unsigned first = 0;
     for (unsigned i = 0; i < found; i++) all[i].stamp = end - 166667ULL * (found - 1 - i);
     while (first < found && all[first].stamp <= seen) first++;
@@ -299,7 +314,7 @@ int nvmlDeviceGetProcessUtilization(device *gpu, struct use *out, unsigned *coun
     int error = gate("nvmlDeviceGetProcessUtilization", gpu->index);
     if (error) return error;
     if (!find(keyed(key, sizeof key, gpu->index, "process_util", NULL), list, sizeof list)) return NOT_SUPPORTED;
-    unsigned long long at = (unsigned long long)number(keyed(key, sizeof key, gpu->index, "process_util_at", NULL), 1000000000);
+    unsigned long long at = stamp(gpu->index, "process_util_at");
     if (at <= seen) return NOT_FOUND;
     for (char *each = strtok_r(list, " ", &rest); each; each = strtok_r(NULL, " ", &rest), found++) {
         if (!out || found >= room) continue;

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,15 +22,21 @@ pytestmark = pytest.mark.system
 DRIVER = "/srv/driver"
 
 
+def with_driver(service: Service, **more: object) -> None:
+    """Two GPUs, and what else the driver does."""
+    inside = Path(f"/proc/{service.machine.leader}/root{DRIVER}")
+    fake_nvml.write(inside, {"count": 2, **gpu(0), **gpu(1, name="NVIDIA H200"), **more})
+
+
 @pytest.fixture
 def with_gpus(service: Service, tmp_path: Path) -> Iterator[Service]:
     if shutil.which("cc") is None:
         pytest.skip("no C compiler: sudo apt install gcc libc6-dev")
     fake_nvml.build(tmp_path)
-    fake_nvml.write(tmp_path, {"count": 2, **gpu(0), **gpu(1, name="NVIDIA H200")})
     inside = Path(f"/proc/{service.machine.leader}/root{DRIVER}")
     shutil.rmtree(inside, ignore_errors=True)
     shutil.copytree(tmp_path, inside)
+    with_driver(service)
     service.machine.run(f"chmod -R a+rX {DRIVER}")
     service.machine.write(
         f"/etc/systemd/system/{UNIT}.d/test-driver.conf", f"[Service]\nEnvironment=LD_LIBRARY_PATH={DRIVER}\n"
@@ -53,9 +64,63 @@ def test_a_killed_sampler_comes_back_and_the_server_never_notices(with_gpus: Ser
     assert with_gpus.pids()["server"] == pids["server"]
 
 
-def test_a_driver_that_hangs_touches_nothing_and_a_stop_is_quick(with_gpus: Service) -> None:
-    pids = wait_until(lambda: "sampler" in with_gpus.pids() and with_gpus.pids(), "the sampler")
-    with_gpus.machine.run(f"kill -STOP {pids['sampler']}")
-    assert with_gpus.http("/api") == 200
-    with_gpus.machine.run(f"systemctl stop {UNIT}", timeout_s=30)
-    assert with_gpus.show("Result") == "success"
+@pytest.fixture
+def frozen(with_gpus: Service, tmp_path: Path) -> Iterator[str]:
+    """A directory in the machine on a small file system that can be frozen: who writes there waits in state D."""
+    machine, place = with_gpus.machine, "/srv/frozen"
+    image = tmp_path / "image"
+    with image.open("wb") as file:
+        file.truncate(8 << 20)
+    subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
+    loop = subprocess.run(
+        ["losetup", "--find", "--show", str(image)], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    device = Path(loop).stat().st_rdev
+    thaw = f"fsfreeze --unfreeze {place} 2>/dev/null; umount --lazy {place} 2>/dev/null; losetup --detach {loop}"
+    # Whatever becomes of this process: nothing stays frozen for longer than this.
+    enter = ["nsenter", f"--target={machine.leader}", "--mount", "sh", "-c", f"sleep 300; {thaw}"]
+    guard = subprocess.Popen(enter, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        machine.run(
+            f"mkdir -p {place}; mknod {place}.device b {os.major(device)} {os.minor(device)};"
+            f" mount -t ext4 {place}.device {place} && chmod 0777 {place}"
+        )
+        yield place
+    finally:
+        machine.attempt(f"fsfreeze --unfreeze {place}; umount --lazy {place}; rm -f {place}.device")
+        subprocess.run(["losetup", "--detach", loop], check=False)
+        os.killpg(guard.pid, signal.SIGKILL)
+        guard.wait()
+
+
+def test_a_driver_that_hangs_in_the_kernel_stays_on_its_island(with_gpus: Service, frozen: str) -> None:
+    service, machine = with_gpus, with_gpus.machine
+    pid = wait_until(lambda: service.pids().get("sampler"), "the sampler")
+    assert "/user@" in machine.run(f"cat /proc/{pid}/cgroup"), "not in the service"
+    machine.run(f"fsfreeze --freeze {frozen}")
+    with_driver(service, **{"block.nvmlDeviceGetMemoryInfo_v2": f"{frozen}/x"})
+    wait_until(lambda: machine.run(f"ps -o stat= -p {pid}").startswith("D"), "the sampler in state D", 30)
+    assert service.http("/api") == 200
+    begin = time.monotonic()
+    machine.run(f"systemctl stop {UNIT}", timeout_s=60)
+    took_s = time.monotonic() - begin
+    sys.stderr.write(f"systemctl stop with the GPU sampler in state D: {took_s:.1f} s\n")
+    assert service.show("Result") == "success"
+    assert took_s < 30, "systemd would have waited for it"
+    assert machine.run(f"ps -o stat= -p {pid}").startswith("D"), "nothing ends it"
+    machine.run(f"systemctl start {UNIT}", timeout_s=120)
+    named = f"(pid {pid})"
+    since = wait_until(
+        lambda: [each for each in service.events("gpu-raised") if named in each["MESSAGE"]],
+        "its name in the journal",
+        90,
+    )[0]
+    assert "hangs" in since["MESSAGE"]
+    assert service.http("/api") == 200
+    with_driver(service)
+    machine.run(f"fsfreeze --unfreeze {frozen}")
+    over = wait_until(
+        lambda: [each for each in service.events("health-cleared") if named in each["MESSAGE"]], "that it is over", 90
+    )
+    assert over
+    wait_until(lambda: service.pids().get("sampler", pid) != pid, "another sampler")

@@ -1,4 +1,4 @@
-"""The sampler as the process that the supervisor starts: pipes, signals, a driver that is slow or hangs."""
+"""The sampler as a process, by hand: pipes, signals, a driver that is slow or hangs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import fake_nvml
 import pytest
 from fake_nvml import gpu
 
-from jupyterd.wire import frames, lineage
+from jupyterd.wire import frames
 from jupyterd.wire.frames import Frame
 
 from .conftest import Driver
@@ -148,25 +148,6 @@ def test_it_steps_behind_everybody(driver: Driver, start: Start) -> None:
     assert os.getpriority(os.PRIO_PROCESS, process.pid) >= 10
     assert Path(f"/proc/{process.pid}/oom_score_adj").read_text("ascii").strip() == "500"
     assert len(list(Path(f"/proc/{process.pid}/task").iterdir())) == 1
-
-
-def test_it_does_not_outlive_its_parent(driver: Driver) -> None:
-    driver.has(gpu(0))
-    code = (
-        "import os, subprocess, sys\n"
-        f"env = dict(os.environ, {lineage.PARENT}=str(os.getpid()))\n"
-        "child = subprocess.Popen([sys.executable, '-I', '-m', 'jupyterd.gpu', '--every', '3600'], env=env)\n"
-        "print(child.pid, flush=True)\n"
-        "child.wait()\n"
-    )
-    env = fake_nvml.environment(driver.directory)
-    with subprocess.Popen([sys.executable, "-I", "-c", code], stdout=subprocess.PIPE, env=env) as parent:
-        assert parent.stdout is not None
-        child = os.pidfd_open(int(parent.stdout.readline()))
-        parent.stdout.readline()  # the first frame
-        parent.kill()
-        assert select.select([child], [], [], 5)[0]
-        os.close(child)
 
 
 @pytest.mark.slow

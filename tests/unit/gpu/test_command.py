@@ -7,13 +7,16 @@ from pathlib import Path
 import attrs
 import pytest
 
+from jupyterd import __version__
 from jupyterd.gpu.asked import Asked, parse
 from jupyterd.gpu.command import command, silence_s
 from jupyterd.gpu.present import LIBRARY
 from jupyterd.settings.paths import Paths
 from jupyterd.settings.schema import Gpu, Settings
+from jupyterd.wire.sampling import Places
 
 PATHS = Paths("foreground", Path("/state"), Path("/state/run"))
+PLACES = Places(Path("/state/gpu.lock"), Path("/run/gpu.sock"))
 
 
 def settings(**gpu: object) -> Settings:
@@ -27,20 +30,21 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 
 def test_the_sampler_gets_what_it_needs_and_no_more(environ: dict[str, str]) -> None:
-    made = command(settings(sample_every_s=2.5), PATHS, environ)
+    made = command(settings(sample_every_s=2.5), PATHS, environ, PLACES)
     assert made is not None
     assert made.argv[1:4] == ("-I", "-m", "jupyterd.gpu")
     assert parse(made.argv[4:]) == Asked(
-        2.5, 60.0, Path("/state/kernels"), Path("/state/sessions.db"), Path(Settings().server.root_dir)
-    )
+        2.5, 60.0, Path("/state/kernels"), Path("/state/sessions.db"), Path(Settings().server.root_dir),
+        PLACES, __version__,
+    )  # fmt: skip
     assert made.argv[0].startswith("/")
     assert dict(made.env) == {"LD_LIBRARY_PATH": environ["LD_LIBRARY_PATH"], "PATH": "/usr/bin"}
 
 
 def test_switched_off_is_off(environ: dict[str, str]) -> None:
-    assert command(settings(enabled=False), PATHS, environ) is None
+    assert command(settings(enabled=False), PATHS, environ, PLACES) is None
 
 
-@pytest.mark.parametrize(("every_s", "silence"), [(1.0, 45.0), (10.0, 45.0), (60.0, 195.0), (3600.0, 10815.0)])
+@pytest.mark.parametrize(("every_s", "silence"), [(1.0, 25.0), (10.0, 25.0), (60.0, 75.0), (3600.0, 3615.0)])
 def test_a_slow_sampler_may_be_silent_for_longer(every_s: float, silence: float) -> None:
     assert silence_s(settings(sample_every_s=every_s)) == silence

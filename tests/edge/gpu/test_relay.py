@@ -1,0 +1,176 @@
+"""The relay between supervisor and sampler: real processes, as in a container (detached), over the fake driver."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import fake_nvml
+import pytest
+from fake_nvml import gpu
+
+from jupyterd.gpu.readers import Readers
+from jupyterd.units import relay, sampler
+from jupyterd.wire import frames, lineage
+from jupyterd.wire.frames import Frame
+from jupyterd.wire.sampling import Places
+
+from .conftest import Driver
+
+PATIENCE_S = 60
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    return Places(tmp_path / "gpu.lock", tmp_path / "run" / "gpu.sock")
+
+
+@pytest.fixture
+def start(driver: Driver, places: Places) -> Iterator[Start]:
+    driver.has(gpu(0))
+    started: list[subprocess.Popen[bytes]] = []
+
+    def run(every: str = "0.2") -> subprocess.Popen[bytes]:
+        program = (
+            sys.executable, "-I", "-m", "jupyterd.gpu", "--every", every,
+            "--lock", str(places.lock), "--socket", str(places.socket), "--version", "1",
+        )  # fmt: skip
+        env = {**fake_nvml.environment(driver.directory), lineage.PARENT: str(os.getpid())}
+        argv = relay.argv(program, places, as_unit=False)
+        started.append(subprocess.Popen(argv, stdout=subprocess.PIPE, env=env))
+        return started[-1]
+
+    yield run
+    for process in started:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+    sampler.end(places.lock)
+
+
+def read_until(process: subprocess.Popen[bytes], wanted: Callable[[Frame], bool]) -> Frame:
+    assert process.stdout is not None
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until:
+        assert select.select([process.stdout], [], [], PATIENCE_S)[0], "no frame"
+        frame = frames.decode(process.stdout.readline())
+        if wanted(frame):
+            return frame
+    raise AssertionError("another frame")
+
+
+def of_sampler(frame: Frame) -> bool:
+    return frame.pid is not None
+
+
+def running(places: Places) -> int | None:
+    found = sampler.find(places.lock)
+    if found is None:
+        return None
+    os.close(found.pidfd)
+    return found.standing.pid
+
+
+def test_the_sampler_outlives_the_relay_and_the_next_one_finds_it(start: Start, places: Places) -> None:
+    first = start()
+    frame = read_until(first, of_sampler)
+    assert frame.gpus[0].uuid.startswith("GPU-")
+    assert frame.pid == running(places) != first.pid
+    assert Path(f"/proc/{first.pid}/comm").read_text() == "cat\n", "small while all is well"
+    assert places.socket.stat().st_mode & 0o077 == 0
+    first.kill()
+    first.wait()
+    second = start()
+    assert read_until(second, of_sampler).pid == frame.pid
+
+
+def test_another_way_of_asking_is_another_sampler(start: Start, places: Places) -> None:
+    first = start()
+    before = read_until(first, of_sampler).pid
+    after = read_until(start("0.3"), of_sampler).pid
+    assert after is not None
+    assert after == running(places) != before
+    first.wait(PATIENCE_S)
+    assert first.returncode == 0, "its sampler is gone, and so is it"
+
+
+def test_a_killed_sampler_ends_the_relay_and_the_next_relay_starts_one(start: Start, places: Places) -> None:
+    first = start()
+    before = read_until(first, of_sampler).pid
+    assert before is not None
+    os.kill(before, signal.SIGKILL)
+    first.wait(PATIENCE_S)
+    assert first.returncode == 0
+    assert read_until(start(), of_sampler).pid == running(places) != before
+
+
+def test_a_sampler_that_is_mute_is_replaced_and_that_is_told(start: Start) -> None:
+    first = start()
+    before = read_until(first, of_sampler).pid
+    assert before is not None
+    first.kill()
+    first.wait()
+    os.kill(before, signal.SIGSTOP)  # as if the driver held it
+    second = start()
+    told = read_until(second, lambda frame: frame.trouble is not None)
+    assert "did not answer" in str(told.trouble)
+    assert told.pid is None
+    assert read_until(second, of_sampler).pid != before
+
+
+def test_the_ender_ends_it_and_there_is_none_twice(start: Start, places: Places) -> None:
+    assert sampler.end(places.lock) == "none"
+    process = start()
+    read_until(process, of_sampler)
+    assert sampler.end(places.lock) == "ended"
+    process.wait(PATIENCE_S)
+    assert sampler.end(places.lock) == "none"
+
+
+def test_wrong_arguments() -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", "-m", "jupyterd.units.relay", "unit"], capture_output=True, check=False
+    )
+    assert done.returncode == 2
+    assert b"usage" in done.stderr
+
+
+def connect(places: Places) -> socket.socket:
+    reader = socket.socket(socket.AF_UNIX)
+    reader.settimeout(PATIENCE_S)
+    reader.connect(str(places.socket))
+    return reader
+
+
+def test_readers_get_the_last_frame_at_once_and_stay_over_an_exec(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readers = Readers(places, ("a",))
+    with pytest.raises(BlockingIOError):
+        Readers(places, ("a",))
+    readers.send(b"one\n")
+    with connect(places) as first:
+        readers.wait(time.monotonic() + 0.1)
+        assert first.recv(100) == b"one\n"
+        monkeypatch.setenv("JUPYTERD_GPU_FDS", "")
+        readers.hand_on()  # what exec keeps
+        again = Readers(places, ("a",))
+        assert again.send(b"two\n")
+        assert first.recv(100) == b"two\n"
+        with connect(places) as second:
+            again.wait(time.monotonic() + 0.1)
+            assert second.recv(100) == b"two\n"
+        again.wait(time.monotonic() + 0.1)
+        assert again.send(b"three\n")
+        assert first.recv(100) == b"three\n"
+    again.close()
+    Readers(places, ("a",)).close()
