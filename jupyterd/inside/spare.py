@@ -29,9 +29,17 @@ Stamps = tuple[tuple[str, int], ...]
 """Paths, and when they changed."""
 MODULES = (
     "jupyterd.inside.app", "jupyterd.inside.logs", "jupyterd.inside.login", "jupyterd.inside.terminals",
-    "jupyter_server_terminals.app", "notebook.app", "ipykernel.kernelspec",
+    "jupyter_server_terminals.app", "notebook.app", "ipykernel.kernelspec", "jinja2.ext", "tornado.platform.asyncio",
+    # What Jupyter imports only when it makes its handlers (serverapp.py, JUPYTER_SERVICE_HANDLERS).
+    "jupyter_server.kernelspecs.handlers", "jupyter_server.nbconvert.handlers", "jupyter_server.view.handlers",
+    "jupyter_server.services.api.handlers", "jupyter_server.services.config.handlers",
+    "jupyter_server.services.contents.handlers", "jupyter_server.services.events.handlers",
+    "jupyter_server.services.kernels.handlers", "jupyter_server.services.kernelspecs.handlers",
+    "jupyter_server.services.nbconvert.handlers", "jupyter_server.services.security.handlers",
+    "jupyter_server.services.sessions.handlers", "jupyter_server.services.shutdown",
 )  # fmt: skip
-LAB_MODULES = ("jupyterlab.labapp", "jupyterlab_server.handlers")
+"""All that is loaded by the time a server serves and that no setting decides; of what is missing the takeover pays."""
+LAB_MODULES = ("jupyterlab.labapp", "jupyterlab_server.handlers", "jupyter_lsp.serverextension", "httpcore")
 
 
 def wait(link: Link, inherited: Iterable[int], paths: Paths, environ: Mapping[str, str]) -> None:

@@ -55,7 +55,7 @@ while IFS=: read -r number name path; do
 done <"/proc/$$/cgroup"
 export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
 exec systemd-nspawn --quiet --directory="$HERE/root" --boot --register=no --keep-unit --private-network \\
-  --machine=machine --resolv-conf=off --bind-ro="$CACHE:/srv/wheels" </dev/null
+  --machine=machine --resolv-conf=off --bind-ro="$CACHE:/srv/wheels" $BINDS </dev/null
 """
 
 
@@ -80,6 +80,8 @@ class Machine:
     here: Path
     wheels: Path
     lower: Path = Path("/")
+    binds: tuple[Path, ...] = ()
+    """Of this machine, under the same names, read-only; none with a space in it."""
     nspawn: subprocess.Popen[bytes] | None = field(default=None)
 
     def boot(self) -> None:
@@ -87,6 +89,7 @@ class Machine:
         for name in ("upper", "work", "root"):
             (self.here / name).mkdir(mode=0o755, parents=True, exist_ok=True)
         given = {"LOWER": str(self.lower), "HERE": str(self.here), "CACHE": str(self.wheels), "NAME": self.here.name}
+        given["BINDS"] = " ".join(f"--bind-ro={each}" for each in self.binds)
         # Dies with the tests, whatever ends them (prctl(2), PR_SET_PDEATHSIG), and its leader with it.
         argv = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"]
         with (self.here / "console").open("ab") as console:

@@ -1,0 +1,227 @@
+"""Who keeps the server in bench/away: jupyterd, Restart=always in a real systemd, supervisord, circus."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import clients
+import common
+from common import ROOT, Side
+
+_CLONE_NEWNET = 0x40000000
+_STEP_S = 0.002
+_REST_S = 1.0
+_READY_S = 120.0
+KNOWN = "-m notebook"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """One side while it serves. `root`: the process below which the server is found; `net`: whose network it is in."""
+
+    name: str
+    port: int
+    tls: bool
+    root: int
+    home: Path
+    again: Callable[[Running], None]
+    """A restart on purpose."""
+    net: int | None = None
+
+    def enter(self) -> None:
+        """From now on the sockets of this thread are in that side's network (setns(2))."""
+        if self.net is not None:
+            libc = ctypes.CDLL(None, use_errno=True)
+            if libc.setns(self.net, _CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), "setns")
+
+    def server(self) -> int:
+        """The pid of the Jupyter server."""
+        told = _status(self.home).get("server")
+        if told:
+            return int(told["pid"])
+        for pid in common.descendants(self.root):
+            with contextlib.suppress(OSError):
+                line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                if KNOWN in line and not line.startswith(("/bin/sh", "/sbin")):
+                    return pid
+        raise LookupError(f"{self.name}: no Jupyter server below process {self.root}")
+
+    def kill(self) -> None:
+        """SIGKILL to the server."""
+        os.kill(self.server(), signal.SIGKILL)
+
+    def restart(self) -> None:
+        """On purpose; back when another server answers."""
+        before = self.server()
+        self.again(self)
+        deadline = time.monotonic() + _READY_S
+        while time.monotonic() < deadline:
+            with contextlib.suppress(LookupError):
+                if self.server() != before:
+                    return
+            time.sleep(_STEP_S)
+        raise TimeoutError(f"{self.name}: the same server after {_READY_S:.0f} s")
+
+    def refuses(self) -> bool:
+        """Whether a new connection is refused just now; one that finds the queue full is not."""
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1.0).close()
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def until_answer(self, began: float, give_up_s: float = _READY_S) -> float:
+        """Seconds from `began` to the first 200; TimeoutError. In this thread or, for another network, in one of it."""
+        found: list[float] = []
+
+        def look() -> None:
+            self.enter()
+            while time.monotonic() < began + give_up_s:
+                if clients.ask(self) is None:
+                    found.append(time.monotonic() - began)
+                    return
+                time.sleep(_STEP_S)
+
+        thread = threading.Thread(target=look, daemon=True)
+        thread.start()
+        thread.join(give_up_s)
+        if not found:
+            raise TimeoutError(f"{self.name}: no answer for {give_up_s:.0f} s")
+        return found[0]
+
+    def wait_ready(self) -> None:
+        """Until it answers and, where there is a spare, until that has done all its work."""
+        self.until_answer(time.monotonic())
+        deadline = time.monotonic() + _READY_S
+        while self.name == "jupyterd" and not _is_warm(self.home):
+            if time.monotonic() > deadline:
+                raise TimeoutError("jupyterd has no spare")
+        time.sleep(_REST_S)
+
+
+def _status(home: Path) -> dict[str, Any]:
+    file = home / ".local" / "state" / "jupyterd" / "run" / "status.json"
+    found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    return found
+
+
+def _is_warm(home: Path) -> bool:
+    """It has used no processor for a second."""
+    spare = _status(home).get("spare")
+    if not spare:
+        time.sleep(0.1)
+        return False
+    used = []
+    for _ in range(2):
+        used.append(_ran(spare["pid"]))
+        time.sleep(_REST_S)
+    return used[0] == used[1] != ""
+
+
+def _ran(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/schedstat").read_text().split()[0]
+    return ""
+
+
+# --- the four -------------------------------------------------------------------------------------------------
+
+Start = Callable[[], AbstractContextManager[Running]]
+
+
+def sides(python: str, stack: ExitStack, only: str | None) -> list[Start]:
+    """What starts each of them; what they need lives as long as `stack`."""
+    wanted = [only] if only else ["jupyterd", "systemd", "supervisord", "circus"]
+    homes = {name: stack.enter_context(common.home()) for name in wanted}
+    binaries = Path()
+    if {"supervisord", "circus"} & set(wanted):
+        binaries = common.peers(python, stack.enter_context(common.home()) / "peers")
+    return [_side(name, python, homes[name], binaries, stack) for name in wanted]
+
+
+def _side(name: str, python: str, home: Path, binaries: Path, stack: ExitStack) -> Start:
+    port = common.free_port()
+    stock = common.notebook(python, port)
+    match name:
+        case "jupyterd":
+            side = Side(name, common.jupyterd(python, port), tls=True)
+            return partial(_process, side, port, home, partial(_change_a_setting, home))
+        case "systemd" if os.geteuid() == 0 and shutil.which("systemd-nspawn"):
+            machine = _machine(stack, python, stock)
+            return partial(_unit, machine, port, home)
+        case "systemd":
+            side = Side("shell loop", common.shell_loop(stock), tls=False)
+        case "supervisord":
+            side = Side(name, common.supervisord(binaries, home, stock), tls=False)
+        case _:
+            side = Side(name, common.circus(binaries, home, stock), tls=False)
+    return partial(_process, side, port, home, _term)
+
+
+@contextmanager
+def _process(side: Side, port: int, home: Path, again: Callable[[Running], None]) -> Iterator[Running]:
+    with common.started(side, home) as process:
+        yield Running(side.name, port, side.tls, process.pid, home, again)
+
+
+def _term(running: Running) -> None:
+    os.kill(running.server(), signal.SIGTERM)
+
+
+def _change_a_setting(home: Path, running: Running) -> None:
+    """One that needs another server: what `systemctl reload` would do, or `jupyterd reload`."""
+    file = home / ".config" / "jupyterd" / "jupyterd.toml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    before = file.exists() and "true" in file.read_text()
+    file.write_text(f"[server]\nhidden_files = {'false' if before else 'true'}\n")
+    os.kill(running.root, signal.SIGHUP)
+
+
+def _machine(stack: ExitStack, python: str, stock: tuple[str, ...]) -> Any:  # noqa: ANN401 - of the tests' own
+    """A booted machine with the unit that people write, and the environment that is measured."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    from system.machine import Machine  # noqa: PLC0415 - needs root and a path of its own
+
+    here = Path("/var/tmp") / f"jupyterd-bench-machine-{os.getpid()}"  # noqa: S108 - ours alone, by name and pid
+    (here / "none").mkdir(parents=True)
+    machine = Machine(here, here / "none", binds=tuple({ROOT, Path(python).parents[1]}))
+    stack.callback(machine.power_off)
+    machine.boot()
+    machine.run(f"useradd --uid {common.UID} --create-home bench 2>&1")
+    machine.write(
+        "/etc/systemd/system/notebook.service",
+        f"[Service]\nUser=bench\nWorkingDirectory=/home/bench\nExecStart={' '.join(stock)}\nRestart=always\n",
+    )
+    return machine
+
+
+@contextmanager
+def _unit(machine: Any, port: int, home: Path) -> Iterator[Running]:  # noqa: ANN401 - of the tests' own
+    machine.run("systemctl daemon-reload && systemctl start notebook")
+    net = os.open(f"/proc/{machine.leader}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield Running(
+            "Restart=always", port, tls=False, root=machine.leader, home=home,
+            again=lambda _: machine.run("systemctl restart notebook", timeout_s=100), net=net,
+        )  # fmt: skip
+    finally:
+        os.close(net)
+        machine.run("systemctl kill --signal=KILL notebook; systemctl stop notebook", check=False, timeout_s=100)
