@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import ElementNotInteractableException, StaleElementReferenceException
 from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
@@ -95,8 +95,15 @@ def kernel_status(browser: Chrome) -> str:
 
 def run_cell(browser: Chrome, code: str) -> None:
     """Types into the last cell and presses Shift+Enter."""
-    cells = browser.find_elements(By.CSS_SELECTOR, f"{CELL} .cm-content")
-    cells[-1].click()
+
+    def clicked() -> bool:
+        try:
+            browser.find_elements(By.CSS_SELECTOR, f"{CELL} .cm-content")[-1].click()
+        except ElementNotInteractableException:  # it is being drawn
+            return False
+        return True
+
+    until(browser, "a cell to type into", clicked)
     ActionChains(browser).send_keys(code).key_down(Keys.SHIFT).send_keys(Keys.ENTER).key_up(Keys.SHIFT).perform()
 
 

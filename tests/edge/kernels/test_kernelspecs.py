@@ -1,0 +1,105 @@
+"""Kernels of other kernelspecs outlive the server too: another environment's Python, bash, a slow one, one with TCP."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PYTHON = os.path.realpath(sys.prefix) + "/bin/python"
+IPYKERNEL = ("-m", "ipykernel_launcher", "-f", "{connection_file}")
+ONLY_TCP = """
+import json, runpy, sys
+if json.load(open(sys.argv[-1]))["transport"] != "tcp":
+    sys.exit("this kernel can only do tcp")
+sys.argv[0] = "ipykernel"
+runpy.run_module("ipykernel_launcher", run_name="__main__")
+"""
+SLOW = "import time; time.sleep(3)\n" + ONLY_TCP.replace('!= "tcp"', '== ""')
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Of a language: to keep, to show, to wait."""
+
+    keep: str = "x = 41"
+    show: str = "print(x + 1)"
+    wait: str = "import time; time.sleep(60)"
+
+
+BASH = Code("x=41", "echo $((x + 1))", "sleep 60")
+
+
+def another_environment(place):
+    """A Python of its own that finds ipykernel in ours."""
+    where = place.state / "venv"
+    subprocess.run([PYTHON, "-I", "-m", "venv", "--without-pip", str(where)], check=True, timeout=60)
+    site = Path(sysconfig.get_path("purelib", vars={"base": str(where)}))
+    (site / "ours.pth").write_text(sysconfig.get_path("purelib"))
+    return [f"{where}/bin/python", *IPYKERNEL], {}, Code()
+
+
+def bash(_place):
+    pytest.importorskip("bash_kernel", reason="pip install bash_kernel")
+    if shutil.which("bash") is None:
+        pytest.skip("bash is missing")
+    return [PYTHON, "-m", "bash_kernel", "-f", "{connection_file}"], {}, BASH
+
+
+def slow(place):
+    (place.state / "slow.py").write_text(SLOW)
+    return [PYTHON, str(place.state / "slow.py"), "-f", "{connection_file}"], {}, Code()
+
+
+def only_tcp(place):
+    (place.state / "tcp.py").write_text(ONLY_TCP)
+    return [PYTHON, str(place.state / "tcp.py"), "-f", "{connection_file}"], {"transport": "tcp"}, Code()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [another_environment, bash, slow, only_tcp])
+def test_it_outlives_the_server_and_does_what_any_kernel_does(place, notebook, eventually, kind):
+    argv, metadata, code = kind(place)
+    spec = place.state / "home/.local/share/jupyter/kernels/other/kernel.json"
+    spec.parent.mkdir(parents=True)
+    spec.write_text(json.dumps({"argv": argv, "display_name": "other", "metadata": {"jupyterd": metadata}}))
+    first = place.serve()
+    session, kernel = first.new_session("other")
+    if kind is slow:  # killed while its kernel starts
+        first.end(signal.SIGKILL)
+        first = place.serve()
+        eventually(lambda: first.state_of(kernel) == "idle")
+    assert notebook(kernel).run(code.keep) == ""
+    pid = place.pid(kernel)
+    first.end(signal.SIGKILL)
+    second = place.serve()
+    (model,) = second.get("/api/sessions")
+    assert (model["id"], model["kernel"]["id"], model["kernel"]["name"]) == (session, kernel, "other")
+    book = notebook(kernel)
+    assert book.run(code.show) == "42"
+    eventually(lambda: second.state_of(kernel) == "idle")
+    book.start(code.wait)
+    eventually(lambda: second.state_of(kernel) == "busy")
+    assert second.ask("POST", f"/api/kernels/{kernel}/interrupt")[0] == 204
+    eventually(lambda: second.state_of(kernel) == "idle")
+    assert place.pid(kernel) == pid
+    assert second.ask("POST", f"/api/kernels/{kernel}/restart")[0] == 200
+    assert place.pid(kernel) != pid
+
+    def attached():
+        try:
+            return notebook(kernel)
+        except RuntimeError:  # it does not answer yet
+            return None
+
+    assert eventually(attached, 60).run(code.show) != "42"
+    assert second.ask("DELETE", f"/api/sessions/{session}")[0] == 204
+    assert not list(place.records.glob("*.json"))
