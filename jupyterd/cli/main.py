@@ -23,6 +23,7 @@ VERBS = {
     "token": "make a one-time token and say how to log in",
     "cert": "show the certificate, or serve another: your own, Let's Encrypt's, one that your devices trust",
     "kernels": "list, interrupt, restart or stop kernels, with or without a server",
+    "gpu": "who holds the GPUs, by notebook; with --since what they did",
     "config": "show, check or explain the settings",
     "kernel-env": "make or repair the Python environment of notebooks",
 }

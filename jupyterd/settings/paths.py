@@ -113,6 +113,11 @@ class Paths:
         return self.state / "terminals"
 
     @property
+    def gpu_history(self) -> Path:
+        """SQLite: what the GPUs did (jupyterd.gpu.history)."""
+        return self.state / "gpu.db"
+
+    @property
     def sessions(self) -> Path:
         """SessionManager.database_filepath."""
         return self.state / "sessions.db"

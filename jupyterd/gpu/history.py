@@ -1,0 +1,305 @@
+"""The GPUs' past in one SQLite file: a row a minute, an hour after 30 days, never larger than a bound.
+
+The sampler writes, the verbs read. WAL with synchronous=NORMAL: whole after a power cut, which costs the last half
+minute or so; FULL would wait for the disk under somebody's checkpoint, and the sampler must beat. Neighbour: spans.py.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+from jupyterd.gpu import spans
+from jupyterd.gpu.spans import GpuSpan, Holder, HolderSpan, Spans
+
+VERSION = 1
+HOUR_S = 3600
+MINUTES_KEPT_S = 30 * 86400
+MAX_BYTES = 256 << 20
+"""Two GPUs and four notebooks around the clock are some 20 MB of minutes and 3 MB a year of hours."""
+_WAIT_S = 2.0
+"""For a lock: readers take none that a writer waits for, so this is another writer."""
+_PENDING_MOST = 120
+_DAY_S = 86400
+_ASIDE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+_SCHEMA = """
+CREATE TABLE gpu (id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, number INTEGER NOT NULL, name TEXT NOT NULL);
+CREATE TABLE holder (
+  id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, kernel TEXT, notebook TEXT, user TEXT);
+CREATE TABLE gpu_span (
+  at INTEGER NOT NULL, gpu INTEGER NOT NULL REFERENCES gpu, span_s INTEGER NOT NULL, covered_s REAL NOT NULL,
+  utilisation_mean REAL, utilisation_max REAL, memory_max INTEGER, memory_total INTEGER, power REAL,
+  temperature_max INTEGER, energy REAL, PRIMARY KEY (at, gpu)) WITHOUT ROWID;
+CREATE TABLE holder_span (
+  at INTEGER NOT NULL, gpu INTEGER NOT NULL REFERENCES gpu, holder INTEGER NOT NULL REFERENCES holder,
+  span_s INTEGER NOT NULL, held_s REAL NOT NULL, utilisation_mean REAL, memory_max INTEGER, energy REAL,
+  PRIMARY KEY (at, gpu, holder)) WITHOUT ROWID;
+"""
+_GPUS = """
+SELECT at, span_s, uuid, number, name, covered_s, utilisation_mean, utilisation_max, memory_max, memory_total, power,
+  temperature_max, energy FROM gpu_span JOIN gpu ON gpu.id = gpu_span.gpu WHERE at >= ? AND at < ? ORDER BY at, number
+"""
+_HOLDERS = """
+SELECT at, span_s, uuid, kernel, notebook, user, held_s, utilisation_mean, memory_max, energy FROM holder_span
+  JOIN gpu ON gpu.id = holder_span.gpu JOIN holder ON holder.id = holder_span.holder
+  WHERE at >= ? AND at < ? ORDER BY at, number, holder.id
+"""
+
+
+class Unreadable(Exception):  # noqa: N818 - the sentence is the name
+    """Why there is a history and it cannot be read, in one sentence."""
+
+
+class History:
+    """The writer. Nothing that happens to the file ends the sampler: it is told, once for each kind, by `tell`."""
+
+    def __init__(self, path: Path, tell: Callable[[str], None], max_bytes: int = MAX_BYTES) -> None:
+        self._path, self._tell, self._max_bytes = path, tell, max_bytes
+        self._file: sqlite3.Connection | None = None
+        self._inode = 0
+        self._pending: list[Spans] = []
+        self._told: str | None = None
+        self._tidied = 0
+
+    def add(self, new: Spans) -> None:
+        """Keep these. What cannot be written now is tried again with the next ones, for two hours."""
+        self._pending = [*self._pending, new][-_PENDING_MOST:]
+        try:
+            self._write()
+        except (sqlite3.Error, OSError) as error:
+            self._failed(error)
+        else:
+            self._pending, self._told = [], None
+
+    def close(self) -> None:
+        """Leave the file in order; without it nothing is lost either."""
+        if self._file is not None:
+            with suppress(sqlite3.Error):
+                self._file.close()
+            self._file = None
+
+    def _write(self) -> None:
+        file = self._opened()
+        with _transaction(file):
+            for each in self._pending:
+                _insert(file, each)
+            newest = max((gpu.at for each in self._pending for gpu in each.gpus), default=0)
+            if spans.beginning(newest, HOUR_S) > self._tidied:
+                self._tidied = spans.beginning(newest, HOUR_S)
+                _tidy(file, newest, self._max_bytes)
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._file is not None:
+            with suppress(FileNotFoundError):
+                if self._path.stat().st_ino == self._inode:
+                    return self._file
+            self.close()  # somebody has deleted or replaced it
+        # 0600 from its beginning; SQLite gives its companions the same mode.
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        file = sqlite3.connect(self._path, timeout=_WAIT_S, isolation_level=None)
+        try:
+            _prepare(file)
+        except BaseException:
+            file.close()
+            raise
+        self._file, self._inode = file, self._path.stat().st_ino
+        return file
+
+    def _failed(self, error: Exception) -> None:
+        self.close()
+        code = getattr(error, "sqlite_errorcode", None)
+        if code is not None and code & 0xFF in _ASIDE:
+            aside = self._path.with_name(f"{self._path.name}.damaged")
+            try:
+                set_aside(self._path, aside)
+            except OSError as refusal:
+                error = refusal
+            else:
+                self._say(f"the GPU history was damaged ({error}); it lies in {aside} now, and a new one begins")
+                return
+        self._say(f"the GPU history {self._path} cannot be written: {error}")
+
+    def _say(self, sentence: str) -> None:
+        if sentence != self._told:
+            self._told = sentence
+            self._tell(sentence)
+
+
+def set_aside(path: Path, aside: Path) -> None:
+    """The file with its companions, over those of the last time: one is enough to look into."""
+    for companion in ("-wal", "-shm", ""):
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + companion).replace(aside.with_name(aside.name + companion))
+
+
+def read(path: Path, since: float, until: float) -> Spans:
+    """What began in [since, until), oldest first; nothing where there is no file. Raises Unreadable."""
+    if not path.exists():
+        return Spans()
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=_WAIT_S, uri=True)) as file:
+            version = _version(file)
+            if version > VERSION:
+                raise Unreadable(f"{path} was written by a newer jupyterd (its format is {version})")
+            if version == 0:  # made a moment ago
+                return Spans()
+            gpus = tuple(GpuSpan(*row) for row in file.execute(_GPUS, (since, until)))
+            holders = tuple(_holder_span(row) for row in file.execute(_HOLDERS, (since, until)))
+    except sqlite3.Error as error:
+        raise Unreadable(
+            f"{path} cannot be read ({error}); the sampler sets a damaged one aside and begins a new one"
+        ) from error
+    return Spans(gpus, holders)
+
+
+class _transaction:  # noqa: N801 - used as a function
+    """All or nothing."""
+
+    def __init__(self, file: sqlite3.Connection) -> None:
+        self._file = file
+
+    def __enter__(self) -> None:
+        self._file.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._file.execute("COMMIT")
+        else:
+            with suppress(sqlite3.Error):
+                self._file.execute("ROLLBACK")
+
+
+def _prepare(file: sqlite3.Connection) -> None:
+    file.execute("PRAGMA journal_mode = WAL")
+    file.execute("PRAGMA synchronous = NORMAL")
+    version = _version(file)
+    if version > VERSION:
+        raise sqlite3.NotSupportedError(f"a newer jupyterd has written it (its format is {version})")
+    if version == 0:
+        with _transaction(file):
+            for statement in _SCHEMA.split(";"):
+                file.execute(statement)
+            file.execute(f"PRAGMA user_version = {VERSION}")
+    ((answer,), *_) = file.execute("PRAGMA quick_check(1)").fetchall()
+    if answer != "ok":
+        error = sqlite3.DatabaseError(answer)
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
+
+
+def _version(file: sqlite3.Connection) -> int:
+    ((version,),) = file.execute("PRAGMA user_version").fetchall()
+    return int(version)
+
+
+def _insert(file: sqlite3.Connection, new: Spans) -> None:
+    """Into what is there of the same spans already: a sampler that was started again within a minute."""
+    gpus = {each.uuid: _gpu_id(file, each) for each in new.gpus}
+    for each in new.gpus:
+        old = _read_gpus(file, "at = ? AND gpu = ?", (each.at, gpus[each.uuid]))
+        longest = max(span.span_s for span in (*old, each))  # a clock that was set back may meet hours
+        _put_gpu(file, gpus[each.uuid], spans.merge_gpu([*old, each], each.at, longest))
+    for mine in new.holders:
+        gpu, holder = gpus.get(mine.uuid), _holder_id(file, mine.holder)
+        if gpu is None:
+            continue
+        before = _read_holders(file, "at = ? AND gpu = ? AND holder = ?", (mine.at, gpu, holder))
+        longest = max(span.span_s for span in (*before, mine))
+        _put_holder(file, gpu, holder, spans.merge_holder([*before, mine], mine.at, longest))
+
+
+def _tidy(file: sqlite3.Connection, newest: int, max_bytes: int) -> None:
+    """Roll up what is old, then, above the bound, ever younger minutes, and at last forget the oldest hours."""
+    edge = newest - MINUTES_KEPT_S
+    while (oldest := _oldest_minute(file)) is not None and oldest < spans.beginning(edge, HOUR_S):
+        _roll_up(file, min(oldest + _DAY_S, edge))  # a day at a time: after a long pause there may be many
+    while _size(file) > max_bytes:
+        oldest = _oldest_minute(file)
+        if oldest is not None and oldest < newest - _DAY_S:
+            _roll_up(file, oldest + _DAY_S)
+            continue
+        ((first,),) = file.execute("SELECT min(at) FROM gpu_span").fetchall()
+        if first is None or first >= newest - _DAY_S:
+            break
+        for table in ("gpu_span", "holder_span"):
+            file.execute(f"DELETE FROM {table} WHERE at < ?", (first + 30 * _DAY_S,))  # noqa: S608 - two names of ours
+    file.execute("DELETE FROM holder WHERE id NOT IN (SELECT holder FROM holder_span)")
+
+
+def _oldest_minute(file: sqlite3.Connection) -> int | None:
+    ((oldest,),) = file.execute("SELECT min(at) FROM gpu_span WHERE span_s < ?", (HOUR_S,)).fetchall()
+    return None if oldest is None else int(oldest)
+
+
+def _roll_up(file: sqlite3.Connection, before: int) -> None:
+    """Minutes of whole hours before that moment become hours."""
+    edge = spans.beginning(before, HOUR_S)
+    old = Spans(
+        tuple(_read_gpus(file, "at < ? AND span_s < ?", (edge, HOUR_S))),
+        tuple(_read_holders(file, "at < ? AND span_s < ?", (edge, HOUR_S))),
+    )
+    for table in ("gpu_span", "holder_span"):
+        file.execute(f"DELETE FROM {table} WHERE at < ? AND span_s < ?", (edge, HOUR_S))  # noqa: S608 - two names of ours
+    if old.gpus or old.holders:
+        _insert(file, spans.coarser(old, HOUR_S))
+
+
+def _size(file: sqlite3.Connection) -> int:
+    asked = ("page_count", "freelist_count", "page_size")
+    pages, free, size = (int(file.execute(f"PRAGMA {each}").fetchone()[0]) for each in asked)
+    return (pages - free) * size
+
+
+def _gpu_id(file: sqlite3.Connection, each: GpuSpan) -> int:
+    file.execute(
+        "INSERT INTO gpu (uuid, number, name) VALUES (?, ?, ?)"
+        " ON CONFLICT (uuid) DO UPDATE SET number = excluded.number, name = excluded.name",
+        (each.uuid, each.index, each.name),
+    )
+    return int(file.execute("SELECT id FROM gpu WHERE uuid = ?", (each.uuid,)).fetchone()[0])
+
+
+def _holder_id(file: sqlite3.Connection, each: Holder) -> int:
+    """A kernel keeps its row when its notebook is renamed, and so all of its past goes by the new name."""
+    file.execute(
+        "INSERT INTO holder (key, kernel, notebook, user) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (key) DO UPDATE SET notebook = coalesce(excluded.notebook, notebook), user = excluded.user",
+        (spans.key(each), each.kernel, each.notebook, each.user),
+    )
+    return int(file.execute("SELECT id FROM holder WHERE key = ?", (spans.key(each),)).fetchone()[0])
+
+
+def _read_gpus(file: sqlite3.Connection, where: str, values: Sequence[int]) -> list[GpuSpan]:
+    return [GpuSpan(*row) for row in file.execute(_GPUS.replace("at >= ? AND at < ?", where), values)]
+
+
+def _read_holders(file: sqlite3.Connection, where: str, values: Sequence[int]) -> list[HolderSpan]:
+    rows = file.execute(_HOLDERS.replace("at >= ? AND at < ?", where), values)
+    return [_holder_span(row) for row in rows]
+
+
+def _holder_span(row: tuple[Any, ...]) -> HolderSpan:
+    at, span_s, uuid, kernel, notebook, user, *figures = row
+    return HolderSpan(at, span_s, uuid, Holder(kernel, notebook, user), *figures)
+
+
+def _put_gpu(file: sqlite3.Connection, gpu: int, each: GpuSpan) -> None:
+    file.execute(
+        "INSERT OR REPLACE INTO gpu_span VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            each.at, gpu, each.span_s, each.covered_s, each.utilisation_mean, each.utilisation_max,
+            each.memory_max_bytes, each.memory_total_bytes, each.power_w, each.temperature_max_c, each.energy_j,
+        ),
+    )  # fmt: skip
+
+
+def _put_holder(file: sqlite3.Connection, gpu: int, holder: int, each: HolderSpan) -> None:
+    file.execute(
+        "INSERT OR REPLACE INTO holder_span VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (each.at, gpu, holder, each.span_s, each.held_s, each.utilisation_mean, each.memory_max_bytes, each.energy_j),
+    )
