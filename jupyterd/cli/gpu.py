@@ -100,7 +100,7 @@ def _now(asked: Asked, found: Standing | Nothing, files: tuple[Path, ...]) -> in
         return NOTHING
     print(gpu_page.now(gpus, asked.home, asked.columns))
     if any(each.holder.kernel for one in gpus for each in gpu_page.held(one, asked.home)):
-        print("To free memory: jupyterd kernels stop KERNEL.  The past: jupyterd gpu --since today")
+        print("To free its memory: jupyterd kernels stop KERNEL\nWhat they did: jupyterd gpu --since today")
     return SHOWN
 
 

@@ -46,6 +46,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     one.add_argument("--terminals", action="store_true", help="the terminals too")
     one.add_argument("--sampler", action="store_true", help="the process that asks the GPUs too")
     one.add_argument("--unless-restarting", action="store_true", help="leave them when jupyterd is being restarted")
+    one.add_argument(
+        "--why", default="stopped with `jupyterd kernels stop`", help="what the notebook and the journal say"
+    )
     one.add_argument("--grace", type=float, default=Policy().kernels_grace_s, help="seconds before KILL")
     for each in verbs.choices.values():
         each.add_argument("--state", type=Path, help="state directory, when it is not the usual one")
@@ -154,7 +157,7 @@ def _stop_said(directory: Path, every: list[Record], running: list[Record], args
             where, units = directory.parent / "terminals", os.environ.get("JUPYTERD_MODE") in {"service", "user"}
             terminals = beside.submit(ending.end_terminals, where, _TERMINALS_GRACE_S, units=units)
         asker = beside.submit(_stop_sampler, directory.parent / "gpu.lock") if args.sampler else None
-        code = _stop(directory, chosen, args.grace)
+        code = _stop(directory, chosen, args.grace, args.why)
         if args.all and code == 0:
             recorder.end(directory.parent / "spool")
         for each in (terminals, asker):
@@ -172,11 +175,11 @@ def _stop_sampler(lock: Path) -> None:
         )
 
 
-def _stop(directory: Path, chosen: list[Record], grace_s: float) -> int:
+def _stop(directory: Path, chosen: list[Record], grace_s: float, why: str) -> int:
     if not chosen:
         print("no kernels")
         return 0
-    left = ending.end_all(directory, chosen, grace_s, "stopped with `jupyterd kernels stop`")
+    left = ending.end_all(directory, chosen, grace_s, why)
     for record in left:
         pid = record.process.pid if record.process else "?"
         print(

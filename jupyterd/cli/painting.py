@@ -67,6 +67,11 @@ def page(found: Standing, look: Look) -> str:
     if told.certificate is not None:
         lines += _certificate(told.certificate, look)
     lines += _restarts(found, look)
+    yet = "Freed GPUs"
+    for past in reversed(told.culled):
+        at = time.strftime("%a %d %b %H:%M", time.localtime(past.at))
+        lines += _row(yet, f"{at}  {past.cause}", look)
+        yet = ""
     log = LOGS.get(told.mode) or f"the terminal of `jupyterd run`; once that is closed {told.state_dir}/jupyterd.log"
     lines += _row("Log", log, look)
     for item in told.items:

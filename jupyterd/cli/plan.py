@@ -135,6 +135,7 @@ def _assemble(
         sampler=_sampler(settings, paths, environ),
         planner=_own(asked, "plan", *asked.typed),
         ender=_ender(asked, settings),
+        culler=_culler(asked, settings),
         policy=_policy(settings),
         notes=() if absence is None else (absence,),
     )
@@ -165,6 +166,11 @@ def _ender(asked: Ask, settings: Settings) -> Command:
     return _own(asked, "kernels", "stop", "--all", "--terminals", "--sampler", *only_a_stop, *where)
 
 
+def _culler(asked: Ask, settings: Settings) -> Command:
+    where = ("--state", str(asked.paths.state), "--grace", f"{settings.kernels.grace_s:g}")
+    return _own(asked, "kernels", "stop", *where)
+
+
 def _policy(settings: Settings) -> Policy:
     return Policy(
         start_timeout_s=settings.supervision.start_timeout_s,
@@ -176,6 +182,11 @@ def _policy(settings: Settings) -> Policy:
         gpu_silence_s=gpu.silence_s(settings),
         gpu_log_every_s=settings.gpu.log_every_s,
         gpu_idle_log_every_s=settings.gpu.idle_log_every_s,
+        cull=settings.gpu_cull.enabled,
+        cull_dry_run=settings.gpu_cull.dry_run,
+        cull_memory_bytes=round(settings.gpu_cull.memory_gib * (1 << 30)),
+        cull_idle_s=settings.gpu_cull.idle_s,
+        cull_warning_s=settings.gpu_cull.warning_s,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from jupyterd.core import backoff, calendar, gpu_trouble, probing, records
+from jupyterd.core import backoff, calendar, freeing, gpu_trouble, probing, records
 from jupyterd.core.child import (
     Child,
     Ending,
@@ -131,7 +131,7 @@ def _child_started(world: World, event: ChildStarted, now: float) -> Step:
             deadline = now + policy.planner_timeout_s
         case Role.SAMPLER:
             deadline = now + policy.gpu_silence_s
-        case Role.ENDER:
+        case Role.ENDER | Role.CULLER:
             deadline = now + policy.kernels_grace_s + RELOAD_SLACK_S
         case _:
             assert_never(event.role)
@@ -163,12 +163,15 @@ def _gone(world: World, role: Role, how: str, now: float, jitter: float) -> Step
             wanted_so = isinstance(before, Ending | Killing) and not before.failure
             return replace(world, spare=Off() if wanted_so else Resting(now + HELPER_REST_S, how)), ()
         case Role.SAMPLER:
+            world = freeing.forgotten(world)
             rest = max(HELPER_REST_S, policy.machine_retry_s)
             if isinstance(before, Ending | Killing) and not before.failure:
                 return replace(world, sampler=Off(), gpus=Gpus()), ()
             problem = before.why if isinstance(before, Ending | Killing) else how
             kept = replace(world.gpus, frames=(), log_at=None, shown=(), problem=problem)
             return replace(world, sampler=Resting(now + rest, how), gpus=kept), ()
+        case Role.CULLER:
+            return replace(world, culler=Off()), ()
         case Role.ENDER:
             world = replace(world, ender=Off())
             if isinstance(world.wanted, Stop):
@@ -218,7 +221,7 @@ def _said(world: World, event: ServerSaid, now: float) -> Step:  # noqa: PLR0911
                 world = replace(world, server=server, probes=probing.fresh(known(world), opened, now))
             return world, ()
         case channel.Kernels() as kernels:
-            return replace(world, kernels=kernels), ()
+            return replace(world, kernels=kernels, kernels_of=event.pid), ()
         case channel.Failed(problem=problem):
             return replace(world, cannot_start=problem), ()
         case channel.Reloaded(live_key=live_key, problem=problem):
@@ -358,4 +361,5 @@ def _frame(world: World, event: FrameCame, now: float) -> Step:
     only_waits = event.frame.pid is None and event.frame.trouble is None  # the relay, until it has a sampler
     last = gpus.last if only_waits and gpus.last is not None else event.frame
     errors = gpu_trouble.remember(gpus.errors, event.frame, now)
-    return replace(world, sampler=sampler, gpus=Gpus(frames, log_at, shown, last, None, gpus.said, errors)), ()
+    world = replace(world, sampler=sampler, gpus=Gpus(frames, log_at, shown, last, None, gpus.said, errors))
+    return freeing.took(world, event.frame, now)

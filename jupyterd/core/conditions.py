@@ -39,6 +39,8 @@ def current(world: World, now: float) -> Iterator[Condition]:
     yield from _settings(world)
     yield from _wedged(world)
     yield from _gpu(world, now)
+    for each in world.freeing.warned:
+        yield Condition(health.CULL_SOON, each.kernel, each.text, "jupyterd gpu; a cell that runs in it keeps it")
 
 
 def _machine(world: World) -> Iterator[Condition]:

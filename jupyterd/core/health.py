@@ -49,6 +49,7 @@ GPU_SLOWED = Kind("gpu-slowed", "A GPU is slowed down", "warning", visible_after
 GPU_FULL = Kind("gpu-memory-full", "A GPU's memory is nearly full", "warning", visible_after_s=30.0)
 GPU_HELD = Kind("gpu-memory-held", "A GPU does nothing and its memory is held", "warning", visible_after_s=3600.0)
 GPU_DRIVER_CHANGED = Kind("gpu-driver-changed", "The GPU driver on disk is not the one that runs", "warning")
+CULL_SOON = Kind("gpu-cull-soon", "A kernel is ended soon to free a GPU", "warning")
 ADVISED = Kind("advised", "The settings work, but", "warning")
 
 

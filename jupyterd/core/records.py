@@ -75,16 +75,22 @@ GPU_RAISED = Kind(
     "HEALTH_CODE= names the kind, and the record says what to type. gpu: lost, or its driver gives nothing. gpu-xid:\n"
     "the driver has reported an error by number; the number's meaning stands beside it. gpu-slowed: heat or the power\n"
     "supply holds it down. gpu-memory-full: the next large array fails. gpu-memory-held: it does nothing and a kernel\n"
-    "holds its memory. gpu-driver-changed: after an upgrade, until the next boot, new programs cannot use the GPU.\n"
+    "holds its memory. gpu-cull-soon: that kernel is ended at the time told ([gpu.cull]), unless a cell runs in it.\n"
+    "gpu-driver-changed: after an upgrade, until the next boot, new programs cannot use the GPU.\n"
     "gpu-sampler: the process that asks the driver does not work. Notebooks that use no GPU go on in every case.",
 )  # fmt: skip
 TROUBLE = Kind(
     "trouble", "656e8b9e74dc475790cbd2fcd6acf94d", 4, "jupyterd could not do something of its own, and goes on",
     "The record says what. A full disk: df -h. After an upgrade: sudo systemctl restart jupyterd",
 )  # fmt: skip
+KERNEL_CULLED = Kind(
+    "kernel-culled", "7a0c1c0f5d8b4b0a9f2e6d4c8b1a3e57", 5, "A kernel was ended to free a GPU",
+    "It held GPU memory, its GPUs and CPUs were idle and no cell ran, for as long as [gpu.cull] says. What runs now:\n"
+    "jupyterd gpu. To let such kernels be: [gpu.cull] enabled = false in jupyterd.toml; then reload.",
+)  # fmt: skip
 NOTE = Kind("note", "e44fe999c38c46fbbcc324164391dabf", 6, "A note about this start", "")
 
 KINDS = (
     SERVING, SERVER_EXITED, SERVER_HUNG, SERVER_STARTED, RELOADED, RELOAD_REFUSED, ITEM_RAISED, ITEM_CLEARED,
-    CERTIFICATE, STOPPING, STOPPED, WEDGED, GPU, GPU_RAISED, TROUBLE, NOTE,
+    CERTIFICATE, STOPPING, STOPPED, WEDGED, GPU, GPU_RAISED, TROUBLE, KERNEL_CULLED, NOTE,
 )  # fmt: skip

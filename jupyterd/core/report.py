@@ -170,6 +170,7 @@ def snapshot(world: World) -> Snapshot:
         items=tuple(_item(each) for each in _visible(world)),
         gpus=world.gpus.shown,
         state_dir=plan.state_dir,
+        culled=world.freeing.ended,
     )
 
 

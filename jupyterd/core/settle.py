@@ -24,8 +24,9 @@ from jupyterd.core.child import (
     Warm,
     Working,
 )
+from jupyterd.core.freeing import end_next
 from jupyterd.core.words import Bind, CancelProbes, Effect, Look, Promote, Quit, Record, Role, Tell
-from jupyterd.core.world import Binding, Listening, Stop, Unbound, Wedged, World, child, known, with_child
+from jupyterd.core.world import Binding, Listening, Stop, Unbound, Wedged, World, child, is_wedged, known, with_child
 from jupyterd.wire.channel import Go
 from jupyterd.wire.channel import Reload as ReloadLine
 from jupyterd.wire.policy import Policy
@@ -315,11 +316,6 @@ def _sample(world: World, now: float) -> Step:
     return replace(world, sampler=sampler), effects
 
 
-def is_wedged(world: World, role: Role) -> bool:
-    """Whether a child in that role is stuck in the kernel: a helper gets no second one then."""
-    return any(each.role is role for each in world.wedged)
-
-
 def _close_reload(world: World, now: float) -> Step:
     """READY=1 ends a reload: when it was refused, or when all that it changed is in force (report.py says it)."""
     reload = world.reload
@@ -354,6 +350,7 @@ def _end_all(world: World, now: float) -> Step:
         Role.SAMPLER: 1.0,
         Role.PLANNER: 0.0,
         Role.ENDER: None,
+        Role.CULLER: 1.0,
     }
     for role, seconds in patience.items():
         before = child(world, role)
@@ -404,6 +401,7 @@ _RUN = (
     _probe,
     _keep_spare,
     _sample,
+    end_next,
     _close_reload,
 )
 _STOP = (_overdue, _end_all, _end_kernels, _quit)

@@ -7,9 +7,9 @@ from jupyterd.core.absorb import absorb
 from jupyterd.core.child import Off, Proving, Running, Serving
 from jupyterd.core.child import deadline as child_deadline
 from jupyterd.core.report import report
-from jupyterd.core.settle import is_wedged, next_look, settle, spare_due
+from jupyterd.core.settle import next_look, settle, spare_due
 from jupyterd.core.words import Effect, Event, Role
-from jupyterd.core.world import Listening, Stop, World, child, known
+from jupyterd.core.world import Listening, Stop, World, child, is_wedged, known
 
 SLACK_S = 5.0
 """How far a machine's deadline may be past before the watchdog is not told any more that all is well."""

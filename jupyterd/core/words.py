@@ -27,6 +27,7 @@ class Role(Enum):
     SAMPLER = "sampler"
     PLANNER = "planner"
     ENDER = "ender"
+    CULLER = "culler"
 
 
 @unique

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from jupyterd.core.backoff import Score
 from jupyterd.core.child import Child, Off, Running, Serving
+from jupyterd.core.culling import Verdict, Watched
 from jupyterd.core.gpu_lines import Said
 from jupyterd.core.gpu_trouble import Error
 from jupyterd.core.health import Held
@@ -99,6 +100,24 @@ class Gpus:
 
 
 @dataclass(frozen=True, slots=True)
+class Warned:
+    """A kernel that is ended soon, and what people were told."""
+
+    kernel: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Freeing:
+    """Kernels that hold GPU memory, those among them that were warned about, and those that are to be ended."""
+
+    watched: tuple[Watched, ...] = ()
+    warned: tuple[Warned, ...] = ()
+    to_end: tuple[Verdict, ...] = ()
+    ended: tuple[Restart, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Wedged:
     """A process that SIGKILL did not end."""
 
@@ -121,6 +140,7 @@ class World:
     planner: Child = Off()
     sampler: Child = Off()
     ender: Child = Off()
+    culler: Child = Off()
     wedged: tuple[Wedged, ...] = ()
     probes: tuple[Probing, ...] = ()
     reload: Reload = Reload()
@@ -132,12 +152,15 @@ class World:
     cannot_start: str | None = None
     score: Score = Score()
     kernels: Kernels | None = None
+    kernels_of: int = 0
+    """The pid of the server that said so."""
     reloads: int = 0
     restarts: int = 0
     recent: tuple[Restart, ...] = ()
     down_since: float | None = 0.0
     """Since when nothing serves; None while the server does."""
     gpus: Gpus = Gpus()
+    freeing: Freeing = Freeing()
     held: tuple[Held, ...] = ()
     state: str = "starting"
     state_since: float = 0.0
@@ -165,6 +188,8 @@ def child(world: World, role: Role) -> Child:
             return world.sampler
         case Role.ENDER:
             return world.ender
+        case Role.CULLER:
+            return world.culler
 
 
 def with_child(world: World, role: Role, after: Child) -> World:
@@ -180,6 +205,13 @@ def with_child(world: World, role: Role, after: Child) -> World:
             return replace(world, sampler=after)
         case Role.ENDER:
             return replace(world, ender=after)
+        case Role.CULLER:
+            return replace(world, culler=after)
+
+
+def is_wedged(world: World, role: Role) -> bool:
+    """Whether a child in that role is stuck in the kernel: a helper gets no second one then."""
+    return any(each.role is role for each in world.wedged)
 
 
 def serves(world: World) -> bool:

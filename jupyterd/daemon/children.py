@@ -19,7 +19,10 @@ from jupyterd.daemon.watch import READ, Watch
 from jupyterd.wire import beat, channel
 from jupyterd.wire.plan import Command
 
-NAMES = {Role.SERVER: "server", Role.SPARE: "server", Role.SAMPLER: "gpu", Role.PLANNER: "planner", Role.ENDER: "ender"}
+NAMES = {
+    Role.SERVER: "server", Role.SPARE: "server", Role.SAMPLER: "gpu", Role.PLANNER: "planner", Role.ENDER: "ender",
+    Role.CULLER: "culler",
+}  # fmt: skip
 """How their output is marked, in the journal with "jupyterd-" before it."""
 
 Streams = Callable[[str], int]
@@ -110,7 +113,7 @@ class Children:
         try:
             if role in {Role.SERVER, Role.SPARE}:
                 return self._start_server(role, command, stream, listeners)
-            if role is Role.ENDER:
+            if role in {Role.ENDER, Role.CULLER}:
                 return _Child(role, process.spawn(command, stdout=stream, stderr=stream), None)
             return self._start_speaker(role, command, stream)
         finally:

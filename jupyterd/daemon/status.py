@@ -49,5 +49,6 @@ def _dated(snapshot: Snapshot, offset_s: float) -> Snapshot:
         since=date(snapshot.since),
         addresses=tuple(replace(each, since=date(each.since)) for each in snapshot.addresses),
         recent=tuple(replace(each, at=date(each.at)) for each in snapshot.recent),
+        culled=tuple(replace(each, at=date(each.at)) for each in snapshot.culled),
         items=tuple(replace(each, since=date(each.since)) for each in snapshot.items),
     )

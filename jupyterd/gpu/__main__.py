@@ -15,6 +15,7 @@ from types import FrameType
 
 from jupyterd.gpu.asked import parse
 from jupyterd.gpu.attribution import Attribution
+from jupyterd.gpu.keeping import Keeper
 from jupyterd.gpu.readers import Output, Readers
 from jupyterd.gpu.sampler import Sampler
 from jupyterd.wire import frames
@@ -24,7 +25,8 @@ _OOM_SCORE = 500
 _USAGE = 2
 _USAGE_TEXT = (
     b"usage: python -I -m jupyterd.gpu --every SECONDS [--details-every SECONDS] "
-    b"[--records DIRECTORY] [--sessions FILE] [--notebooks DIRECTORY] [--lock FILE --socket PATH] [--version TEXT]\n"
+    b"[--records DIRECTORY] [--sessions FILE] [--notebooks DIRECTORY] [--lock FILE --socket PATH] [--version TEXT] "
+    b"[--history FILE] [--history-every SECONDS] [--loads yes]\n"
 )
 
 
@@ -41,7 +43,9 @@ def main(arguments: list[str]) -> int:
         readers = Output() if asked.places is None else Readers(asked.places, tuple(arguments))
     except BlockingIOError:
         return 0  # another sampler does it
-    sampler = Sampler(Attribution(asked.records, asked.sessions, asked.notebooks), asked.details_every_s)
+    attribution = Attribution(asked.records, asked.sessions, asked.notebooks)
+    sampler = Sampler(attribution, asked.details_every_s, with_loads=asked.loads)
+    keeper = None if asked.history is None else Keeper(asked.history, asked.history_every_s, _complain)
     beat_at = time.monotonic()
     while True:
         # A handler in Python would wait for a call that hangs in the driver; the kernel's own default does not.
@@ -50,6 +54,8 @@ def main(arguments: list[str]) -> int:
         signal.signal(signal.SIGTERM, _leave)
         if not readers.send(frames.encode(frame)):
             break
+        if keeper is not None:
+            keeper.take(frame)
         now = time.monotonic()
         if now >= beat_at:
             beat_at += every_s * (math.floor((now - beat_at) / every_s) + 1)  # beats that a slow call missed are lost
@@ -63,6 +69,10 @@ def main(arguments: list[str]) -> int:
             os.execv(sys.executable, argv)  # noqa: S606 - this very program anew, with the library that is there now
     readers.close()
     return 0
+
+
+def _complain(sentence: str) -> None:
+    os.write(2, f"{sentence}\n".encode())
 
 
 def _be_humble() -> None:

@@ -24,6 +24,10 @@ class Asked:
     notebooks: Path = Path("/")
     places: Places | None = None
     version: str = ""
+    history: Path | None = None
+    history_every_s: int = 60
+    loads: bool = False
+    """Processor time of kernels that hold GPU memory is wanted: for culling."""
 
 
 def words(asked: Asked) -> tuple[str, ...]:
@@ -34,6 +38,8 @@ def words(asked: Asked) -> tuple[str, ...]:
         *(word for name, path in optional if path is not None for word in (name, str(path))),
         "--notebooks", str(asked.notebooks),
         *(() if asked.places is None else sampling.arguments(asked.places, asked.version)),
+        *(() if asked.history is None else ("--history", str(asked.history))),
+        "--history-every", str(asked.history_every_s), *(("--loads", "yes") if asked.loads else ()),
     )  # fmt: skip
 
 
@@ -47,9 +53,24 @@ def parse(arguments: Sequence[str]) -> Asked:
     notebooks = Path(pairs.pop("--notebooks", "/"))
     lock, socket, version = pairs.pop("--lock", ""), pairs.pop("--socket", ""), pairs.pop("--version", "")
     places = Places(Path(lock), Path(socket)) if lock and socket else None
+    history, history_every_s = pairs.pop("--history", None), int(pairs.pop("--history-every", "60"))
+    loads = pairs.pop("--loads", "no") == "yes"
+    if history_every_s <= 0:
+        raise ValueError(f"not a time: {history_every_s}")
     if pairs:
         raise ValueError(f"unknown: {', '.join(pairs)}")
-    return Asked(every_s, details_every_s, _path(records), _path(sessions), notebooks, places, version)
+    return Asked(
+        every_s=every_s,
+        details_every_s=details_every_s,
+        records=_path(records),
+        sessions=_path(sessions),
+        notebooks=notebooks,
+        places=places,
+        version=version,
+        history=_path(history),
+        history_every_s=history_every_s,
+        loads=loads,
+    )
 
 
 def _seconds(text: str) -> float:

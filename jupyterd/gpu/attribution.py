@@ -70,6 +70,10 @@ class Attribution:
             user.pid, user.memory_bytes, utilisation, known.user, known.kernel, notebook, known.command, user.instance
         )
 
+    def own_pid(self, kernel: str) -> int | None:
+        """Of the kernel itself, where it is on record and lives."""
+        return next((pid for pid, (_, found) in self._kernels.items() if found == kernel), None)
+
     def _kernel(self, pid: int) -> str | None:
         """By its unit, which holds for every descendant; else by its parents up to a kernel on record, whose session
         also holds for those whose parents are gone.

@@ -33,6 +33,9 @@ def command(settings: Settings, paths: Paths, environ: Mapping[str, str], places
         notebooks=Path(settings.server.root_dir),
         places=places,
         version=__version__,
+        history=paths.gpu_history if settings.gpu.history_every_s else None,
+        history_every_s=settings.gpu.history_every_s or 60,
+        loads=settings.gpu_cull.enabled,
     )
     argv = (sys.executable, "-I", "-m", "jupyterd.gpu", *words(asked))
     env = tuple((name, environ[name]) for name in _PASSED if name in environ)

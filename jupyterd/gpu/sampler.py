@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from jupyterd.gpu import nvml, trouble, versions
+from jupyterd.gpu import loads, nvml, trouble, versions
 from jupyterd.gpu.attribution import Attribution
 from jupyterd.gpu.device import Device, asleep, unknown
 from jupyterd.gpu.nvml import NvmlError
@@ -16,7 +16,7 @@ from jupyterd.gpu.present import pci_gpus
 from jupyterd.gpu.trouble import Trouble
 from jupyterd.gpu.xid import Events, KernelLog
 from jupyterd.wire import sampling
-from jupyterd.wire.frames import Frame, Gpu, Xid
+from jupyterd.wire.frames import Frame, Gpu, Kernel, Xid
 
 _LOST_AGAIN_S = 60.0
 _LOST_AT_MOST_S = 600.0
@@ -26,7 +26,10 @@ _NOTHING = Frame((), None, None)
 class Sampler:
     """Owns the open NVML. `again_at` is when another beat would tell more than the last one, or None."""
 
-    def __init__(self, attribution: Attribution, seldom_every_s: float = 60.0, root: str = "/") -> None:
+    def __init__(
+        self, attribution: Attribution, seldom_every_s: float = 60.0, root: str = "/", *, with_loads: bool = False
+    ) -> None:
+        self._with_loads = with_loads
         self._attribution = attribution
         self._seldom_every_s = seldom_every_s
         self._root = root
@@ -49,7 +52,8 @@ class Sampler:
 
     def beat(self, now: float, unix: float) -> Frame:
         """One frame. While NVML rests after trouble it is the last one again, and the driver is left alone."""
-        if self._looked_at is None or now >= self._looked_at + self._seldom_every_s:
+        looks = self._looked_at is None or now >= self._looked_at + self._seldom_every_s
+        if looks:
             self._looked_at = now
             self._attribution.refresh()
             self._foreseen = versions.foreseen(self._root)
@@ -61,7 +65,13 @@ class Sampler:
         return replace(
             frame, gpus=gpus, at=unix, span_s=span_s, driver=self._driver, foreseen=self._foreseen,
             pid=os.getpid(), started=self._started,
+            kernels=self._loads(gpus) if looks and self._with_loads else None,
         )  # fmt: skip
+
+    def _loads(self, gpus: tuple[Gpu, ...]) -> tuple[Kernel, ...]:
+        pids = {each.kernel: each.pid for gpu in gpus for each in gpu.processes or () if each.kernel is not None}
+        asked = [(kernel, self._attribution.own_pid(kernel) or pid) for kernel, pid in pids.items()]
+        return tuple(Kernel(kernel, used) for kernel, used in loads.cpu_s(asked, self._root).items())
 
     def _sample(self, now: float) -> Frame:
         due = self.again_at is not None and now >= self.again_at

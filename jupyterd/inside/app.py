@@ -29,7 +29,7 @@ from jupyter_server.utils import JupyterServerAuthWarning, url_path_join
 from traitlets import Dict, Integer, default
 from traitlets.config import Config
 
-from jupyterd.inside import certificate, descriptors, gatekeeper, live, protections, proxies, recognising, tls
+from jupyterd.inside import certificate, descriptors, gatekeeper, live, notices, protections, proxies, recognising, tls
 from jupyterd.inside.budget import Budget
 from jupyterd.inside.counting import CountingKernelManager
 from jupyterd.inside.front import Front
@@ -42,7 +42,7 @@ from jupyterd.inside.tab import Tab
 from jupyterd.inside.trouble import StartFailed
 from jupyterd.settings import private_file
 from jupyterd.settings.paths import Paths
-from jupyterd.wire.channel import Kernels, LoggedIn, LookAgain, Ready, Reload, Reloaded, ToServer
+from jupyterd.wire.channel import Go, LoggedIn, LookAgain, Notice, Ready, Reload, Reloaded, ToServer
 
 DRAIN_TIMEOUT_S = 3.0
 """On leaving, for the requests under way."""
@@ -194,6 +194,11 @@ class JupyterdServerApp(ServerApp):
 
     # --- sockets and TLS --------------------------------------------------------------------------------------
 
+    def init_event_logger(self) -> None:
+        """Jupyter's hook."""
+        super().init_event_logger()
+        notices.register(self.event_logger)
+
     def init_webapp(self) -> None:
         """Jupyter's hook. Host names are checked by Front, for every handler and on every address."""
         self.allow_remote_access = True
@@ -274,14 +279,19 @@ class JupyterdServerApp(ServerApp):
         await super()._post_start()
         self.link.say(Ready())
         if isinstance(self.kernel_manager, CountingKernelManager):
-            self.kernel_manager.tell(lambda total, busy: self.link.say(Kernels(total, busy)))
+            self.kernel_manager.tell(self.link.say)
         certificate.Watcher(lambda: self._live, lambda why: self.io_loop.add_callback(self.link.say, LookAgain(why)))
 
     # --- while it serves --------------------------------------------------------------------------------------
 
     def _heard(self, message: ToServer) -> None:
-        if isinstance(message, Reload):
-            self.io_loop.spawn_callback(self._reload, message)
+        match message:
+            case Reload():
+                self.io_loop.spawn_callback(self._reload, message)
+            case Notice(text=text):
+                notices.show(self.event_logger, text)
+            case Go():
+                pass  # said to a spare, before its loop runs
 
     async def _reload(self, message: Reload) -> None:
         """Read the live settings and the certificate again; on a problem everything stays as it was. Always answers."""

@@ -1,4 +1,4 @@
-"""Counts kernels, and busy ones among them, and tells when a count changes. Nothing is polled.
+"""Counts kernels, and busy ones among them, knows the idle ones, and tells when that changes. Nothing is polled.
 
 Neighbour: manager.py, which starts, adopts and ends them.
 """
@@ -9,16 +9,17 @@ from collections.abc import Callable
 from typing import Any
 
 from jupyterd.inside.manager import KernelManager
+from jupyterd.wire.channel import Kernels
 
 
 class CountingKernelManager(KernelManager):
     """Jupyter's hooks: a kernel is watched from its start or adoption on, and removed once."""
 
-    _told: Callable[[int, int], None] | None = None
-    _last: tuple[int, int] | None = None
+    _told: Callable[[Kernels], None] | None = None
+    _last: Kernels | None = None
 
-    def tell(self, told: Callable[[int, int], None] | None) -> None:
-        """From now on `told` gets (kernels, busy kernels): at once, then at each change; None: nobody does."""
+    def tell(self, told: Callable[[Kernels], None] | None) -> None:
+        """From now on `told` gets them: at once, then at each change; None: nobody does."""
         self._told, self._last = told, None
         self._changed()
 
@@ -34,13 +35,14 @@ class CountingKernelManager(KernelManager):
         self._changed()
         return removed
 
-    def counts(self) -> tuple[int, int]:
-        """(kernels, busy kernels)."""
-        states = [getattr(each, "execution_state", None) for each in self._kernels.values()]
-        return len(states), sum(state in ("busy", "starting", "restarting") for state in states)
+    def counts(self) -> Kernels:
+        """A kernel whose state is not known, as one that was adopted a moment ago, is not idle."""
+        states = {name: getattr(each, "execution_state", None) for name, each in self._kernels.items()}
+        busy = sum(state in ("busy", "starting", "restarting") for state in states.values())
+        return Kernels(len(states), busy, tuple(name for name, state in states.items() if state == "idle"))
 
     def _changed(self, _change: object = None) -> None:
         counts = self.counts()
         if counts != self._last and self._told is not None:
             self._last = counts
-            self._told(*counts)
+            self._told(counts)

@@ -9,6 +9,7 @@ import hashlib
 import ipaddress
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -24,6 +25,10 @@ LIVE_FORMAT = 1
 Traits = dict[str, dict[str, Any]]
 """{"ServerApp": {"base_url": "/"}}: the contents of a Jupyter configuration file."""
 
+_PAGES: Traits = {
+    "LabServerApp": {"extra_labextensions_path": [str(Path(__file__).parents[1] / "inside/labextensions")]}
+}
+"""What every page of notebook and JupyterLab loads: the supervisor's notices."""
 _LOG_LEVELS = {"WARNING": "WARN"}
 """traitlets spells one level its own way."""
 
@@ -52,6 +57,7 @@ def generate(settings: Settings, paths: Paths) -> Traits:
         _extensions(settings.server),
         _kernels(settings.kernels, paths),
         _places(paths),
+        _PAGES,
     ):
         for name, values in part.items():
             traits.setdefault(name, {}).update(values)
@@ -139,6 +145,12 @@ def _kernels(kernels: Kernels, paths: Paths) -> Traits:
             "spool_dir": str(paths.spool),
             "spool_max_bytes": kernels.spool_max_bytes,
             "launcher": launcher,
+        },
+        "MappingKernelManager": {
+            "cull_idle_timeout": kernels.cull_idle_timeout_s,
+            "cull_interval": kernels.cull_interval_s,
+            "cull_connected": kernels.cull_connected,
+            "cull_busy": kernels.cull_busy,
         },
         "AccountTerminalManager": {
             "records_dir": str(paths.terminal_records),

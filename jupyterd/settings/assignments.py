@@ -68,19 +68,24 @@ class _Reader:
     def _section(self, name: str, value: object) -> list[Found | Problem]:
         if isinstance(value, list) and all(isinstance(each, dict) for each in value):
             found = f"[[{name}]] is a list of tables"
-            return [Problem(self._at((name,)), found, advice=f"write [{name}], once")]
+            return [Problem(self._at(tuple(name.split("."))), found, advice=f"write [{name}], once")]
         if not isinstance(value, dict):
             found = f"{name} is {described(value)}"
-            return [Problem(self._at((name,)), found, f"[{name}] is a section", f"known in it: {_known(name)}")]
+            known = f"known in it: {_known(name)}"
+            return [Problem(self._at(tuple(name.split("."))), found, f"[{name}] is a section", known)]
         result: list[Found | Problem] = []
         for key, raw in value.items():
+            path = (*name.split("."), key)
+            if f"{name}.{key}" in SECTION_NAMES:
+                result += self._section(f"{name}.{key}", raw)
+                continue
             row = SETTINGS.get(f"{name}.{key}")
             if row is None:
-                result.append(self._unknown((name, key)))
+                result.append(self._unknown(path))
                 continue
             count = len(raw) if isinstance(raw, list) else 0
-            at = tuple(lines.line_of(self.lines, (name, key, index)) or 1 for index in range(count))
-            result.append(Found(row, raw, self._at((name, key)), item_lines=at))
+            at = tuple(lines.line_of(self.lines, (*path, index)) or 1 for index in range(count))
+            result.append(Found(row, raw, self._at(path), item_lines=at))
         return result
 
     def _unknown(self, path: tuple[str, ...], *, table: bool = False) -> Problem:
@@ -94,12 +99,13 @@ class _Reader:
 
 def advice_for(path: tuple[str, ...], *, table: bool = False) -> str:  # noqa: PLR0911 - one for each guess, best first
     """What an unknown name may stand for: an old one, one of another section, a slip of the finger."""
-    section, key = (path[0] if len(path) > 1 else ""), path[-1]
+    inside, key = ".".join(path[:-1]), path[-1]
+    section = inside if inside in SECTION_NAMES else path[0] if len(path) > 1 else ""
     if table and len(path) == 1:
         close = nearest(key, SECTION_NAMES)
         known = "known are " + ", ".join(f"[{each}]" for each in SECTION_NAMES)
         return f"did you mean [{close}]?" if close else legacy.explained(path) or known
-    if section in SECTION_NAMES and key in _KEYS and len(path) == 2:  # noqa: PLR2004 - section and key
+    if section in SECTION_NAMES and key in _KEYS and section == inside:
         return f"it is {_KEYS[key].name}"
     old = legacy.explained(path) or (legacy.explained((key,)) if section in SECTION_NAMES else None)
     if old is not None:

@@ -26,7 +26,9 @@ _NEW = {
     "local_hostnames": "server.names", "custom_display_url": "server.names", "log_level": "server.log_level",
     "certfile": "tls.certificate", "keyfile": "tls.key", "password": "login.password_hash",
     "hashed_password": "login.password_hash", "token": "login.token",
-    "allow_password_change": "login.allow_password_change",
+    "allow_password_change": "login.allow_password_change", "cull_idle_timeout": "kernels.cull_idle_timeout_s",
+    "cull_interval": "kernels.cull_interval_s", "cull_connected": "kernels.cull_connected",
+    "cull_busy": "kernels.cull_busy",
 }  # fmt: skip
 
 # Old key -> why there is no such setting.
@@ -59,7 +61,8 @@ def explained(path: tuple[str, ...]) -> str | None:
         path = path[1:]
     match path:
         case (owner, key, *_) if owner in _CLASSES:
-            return (_of(key) if owner in _SERVERS else None) or HATCH
+            ours = owner in _SERVERS or (owner.endswith("MappingKernelManager") and key.startswith("cull_"))
+            return (_of(key) if ours else None) or HATCH
         case (owner,) if owner in _CLASSES:
             return HATCH
         case (key,):

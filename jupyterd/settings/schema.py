@@ -150,11 +150,18 @@ class Kernels:
         spool.MAX_BYTES, "Output of one kernel that is kept on disk for absent tabs; the middle is dropped beyond it.",
         unit="bytes", least=1 << 20, most=1 << 40,
     )  # fmt: skip
+    cull_idle_timeout_s: int = setting(
+        0, "End kernels in which nothing has run for so long, as Jupyter does; 0: never. See [gpu.cull] too.",
+        unit="s", least=0, most=31536000,
+    )  # fmt: skip
+    cull_interval_s: int = setting(300, "How often it looks for them.", unit="s", least=1, most=86400)
+    cull_connected: bool = setting(False, "Also those that are open in a browser.")
+    cull_busy: bool = setting(False, "Also those in which a cell runs.")
 
 
 @attrs.frozen
 class Gpu:
-    """The GPU lines in the journal."""
+    """The GPU lines in the journal, and their history."""
 
     enabled: bool = setting(True, "Log GPU utilisation where an NVIDIA driver is present.", change="live")
     log_every_s: float = setting(
@@ -171,6 +178,34 @@ class Gpu:
     details_every_s: float = setting(
         60.0, "How often it is asked for processes, temperature, clocks and errors.",
         change="live", unit="s", least=1, most=3600,
+    )  # fmt: skip
+    history_every_s: int = setting(
+        60, "A row in the history this often (jupyterd gpu --since), kept for 30 days, then one an hour; 0: none.",
+        change="live", unit="s", least=0, most=3600,
+    )  # fmt: skip
+
+
+@attrs.frozen
+class GpuCull:
+    """Which kernels are ended to free a GPU. An open tab does not keep one; a GPU or CPU that works, or about which
+    nothing is known, does.
+    """
+
+    enabled: bool = setting(
+        _POLICY.cull, "End kernels that hold GPU memory and do nothing.", change="live",
+    )  # fmt: skip
+    dry_run: bool = setting(_POLICY.cull_dry_run, "Only say which would be ended.", change="live")
+    memory_gib: float = setting(
+        _POLICY.cull_memory_bytes / (1 << 30), "Those that hold more than so much memory of the GPUs.",
+        change="live", unit="GiB", least=0, most=100000,
+    )  # fmt: skip
+    idle_s: float = setting(
+        _POLICY.cull_idle_s, "and whose GPUs and CPUs have been idle for so long while no cell ran.",
+        change="live", unit="s", least=1, most=31536000,
+    )  # fmt: skip
+    warning_s: float = setting(
+        _POLICY.cull_warning_s, "They are warned about so long before: on the page, in the journal and the status.",
+        change="live", unit="s", least=0, most=86400,
     )  # fmt: skip
 
 
@@ -201,11 +236,12 @@ class Supervision:
 
 @attrs.frozen
 class Settings:
-    """All of them, by section. Paths that are not empty are absolute: load.py expands "~" for the account."""
+    """All of them, by section; "gpu_cull" is [gpu.cull]. Paths that are not empty are absolute: load.py expands "~"."""
 
     server: Server = attrs.field(factory=Server)
     login: Login = attrs.field(factory=Login)
     tls: Tls = attrs.field(factory=Tls)
     kernels: Kernels = attrs.field(factory=Kernels)
     gpu: Gpu = attrs.field(factory=Gpu)
+    gpu_cull: GpuCull = attrs.field(factory=GpuCull)
     supervision: Supervision = attrs.field(factory=Supervision)

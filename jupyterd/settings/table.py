@@ -45,21 +45,21 @@ class Setting:
     @property
     def variable(self) -> str:
         """In the environment: "JUPYTERD_SERVER_PORT"."""
-        return f"JUPYTERD_{self.section}_{self.key}".upper()
+        return f"JUPYTERD_{self.section}_{self.key}".upper().replace(".", "_")
 
     @property
     def flag(self) -> str:
         """On the command line: "--port", "--gpu-log-every", "--tls"."""
         if self.key == "enabled":
-            return f"--{self.section}"
+            return f"--{self.section}".replace(".", "-")
         key = self.key.removesuffix("_s") if self.unit == "s" else self.key
         prefix = "" if self.section in _PLAIN_SECTIONS else f"{self.section}-"
-        return f"--{prefix}{key}".replace("_", "-")
+        return f"--{prefix}{key}".replace("_", "-").replace(".", "-")
 
 
 @attrs.frozen
 class Section:
-    """One section: its name, its one-line doc, its settings in the order of the sample."""
+    """One section: its name ("gpu.cull" is one within "gpu"), its doc, its settings in the order of the sample."""
 
     name: str
     doc: str
@@ -73,11 +73,11 @@ def _section(name: str, owner: type) -> Section:
         rows.append(
             Setting(section=name, key=each.name, kind=_KINDS[type(each.default)], default=each.default, **facts)
         )
-    return Section(name, (owner.__doc__ or "").strip(), tuple(rows))
+    return Section(name, " ".join((owner.__doc__ or "").split()), tuple(rows))
 
 
 _CLASSES: dict[str, type] = {
-    name: type(value) for name, value in attrs.asdict(schema.Settings(), recurse=False).items()
+    name.replace("_", "."): type(value) for name, value in attrs.asdict(schema.Settings(), recurse=False).items()
 }
 SECTIONS = tuple(_section(name, owner) for name, owner in _CLASSES.items())
 SETTINGS = {row.name: row for section in SECTIONS for row in section.settings}
@@ -91,10 +91,10 @@ def build(values: dict[str, Value]) -> schema.Settings:
     for name, value in values.items():
         row = SETTINGS[name]
         by_section[row.section][row.key] = value
-    return schema.Settings(**{name: _CLASSES[name](**found) for name, found in by_section.items()})
+    return schema.Settings(**{name.replace(".", "_"): _CLASSES[name](**found) for name, found in by_section.items()})
 
 
 def value_of(settings: schema.Settings, row: Setting) -> Value:
     """What `settings` holds for this row."""
-    value: Value = getattr(getattr(settings, row.section), row.key)
+    value: Value = getattr(getattr(settings, row.section.replace(".", "_")), row.key)
     return value

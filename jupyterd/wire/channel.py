@@ -36,6 +36,8 @@ class Kernels:
 
     total: int
     busy: int
+    idle: tuple[str, ...] = ()
+    """Ids of those that are known to run no cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,13 @@ class Go:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """Supervisor: show this on every page that is open."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reload:
     """Supervisor: read the live settings and the certificate again."""
 
@@ -79,10 +88,10 @@ class Reload:
 
 
 FromServer = Ready | Warm | Kernels | Reloaded | Failed | LoggedIn | LookAgain
-ToServer = Reload | Go
+ToServer = Reload | Go | Notice
 
 _KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Ready, Warm, Kernels, Reloaded, Failed, LoggedIn, LookAgain, Reload, Go)
+    kind.__name__: kind for kind in (Ready, Warm, Kernels, Reloaded, Failed, LoggedIn, LookAgain, Reload, Go, Notice)
 }
 
 
@@ -95,6 +104,8 @@ def decode(line: bytes) -> FromServer | ToServer:
     """One line back; ValueError names what it does not know."""
     try:
         ((name, fields),) = json.loads(line).items()
+        if "idle" in fields:
+            fields["idle"] = tuple(fields["idle"])
         message: FromServer | ToServer = _KINDS[name](**fields)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"not a message: {line[:80]!r}") from error

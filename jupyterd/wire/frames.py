@@ -107,6 +107,15 @@ RECOVERY = ("none", "reset", "reboot", "drain", "drain-and-reset", "imex", "bus-
 
 
 @dataclass(frozen=True, slots=True)
+class Kernel:
+    """A kernel whose processes hold memory of a GPU."""
+
+    id: str
+    cpu_s: float | None
+    """Processor time that it has used since it began, with all that it started."""
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """One sample of all GPUs. `trouble` is None, or why NVML gives nothing, with `advice` beside it."""
 
@@ -125,6 +134,8 @@ class Frame:
     """The sampler's. None: the relay speaks, which knows nothing of GPUs."""
     started: int | None = None
     """The sampler's, as snapshot.Process.started."""
+    kernels: tuple[Kernel, ...] | None = None
+    """None: not asked this time."""
 
 
 def encode(frame: Frame) -> bytes:
@@ -139,7 +150,9 @@ def decode(line: bytes) -> Frame:
         if document.pop("format") != FORMAT:
             raise ValueError("another format")
         gpus = tuple(_gpu(each) for each in document.pop("gpus"))
-        return Frame(gpus=gpus, **document)
+        kernels = document.pop("kernels", None)  # a sampler of yesterday may run on
+        kernels = None if kernels is None else tuple(Kernel(**each) for each in kernels)
+        return Frame(gpus=gpus, kernels=kernels, **document)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"not a frame: {line[:80]!r}") from error
 

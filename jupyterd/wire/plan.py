@@ -100,6 +100,8 @@ class Plan:
     """Makes the next plan; the same program that made this one."""
     ender: Command
     """Ends the kernels in order when the service is stopped (and leaves them alone in a restart)."""
+    culler: Command | None = None
+    """Ends the kernels whose ids are appended to it, with `--why` and the reason behind them."""
     policy: Policy = field(default_factory=Policy)
     waiting: tuple[Trouble, ...] = ()
     """The machine's: while any is here the server is not started, and another plan is made later."""
@@ -144,7 +146,8 @@ def _plan(data: dict[str, Any]) -> Plan:
         data["certificate"] = Certificate(**data["certificate"], names=names)
     for name in ("server", "planner", "ender"):
         data[name] = _command(data[name])
-    data["sampler"] = None if data["sampler"] is None else _command(data["sampler"])
+    for name in ("sampler", "culler"):
+        data[name] = None if data[name] is None else _command(data[name])
     data["policy"] = Policy(**data["policy"])
     for name in ("waiting", "warnings"):
         data[name] = tuple(Trouble(**each) for each in data[name])

@@ -54,5 +54,13 @@ class Policy:
     gpu_log_every_s: float = 60.0
     gpu_idle_log_every_s: float = 900.0
     """A GPU that does nothing."""
+    cull: bool = False
+    """End kernels that hold more than `cull_memory_bytes` of GPU memory and have been idle for `cull_idle_s`."""
+    cull_dry_run: bool = False
+    """Only say so."""
+    cull_memory_bytes: int = 1 << 30
+    cull_idle_s: float = 7200.0
+    cull_warning_s: float = 600.0
+    """They are warned about at least so long before."""
     watchdog_s: float = 0.0
     """Half of WATCHDOG_USEC; 0 where nobody watches."""

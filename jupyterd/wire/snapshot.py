@@ -87,6 +87,8 @@ class Snapshot:
     items: tuple[Item, ...]
     gpus: tuple[Gpu, ...]
     state_dir: str
+    culled: tuple[Restart, ...] = ()
+    """The last ten kernels that were ended to free a GPU: when, and which and why."""
 
 
 def encode(snapshot: Snapshot) -> bytes:

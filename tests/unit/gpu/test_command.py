@@ -35,7 +35,7 @@ def test_the_sampler_gets_what_it_needs_and_no_more(environ: dict[str, str]) -> 
     assert made.argv[1:4] == ("-I", "-m", "jupyterd.gpu")
     assert parse(made.argv[4:]) == Asked(
         2.5, 60.0, Path("/state/kernels"), Path("/state/sessions.db"), Path(Settings().server.root_dir),
-        PLACES, __version__,
+        PLACES, __version__, Path("/state/gpu.db"),
     )  # fmt: skip
     assert made.argv[0].startswith("/")
     assert dict(made.env) == {"LD_LIBRARY_PATH": environ["LD_LIBRARY_PATH"], "PATH": "/usr/bin"}

@@ -26,7 +26,7 @@ TABLE = [
     ("[sever]\nport = 1", "1: [sever] is not a section; did you mean [server]?"),
     (
         "[quack]",
-        "1: [quack] is not a section; known are [server], [login], [tls], [kernels], [gpu], [supervision]",
+        "1: [quack] is not a section; known are [server], [login], [tls], [kernels], [gpu], [gpu.cull], [supervision]",
     ),
     ("port = 1", "1: port stands outside its section; move it below a line [server]"),
     ("zzz = 1", "1: zzz is not a setting; all settings: jupyterd config sample"),
@@ -53,7 +53,21 @@ TABLE = [
     ),
     (
         "[MappingKernelManager]\ncull_idle_timeout = 3",
-        f"2: MappingKernelManager.cull_idle_timeout is not a setting; {HATCH}",
+        "2: MappingKernelManager.cull_idle_timeout is not a setting; it is kernels.cull_idle_timeout_s here",
+    ),
+    (
+        "[MappingKernelManager]\nbuffer_offline_messages = false",
+        f"2: MappingKernelManager.buffer_offline_messages is not a setting; {HATCH}",
+    ),
+    ("[gpu.cull]\n\nidel_s = 90", "3: gpu.cull.idel_s is not a setting; did you mean gpu.cull.idle_s?"),
+    ("[gpu]\nidle_s = 90", "2: gpu.idle_s is not a setting; it is gpu.cull.idle_s"),
+    (
+        "[gpu]\ncull = true",
+        "2: gpu.cull is true; [gpu.cull] is a section; known in it: enabled, dry_run, memory_gib, idle_s, warning_s",
+    ),
+    (
+        "[gpu.cull]\nidle_s = 0",
+        "2: gpu.cull.idle_s is 0; allowed is a number from 1 to 31536000 (seconds)",
     ),
     ("[LabApp]", f"1: LabApp is not a setting; {HATCH}"),
     # types

@@ -29,7 +29,7 @@ def test_every_commented_line_is_a_default(tmp_path: Path) -> None:
     assert found.settings == loaded("", tmp_path / "y.toml").settings
     assert {origin.place for origin in found.origins.values()} == {str(tmp_path / "x.toml")}
     lines = text.splitlines()
-    assert all(lines[(origin.line or 0) - 1].startswith(name.split(".")[1]) for name, origin in found.origins.items())
+    assert all(lines[(origin.line or 0) - 1].startswith(name.split(".")[-1]) for name, origin in found.origins.items())
 
 
 def test_every_example_works(tmp_path: Path) -> None:
@@ -41,7 +41,8 @@ def test_every_example_works(tmp_path: Path) -> None:
 
 
 def test_as_it_is_it_changes_nothing(tmp_path: Path) -> None:
-    sections = {section.name: {} for section in table.SECTIONS}
+    sections: dict[str, object] = {section.name: {} for section in table.SECTIONS if "." not in section.name}
+    sections["gpu"] = {"cull": {}}
     assert tomllib.loads(sample.text()) == sections
     assert loaded(sample.text(), tmp_path / "x.toml").settings == loaded("", tmp_path / "y.toml").settings
 
@@ -65,7 +66,7 @@ def test_every_row_of_the_table_agrees_with_its_annotation() -> None:
     annotations = {
         (section.name, key): annotation
         for section in table.SECTIONS
-        for key, annotation in type(getattr(settings, section.name)).__annotations__.items()
+        for key, annotation in type(getattr(settings, section.name.replace(".", "_"))).__annotations__.items()
     }
     words = {"list": "tuple[str, ...]"}
     assert annotations == {(row.section, row.key): words.get(row.kind, row.kind) for row in table.SETTINGS.values()}
