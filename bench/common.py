@@ -195,13 +195,19 @@ def descendants(pid: int) -> tuple[int, ...]:
     return tuple(found)
 
 
+def told(there: Path) -> dict[str, Any]:
+    """What jupyterd says of itself in this home; {} where there is none."""
+    file = there / ".local" / "state" / "jupyterd" / "run" / "status.json"
+    found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    return found
+
+
 def server_pid(side: Side, supervisor: int, there: Path) -> int | None:
     """The Jupyter server below the supervisor, known by its command line; jupyterd, which keeps a spare of the same
     command line, says itself which one serves.
     """
-    told = there / ".local" / "state" / "jupyterd" / "run" / "status.json"
-    if told.exists():
-        return int(json.loads(told.read_text())["server"]["pid"])
+    if serving := told(there).get("server"):
+        return int(serving["pid"])
     for pid in descendants(supervisor):
         try:
             line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
 import os
 import shutil
 import signal
@@ -52,7 +51,7 @@ class Running:
 
     def server(self) -> int:
         """The pid of the Jupyter server."""
-        told = _status(self.home).get("server")
+        told = common.told(self.home).get("server")
         if told:
             return int(told["pid"])
         for pid in common.descendants(self.root):
@@ -117,15 +116,9 @@ class Running:
         time.sleep(_REST_S)
 
 
-def _status(home: Path) -> dict[str, Any]:
-    file = home / ".local" / "state" / "jupyterd" / "run" / "status.json"
-    found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-    return found
-
-
 def _is_warm(home: Path) -> bool:
     """It has used no processor for a second."""
-    spare = _status(home).get("spare")
+    spare = common.told(home).get("spare")
     if not spare:
         time.sleep(0.1)
         return False

@@ -326,7 +326,7 @@ def _refused(world: World, problems: tuple[str, ...], now: float) -> Step:
 def _bound(world: World, failed: tuple[BindFailed, ...], now: float) -> Step:
     if not isinstance(world.sockets, Binding):
         return world, ()
-    retry_at = now + known(world).policy.machine_retry_s if failed else None
+    retry_at = now + known(world).policy.bind_retry_s if failed else None
     return replace(world, sockets=Listening(world.sockets.asked, failed, retry_at)), ()
 
 

@@ -102,7 +102,8 @@ def _doing(world: World) -> str:
             waiting = [
                 each.condition.text for each in world.held if each.condition.kind in (health.WAITING, health.PORT)
             ]
-            return f"Waiting: {'; '.join(waiting)}; looked at again every {plan.policy.machine_retry_s:.0f} s"
+            every_s = plan.policy.machine_retry_s if plan.waiting else plan.policy.bind_retry_s
+            return f"Waiting: {'; '.join(waiting)}; looked at again every {every_s:.0f} s"
         case _:
             if isinstance(world.server, Resting):
                 until = calendar.date(calendar.unix(world.server.until, world.clock), world.clock)

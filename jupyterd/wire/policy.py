@@ -46,7 +46,9 @@ class Policy:
     backoff_jitter: float = 0.25
     """Up to this share of the delay is added, by the jitter that the caller passes in."""
     machine_retry_s: float = 5.0
-    """A busy port, an absent address, a late disk: looked at again this often."""
+    """A late disk, settings that name what is not there: looked at again this often, by a process of its own."""
+    bind_retry_s: float = 2.0
+    """A busy port or an absent address: tried again this often; given back, it is served within 5 s."""
     planner_timeout_s: float = 60.0
     """For reading the settings and looking at the machine in the short-lived process."""
     gpu_silence_s: float = 25.0

@@ -262,7 +262,7 @@ def test_a_busy_port_is_waited_for(start: Start) -> None:
         supervised = start(
             listen=(Listen("127.0.0.1", port),),
             targets=(Target("localhost", "127.0.0.1", port, 0, needed=True),),
-            policy=Policy(machine_retry_s=0.2, probe_every_s=0.2),
+            policy=Policy(bind_retry_s=0.2, probe_every_s=0.2),
         )
         holder = f"pid {os.getpid()}"
         supervised.until(lambda status: status.get("state") == "waiting" and holder in json.dumps(status))
@@ -301,3 +301,41 @@ def test_as_the_first_process_of_a_container_it_leaves_no_zombies(start: Start, 
     os.kill(outer, signal.SIGTERM)
     supervised.process.communicate(timeout=PATIENCE_S)
     assert supervised.process.returncode == 0
+
+
+@pytest.mark.slow
+def test_half_a_minute_of_a_crash_loop_says_little_and_heals(start: Start, pair, tmp_path: Path) -> None:
+    cause = tmp_path / "cause"
+    cause.touch()
+    crash = f"import os, sys\nif os.path.exists({str(cause)!r}): sys.exit('it crashes')\n"
+    supervised = start(
+        server=Command((sys.executable, "-I", "-c", crash + SERVER, str(pair.file)), (), "/"),
+        policy=Policy(probe_every_s=0.2, probe_retry_s=0.1),
+    )
+    over = time.monotonic() + 30.0
+    while time.monotonic() < over:
+        assert supervised.process.poll() is None
+        assert not serving(supervised.status())
+        time.sleep(1.0)
+    before = supervised.until(lambda status: status["restarts"] >= 4)
+    assert "next start at" in before["status"] or "Starting" in before["status"], before["status"]
+    cause.unlink()
+    supervised.until(serving)
+    said = end(supervised).splitlines()
+    crashes = [line for line in said if "it crashes" in line]
+    assert 4 <= len(crashes) <= 9, said
+    assert len(said) <= 40, said
+
+
+def test_a_stolen_port_that_is_given_back_is_served_within_seconds(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as thief:
+        port = thief.getsockname()[1]
+        supervised = start(
+            listen=(Listen("127.0.0.1", port),), targets=(Target("localhost", "127.0.0.1", port, 0, needed=True),),
+            policy=Policy(),
+        )  # fmt: skip
+        supervised.until(lambda status: status.get("state") == "waiting")
+    given_back = time.monotonic()
+    supervised.until(serving)
+    assert time.monotonic() - given_back < PATIENCE_S / 2, "it looks again far too seldom"
+    end(supervised)
