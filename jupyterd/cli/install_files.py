@@ -19,6 +19,8 @@ COMMAND = Path("/usr/local/bin/jupyterd")
 CURRENT = Path("/opt/jupyterd/current")
 STATE = Path("/var/lib/jupyterd")
 PRIVILEGED_PORTS = range(1, 1024)
+_HOMES = frozenset({"/home", "/root", "/run/user"})
+"""What ProtectHome= names: to open one of them itself, and not what lies in it, takes another line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,11 @@ def drop_in(service: Service) -> str:
     lines += [f"ReadWritePaths={quoted('-' + path)}" for path in dict.fromkeys(service.writable)]
     if any(_within(path, temporary) for path in service.writable for temporary in ("/tmp", "/var/tmp")):  # noqa: S108
         lines += ["# The root directory lies in the real one.", "PrivateTmp=no"]
+    if _HOMES.intersection(service.writable):
+        lines += [
+            "# systemd.exec(5): of two lines about one path the stricter counts; ProtectSystem=strict holds.",
+            "ProtectHome=no",
+        ]
     if service.port in PRIVILEGED_PORTS:
         lines += [
             "# capabilities(7): ports below 1024 are root's otherwise.",

@@ -12,7 +12,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-from jupyterd.cli import install, install_start, setup_options, setup_settings, setup_target, setup_todo, setup_user
+from jupyterd.cli import (
+    command,
+    install,
+    install_start,
+    setup_options,
+    setup_settings,
+    setup_target,
+    setup_todo,
+    setup_user,
+)
 from jupyterd.cli import install_files as files
 from jupyterd.cli.setup_answers import Answers
 from jupyterd.cli.setup_target import Target
@@ -75,11 +84,14 @@ def _do(target: Target, todo: Todo, args: argparse.Namespace) -> int:
         install.forget_old_versions(previous)
     pair = files.mark(target.paths.installed), files.mark(target.paths.authority)
     code = _certificate(target, todo.answers)
+    if code:
+        return code
     new_pair = pair != (files.mark(target.paths.installed), files.mark(target.paths.authority))
     if ran and not (changed or todo.new_text or new_login or new_pair or args.installing):
-        print("Nothing had to be changed: it is all so already. To log in: jupyterd token", flush=True)
-        return code
-    return target.verb("token", target.flag, "--if-needed") or code
+        typed = command.typed(os.environ)
+        print(f"Nothing had to be changed: it is all so already. To log in: {typed} token", flush=True)
+        return 0
+    return target.verb("token", target.flag, "--if-needed")
 
 
 def _password(target: Target, answers: Answers) -> bool:
@@ -103,8 +115,9 @@ def _certificate(target: Target, answers: Answers) -> int:
             argv = ["install", target.flag, *map(str, wanted.files)]
         case "acme":
             domains = [word for each in wanted.domains for word in ("--domain", each)]
-            agreed = ["--agree-tos"] if wanted.agreed else []
-            argv = ["acme", target.flag, *domains, "--email", wanted.email, *agreed]
+            more = ["--agree-tos"] if wanted.agreed else []
+            more += ["--server", wanted.server] if wanted.server else []
+            argv = ["acme", target.flag, *domains, "--email", wanted.email, *more]
     sys.stdout.flush()
     program = str(Path(sys.prefix, "bin", "jupyterd"))
     return subprocess.run([program, "cert", *argv], check=False, timeout=_CERTIFICATE_TIMEOUT_S).returncode

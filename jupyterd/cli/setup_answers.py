@@ -51,6 +51,7 @@ class Certificate:
     files: tuple[Path, ...] = ()
     domains: tuple[str, ...] = ()
     email: str = ""
+    server: str = ""
     agreed: bool = False
 
 
@@ -184,7 +185,8 @@ def _certificate(args: argparse.Namespace, known: Known, *, ask: bool) -> Certif
         if fault:
             raise ValueError(fault)
     absolute = tuple(each.absolute() for each in paths)
-    return Certificate(kind, absolute, tuple(args.domain or ()), args.email or "", args.agree_tos)
+    domains = tuple(args.domain or ())
+    return Certificate(kind, absolute, domains, args.email or "", args.acme_server or "", args.agree_tos)
 
 
 def _asked_certificate(known: Known) -> Certificate:

@@ -39,6 +39,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--key", metavar="FILE", type=Path, help="with a certificate's file: its key, if not in it")
     parser.add_argument("--domain", action="append", metavar="D", help="with acme: the host name; may be repeated")
     parser.add_argument("--email", metavar="E", help="with acme: for the authority's warnings")
+    parser.add_argument("--acme-server", metavar="URL", help="with acme: another one than Let's Encrypt's")
     parser.add_argument("--agree-tos", action="store_true", help="with acme: agree to its terms without being asked")
     jupyter = parser.add_mutually_exclusive_group()
     jupyter.add_argument(

@@ -118,6 +118,7 @@ def _certificate(target: Target, certificate: Certificate) -> Iterator[str]:
         case "files":
             yield f"{target.paths.installed}   from {', '.join(map(str, certificate.files))}"
         case "acme":
-            yield f"a certificate for {', '.join(certificate.domains)} from Let's Encrypt, renewed by certbot"
+            where = certificate.server or "Let's Encrypt"
+            yield f"a certificate for {', '.join(certificate.domains)} from {where}, renewed by certbot"
         case _:
             pass

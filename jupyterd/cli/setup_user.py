@@ -29,17 +29,20 @@ def piece(mine: Account) -> files.Put | None:
 def manager(mine: Account) -> str | None:
     """Makes it stay after logout; a sentence when it will not. OSError, with what to type, when there is none."""
     runtime = os.environ.setdefault("XDG_RUNTIME_DIR", f"/run/user/{mine.uid}")
-    done = subprocess.run(
-        ["loginctl", "enable-linger"], capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL
-    )
+    fault = "" if Path("/var/lib/systemd/linger", mine.name).exists() else _linger(mine)
     if not Path(runtime, "systemd").is_dir():
         raise OSError(
             f"{mine.name} has no systemd of their own here (a login by ssh or at the console starts it, su does not).\n"
             f"    sudo loginctl enable-linger {mine.name}     and then this again"
         )
-    if done.returncode:
-        return f"it ends when you log out ({done.stderr.strip()}); for good: sudo loginctl enable-linger {mine.name}"
-    return None
+    return f"it ends when you log out ({fault}); for good: sudo loginctl enable-linger {mine.name}" if fault else None
+
+
+def _linger(mine: Account) -> str:
+    """Asks for it; why not, if not. With the name: without one logind asks for a session, which cron has not."""
+    argv = ["loginctl", "enable-linger", mine.name]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
+    return (done.stderr.strip() or f"loginctl: exit {done.returncode}") if done.returncode else ""
 
 
 def put_in_place(wanted: files.Put | None) -> bool:

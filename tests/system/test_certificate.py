@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -75,3 +77,61 @@ def test_another_account_can_neither_look_nor_install(service: Service) -> None:
     assert shown(service)["shown_sha256"] == before
     seen = machine.attempt(f"setpriv --reuid=mallory --regid=mallory --clear-groups cat {TLS}/served.pem")
     assert "BEGIN" not in seen.stdout
+
+
+@pytest.fixture
+def acme(service: Service) -> Iterator[str]:
+    """Pebble on the machine's loopback, whose certificates are due for renewal at once; its directory's URL."""
+    for program in ("pebble", "pebble-challtestsrv", "certbot"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is missing: sudo apt install pebble certbot")
+    machine = service.machine
+    issue = (
+        "mkdir -p /root/acme && cd /root/acme && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+        " -days 30 -keyout key.pem -out cert.pem -subj /CN=localhost -addext subjectAltName=DNS:localhost 2>&1"
+    )
+    machine.run(issue)
+    config = {
+        "listenAddress": "127.0.0.1:14000", "managementListenAddress": "127.0.0.1:15000", "httpPort": 80,
+        "tlsPort": 443, "certificate": "/root/acme/cert.pem", "privateKey": "/root/acme/key.pem",
+        "ocspResponderURL": "", "externalAccountBindingRequired": False, "certificateValidityPeriod": 10 * 86400,
+    }  # fmt: skip
+    machine.write("/root/acme/pebble.json", json.dumps({"pebble": config}))
+    names = "-defaultIPv4 127.0.0.1 -defaultIPv6 '' -dns01 127.0.0.1:8053 -http01 '' -https01 '' -tlsalpn01 ''"
+    run = "systemd-run --quiet --collect"
+    machine.run(
+        f"{run} --unit=test-names pebble-challtestsrv {names} -management 127.0.0.1:8055;"
+        f" {run} --unit=test-pebble --setenv=PEBBLE_VA_NOSLEEP=1 --setenv=PEBBLE_WFE_NONCEREJECT=0"
+        " pebble -config /root/acme/pebble.json -dnsserver 127.0.0.1:8053;"
+        " for i in $(seq 100); do curl -sk https://localhost:14000/dir >/dev/null && exit; sleep 0.2; done; exit 1"
+    )
+    # So that what the timer starts trusts this pebble, as it would the real one.
+    trust = "[Service]\nEnvironment=REQUESTS_CA_BUNDLE=/root/acme/cert.pem\n"
+    machine.write("/etc/systemd/system/certbot.service.d/test.conf", trust)
+    machine.run("systemctl daemon-reload")
+    yield "https://localhost:14000/dir"
+    machine.run(
+        "systemctl stop test-pebble test-names certbot.timer; rm -rf /root/acme /etc/letsencrypt/*/jupyterd*"
+        " /etc/systemd/system/certbot.service.d; systemctl daemon-reload; jupyterd cert remove || true",
+        timeout_s=120,
+    )
+
+
+def test_one_of_an_acme_server_is_renewed_by_its_timer(service: Service, acme: str) -> None:
+    machine, server = service.machine, service.pids()["server"]
+    said = machine.run(
+        "REQUESTS_CA_BUNDLE=/root/acme/cert.pem jupyterd setup --yes --domain gpu.test --email a@gpu.test 2>&1"
+        f" --agree-tos --acme-server {acme}",
+        timeout_s=180,
+    )
+    assert "served now" in said and "certbot.timer" in said
+    issued = shown(service)
+    assert (issued["served"]["source"], issued["served"]["names"]) == ("installed", ["gpu.test"])
+    assert machine.run("systemctl is-enabled certbot.timer; systemctl is-active certbot.timer").split() == [
+        "enabled", "active",
+    ]  # fmt: skip
+    machine.run("systemctl start certbot.service", timeout_s=120)  # what the timer does twice a day
+    renewed = shown(service)
+    assert renewed["shown_sha256"] == renewed["served"]["sha256"] != issued["shown_sha256"]
+    assert service.pids()["server"] == server
+    assert machine.run(f"stat -c '%U %a' {TLS}/installed.pem").split() == [ACCOUNT, "600"]

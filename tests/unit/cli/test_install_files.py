@@ -54,6 +54,11 @@ def test_the_sandbox_opens_what_the_server_writes_and_does_not_mind_its_absence(
     assert "PrivateTmp=no" not in lines
 
 
+def test_the_home_of_root_is_opened_in_spite_of_protect_home() -> None:
+    assert "ProtectHome=no" in drop_in(service(account="root", uid=0, home="/root", writable=("/root",))).splitlines()
+    assert "ProtectHome=no" not in drop_in(service(writable=("/home/alice", "/root/x"))).splitlines()
+
+
 def test_a_root_directory_in_tmp_is_the_real_one() -> None:
     assert "PrivateTmp=no" in drop_in(service(writable=("/var/tmp/notebooks",))).splitlines()  # noqa: S108
 
