@@ -54,7 +54,9 @@ RECENT = 10
 AT_ONCE_S = 0.5
 RELOAD_SLACK_S = 15.0
 HELPER_REST_S = 60.0
-"""A sampler or spare that ended by itself is started again after this; it is not what the machine is for."""
+"""A spare that ended by itself is started again after this; it is not what the machine is for."""
+SAMPLER_REST_S = 20.0
+"""The same for the relay: so long may pass until somebody looks whether the driver hangs."""
 
 
 def absorb(world: World, event: Event, now: float, jitter: float) -> Step:  # noqa: C901, PLR0911, PLR0912 - one line an event
@@ -164,7 +166,7 @@ def _gone(world: World, role: Role, how: str, now: float, jitter: float) -> Step
             return replace(world, spare=Off() if wanted_so else Resting(now + HELPER_REST_S, how)), ()
         case Role.SAMPLER:
             world = freeing.forgotten(world)
-            rest = max(HELPER_REST_S, policy.machine_retry_s)
+            rest = max(SAMPLER_REST_S, policy.machine_retry_s)
             if isinstance(before, Ending | Killing) and not before.failure:
                 return replace(world, sampler=Off(), gpus=Gpus()), ()
             problem = before.why if isinstance(before, Ending | Killing) else how

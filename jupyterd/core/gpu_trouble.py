@@ -93,7 +93,7 @@ def _one(each: Gpu, *, full: bool) -> Iterator[Condition]:
     ours = [holder for holder in who if holder.kernel is not None and (holder.memory_bytes or 0) >= HELD_BYTES]
     if ours and gpu_lines.idle(each):
         text = f"{title} does nothing, and its memory is held: {named(ours)}"
-        advice = "shut that kernel down when its variables are not needed: jupyterd kernels list"
+        advice = "shut that kernel down when its variables are not needed: jupyterd gpu"
         yield Condition(health.GPU_HELD, each.uuid, text, advice)
     if each.remap_failed:
         text = f"{title}: bad rows of its memory can no longer be replaced"
@@ -117,4 +117,4 @@ def _memory(each: Gpu, title: str, who: tuple[Holder, ...], *, full: bool) -> It
         left = size(each.memory_total_bytes - each.memory_used_bytes)
         by = f"; held by {named(who)}" if who else ""
         text = f"{title}: its memory is nearly full ({left} left{by})"
-        yield Condition(health.GPU_FULL, each.uuid, text, "shut down a kernel that is done: jupyterd kernels list")
+        yield Condition(health.GPU_FULL, each.uuid, text, "shut down a kernel that is done: jupyterd gpu")

@@ -25,7 +25,7 @@ PROGRAM = Group(
 FOLLOWS = Group("look at the error before it: journalctl -u jupyterd HEALTH_CODE=gpu-xid", 600.0)
 DRIVER = Group("restart what uses the GPU; if it comes back: a newer driver, then sudo nvidia-smi --gpu-reset", _HOUR_S)
 RESET = Group(
-    "end what uses the GPU (jupyterd kernels list), then sudo nvidia-smi --gpu-reset, or sudo reboot", _HOUR_S, "error"
+    "end what uses the GPU (jupyterd gpu), then sudo nvidia-smi --gpu-reset, or sudo reboot", _HOUR_S, "error"
 )
 REBOOT = Group(
     "sudo reboot; if it comes back, check power cables, slot and temperature of the card", 24 * _HOUR_S, "error"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -10,11 +11,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import fake_nvml
 import pytest
 from fake_nvml import gpu
-from system.machine import wait_until
+from system.machine import ACCOUNT, wait_until
 from system.service import UNIT, Service
 
 pytestmark = pytest.mark.system
@@ -41,7 +43,7 @@ def with_gpus(service: Service, tmp_path: Path) -> Iterator[Service]:
     service.machine.write(
         f"/etc/systemd/system/{UNIT}.d/test-driver.conf", f"[Service]\nEnvironment=LD_LIBRARY_PATH={DRIVER}\n"
     )
-    service.settings("[gpu]\nsample_every_s = 1\nlog_every_s = 2\n")
+    service.settings("[gpu]\nsample_every_s = 1\ndetails_every_s = 1\nlog_every_s = 2\n")
     service.machine.run(f"systemctl daemon-reload; systemctl restart {UNIT}", timeout_s=120)
     yield service
     shutil.rmtree(inside, ignore_errors=True)
@@ -55,6 +57,42 @@ def test_each_gpu_has_its_lines_with_fields(with_gpus: Service) -> None:
     assert float(lines[0]["GPU_UTIL_MEAN"]) > 0
     (second, *_) = wait_until(lambda: with_gpus.journal(f"--unit={UNIT}", "GPU_INDEX=1"), "a line of the second", 30)
     assert "H200" in second["MESSAGE"]
+
+
+DETACH = """
+import os
+reading, writing = os.pipe()
+if not os.fork():
+    os.setsid()
+    if not os.fork():
+        os.write(writing, b"%d" % os.getpid())
+        os.execvp("sleep", ["sleep", "600"])
+    os._exit(0)
+print(os.read(reading, 20).decode())
+"""
+"""As a program that wants to be nobody's: a session of its own, and a parent that has ended."""
+
+
+def test_memory_is_its_notebooks_whatever_its_processes_did_and_follows_a_rename(with_gpus: Service) -> None:
+    asked = {"path": "train.ipynb", "name": "", "type": "notebook", "kernel": {"name": "python3"}}
+    code, answer = with_gpus.request("/api/sessions", method="POST", body=asked)
+    assert code == 201, answer
+    session = json.loads(answer)
+    (kernel,) = with_gpus.kernel_pids()
+    detached = int(with_gpus.evaluate(session["kernel"]["id"], DETACH))
+    with_driver(with_gpus, **{"gpu0.processes": f"{kernel}:{2 << 30} {detached}:{1 << 30} 1:{1 << 29}"})
+
+    def line(notebook: str) -> dict[str, Any] | None:
+        found = with_gpus.journal(f"--unit={UNIT}", f"GPU_NOTEBOOK={notebook}", "GPU_INDEX=0")
+        return next((each for each in found if "0.5 GiB" in each["MESSAGE"]), None)
+
+    home = with_gpus.machine.run(f"getent passwd {ACCOUNT}").split(":")[5]
+    said = wait_until(lambda: line(f"{home}/train.ipynb"), "a line with the notebook", 60)
+    assert said["MESSAGE"].endswith("train.ipynb 3.0 GiB, systemd of root 0.5 GiB")
+    renamed = {"path": "better name.ipynb"}
+    assert with_gpus.http(f"/api/sessions/{session['id']}", method="PATCH", body=renamed) == 200
+    said = wait_until(lambda: line(f"{home}/better name.ipynb"), "a line with its new name", 60)
+    assert "better name.ipynb 3.0 GiB" in said["MESSAGE"]
 
 
 def test_a_killed_sampler_comes_back_and_the_server_never_notices(with_gpus: Service) -> None:

@@ -148,27 +148,3 @@ def test_it_steps_behind_everybody(driver: Driver, start: Start) -> None:
     assert os.getpriority(os.PRIO_PROCESS, process.pid) >= 10
     assert Path(f"/proc/{process.pid}/oom_score_adj").read_text("ascii").strip() == "500"
     assert len(list(Path(f"/proc/{process.pid}/task").iterdir())) == 1
-
-
-@pytest.mark.slow
-def test_an_hour_of_beats_costs_little(driver: Driver, start: Start) -> None:
-    """The figure for docs: CPU seconds for 360 beats, which is an hour by default, and memory."""
-    driver.has(gpu(0), gpu(1))
-    process = start("--every", "0.02")
-    for _ in range(10):
-        read(process)
-    ticks = os.sysconf("SC_CLK_TCK")
-
-    def cpu_s() -> float:
-        fields = Path(f"/proc/{process.pid}/stat").read_text("ascii").rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / ticks
-
-    before = cpu_s()
-    for _ in range(360):
-        read(process)
-    used = cpu_s() - before
-    status = Path(f"/proc/{process.pid}/status").read_text("ascii")
-    rss_mb = int(status.split("VmRSS:")[1].split()[0]) / 1024
-    sys.stderr.write(f"360 beats, 2 GPUs: {used:.2f} CPU s, {rss_mb:.1f} MB RSS\n")
-    assert used < 4
-    assert rss_mb < 25
