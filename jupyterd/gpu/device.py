@@ -20,6 +20,8 @@ _Way = Callable[[nvml.Handle], _T]
 Who = Callable[[User, float | None], Process | None]
 """Whose process that is, with its utilisation; None: nobody's, for the driver tells of processes that are gone."""
 _WATTS_MAX = 20_000.0
+_PROCESSES_MAX = 200
+"""Of one GPU, those with the most memory: a frame has a bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,8 @@ class Device:
                 users[each.pid] = replace(each, instance=known.instance if each.instance is None else each.instance)
         busy = self._busy()
         idle = None if busy is None else 0.0  # the driver counts, and has not seen this one at work
-        found = (self._who(user, idle if busy is None else busy.get(user.pid, idle)) for user in users.values())
+        most = sorted(users.values(), key=lambda user: user.memory_bytes or 0, reverse=True)[:_PROCESSES_MAX]
+        found = (self._who(user, idle if busy is None else busy.get(user.pid, idle)) for user in most)
         return tuple(sorted((each for each in found if each is not None), key=lambda each: each.pid))
 
     def _busy(self) -> dict[int, float] | None:

@@ -89,7 +89,8 @@ class Sampler:
             frame = self._read(self._devices, now)
         except NvmlError as refusal:
             self._close()
-            return self._rest(trouble.of_driver(refusal.code, refusal.said), now)
+            unlike = versions.unlike(self._root) if refusal.code == trouble.LIB_RM_VERSION_MISMATCH else None
+            return self._rest(trouble.of_driver(refusal.code, refusal.said, unlike), now)
         if not frame.gpus:
             self._close()
             return self._rest(trouble.NO_GPU, now)

@@ -68,7 +68,7 @@ _DRIVER = {
         at_most_s=_HOUR_S,
     ),
     LIB_RM_VERSION_MISMATCH: Trouble(
-        "the NVIDIA driver that runs and its library are of different versions, as after an upgrade",
+        "the NVIDIA driver that runs and its library are of different versions{both}, as after an upgrade",
         "sudo reboot",
         again_s=10 * _MINUTE_S,
         at_most_s=10 * _MINUTE_S,
@@ -90,12 +90,15 @@ _DRIVER = {
 }
 
 
-def of_driver(code: int, said: str) -> Trouble:
-    """The trouble behind a failure of NVML as a whole; `said` is the library's, or the loader's, own word."""
+def of_driver(code: int, said: str, unlike: tuple[str, str] | None = None) -> Trouble:
+    """The trouble behind a failure of NVML as a whole; `said` is the library's, or the loader's, own word, `unlike` the
+    versions of driver and library where they are known to differ.
+    """
     found = _DRIVER.get(code)
     if found is None:
         return Trouble(f"the NVIDIA driver does not answer ({said}, NVML error {code})", "nvidia-smi")
-    return replace(found, text=found.text.replace("{said}", said))
+    both = f" ({unlike[0]} and {unlike[1]})" if unlike is not None else ""
+    return replace(found, text=found.text.replace("{said}", said).replace("{both}", both))
 
 
 def of_gpu(code: int, said: str) -> str:

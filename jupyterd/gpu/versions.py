@@ -12,7 +12,6 @@ from jupyterd.gpu.present import LIBRARY
 
 _NUMBER = re.compile(r"\b(\d{2,}\.\d+(?:\.\d+)*)\b")
 _SUFFIX = re.compile(r"\.so\.(\d{2,}\.\d+(?:\.\d+)*)$")
-FORESEEN_ADVICE = "sudo reboot, when it suits: what runs now goes on until then"
 
 
 def running(root: str = "/") -> str | None:
@@ -45,14 +44,21 @@ def loaded(maps: str) -> str | None:
     return None
 
 
-def foreseen(root: str = "/") -> str | None:
-    """One sentence, or None while all is well or unknown."""
+def unlike(root: str = "/") -> tuple[str, str] | None:
+    """(version of the running driver, of the library on disk) where both are known and differ."""
     kernel = running(root)
     if kernel is None:
         return None
     library = installed(loaded(Path("/proc/self/maps").read_text("utf-8", "replace")))
-    if library is None or library == kernel:
+    return None if library is None or library == kernel else (kernel, library)
+
+
+def foreseen(root: str = "/") -> str | None:
+    """One sentence, or None while all is well or unknown."""
+    found = unlike(root)
+    if found is None:
         return None
+    kernel, library = found
     return (
         f"the NVIDIA driver's library on disk is {library} and the running driver is {kernel}: "
         "programs that start from now on cannot use the GPU"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_nvml import gpu
@@ -118,6 +121,41 @@ def test_a_process_of_a_kernel_is_its_notebooks_and_follows_a_rename(driver: Dri
     assert renamed == ["/home/ada/work/better name.ipynb"] * 2 + [None]
 
 
+def test_without_units_a_process_is_the_kernels_by_its_parents_or_its_session(driver: Driver, stepper: Stepper) -> None:
+    code = (
+        "import os, subprocess\n"
+        "reading, writing = os.pipe()\n"
+        "if not os.fork():\n"  # its parent ends: the session is all that is left
+        "    if not os.fork():\n"
+        "        os.write(writing, b'%d' % os.getpid())\n"
+        "        os.execvp('sleep', ['sleep', '600'])\n"
+        "    os._exit(0)\n"
+        "os.wait()\n"
+        "orphan = int(os.read(reading, 20))\n"
+        "worker = subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
+        "print(orphan, worker.pid, flush=True)\n"
+        "input()\n"
+    )
+    driver.root.joinpath("proc").symlink_to("/proc")
+    driver.records.mkdir()
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-S", "-c", code], start_new_session=True, **pipes) as kernel:
+        assert kernel.stdout is not None
+        orphan, worker = map(int, kernel.stdout.readline().split())
+        try:
+            started = int(Path(f"/proc/{kernel.pid}/stat").read_text().rpartition(")")[2].split()[19])
+            record = {"pid": kernel.pid, "started": started, "boot": "x"}
+            (driver.records / "k-1.pid").write_text(json.dumps(record), "ascii")
+            (driver.records / "k-2.pid").write_text("garbage", "ascii")
+            pids = {kernel.pid, orphan, worker, os.getpid()}
+            driver.has(gpu(0, processes=" ".join(f"{pid}:1" for pid in pids)))
+            found = {each.pid: each.kernel for each in stepper.beat(0).gpus[0].processes or ()}
+            assert found == {kernel.pid: "k-1", orphan: "k-1", worker: "k-1", os.getpid(): None}
+        finally:
+            for pid in (orphan, worker, kernel.pid):
+                os.kill(pid, signal.SIGKILL)
+
+
 def test_a_divided_gpu_has_parts_and_processes_in_them(driver: Driver, stepper: Stepper) -> None:
     parts = {
         "gpu0.mig0.uuid": "MIG-a", "gpu0.mig0.name": "NVIDIA H200 MIG 1g.18gb", "gpu0.mig0.memory_total": 18 * GIB,
@@ -195,6 +233,8 @@ def test_a_library_of_another_version_is_foreseen(driver: Driver, stepper: Stepp
     assert told is not None
     assert "560.35.03" in told
     assert "550.54.15" in told
+    driver.has(gpu(0), error__nvmlDeviceGetMemoryInfo_v2=18)
+    assert "different versions (550.54.15 and 560.35.03)" in str(stepper.beat(130).trouble)
 
 
 @pytest.mark.parametrize("missing", ["nvmlDeviceGetProcessUtilization", "nvmlEventSetWait_v2", "nvmlDeviceGetMigMode"])
