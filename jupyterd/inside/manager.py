@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import zmq
 from jupyter_server.prometheus.metrics import KERNEL_CURRENTLY_RUNNING_TOTAL
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 from tornado.ioloop import IOLoop
@@ -23,6 +24,9 @@ from jupyterd.inside.provisioner import Provisioner
 from jupyterd.inside.recording import Recording
 from jupyterd.units import launcher, records
 
+_AGAIN_MS = 20
+"""Between two attempts to reach a kernel that has not bound its sockets yet: with libzmq's 100 to 200 ms a start waits
+half as long again for nothing, and a restarted kernel's first output is missed."""
 _LOCK_TRIES, _LOCK_EVERY_S = 100, 0.01
 
 
@@ -38,6 +42,7 @@ class KernelManager(Places, AsyncMappingKernelManager):
     def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401 - traitlets passes what it likes
         """Adopts here: the first request would find sessions of kernels that it does not know, and delete them."""
         super().__init__(**kwargs)
+        self.context.setsockopt(zmq.RECONNECT_IVL, _AGAIN_MS)
         self.connection_dir = self.sockets_dir
         directory = Path(self.records_dir)
         records.prepare(directory)
