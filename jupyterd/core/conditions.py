@@ -134,6 +134,8 @@ def _wedged(world: World) -> Iterator[Condition]:
 
 def _gpu(world: World, now: float) -> Iterator[Condition]:
     if world.gpus.problem is not None:
-        yield Condition(health.SAMPLER, "", f"the GPU sampler {world.gpus.problem}", "journalctl -t jupyterd-gpu -n 20")
+        pid = world.gpus.last.pid if world.gpus.last is not None else None
+        which = "the GPU sampler" if pid is None else f"the GPU sampler (pid {pid})"
+        yield Condition(health.SAMPLER, "", f"{which} {world.gpus.problem}", "journalctl -t jupyterd-gpu -n 20")
     if world.gpus.last is not None:
         yield from gpu_trouble.conditions(world.gpus.last, world.gpus.errors, world.held, now)
