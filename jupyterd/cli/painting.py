@@ -57,6 +57,7 @@ def page(found: Standing, look: Look) -> str:
         lines += [line for url in told.urls[:1] for line in _row("Address", url, look)]
     lines += _processes(found, look)
     lines += _row("Kernels", _kernels(told.kernels, told.kernels_busy), look)
+    lines += _reach(found, look)
     lines += _ended(found, look)
     for number, each in enumerate(told.gpus):
         # "gpu0 NAME: figures"; two lines where one would break inside the figures.
@@ -120,6 +121,16 @@ def _kernels(total: int | None, busy: int | None) -> str:
     if total is None:
         return "unknown"
     return f"{total}, {busy or 'none'} busy" if total else "none"
+
+
+def _reach(found: Standing, look: Look) -> Iterator[str]:
+    """What the kernels' surroundings do not give them."""
+    if over_tcp := sorted({each.name for each in found.kernels if each.tcp}):
+        text = f"over TCP, where other accounts of this machine can reach them: {', '.join(over_tcp)}"
+        yield from _row("", look.ink("warning", text) if len(text) < look.columns - LABEL - 2 else text, look)
+    if any(each.detached for each in found.kernels):
+        text = "detached: they outlive the server, not this container, nor a logout where that ends processes"
+        yield from _row("", text, look)
 
 
 def _ended(found: Standing, look: Look) -> Iterator[str]:

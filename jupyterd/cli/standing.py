@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -18,13 +16,14 @@ import attrs
 import cattrs
 import psutil
 
+from jupyterd.cli import remains
+from jupyterd.cli.cleaning import clean, read
+from jupyterd.cli.remains import Kernel
 from jupyterd.units import ended, identity
 from jupyterd.units.ended import Ended
 from jupyterd.wire import snapshot
 from jupyterd.wire.snapshot import Process, Snapshot
 
-LARGEST_BYTES = 1 << 20
-"""A snapshot of 100 GPUs and addresses is a tenth of it."""
 Life = Literal["runs", "halted", "gone"]
 """Of the supervisor; "halted" is SIGSTOP or a debugger: it is there and decides nothing."""
 
@@ -51,6 +50,8 @@ class Standing:
     sampler: Seen | None
     ended: tuple[Ended, ...] = ()
     """The kernels that died lately, oldest first."""
+    kernels: tuple[Kernel, ...] = ()
+    """Those that run, whoever is there to serve them."""
 
 
 @attrs.frozen
@@ -93,34 +94,21 @@ def standing(file: Path) -> Standing:
         None if told.spare is None else _seen(told.spare),
         None if told.sampler is None else _seen(told.sampler),
         _ended(Path(told.state_dir) / "kernels" / ended.NAME, file.lstat().st_uid),
+        remains.kernels(Path(told.state_dir), file.lstat().st_uid),
     )  # fmt: skip
 
 
 def _ended(file: Path, owner: int) -> tuple[Ended, ...]:
     try:
-        if file.lstat().st_uid != owner:
-            return ()
-        return tuple(ended.decode(json.dumps(_clean(json.loads(read(file)))).encode()))
+        return ended.decode(json.dumps(clean(json.loads(read(file, owner)))).encode())
     except (OSError, ValueError, RecursionError):
         return ()
-
-
-def read(file: Path) -> bytes:
-    """The contents of a regular file of sane size; never waits for a FIFO's writer, never follows a link."""
-    fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    with os.fdopen(fd, "rb") as opened:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            raise ValueError("not a regular file")
-        if found.st_size > LARGEST_BYTES:
-            raise ValueError(f"{found.st_size} bytes are too many for a status snapshot")
-        return opened.read(LARGEST_BYTES)
 
 
 def decode(data: bytes) -> tuple[dict[str, Any], Snapshot]:
     """The document with every text cleaned for a terminal, and the same as a checked record; ValueError for garbage."""
     try:
-        document: dict[str, Any] = _clean(snapshot.decode(data))
+        document: dict[str, Any] = clean(snapshot.decode(data))
         _finite(document)
         return document, cattrs.structure(document, Snapshot)
     except ValueError:
@@ -147,19 +135,6 @@ def _seen(process: Process) -> Seen:
         return Seen(process, psutil.Process(process.pid).memory_info().rss)
     except psutil.Error:
         return Seen(process, None)
-
-
-def _clean(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """Without what a terminal would obey: the account must not be able to write escape sequences to root's screen."""
-    match value:
-        case str():
-            return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in value)
-        case list():
-            return [_clean(each) for each in value]
-        case dict():
-            return {_clean(name): _clean(each) for name, each in value.items()}
-        case _:
-            return value
 
 
 def _finite(document: dict[str, Any]) -> None:

@@ -15,6 +15,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from jupyterd.cli import painting, places
 from jupyterd.cli.standing import Nothing, Standing, look
 from jupyterd.settings.problems import Invalid
@@ -68,9 +70,24 @@ def document(found: Standing | Nothing, files: tuple[Path, ...]) -> dict[str, An
         halted = found.life == "halted"
         problem = f"the supervisor (pid {found.supervisor.process.pid}) is halted" if halted else None
         lately = [asdict(each) for each in found.ended]
-        return {"running": True, "problem": problem, **found.document, "kernels_ended": lately}
+        return {"running": True, "problem": problem, **found.document, **_kernels(found), "kernels_ended": lately}
+    left = {} if found.left is None else _kernels(found.left)
     nobody = {"state": "stopped", "supervisor": None, "server": None, "spare": None, "sampler": None}
-    return {"running": False, "problem": absent(found, files), **nobody}
+    return {"running": False, "problem": absent(found, files), **nobody, **left}
+
+
+def _remain(mode: str, count: int) -> str:
+    if not count:
+        return ""
+    sudo = "sudo " if mode == "service" else ""
+    return (
+        f"\n{count} kernel{'s run' if count > 1 else ' runs'} all the same, and a start takes them back. To end them:"
+        f"\n    {sudo}jupyterd kernels stop --all"
+    )
+
+
+def _kernels(found: Standing) -> dict[str, Any]:
+    return {"kernels_running": [attrs.asdict(each) for each in found.kernels]}
 
 
 def absent(found: Nothing, files: tuple[Path, ...]) -> str:
@@ -83,10 +100,11 @@ def absent(found: Nothing, files: tuple[Path, ...]) -> str:
     if found.left is not None:
         told = found.left.snapshot
         ago = painting.span(time.time() - told.since)
+        remain = _remain(told.mode, len(found.left.kernels))
         start = "sudo systemctl start jupyterd" if told.mode == "service" else "jupyterd run"
         if told.state == "stopped":
-            return f"jupyterd is not running; it stopped in order {ago} ago. To start it:\n    {start}"
+            return f"jupyterd is not running; it stopped in order {ago} ago. To start it:\n    {start}{remain}"
         how = f"was {told.state} and ended without a word (killed, or the machine lost power)"
-        return f"jupyterd is not running; it {how}. To start it:\n    {start}"
+        return f"jupyterd is not running; it {how}. To start it:\n    {start}{remain}"
     looked = "".join(f"\n    {file}" for file in files)
     return f"jupyterd is not running: there is no status snapshot at{looked}"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyterd.cli import painting, places, standing, status
+from jupyterd.cli import cleaning, painting, places, status
 from jupyterd.cli.standing import Nothing, Standing, look
 from jupyterd.settings.paths import SERVICE_STATE
 from jupyterd.units import ended, identity
@@ -95,6 +95,35 @@ def test_kernels_that_died_lately_are_told_with_their_cause(tmp_path: Path, slee
         assert look([file]).ended == ()  # type: ignore[union-attr]  # it is Standing
 
 
+def test_kernels_that_run_are_told_also_when_nobody_serves_them(tmp_path: Path, sleeper: Process) -> None:
+    directory = tmp_path / "kernels"
+    directory.mkdir()
+    for name, transport, unit, pid in (
+        ("a", "ipc", "u", sleeper.pid),
+        ("b", "tcp", None, sleeper.pid),
+        ("c", "", "", 1),
+    ):
+        file = tmp_path / f"{name}.connection"
+        file.write_text(json.dumps({"transport": transport}))
+        record = {"name": f"spec-{name}", "unit": unit, "connection_file": str(file)}
+        (directory / f"{name}.json").write_text(json.dumps(record))
+        (directory / f"{name}.pid").write_text(json.dumps({"pid": pid, "started": sleeper.started}))
+    (directory / "d.json").write_text("[")
+    here = put(tmp_path / "s", shot(sleeper, state_dir=str(tmp_path)))
+    found = look([here])
+    assert isinstance(found, Standing)
+    page = painted(found)
+    assert "over TCP, where other accounts of this machine can reach them: spec-b" in " ".join(page.split())
+    assert "detached: they outlive the server, not this container" in page
+    running = status.document(found, ())["kernels_running"]
+    assert [(each["id"], each["detached"], each["tcp"]) for each in running] == [("a", False, False), ("b", True, True)]
+    left = look([put(tmp_path / "s", shot(replace(sleeper, started=1), state_dir=str(tmp_path)))])
+    assert isinstance(left, Nothing)
+    assert "2 kernels run all the same" in status.absent(left, ())
+    assert "sudo jupyterd kernels stop --all" in status.absent(left, ())
+    assert len(status.document(left, ())["kernels_running"]) == 2
+
+
 def test_trouble_exits_1_and_shows_the_advice(tmp_path: Path, sleeper: Process) -> None:
     item = Item("port", "error", "0.0.0.0:8888 is in use", "sudo ss -ltnp", NOW - 5)
     found = look([put(tmp_path / "s", shot(sleeper, items=(item,)))])
@@ -162,7 +191,7 @@ def _link(path: Path) -> None:
 
 
 def _huge(path: Path) -> None:
-    path.write_bytes(b"[" * (standing.LARGEST_BYTES + 1))
+    path.write_bytes(b"[" * (cleaning.LARGEST_BYTES + 1))
 
 
 def _nested(path: Path) -> None:
