@@ -55,6 +55,27 @@ def test_a_restart_keeps_kernels_and_a_stop_ends_everything(service: Service) ->
     assert service.show("Result") == "success"
 
 
+@pytest.mark.parametrize("how", ["KILL", "exit"])
+def test_why_a_kernel_died_is_told_in_the_journal_and_in_status(service: Service, how: str) -> None:
+    kernel = service.start_kernel()
+    service.evaluate(kernel, "x = 41")
+    (pid,) = service.kernel_pids()
+    if how == "exit":
+        service.machine.run(f"gdb -p {pid} -batch -ex 'call (void)_exit(3)'", check=False)
+    else:
+        service.machine.run(f"kill -{how} {pid}")
+    words = {"KILL": "killed (SIGKILL)", "exit": "it ended by itself with exit code 3"}[how]
+
+    def told() -> str:
+        ended = service.status().get("kernels_ended") or [{}]
+        return str(ended[-1].get("cause")) if ended[-1].get("kernel") == kernel else ""
+
+    assert wait_until(told, "the cause in status", 20).startswith(words)
+    assert words in service.machine.run("jupyterd status")
+    assert service.journal(f"--grep=Kernel {kernel}.*died: {words.partition(' (')[0]}")
+    wait_until(lambda: service.kernel_pids() not in ([], [pid]), "another process", 20)
+
+
 def test_a_good_reload_moves_the_port_and_keeps_kernels(service: Service) -> None:
     kernel = service.start_kernel()
     service.evaluate(kernel, "x = 41")
