@@ -172,7 +172,7 @@ def _draw(asked: Asked, past: Spans, since: float, until: float) -> None:
     begun = max(since, min(each.at for each in past.gpus))
     sheet = gpu_plot.Sheet(begun, until, asked.columns, asked.colour)
     for each in gpu_past.whole(past.gpus):
-        print(printable(gpu_page.past([one for one in past.gpus if one.uuid == each.uuid])))
+        print(gpu_page.past([one for one in past.gpus if one.uuid == each.uuid], asked.columns))
         if asked.args.notebook is None:
             print(gpu_plot.of_gpu(past, each.uuid, sheet))
         elif mine := [one for one in past.holders if one.uuid == each.uuid]:

@@ -15,6 +15,7 @@ from jupyterd.cli import gpu_past
 from jupyterd.cli.gpu_past import Use
 from jupyterd.core import gpu
 from jupyterd.gpu.spans import GpuSpan, Holder
+from jupyterd.settings.problems import printable
 from jupyterd.wire.frames import Gpu, Process
 
 GIB = 1 << 30
@@ -53,8 +54,8 @@ def now(gpus: Sequence[Gpu], home: str, columns: int) -> str:
     return "\n".join(lines)
 
 
-def past(spans: Sequence[GpuSpan]) -> str:
-    """One GPU over the whole time, in one line: what it was called, means and peaks, energy."""
+def past(spans: Sequence[GpuSpan], columns: int) -> str:
+    """One GPU over the whole time: what it was called, means and peaks, energy."""
     (one,) = gpu_past.whole(spans)
     parts = [
         "" if one.utilisation_mean is None else f"{one.utilisation_mean:.0f} % on average",
@@ -63,8 +64,9 @@ def past(spans: Sequence[GpuSpan]) -> str:
         "" if one.energy_j is None else f"{one.energy_j / gpu_past.KWH_J:.2f} kWh",
         f"{one.covered_s / gpu_past.HOUR_S:.1f} h on record",
     ]
-    title = gpu.title(Gpu(one.index, one.uuid, one.name, None, None, None, None, None, None, None))
-    return f"{title}: {', '.join(part for part in parts if part)}"
+    title = gpu.title(Gpu(one.index, one.uuid, printable(one.name), None, None, None, None, None, None, None))
+    whole = f"{title}: {', '.join(part for part in parts if part)}"
+    return "\n".join(textwrap.wrap(whole, columns, subsequent_indent="      ", break_on_hyphens=False))
 
 
 def uses(every: Sequence[Use], columns: int) -> str:

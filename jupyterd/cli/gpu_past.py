@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import attrs
 
 from jupyterd.gpu.spans import GpuSpan, Holder, HolderSpan, Spans, merge_gpu
+from jupyterd.settings.problems import printable
 
 _T = TypeVar("_T")
 KWH_J = 3.6e6
@@ -120,7 +121,8 @@ def table(past: Spans, *, whole: bool) -> str:
     rows += [
         {
             "at": _date(each.at), "span_s": each.span_s, "gpu": numbers.get(each.uuid), "uuid": each.uuid,
-            "notebook": each.holder.notebook, "kernel": each.holder.kernel, "user": each.holder.user,
+            "notebook": printable(each.holder.notebook or ""), "kernel": printable(each.holder.kernel or ""),
+            "user": printable(each.holder.user or ""),
             "covered_s": each.held_s, "utilisation_mean": each.utilisation_mean,
             "memory_max_bytes": each.memory_max_bytes, "energy_j": each.energy_j,
         }

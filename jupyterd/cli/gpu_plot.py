@@ -25,7 +25,7 @@ _STEPS_S = tuple(60 * each for each in (5, 15, 30, 60, 120, 180, 360, 720, 1440,
 _DAY_S = 86400
 _EDGE = 9
 """Columns that the ruler and the frame take."""
-_NICE = (1, 2, 2.5, 5, 10)
+_NICE = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
 
 
 @attrs.frozen
@@ -75,7 +75,7 @@ def draw(title: str, points: Points, sheet: Sheet, span_s: float, top: float | N
     plotext.terminal.limit(width=False, height=False)  # `sheet` knows better
     figure.clear()
     figure.plot_size(sheet.columns, ROWS)
-    figure.theme("default" if sheet.colour else "colorless")
+    figure.theme("simple" if sheet.colour else "colorless")  # both leave the background as it is
     figure.canvas("default")
     figure.title(title if known else f"{title}: not known")
     top = max(top or 0.0, _round_up(max((value for _, value in known), default=1.0)) if top is None else 0.0)

@@ -40,7 +40,7 @@ def current(world: World, now: float) -> Iterator[Condition]:
     yield from _wedged(world)
     yield from _gpu(world, now)
     for each in world.freeing.warned:
-        yield Condition(health.CULL_SOON, each.kernel, each.text, "jupyterd gpu; a cell that runs in it keeps it")
+        yield Condition(health.CULL_SOON, each.kernel, each.text, "jupyterd gpu")
 
 
 def _machine(world: World) -> Iterator[Condition]:

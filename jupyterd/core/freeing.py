@@ -21,6 +21,7 @@ Step = tuple[World, tuple[Effect, ...]]
 _GIB = 1 << 30
 _MIB = 1 << 20
 _REMEMBERED = 10
+_NAME_MOST = 36
 _MINUTE_S, _HOUR_S = 60, 3600
 
 
@@ -39,7 +40,7 @@ def took(world: World, frame: Frame, now: float) -> Step:
         if each.what == "warn":
             text = _warning(each, now, world.clock, dry=policy.cull_dry_run)
             warned.append(Warned(each.facts.kernel, text))
-            effects += [] if policy.cull_dry_run else [Tell(Notice(f"{text} Run a cell in it to keep it."))]
+            effects += [] if policy.cull_dry_run else [Tell(Notice(_notice(each, now, world.clock)))]
         elif policy.cull_dry_run:
             effects.append(_record(each.facts, f"{_named(each.facts)} would be ended now: {_reason(each)} (dry run)"))
         elif all(each.facts.kernel != other.facts.kernel for other in to_end):
@@ -80,9 +81,21 @@ def end_next(world: World, now: float) -> Step:
 
 
 def _warning(verdict: Verdict, now: float, clock: Clock, *, dry: bool) -> str:
-    at = calendar.date(calendar.unix(now + verdict.left_s, clock), clock).rpartition(" ")[2]
     will = "would be" if dry else "is"
-    return f"{_named(verdict.facts)} {will} ended at {at} to free the GPU: {_reason(verdict)}."
+    return f"{_named(verdict.facts)} {will} ended at {_time(verdict, now, clock)} to free the GPU, unless a cell runs in it: {_reason(verdict)}"
+
+
+def _notice(verdict: Verdict, now: float, clock: Clock) -> str:
+    """For the page, which cuts what is longer than 140 characters."""
+    facts = verdict.facts
+    name = f"kernel {facts.kernel[:8]}" if facts.notebook is None else facts.notebook.rpartition("/")[2]
+    name = name if len(name) <= _NAME_MOST else f"{name[: _NAME_MOST - 1]}…"
+    what = f"its kernel ends at {_time(verdict, now, clock)} to free {_amount(facts)} of GPU memory"
+    return f"{name}: idle for {_span(verdict.idle_s)}; {what}. Run a cell to keep it."
+
+
+def _time(verdict: Verdict, now: float, clock: Clock) -> str:
+    return calendar.date(calendar.unix(now + verdict.left_s, clock), clock).rpartition(" ")[2]
 
 
 def _named(facts: Facts) -> str:
@@ -92,11 +105,15 @@ def _named(facts: Facts) -> str:
 
 
 def _reason(verdict: Verdict) -> str:
-    held = verdict.facts.memory_bytes or 0
-    amount = f"{held / _GIB:.1f} GiB" if held >= _GIB else f"{held / _MIB:.0f} MiB"
+    amount = _amount(verdict.facts)
     if verdict.what == "warn":
         return f"it holds {amount} of its memory and has been idle for {_span(verdict.idle_s)}"
     return f"it held {amount} of its memory and was idle for {_span(verdict.idle_s)}"
+
+
+def _amount(facts: Facts) -> str:
+    held = facts.memory_bytes or 0
+    return f"{held / _GIB:.1f} GiB" if held >= _GIB else f"{held / _MIB:.0f} MiB"
 
 
 def _span(seconds: float) -> str:

@@ -82,10 +82,12 @@ def test_the_idle_one_is_told_everywhere_and_then_ended_by_the_helper() -> None:
     warned = play.minutes(17)
     (notice,) = of(Tell, warned)
     assert isinstance(notice.message, channel.Notice)
-    assert "the kernel of k1.ipynb is ended at" in notice.message.text
-    assert "holds 10.0 GiB" in notice.message.text
+    assert notice.message.text.startswith("k1.ipynb: idle for 15 min; its kernel ends at ")
+    assert notice.message.text.endswith(" to free 10.0 GiB of GPU memory. Run a cell to keep it.")
+    assert len(notice.message.text) + 36 - len("k1.ipynb") <= 140, "the page cuts what is longer"
     (raised,) = [each for each in of(Record, warned) if each.kind is records.GPU_RAISED]
-    assert "k1.ipynb" in raised.message
+    assert "the kernel of k1.ipynb is ended at" in raised.message
+    assert "holds 10.0 GiB" in raised.message
     assert ("HEALTH_CODE", "gpu-cull-soon") in raised.fields
     assert culls(warned) == []
     ending = play.minutes(7)
