@@ -82,7 +82,8 @@ def end_next(world: World, now: float) -> Step:
 
 def _warning(verdict: Verdict, now: float, clock: Clock, *, dry: bool) -> str:
     will = "would be" if dry else "is"
-    return f"{_named(verdict.facts)} {will} ended at {_time(verdict, now, clock)} to free the GPU, unless a cell runs in it: {_reason(verdict)}"
+    end = f"{_named(verdict.facts)} {will} ended at {_time(verdict, now, clock)} to free the GPU"
+    return f"{end}, unless a cell runs in it: {_reason(verdict)}"
 
 
 def _notice(verdict: Verdict, now: float, clock: Clock) -> str:
