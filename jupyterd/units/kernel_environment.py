@@ -24,6 +24,10 @@ LEAST = (3, 9)
 _STEP_S = 540.0
 _LOOK_S = 30.0
 _LOCK_EVERY_S = 0.5
+_TWINS = {
+    "PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX", "PIP_FIND_LINKS": "UV_FIND_LINKS",
+    "PIP_NO_INDEX": "UV_NO_INDEX", "PIP_CERT": "SSL_CERT_FILE",
+}  # fmt: skip
 
 Say = Callable[[str], None]
 
@@ -70,9 +74,8 @@ def _make(environment: Path, say: Say, until: float) -> None:
         say(f"Making the Python environment of notebooks, {environment} (Python {base.version}; once)")
         environment.mkdir(mode=0o700, parents=True, exist_ok=True)
         (environment / MAKING).touch()
-        if uv:  # uv wants an empty directory or leave to clear it; the marker is laid again behind it
-            _step([uv, "venv", "--quiet", "--seed", "--clear", "--python", base.path, str(environment)], until)
-            (environment / MAKING).touch()
+        if uv:  # it wants an empty directory or this; --clear is refused where no environment is (uv 0.13)
+            _step([uv, "venv", "--quiet", "--allow-existing", "--python", base.path, str(environment)], until)
         else:
             _step([base.path, "-I", "-m", "venv", str(environment)], until)
     say("Installing ipykernel into it")
@@ -169,6 +172,8 @@ def _step(argv: list[str], until: float) -> None:
 def _run(argv: list[str], timeout_s: float) -> subprocess.CompletedProcess[str]:
     hidden = {"VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "CONDA_PREFIX", "__PYVENV_LAUNCHER__", "PIP_USER"}
     env = {name: value for name, value in os.environ.items() if name not in hidden}
+    # uv reads none of pip's variables: pass on those that have a twin (as scripts/environment.sh does).
+    env |= {twin: env[name] for name, twin in _TWINS.items() if env.get(name) and not env.get(twin)}
     return subprocess.run(
         argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False, env=env
     )
