@@ -6,8 +6,10 @@ import json
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,13 +45,22 @@ def _ready(port: int) -> None:
 
 
 @pytest.fixture
-def acme(tmp_path: Path) -> Iterator[Acme]:
+def acme() -> Iterator[Acme]:
     """Pebble and its name server: every name is 127.0.0.1, every challenge comes to one port of ours."""
     for program in ("pebble", "pebble-challtestsrv", "certbot"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is missing: sudo apt install pebble certbot")
-    here = tmp_path / "acme"
-    here.mkdir()
+    with tempfile.TemporaryDirectory(
+        prefix="jupyterd-acme-"
+    ) as made:  # the account reads in it, as it may not in tmp_path
+        here = Path(made)
+        here.chmod(0o755)
+        with _running(here) as found:
+            yield found
+
+
+@contextmanager
+def _running(here: Path) -> Iterator[Acme]:
     now = authority.NOW
     authority.NOW = authority.dt.datetime.now(authority.dt.UTC)
     try:
@@ -61,8 +72,6 @@ def acme(tmp_path: Path) -> Iterator[Acme]:
     (here / "cert.pem").write_bytes(own.pem)
     (here / "key.pem").write_bytes(own.key_pem(serialization.PrivateFormat.TraditionalOpenSSL))
     assert isinstance(own.key, ec.EllipticCurvePrivateKey)
-    for each in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        each.chmod(0o755)
     api, management, challenge, names, names_management = (free_port() for _ in range(5))
     config = {
         "listenAddress": f"127.0.0.1:{api}", "managementListenAddress": f"127.0.0.1:{management}",
