@@ -5,9 +5,14 @@ And who runs them: several workers (pytest-xdist), each file in one of them; tho
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 HERE = Path(__file__).parent
 SLOW = ("edge/inside", "edge/kernels", "edge/cli")
@@ -15,21 +20,32 @@ ORDER = ("system", "browser", "edge", "sim", "unit")
 """What waits most begins first: a worker that waits for a machine leaves the processors to the others."""
 
 
-def _place(item: pytest.Item) -> str:
-    return item.path.relative_to(HERE).as_posix()
-
-
-def _group(place: str) -> str:
-    """The tests of one group run one after another, in one process, with one machine."""
-    if place.startswith("system"):
-        return "debian 13" if place.endswith("test_trixie.py") else "system"
-    return place
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: ORDER.index(_place(item).partition("/")[0]) if "/" in _place(item) else len(ORDER))
+    place = {item: item.path.relative_to(HERE).as_posix() for item in items}
+    items.sort(key=lambda item: ORDER.index(place[item].partition("/")[0]))
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(_place(item))))
-        if _place(item).startswith(SLOW):
+        if place[item].startswith(SLOW):
             item.add_marker(pytest.mark.slow)
+
+
+class Groups(LoadScopeScheduling):
+    """The tests of one group run one after another, in one process, with one machine."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        if not file.startswith("tests/system/"):
+            return file
+        return "debian 13" if file.endswith("test_trixie.py") else "system"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Groups:
+    """pytest-xdist's hook."""
+    return Groups(config, log)
+
+
+@pytest.fixture
+def public_path() -> Iterator[Path]:
+    """As tmp_path, and every account may enter it."""
+    with tempfile.TemporaryDirectory(prefix=f"jupyterd-test-{os.getpid()}-") as made:
+        Path(made).chmod(0o755)
+        yield Path(made)

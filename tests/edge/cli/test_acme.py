@@ -6,10 +6,8 @@ import json
 import shutil
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,22 +43,12 @@ def _ready(port: int) -> None:
 
 
 @pytest.fixture
-def acme() -> Iterator[Acme]:
+def acme(public_path: Path) -> Iterator[Acme]:
     """Pebble and its name server: every name is 127.0.0.1, every challenge comes to one port of ours."""
     for program in ("pebble", "pebble-challtestsrv", "certbot"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is missing: sudo apt install pebble certbot")
-    with tempfile.TemporaryDirectory(
-        prefix="jupyterd-acme-"
-    ) as made:  # the account reads in it, as it may not in tmp_path
-        here = Path(made)
-        here.chmod(0o755)
-        with _running(here) as found:
-            yield found
-
-
-@contextmanager
-def _running(here: Path) -> Iterator[Acme]:
+    here = public_path
     now = authority.NOW
     authority.NOW = authority.dt.datetime.now(authority.dt.UTC)
     try:

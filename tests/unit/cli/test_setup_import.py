@@ -16,10 +16,8 @@ NOBODY = 65534
 
 
 @pytest.fixture
-def mine(tmp_path: Path) -> Account:
-    for each in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        each.chmod(0o755)
-    return Account("nobody", NOBODY, NOBODY, str(tmp_path)) if os.geteuid() == 0 else _me(tmp_path)
+def mine(public_path: Path) -> Account:
+    return Account("nobody", NOBODY, NOBODY, str(public_path)) if os.geteuid() == 0 else _me(public_path)
 
 
 def _me(home: Path) -> Account:
@@ -35,19 +33,19 @@ def take(mine: Account, deadline_s: float = 30.0):
     return setup_import.take(setup_import.found(Path(mine.home, ".jupyter")), mine, deadline_s)
 
 
-def test_a_directory_of_them_is_read_as_jupyter_reads_it(tmp_path: Path, mine: Account) -> None:
-    write(tmp_path, "common.py", "c = get_config()\nc.NotebookApp.port = 7000\nc.NotebookApp.ip = '0.0.0.0'\n")
+def test_a_directory_of_them_is_read_as_jupyter_reads_it(public_path: Path, mine: Account) -> None:
+    write(public_path, "common.py", "c = get_config()\nc.NotebookApp.port = 7000\nc.NotebookApp.ip = '0.0.0.0'\n")
     write(
-        tmp_path,
+        public_path,
         "jupyter_notebook_config.py",
         "import os\nprint('hello')\nload_subconfig('common.py')\nc = get_config()\n"
         "c.NotebookApp.port = 8000 + 1\nc.NotebookApp.ip = '*'\nc.ServerApp.jpserver_extensions = {'a': True}\n"
         "c.ServerApp.tornado_settings.update({'x': 1})\nc.NotebookApp.notebook_dir = os.path.expanduser('~/work')\n",
     )
-    write(tmp_path, "jupyter_notebook_config.json", json.dumps({"NotebookApp": {"port": 9000}}))
-    write(tmp_path, "jupyter_server_config.py", "def broken(:\n")
+    write(public_path, "jupyter_notebook_config.json", json.dumps({"NotebookApp": {"port": 9000}}))
+    write(public_path, "jupyter_server_config.py", "def broken(:\n")
     got = take(mine)
-    assert got.values == {"server.port": 9000, "server.ip": ("*",), "server.root_dir": f"{tmp_path}/work"}
+    assert got.values == {"server.port": 9000, "server.ip": ("*",), "server.root_dir": f"{public_path}/work"}
     assert len(got.remarks) == 4, got.remarks
     assert "SyntaxError in line 1" in got.remarks[0]
     assert any("says 9000, which goes before 8001" in each for each in got.remarks)
@@ -63,8 +61,8 @@ def test_a_directory_of_them_is_read_as_jupyter_reads_it(tmp_path: Path, mine: A
         ("import os\nif os.fork(): os._exit(0)\nimport time; time.sleep(600)", "still at work after 2 s"),
     ],
 )
-def test_one_that_misbehaves_is_a_remark(tmp_path: Path, mine: Account, text: str, words: str) -> None:
-    write(tmp_path, "jupyter_notebook_config.py", text)
+def test_one_that_misbehaves_is_a_remark(public_path: Path, mine: Account, text: str, words: str) -> None:
+    write(public_path, "jupyter_notebook_config.py", text)
     begun = time.monotonic()
     got = take(mine, deadline_s=2.0 if "still" in words else 30.0)
     assert time.monotonic() - begun < 60
@@ -73,9 +71,9 @@ def test_one_that_misbehaves_is_a_remark(tmp_path: Path, mine: Account, text: st
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a second account: run as root")
-def test_root_evaluates_it_as_the_account_and_shows_it_nothing(tmp_path: Path, mine: Account) -> None:
-    (tmp_path / "own").mkdir()
-    os.chown(tmp_path / "own", NOBODY, NOBODY)
+def test_root_evaluates_it_as_the_account_and_shows_it_nothing(public_path: Path, mine: Account) -> None:
+    (public_path / "own").mkdir()
+    os.chown(public_path / "own", NOBODY, NOBODY)
     program = (
         "import os\n"
         "with open(os.path.expanduser('~/own/seen'), 'w') as f:\n"
@@ -83,14 +81,14 @@ def test_root_evaluates_it_as_the_account_and_shows_it_nothing(tmp_path: Path, m
         "    try: open('/dev/tty'); print('a terminal', file=f)\n"
         "    except OSError: pass\n"
     )
-    write(tmp_path, "jupyter_notebook_config.py", program)
+    write(public_path, "jupyter_notebook_config.py", program)
     take(mine)
-    seen = (tmp_path / "own" / "seen").read_text()
+    seen = (public_path / "own" / "seen").read_text()
     assert seen.startswith(f"{NOBODY} {NOBODY} [{NOBODY}] ['HOME', 'LANG'")
     assert "terminal" not in seen
 
 
-def test_none_is_none(tmp_path: Path) -> None:
-    assert setup_import.found(tmp_path / "nothing") == ()
-    (tmp_path / "other.txt").touch()
-    assert setup_import.found(tmp_path) == ()
+def test_none_is_none(public_path: Path) -> None:
+    assert setup_import.found(public_path / "nothing") == ()
+    (public_path / "other.txt").touch()
+    assert setup_import.found(public_path) == ()

@@ -203,6 +203,7 @@ def test_many_addresses_share_what_is_for_elsewhere(world):
 
 def test_this_machine_and_logged_in_ones_have_their_own(world):
     mine = world.come(LOOPBACK)
+    world.clock.pass_(0.01)
     tab = world.come(LAN, Doing.IDLE, known=True)
     for number in range(100):
         world.come((f"10.0.{number}.1", 1))
