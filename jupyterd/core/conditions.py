@@ -63,7 +63,7 @@ def _listen(failed: BindFailed) -> Condition:
             text, advice = f"no interface has the address {host}", "ip address show"
         case "denied":
             text = f"this account may not listen on {where}"
-            advice = "choose a port of 1024 or more, or type: sudo jupyterd install (it lets the service have this one)"
+            advice = "choose a port of 1024 or more, or let the service have this one: sudo jupyterd setup --yes"
         case "other":
             text, advice = f"cannot listen on {where}: {failed.detail}", look
     return Condition(health.PORT, where, text, advice, code=f"listen-{failed.reason}")

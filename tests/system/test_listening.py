@@ -79,7 +79,7 @@ def test_port_443_without_root_and_a_restart_refuses_nobody(
     before = machine.run(f"cat {drop_in}")
     service.settings("[server]\nport = 443\n")
     try:
-        machine.run("/opt/jupyterd/current/bin/jupyterd install 2>&1", timeout_s=120)
+        machine.run("/opt/jupyterd/current/bin/jupyterd setup --yes 2>&1", timeout_s=120)
         service.wait_active()
         server = service.pids()["server"]
         assert machine.run(f"ps -o user= -p {server}").strip() == ACCOUNT
