@@ -32,7 +32,7 @@ step() {
   # The command stays in the foreground: Ctrl-C reaches it and this script alike.
   printf '\n== %s\n' "$*" >>"$log"
   "$@" >>"$log" 2>&1 </dev/null || code=$?
-  if [ -n "$ticker" ]; then kill "$ticker" 2>/dev/null; wait "$ticker" 2>/dev/null; printf '\r\033[K' >&2; fi
+  if [ -n "$ticker" ]; then kill "$ticker" 2>/dev/null || true; wait "$ticker" 2>/dev/null || true; printf '\r\033[K' >&2; fi
   if [ "$code" = 0 ]; then say "$what: done in $((SECONDS - begun)) s"; return; fi
   say "$what: failed after $((SECONDS - begun)) s. The last lines of $log:"
   tail -n 15 "$log" >&2
@@ -43,7 +43,8 @@ step() {
 ticking() {
   local begun=$SECONDS width line
   trap 'exit 0' TERM
-  width=$(stty size 2>/dev/null <&2 | cut -d ' ' -f 2); width=${width:-80}
+  width=$(stty size <&2 2>/dev/null | cut -d ' ' -f 2) || true; width=${width:-80}
+  [ "$width" -gt 20 ] || width=80  # a terminal without a size says 0
   while kill -0 $$ 2>/dev/null; do
     line=$(tail -n 1 "$log" 2>/dev/null | tr -cd '[:print:]')
     line="jupyterd: $1: $((SECONDS - begun)) s  $line"

@@ -77,7 +77,7 @@ def agreed(account: Account, target: str, answers: TextIO, questions: TextIO) ->
         f"jupyterd will be installed as a service that runs as {account.name}:\n"
         f"  {target}   the program\n"
         "  /usr/local/bin/jupyterd   the command\n"
-        "  /etc/jupyterd/jupyterd.toml   settings: every address, port 8888, TLS (yours are kept)\n"
+        "  /etc/jupyterd/jupyterd.toml   settings (yours are kept; the first time a few questions follow)\n"
         "  /usr/local/lib/systemd/system/jupyterd.service   enabled: it starts at boot\n"
         f"  /var/lib/jupyterd   state and the Python environment of notebooks, {account.name}'s alone\n"
         f"and {account.name}'s processes may stay after logout (loginctl enable-linger).",
