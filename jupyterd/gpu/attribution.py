@@ -7,6 +7,7 @@ is jupyter_server's SessionManager's.
 from __future__ import annotations
 
 import json
+import os
 import pwd
 import re
 import sqlite3
@@ -18,7 +19,6 @@ from urllib.parse import quote
 from jupyterd.gpu.seldom import User
 from jupyterd.wire.frames import Process
 
-_UNIT = re.compile(r"/jupyterd-kernel-([^/]+)\.service(?:/|$)", re.MULTILINE)
 _GENERATIONS_MAX = 64
 _LOCKED_S = 0.5
 _PPID, _SESSION, _STARTED = 1, 3, 19
@@ -46,6 +46,10 @@ class Attribution:
         self._sessions = sessions
         self._base = notebooks
         self._proc = Path(root) / "proc"
+        # Of our own user manager: any account may give its units any name.
+        self._unit = re.compile(
+            rf"/user@{os.getuid()}\.service/(?:.*/)?jupyterd-kernel-([^/]+)\.service(?:/|$)", re.MULTILINE
+        )
         self._known: dict[int, _Known] = {}
         self._paths: dict[str, str] = {}
         self._kernels: dict[int, tuple[int, str]] = {}
@@ -78,7 +82,7 @@ class Attribution:
         """By its unit, which holds for every descendant; else by its parents up to a kernel on record, whose session
         also holds for those whose parents are gone.
         """
-        found = _UNIT.search(self._text(pid, "cgroup"))
+        found = self._unit.search(self._text(pid, "cgroup"))
         if found is not None:
             return found[1]
         for _ in range(_GENERATIONS_MAX):

@@ -28,6 +28,8 @@ _ANSWER_S = 15.0
 """For the sampler that runs: it gives every new reader the last frame at once, unless the driver holds it."""
 _FRESH_S = 60.0
 """For one that has just been started: waking eight GPUs may take half of it."""
+_BORN_S = 10.0
+"""From its start to the moment in which it says who it is."""
 _BEAT_S = 5.0
 _LOOK_S = 0.1
 _ATTEMPTS = 2
@@ -124,30 +126,48 @@ def _launched(asked: _Asked, beat: _Beat) -> socket.socket | None:
                 beat.say(Frame((), str(error), advice))
                 _pause(beat, _AGAIN_S)
         else:
-            return _spoken(asked, beat, _FRESH_S)
+            if (link := _spoken(asked, beat, _FRESH_S)) is None and not _stands(asked.lock):
+                advice = "journalctl -t jupyterd-gpu -n 20" if asked.as_unit else "its own words stand above"
+                beat.say(Frame((), "the GPU sampler ends as soon as it is started", advice))
+                _pause(beat, _AGAIN_S)
+            return link
     return None
 
 
 def _spoken(asked: _Asked, beat: _Beat, patience_s: float) -> socket.socket | None:
     """Connect and wait for the first byte, which is left for cat."""
-    until = time.monotonic() + patience_s
+    begun = time.monotonic()
+    until = begun + patience_s
     while time.monotonic() < until:
         beat.tick()
+        if time.monotonic() > begun + _BORN_S and not _stands(asked.lock):
+            return None
         link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        try:
+        with contextlib.suppress(OSError):  # its socket is not there yet, or it has ended
             link.settimeout(_BEAT_S)
             link.connect(str(asked.socket))
-            while time.monotonic() < until:
-                beat.tick()
-                with contextlib.suppress(TimeoutError):
-                    if link.recv(1, socket.MSG_PEEK):
-                        link.settimeout(None)
-                        return link
-                    break
-        except OSError:
-            time.sleep(_LOOK_S)  # its socket is not there yet, or it has ended
+            if _speaks(link, until, beat):
+                link.settimeout(None)
+                return link
         link.close()
+        time.sleep(_LOOK_S)
     return None
+
+
+def _speaks(link: socket.socket, until: float, beat: _Beat) -> bool:
+    while time.monotonic() < until:
+        beat.tick()
+        with contextlib.suppress(TimeoutError):
+            return bool(link.recv(1, socket.MSG_PEEK))
+    return False
+
+
+def _stands(lock: Path) -> bool:
+    found = sampler.find(lock)
+    if found is None:
+        return False
+    os.close(found.pidfd)
+    return True
 
 
 def _wait_for_the_stuck(found: Found, beat: _Beat) -> None:

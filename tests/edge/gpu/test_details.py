@@ -107,10 +107,10 @@ def test_a_driver_that_hides_processes_is_not_an_empty_gpu(driver: Driver, stepp
 
 
 def test_a_process_of_a_kernel_is_its_notebooks_and_follows_a_rename(driver: Driver, stepper: Stepper) -> None:
-    place = "/user.slice/user-1000.slice/user@1000.service/jupyterd.slice/jupyterd-kernel-k-1.service"
+    place = f"/user.slice/user-7.slice/user@{os.getuid()}.service/jupyterd.slice/jupyterd-kernel-k-1.service"
     proc(driver, 71, place)
     proc(driver, 72, f"{place}/nested")
-    proc(driver, 73, "/user.slice/user-1001.slice/session-3.scope")
+    proc(driver, 73, "/user.slice/user-4321.slice/user@4321.service/jupyterd-kernel-k-1.service")
     driver.session("k-1", "work/train.ipynb")
     driver.has(gpu(0, processes=f"71:{GIB} 72:{GIB} 73:{GIB}"))
     found = [(each.pid, each.kernel, each.notebook) for each in stepper.beat(0).gpus[0].processes or ()]

@@ -136,6 +136,13 @@ def test_the_ender_ends_it_and_there_is_none_twice(start: Start, places: Places)
     assert sampler.end(places.lock) == "none"
 
 
+def test_a_sampler_that_ends_at_once_is_told(places: Places) -> None:
+    argv = relay.argv((sys.executable, "-I", "-S", "-c", "raise SystemExit(3)"), places, as_unit=False)
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, env=dict(os.environ)) as process:
+        assert "ends as soon as" in str(read_until(process, lambda frame: frame.trouble is not None).trouble)
+        process.kill()
+
+
 def test_wrong_arguments() -> None:
     done = subprocess.run(
         [sys.executable, "-I", "-m", "jupyterd.units.relay", "unit"], capture_output=True, check=False
