@@ -59,6 +59,34 @@ def test_each_gpu_has_its_lines_with_fields(with_gpus: Service) -> None:
     assert "H200" in second["MESSAGE"]
 
 
+def test_the_past_goes_by_notebooks_and_an_idle_one_is_ended(with_gpus: Service) -> None:
+    service = with_gpus
+    culling = "[gpu.cull]\nenabled = true\nmemory_gib = 3\nidle_s = 4\nwarning_s = 2\n"
+    service.settings(f"[gpu]\nsample_every_s = 1\ndetails_every_s = 1\nhistory_every_s = 2\n{culling}")
+    service.machine.run(f"systemctl reload {UNIT}", timeout_s=60)
+    asked = {"path": "held.ipynb", "name": "", "type": "notebook", "kernel": {"name": "python3"}}
+    code, answer = service.request("/api/sessions", method="POST", body=asked)
+    assert code == 201, answer
+    kernel = json.loads(answer)["kernel"]["id"]
+    assert service.evaluate(kernel, "print(6 * 7)").strip() == "42"
+    every = json.loads(service.machine.run("jupyterd kernels list --json"))
+    (pid,) = [each["pid"] for each in every if each["id"] == kernel]
+    idle = {"gpu0.processes": f"{pid}:{4 << 30}", "gpu0.samples": 0, "gpu0.utilisation": 0}
+    with_driver(service, **idle)
+
+    def told() -> list[dict[str, Any]]:
+        every = json.loads(service.machine.run("jupyterd gpu --since today --json"))["notebooks"]
+        return [each for each in every if (each["notebook"] or "").endswith("/held.ipynb") and each["gpu_hours"] > 0]
+
+    (held,) = wait_until(told, "its row in the history, read by root", 60)
+    assert held["memory_max_bytes"] == 4 << 30
+    (ended,) = wait_until(lambda: service.events("kernel-culled"), "its end in the journal", 90)
+    assert ended["KERNEL_ID"] == kernel
+    assert ended["NOTEBOOK"].endswith("/held.ipynb")
+    wait_until(lambda: kernel not in service.request("/api/kernels")[1], "the server to forget it", 60)
+    assert "held.ipynb" in service.machine.run("jupyterd status").replace("\n", "")
+
+
 DETACH = """
 import os
 reading, writing = os.pipe()
