@@ -241,11 +241,14 @@ def _looked(world: World, event: Looked, now: float) -> World:
     server = world.server
     if not isinstance(server, Running) or server.process.pid != event.pid or not isinstance(server.stage, Serving):
         return world
-    glance = Glance(now, event.state, event.run_delay_s, event.turned)
+    glance = Glance(now, event.state, event.ran_s, event.run_delay_s, event.turned)
     first, last = server.stage.first or glance, server.stage.last
     if last is not None and last.at - first.at > known(world).policy.hang_after_s:
         first = last  # how it has been of late, not how it was when the trouble began
-    stage = replace(server.stage, first=first, last=glance, looking=False)
+    still = server.stage.still
+    if still is None or still.turned != glance.turned:
+        still = glance
+    stage = replace(server.stage, first=first, last=glance, still=still, looking=False)
     return replace(world, server=replace(server, stage=stage))
 
 
@@ -342,7 +345,7 @@ def _probe_ended(world: World, event: ProbeEnded, now: float) -> Step:
     proving = isinstance(server.stage, Proving)
     probes = probing.ended(world.probes, event, now, plan.policy, proving=proving, expected=expected)
     if isinstance(server.stage, Serving) and probes and probes[0].failing_since is None and probes[0].began is None:
-        server = replace(server, stage=replace(server.stage, first=None, last=None))
+        server = replace(server, stage=replace(server.stage, first=None, last=None, still=None))
     world = replace(world, probes=probes, server=server)
     if any(each.stranger for each in probes) and world.replan_at is None:
         world = replace(world, replan_at=now + plan.policy.machine_retry_s)

@@ -79,6 +79,8 @@ class Serving:
     told_live: str
     first: Glance | None = None
     last: Glance | None = None
+    still: Glance | None = None
+    """The first look since its event loop last turned."""
     looking: bool = False
 
 
@@ -88,6 +90,7 @@ class Glance:
 
     at: float
     state: str
+    ran_s: float
     run_delay_s: float
     turned: float | None
 

@@ -276,12 +276,18 @@ def _patient_until(stage: Serving, last: Glance, hung_at: float, policy: Policy)
     """When to look again at a server that is mute and yet not hung, because the machine is slow or because its loop
     turns (for a while that is enough); None: it is hung.
     """
-    if _starved(stage):
+    if _starved(stage) and not _works_on(stage, last, policy):
         return last.at + policy.suspect_after_s
     if last.turned is None:
         return None
     until = min(last.turned + policy.hang_after_s, hung_at + policy.mute_after_s - policy.hang_after_s)
     return until if last.at < until else None
+
+
+def _works_on(stage: Serving, last: Glance, policy: Policy) -> bool:
+    """Whether its loop stands still although it had a processor for long enough: no machine is too slow for that."""
+    still = stage.still
+    return last.turned is not None and still is not None and last.ran_s - still.ran_s >= policy.hang_after_s
 
 
 def _starved(stage: Serving) -> bool:

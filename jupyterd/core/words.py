@@ -103,12 +103,13 @@ class ChildExited:
 @dataclass(frozen=True, slots=True)
 class Looked:
     """The answer to Look. `state` is field 3 of /proc/PID/stat ("T": stopped), "" if there is no such process;
-    `run_delay_s` is how long it has waited for a processor in all (/proc/PID/schedstat), `turned` when its event loop
-    last turned (monotonic; None: it does not say).
+    `ran_s` and `run_delay_s` are how long it has had a processor and waited for one in all (/proc/PID/schedstat),
+    `turned` when its event loop last turned (monotonic; None: it does not say).
     """
 
     pid: int
     state: str
+    ran_s: float
     run_delay_s: float
     turned: float | None
 

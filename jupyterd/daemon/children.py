@@ -98,7 +98,7 @@ class Children:
         child = self._by_role.get(Role.SERVER)
         memory = child.beat if child is not None and child.process.pid == pid else None
         turned = None if memory is None else beat.read(memory)
-        return Looked(pid, process.state(pid), process.run_delay_s(pid), turned)
+        return Looked(pid, process.state(pid), *process.scheduled_s(pid), turned)
 
     def abandon(self, role: Role, pid: int) -> None:
         """Watch it only to reap it."""

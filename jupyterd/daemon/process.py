@@ -76,13 +76,14 @@ def state(pid: int) -> str:
     return ""
 
 
-def run_delay_s(pid: int) -> float:
-    """How long its main thread has been ready to run without a processor, in all; 0 where the kernel does not say
-    (field 2 of /proc/PID/schedstat, nanoseconds).
+def scheduled_s(pid: int) -> tuple[float, float]:
+    """How long its main thread has had a processor, and has been ready to run without one, in all; 0 where the kernel
+    does not say (fields 1 and 2 of /proc/PID/schedstat, nanoseconds).
     """
-    with suppress(OSError, IndexError, ValueError), open(f"/proc/{pid}/schedstat", "rb") as file:
-        return int(file.read().split()[1]) / 1e9
-    return 0.0
+    with suppress(OSError, ValueError), open(f"/proc/{pid}/schedstat", "rb") as file:
+        ran, delayed, _ = file.read().split()
+        return int(ran) / 1e9, int(delayed) / 1e9
+    return 0.0, 0.0
 
 
 def send(process: Process, name: str) -> None:

@@ -150,6 +150,18 @@ def test_an_hour_of_load_on_all_cores_is_no_hang_and_a_hang_in_it_is_found(starv
     assert server.gone, shown(machine)
 
 
+def test_a_busy_loop_on_a_starved_machine_is_a_hang_all_the_same() -> None:
+    machine = Machine(31, Faults(), plan())
+    played(machine, 1060.0)
+    stuck = machine.alive[Role.SERVER]
+    stuck.mute_from, stuck.deaf, stuck.spinning = machine.now, True, True
+    machine.starved = (machine.now, machine.now + HOUR)
+    machine.run(machine.now + 30.0)
+    assert not stuck.gone, shown(machine)  # ten seconds of work would take it as long
+    machine.run(machine.now + 30.0)
+    assert stuck.gone, shown(machine)
+
+
 def test_a_loop_that_turns_and_answers_nobody_is_given_a_minute() -> None:
     machine = Machine(29, Faults(), plan())
     played(machine, 1060.0)

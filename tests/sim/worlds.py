@@ -114,6 +114,8 @@ class Fake:
     kept_waiting: int = 0
     sha256: str = "aa"
     stopped_from: float = float("inf")
+    spinning: bool = False
+    """Once it is mute it uses all the processor time that it gets: a third."""
     silent: bool = False
     """Its loop turns, and it answers nobody."""
     loaded_until: float = 0.0
@@ -289,9 +291,9 @@ class Machine:
             case Look(pid=pid):
                 fake = self._fake(pid)
                 state = "" if fake is None else "T" if self.now >= fake.stopped_from else "S"
-                self.later(
-                    0.0, Looked(pid, state, self.starved_s(self.now), None if fake is None else self.turned(fake))
-                )
+                ran_s = 0.3 * (self.now - fake.mute_from) if fake is not None and fake.spinning else 0.0
+                turned = None if fake is None else self.turned(fake)
+                self.later(0.0, Looked(pid, state, ran_s, self.starved_s(self.now), turned))
             case Tell(message=channel.Reload() as message):
                 server = self.alive[Role.SERVER]
                 problem = "a broken pair" if self.chance(self.faults.planner_refuses) else None
