@@ -111,13 +111,15 @@ def acme(service: Service) -> Iterator[str]:
     machine.run("systemctl daemon-reload")
     yield "https://localhost:14000/dir"
     machine.run(
-        "systemctl stop test-pebble test-names certbot.timer; rm -rf /root/acme /etc/letsencrypt/*/jupyterd*"
+        "systemctl stop test-web test-pebble test-names certbot.timer; rm -rf /root/acme /etc/letsencrypt/*/jupyterd*"
         " /etc/systemd/system/certbot.service.d; systemctl daemon-reload; jupyterd cert remove || true",
         timeout_s=120,
     )
 
 
-def test_one_of_an_acme_server_is_renewed_by_its_timer(service: Service, acme: str) -> None:
+def test_one_of_an_acme_server_is_renewed_by_its_timer_and_extended_behind_a_web_server(
+    service: Service, acme: str
+) -> None:
     machine, server = service.machine, service.pids()["server"]
     said = machine.run(
         "REQUESTS_CA_BUNDLE=/root/acme/cert.pem jupyterd setup --yes --domain gpu.test --email a@gpu.test 2>&1"
@@ -135,3 +137,13 @@ def test_one_of_an_acme_server_is_renewed_by_its_timer(service: Service, acme: s
     assert renewed["shown_sha256"] == renewed["served"]["sha256"] != issued["shown_sha256"]
     assert service.pids()["server"] == server
     assert machine.run(f"stat -c '%U %a' {TLS}/installed.pem").split() == [ACCOUNT, "600"]
+
+    web = "mkdir -p /srv/www && systemd-run --quiet --collect --unit=test-web python3 -m http.server 80 -d /srv/www"
+    machine.run(f"{web}; for i in $(seq 100); do curl -s localhost >/dev/null && exit; sleep 0.2; done; exit 1")
+    machine.run(
+        "REQUESTS_CA_BUNDLE=/root/acme/cert.pem jupyterd cert acme --system --domain gpu.test --domain www.gpu.test"
+        f" --email a@gpu.test --agree-tos --server {acme} --webroot /srv/www 2>&1",
+        timeout_s=180,
+    )
+    assert sorted(shown(service)["served"]["names"]) == ["gpu.test", "www.gpu.test"]
+    assert service.pids()["server"] == server
