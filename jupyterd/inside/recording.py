@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import Callable
 from logging import Logger
 from pathlib import Path
 
-from jupyterd import __version__
 from jupyterd.units import recorder
 from jupyterd.units.words import LaunchFailed
 from jupyterd.wire import spool, standing
@@ -100,7 +100,7 @@ class Recording:
             self._telling.pop(kernel, None)
 
     async def _is_there(self) -> bool:
-        if self._writer is None and self._task is not None and not self._hopeless:
+        if self._writer is None and self._task is not None and not self._task.done() and not self._hopeless:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._there.wait(), _COMING_S)
         return self._writer is not None
@@ -126,7 +126,7 @@ class Recording:
                 pause = min(pause * 2, _MOST_S)
                 continue
             pause, self._hopeless = _FIRST_S, False
-            self._say(Hello(__version__, self._max_bytes, tuple(sorted(self._tabs))))
+            self._say(Hello(sys.executable, self._max_bytes, tuple(sorted(self._tabs))))
             self._there.set()
             await self._listen(reader)
             self._writer = None

@@ -9,7 +9,6 @@ import signal
 import sys
 from pathlib import Path
 
-from jupyterd import __version__
 from jupyterd.recorder import loop
 from jupyterd.wire import spool
 
@@ -28,12 +27,12 @@ def main() -> int:
         return 0
     os.ftruncate(lock, 0)
     os.pwrite(lock, json.dumps(loop.identity()).encode(), 0)
-    recorder = loop.begin(places, __version__, int(max_bytes), _wake())
+    recorder = loop.begin(places, sys.executable, int(max_bytes), _wake())
     try:
         recorder.run()
-    except loop.Other:
+    except loop.Other as other:
         recorder.close()
-        os.execv(sys.executable, [sys.executable, "-I", "-m", "jupyterd.recorder", *sys.argv[1:]])  # noqa: S606
+        os.execv(other.python, [other.python, "-I", "-m", "jupyterd.recorder", *sys.argv[1:]])  # noqa: S606
     recorder.close()
     return 0
 

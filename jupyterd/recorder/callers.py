@@ -49,10 +49,10 @@ class Callers:
             data = caller.recv(_READ)
             buffer += data
             *lines, rest = bytes(buffer).split(b"\n")
-            said = [standing.decode(line) for line in lines]
+            said = [each for line in lines if (each := _known(line)) is not None]
         except BlockingIOError:
             return []
-        except (OSError, ValueError):
+        except OSError:
             data = b""
             said, rest = [], b""
         if not data or len(rest) > standing.LINE_MAX:
@@ -73,6 +73,13 @@ class Callers:
         self.listener.close()
         for each, _ in self._open.values():
             each.close()
+
+
+def _known(line: bytes) -> FromServer | ToServer | None:
+    try:
+        return standing.decode(line)
+    except ValueError:  # of a later version
+        return None
 
 
 def server_runs(lock: Path) -> bool:

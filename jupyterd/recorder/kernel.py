@@ -84,6 +84,11 @@ class Kernel:
         """All that can become readable."""
         return [self.iopub, *(each for both in self._places.values() for each in both)]
 
+    @property
+    def works(self) -> bool:
+        """Whether a cell is under way."""
+        return self._replies.pending
+
     def absent(self) -> list[str]:
         """Sessions for which something is kept."""
         return [each.session for each in marks.read(self._directory / spool.MARKS) if each.held]

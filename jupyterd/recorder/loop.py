@@ -1,7 +1,7 @@
 """The recorder's loop: one poll over kernels, connection files and servers; a deadline only where one is named.
 
-It ends when there has been no kernel for a while, on SIGTERM, and when another version of us says hello (it then
-becomes that version in the same process). Neighbours: kernel.py, callers.py.
+It ends when there has been no kernel for a while, and on SIGTERM. When a server of another version has said hello it
+becomes that version, in the same process, as soon as no cell is under way. Neighbours: kernel.py, callers.py.
 """
 
 from __future__ import annotations
@@ -38,7 +38,11 @@ class Places:
 
 
 class Other(Exception):  # noqa: N818 - a fact, not a fault
-    """A server of another version has come."""
+    """A server of another version has come, and no cell is under way: `python` is the interpreter to go on in."""
+
+    def __init__(self, python: str) -> None:
+        super().__init__(python)
+        self.python = python
 
 
 @dataclass(slots=True)
@@ -46,7 +50,8 @@ class Recorder:
     """All of it. `served` is which server (descriptor) serves which tabs."""
 
     places: Places
-    version: str
+    python: str
+    """Whose code this is; another one's is taken on when no cell is under way."""
     max_bytes: int
     context: Sockets
     callers: Callers
@@ -58,6 +63,8 @@ class Recorder:
     unsure: bool = True
     """No server has said hello since we are here, and one may be standing at its tabs' places."""
     alone_since: float = 0.0
+    heir: str = ""
+    """The interpreter of a server of another version."""
 
     def run(self) -> None:
         """Until the end. Raises Other. Who can call us may rely on it that every kernel is listened to."""
@@ -80,10 +87,16 @@ class Recorder:
                     self._hear(descriptor)
             if self.unsure:
                 self.settle()
+            self._hand_over()
             if not self.kernels and time.monotonic() - self.alone_since >= _ALONE_S:
                 return
             if ready:
                 time.sleep(_GATHER_S)
+
+    def _hand_over(self) -> None:
+        """Not while a cell is under way: nobody listens until the one has become the other."""
+        if self.heir and not any(kernel.works for kernel in self.kernels.values()):
+            raise Other(self.heir)
 
     def close(self) -> None:
         """Let go of everything."""
@@ -146,9 +159,8 @@ class Recorder:
 
     def _do(self, descriptor: int, message: FromServer) -> None:
         match message:
-            case Hello(version=version, max_bytes=max_bytes, tabs=tabs):
-                if version != self.version:
-                    raise Other
+            case Hello(python=python, max_bytes=max_bytes, tabs=tabs):
+                self.heir = python if python != self.python and os.access(python, os.X_OK) else ""
                 self._limit(max_bytes)
                 self.served[descriptor] = set(tabs)
                 for kernel, session in tabs:
@@ -189,10 +201,10 @@ def _remove(directory: Path) -> None:
         directory.rmdir()
 
 
-def begin(places: Places, version: str, max_bytes: int, wake: int) -> Recorder:
+def begin(places: Places, python: str, max_bytes: int, wake: int) -> Recorder:
     """OSError when the directories are not there."""
     return Recorder(
-        places, version, max_bytes, zmq.Context(), Callers(places.sockets / spool.SOCKET),
+        places, python, max_bytes, zmq.Context(), Callers(places.sockets / spool.SOCKET),
         watching.watch(places.sockets), wake,
     )  # fmt: skip
 

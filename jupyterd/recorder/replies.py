@@ -53,6 +53,11 @@ class Replies:
         self._failed = False
         """The last cell ended in an error: the kernel then skips all that wait behind it, whoever asked."""
 
+    @property
+    def pending(self) -> bool:
+        """Whether any request is under way."""
+        return bool(self._cells)
+
     def follow(self, frames: Frames) -> list[Made]:
         """A reply, when these frames are the idle status of an execute_request. Damaged messages count for nothing."""
         try:

@@ -15,9 +15,11 @@ LINE_MAX = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Server, first of all: the bound of each spool, our version, and every tab that is connected."""
+    """Server, first of all: which interpreter it runs in (each version has its own), the bound of each spool, and every
+    tab that is connected.
+    """
 
-    version: str
+    python: str
     max_bytes: int
     tabs: tuple[tuple[str, str], ...] = field(default=())
     """(kernel id, session id)."""

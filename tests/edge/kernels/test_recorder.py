@@ -8,12 +8,15 @@ import os
 import random
 import re
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
 
 import pytest
 from edge.kernels.tabs import V1, Tab
+
+from jupyterd.wire import spool, standing
 
 COUNT = "import time\nfor n in range({}):\n    print(n, flush=True)\n    time.sleep({})"
 
@@ -303,6 +306,45 @@ def test_the_recorder_comes_back_and_ends_with_the_kernels(place, tell, eventual
     assert done.returncode == 0, done.stderr
     eventually(lambda: not Path(f"/proc/{pid}").exists(), 5)
     assert not list((place.state / "spool").glob("*/"))
+
+
+@slow
+def test_another_version_takes_over_when_no_cell_runs(place, tell, eventually):
+    heir, became = place.state / "python", place.state / "home" / "became"
+    heir.write_text(f'#!/bin/sh\ntouch {became}\nexec {sys.executable} "$@"\n')
+    heir.chmod(0o755)
+
+    async def story(server, _kernel, opened):
+        tab = await opened()
+        cell = await tab.run(COUNT.format(40, 0.1))
+        await tab.until(lambda: "1\n" in tab.text(cell))
+        pid = recorder_pid(place)
+        with socket.socket(socket.AF_UNIX) as other:
+            other.connect(str(place.state / "k" / spool.SOCKET))
+            other.sendall(b'{"OfALaterVersion": {}}\n' + standing.encode(standing.Hello(str(heir), 1 << 26)))
+            await tab.until(lambda: "20\n" in tab.text(cell))
+            if not tab.done(cell):
+                assert not became.exists(), "output would have been lost meanwhile"
+            await tab.until(lambda: tab.done(cell))
+            await tab.until(became.exists)
+        assert recorder_pid(place) == pid
+        await asyncio.to_thread(eventually, lambda: can_be_called(place))
+        cell = await tab.run(COUNT.format(20, 0.1))
+        await tab.until(lambda: "0\n" in tab.text(cell))
+        second = await away(place, server)
+        await tab.lost()
+        await tab.connect(second.port)
+        await tab.until(lambda: tab.done(cell))
+        assert repeated(tab.text(cell), 20) <= 1
+        assert "[jupyterd" not in tab.text(cell)
+
+    tell(story)
+
+
+def can_be_called(place):
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.connect(str(place.state / "k" / spool.SOCKET))
+    return True
 
 
 @slow
