@@ -29,7 +29,18 @@ from jupyter_server.utils import JupyterServerAuthWarning, url_path_join
 from traitlets import Dict, Integer, default
 from traitlets.config import Config
 
-from jupyterd.inside import certificate, descriptors, gatekeeper, live, notices, protections, proxies, recognising, tls
+from jupyterd.inside import (
+    certificate,
+    descriptors,
+    gatekeeper,
+    lab,
+    live,
+    notices,
+    protections,
+    proxies,
+    recognising,
+    tls,
+)
 from jupyterd.inside.budget import Budget
 from jupyterd.inside.counting import CountingKernelManager
 from jupyterd.inside.front import Front
@@ -131,6 +142,8 @@ class JupyterdServerApp(ServerApp):
         """Jupyter's hook. One extension that fails is logged and left out, as in any Jupyter; without the notebook's
         there is nothing to serve.
         """
+        if self.jpserver_extensions.get("jupyterlab"):
+            lab.load()
         self.extension_manager = manager = ExtensionManager(log=self.log, serverapp=self)
         for name, enabled in self.jpserver_extensions.items():
             self._be_strict(name)

@@ -18,6 +18,7 @@ from importlib import import_module
 from pathlib import Path
 
 from jupyterd.inside import changes
+from jupyterd.inside.lab import load as load_lab
 from jupyterd.inside.link import Link
 from jupyterd.settings.paths import Paths
 from jupyterd.wire.channel import SPARE, Go, Warm
@@ -39,7 +40,7 @@ MODULES = (
     "jupyter_server.services.sessions.handlers", "jupyter_server.services.shutdown",
 )  # fmt: skip
 """All that is loaded by the time a server serves and that no setting decides; of what is missing the takeover pays."""
-LAB_MODULES = ("jupyterlab.labapp", "jupyterlab_server.handlers", "jupyter_lsp.serverextension", "httpcore")
+LAB_MODULES = ("jupyterlab_server.handlers", "jupyter_lsp.serverextension", "httpcore")
 
 
 def wait(link: Link, inherited: Iterable[int], paths: Paths, environ: Mapping[str, str]) -> None:
@@ -98,6 +99,8 @@ def _import(paths: Paths) -> None:
         lab = bool(traits["ServerApp"]["jpserver_extensions"]["jupyterlab"])
     except (OSError, ValueError, KeyError, TypeError):
         lab = False
+    if lab:
+        load_lab()
     for name in (*MODULES, *(LAB_MODULES if lab else ())):
         try:
             import_module(name)
