@@ -1,4 +1,4 @@
-"""A tab that runs a counting cell and reconnects whenever it must: KERNEL FILE TOKEN, the end as JSON.
+"""A tab that runs a counting cell and reconnects whenever it must: KERNEL FILE TOKENFILE, the end as JSON.
 
 The cell counts until FILE is there. What it lives through is on standard error.
 Exits 1 where the cell has not ended in time.
@@ -10,6 +10,7 @@ import asyncio
 import json
 import sys
 import time
+from pathlib import Path
 
 from tabs import V1, Tab
 
@@ -30,8 +31,7 @@ def say(*what: object) -> None:
     print(f"{time.monotonic():.2f}", *what, file=sys.stderr, flush=True)  # noqa: T201 - it is a program
 
 
-async def main() -> None:
-    kernel, file, token = sys.argv[1:]
+async def main(kernel: str, file: str, token: str) -> None:
     tab = Tab(kernel, V1, "wss", token)
     await tab.connect(PORT)
     cell = await tab.run(CODE.format(file))
@@ -52,4 +52,4 @@ async def main() -> None:
     await tab.close()
 
 
-asyncio.run(main())
+asyncio.run(main(sys.argv[1], sys.argv[2], Path(sys.argv[3]).read_text()))
