@@ -12,7 +12,6 @@ from jupyterd.core import probing, records
 from jupyterd.core.child import (
     Ending,
     Given,
-    Glance,
     Killing,
     Off,
     Proving,
@@ -25,18 +24,14 @@ from jupyterd.core.child import (
     Working,
 )
 from jupyterd.core.freeing import end_next
-from jupyterd.core.words import Bind, CancelProbes, Effect, Look, Promote, Quit, Record, Role, Tell
+from jupyterd.core.hanging import DUMP_S, replace_hung
+from jupyterd.core.stopping import end_all, end_kernels, leave
+from jupyterd.core.words import Bind, CancelProbes, Effect, Promote, Record, Role, Tell
 from jupyterd.core.world import Binding, Listening, Stop, Unbound, Wedged, World, child, is_wedged, known, with_child
 from jupyterd.wire.channel import Go
 from jupyterd.wire.channel import Reload as ReloadLine
-from jupyterd.wire.policy import Policy
 
 Step = tuple[World, tuple[Effect, ...]]
-DUMP_S = 0.5
-"""For faulthandler to write the stack of a stuck server to the journal before SIGKILL."""
-STOPPED = "T"
-"""By a signal (proc_pid_stat(5)); under a debugger it would be "t"."""
-STARVED_SHARE = 0.5
 TURNS_MAX = 64
 
 
@@ -224,80 +219,6 @@ def _prove(world: World, now: float) -> Step:
     return world, (Record(records.SERVING, text, fields),)
 
 
-def _hung(world: World, now: float) -> Step:
-    """Alive and mute on every address: its stack goes to the journal, then it is replaced."""
-    server, plan = world.server, known(world)
-    if not isinstance(server, Running) or not isinstance(server.stage, Serving):
-        return world, ()
-    look_at = next_look(world)
-    if look_at is not None and now >= look_at:
-        looking = replace(server, stage=replace(server.stage, looking=True))
-        return replace(world, server=looking), (Look(server.process.pid),)
-    last = server.stage.last
-    at = probing.hung_at(world.probes, plan.policy)
-    if last is not None and last.state == STOPPED:
-        why = "was replaced because it was stopped (state T)"
-    elif _hangs(server.stage, at, plan.policy):
-        why = f"was replaced because it was mute on every address ({world.probes[0].problem})"
-    else:
-        return world, ()
-    ending, effects = lives.end(server, Role.SERVER, now + DUMP_S, why, failure=True, signal="USR1")
-    record = Record(records.SERVER_HUNG, f"the server {why}", (("JUPYTERD_PID", str(server.process.pid)),))
-    return replace(world, server=ending, probes=(), down_since=now), (CancelProbes(), record, *effects)
-
-
-def next_look(world: World) -> float | None:
-    """When to look at the server's process: as soon as it is in doubt, when it counts as hung, and again from time to
-    time while it is given more; None also when enough has been seen.
-    """
-    server, policy = world.server, known(world).policy
-    if not isinstance(server, Running) or not isinstance(server.stage, Serving):
-        return None
-    if server.stage.looking:
-        return None
-    alarm = probing.alarm_at(world.probes, policy)
-    last = server.stage.last
-    if alarm is None or last is None:
-        return alarm
-    hung = probing.hung_at(world.probes, policy)
-    if hung is None:
-        return None
-    return hung if last.at < hung else _patient_until(server.stage, last, hung, policy)
-
-
-def _hangs(stage: Serving, hung_at: float | None, policy: Policy) -> bool:
-    last = stage.last
-    if hung_at is None or last is None or last.at < hung_at:
-        return False
-    return _patient_until(stage, last, hung_at, policy) is None
-
-
-def _patient_until(stage: Serving, last: Glance, hung_at: float, policy: Policy) -> float | None:
-    """When to look again at a server that is mute and yet not hung, because the machine is slow or because its loop
-    turns (for a while that is enough); None: it is hung.
-    """
-    if _starved(stage) and not _works_on(stage, last, policy):
-        return last.at + policy.suspect_after_s
-    if last.turned is None:
-        return None
-    until = min(last.turned + policy.hang_after_s, hung_at + policy.mute_after_s - policy.hang_after_s)
-    return until if last.at < until else None
-
-
-def _works_on(stage: Serving, last: Glance, policy: Policy) -> bool:
-    """Whether its loop stands still although it had a processor for long enough: no machine is too slow for that."""
-    still = stage.still
-    return last.turned is not None and still is not None and last.ran_s - still.ran_s >= policy.hang_after_s
-
-
-def _starved(stage: Serving) -> bool:
-    """Whether it has mostly waited for a processor since it fell silent: then the machine is slow, not the server."""
-    first, last = stage.first, stage.last
-    if first is None or last is None or last.at <= first.at:
-        return False
-    return (last.run_delay_s - first.run_delay_s) / (last.at - first.at) > STARVED_SHARE
-
-
 def _probe(world: World, now: float) -> Step:
     server = world.server
     if not isinstance(server, Running) or not isinstance(server.stage, Proving | Serving):
@@ -338,62 +259,6 @@ def _close_reload(world: World, now: float) -> Step:
     return replace(world, reload=replace(reload, close_by=None), reloads=world.reloads + 1), ()
 
 
-# --- wanted: stop ---------------------------------------------------------------------------------------------
-
-
-def _end_all(world: World, now: float) -> Step:
-    """The server first, then the kernels through the ender, then the sampler; nothing new is started."""
-    effects: list[Effect] = []
-    policy = known(world).policy
-    hurry = isinstance(world.wanted, Stop) and world.wanted.hurry
-    if world.probes:
-        world = replace(world, probes=())
-        effects.append(CancelProbes())
-    # The ender is never hurried: it has its own deadline, and without it kernels would be left behind.
-    patience = {
-        Role.SERVER: policy.stop_timeout_s,
-        Role.SPARE: 0.5,
-        Role.SAMPLER: 1.0,
-        Role.PLANNER: 0.0,
-        Role.ENDER: None,
-        Role.CULLER: 1.0,
-    }
-    for role, seconds in patience.items():
-        before = child(world, role)
-        match before:
-            case Resting():
-                after: lives.Child = Off()
-                more: tuple[Effect, ...] = ()
-            case Running() if seconds is not None and not hurry:
-                after, more = lives.end(before, role, now + seconds, "was stopped")
-            case Running() | Ending() if hurry and seconds is not None:
-                after, more = lives.kill(before, role, now, policy, "was stopped at once")
-            case _:
-                continue
-        world = with_child(world, role, after)
-        effects.extend(more)
-    return world, tuple(effects)
-
-
-def _end_kernels(world: World, now: float) -> Step:  # noqa: ARG001 - every rule has the same form
-    stop = world.wanted
-    if not isinstance(stop, Stop) or stop.kernels_done or not isinstance(world.server, Off):
-        return world, ()
-    if not isinstance(world.ender, Off):
-        return world, ()
-    ender, effects = lives.spawn(Role.ENDER, known(world).ender, Given("ender"))
-    return replace(world, ender=ender), effects
-
-
-def _quit(world: World, now: float) -> Step:  # noqa: ARG001 - every rule has the same form
-    stop = world.wanted
-    if world.quitting or not isinstance(stop, Stop) or not stop.kernels_done:
-        return world, ()
-    if any(not isinstance(child(world, role), Off) for role in Role):
-        return world, ()
-    return replace(world, quitting=True), (Record(records.STOPPED, "stopped in order"), Quit(0))
-
-
 _RUN = (
     _overdue,
     _rest_over,
@@ -402,7 +267,7 @@ _RUN = (
     _restart,
     _start,
     _prove,
-    _hung,
+    replace_hung,
     _tell_live,
     _probe,
     _keep_spare,
@@ -410,4 +275,4 @@ _RUN = (
     end_next,
     _close_reload,
 )
-_STOP = (_overdue, _end_all, _end_kernels, _quit)
+_STOP = (_overdue, end_all, end_kernels, leave)

@@ -6,8 +6,9 @@ from jupyterd.core import health, probing
 from jupyterd.core.absorb import absorb
 from jupyterd.core.child import Off, Proving, Running, Serving
 from jupyterd.core.child import deadline as child_deadline
+from jupyterd.core.hanging import next_look
 from jupyterd.core.report import report
-from jupyterd.core.settle import next_look, settle, spare_due
+from jupyterd.core.settle import settle, spare_due
 from jupyterd.core.words import Effect, Event, Role
 from jupyterd.core.world import Listening, Stop, World, child, is_wedged, known
 

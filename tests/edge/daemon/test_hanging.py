@@ -7,6 +7,8 @@ import http.client
 import os
 import shutil
 import ssl
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -18,6 +20,8 @@ from browser.served import UID, Served, served
 
 pytestmark = pytest.mark.slow
 NAP_S = 10.0
+LOAD_S = 15.0
+"""Longer than a mute server is given."""
 PATIENCE_S = 120.0
 EXTENSION = """
 import threading
@@ -82,6 +86,29 @@ def within(seconds: float, what: str, question: Callable[[], object]) -> None:
     while not question():
         assert time.monotonic() < deadline, f"{what}: not after {seconds:.0f} s"
         time.sleep(0.5)
+
+
+@contextlib.contextmanager
+def every_processor_busy() -> Iterator[None]:
+    argv = [sys.executable, "-I", "-S", "-c", "while True: pass"]
+    busy = [subprocess.Popen(argv) for _ in range(2 * (os.cpu_count() or 1))]
+    try:
+        yield
+    finally:
+        for each in busy:
+            each.kill()
+            each.wait(10)
+
+
+def test_work_on_every_processor_is_no_hang(server: Served) -> None:
+    first = server.status()["server"]["pid"]
+    until = time.monotonic() + LOAD_S
+    with every_processor_busy():
+        while time.monotonic() < until:
+            assert ask(server, "/api") == 200
+            time.sleep(0.5)
+        assert server.status()["server"]["pid"] == first, server.said
+    assert "was replaced" not in server.said
 
 
 def test_ten_seconds_are_no_hang_and_for_ever_is_one(server: Served) -> None:

@@ -1,0 +1,71 @@
+"""What follows when a stop is wanted: the server leaves, the kernels end in order, then the supervisor does.
+
+Rules of settle.py. Neighbour: child.py, how one child is ended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from jupyterd.core import child as lives
+from jupyterd.core import records
+from jupyterd.core.child import Ending, Given, Off, Resting, Running
+from jupyterd.core.words import CancelProbes, Effect, Quit, Record, Role
+from jupyterd.core.world import Stop, World, child, known, with_child
+
+Step = tuple[World, tuple[Effect, ...]]
+
+
+def end_all(world: World, now: float) -> Step:
+    """The server first, then the kernels through the ender, then the sampler; nothing new is started."""
+    effects: list[Effect] = []
+    policy = known(world).policy
+    hurry = isinstance(world.wanted, Stop) and world.wanted.hurry
+    if world.probes:
+        world = replace(world, probes=())
+        effects.append(CancelProbes())
+    # The ender is never hurried: it has its own deadline, and without it kernels would be left behind.
+    patience = {
+        Role.SERVER: policy.stop_timeout_s,
+        Role.SPARE: 0.5,
+        Role.SAMPLER: 1.0,
+        Role.PLANNER: 0.0,
+        Role.ENDER: None,
+        Role.CULLER: 1.0,
+    }
+    for role, seconds in patience.items():
+        before = child(world, role)
+        match before:
+            case Resting():
+                after: lives.Child = Off()
+                more: tuple[Effect, ...] = ()
+            case Running() if seconds is not None and not hurry:
+                after, more = lives.end(before, role, now + seconds, "was stopped")
+            case Running() | Ending() if hurry and seconds is not None:
+                after, more = lives.kill(before, role, now, policy, "was stopped at once")
+            case _:
+                continue
+        world = with_child(world, role, after)
+        effects.extend(more)
+    return world, tuple(effects)
+
+
+def end_kernels(world: World, now: float) -> Step:  # noqa: ARG001 - every rule has the same form
+    """By the ender, in order, once no server uses them."""
+    stop = world.wanted
+    if not isinstance(stop, Stop) or stop.kernels_done or not isinstance(world.server, Off):
+        return world, ()
+    if not isinstance(world.ender, Off):
+        return world, ()
+    ender, effects = lives.spawn(Role.ENDER, known(world).ender, Given("ender"))
+    return replace(world, ender=ender), effects
+
+
+def leave(world: World, now: float) -> Step:  # noqa: ARG001 - every rule has the same form
+    """Once nothing of ours runs any more."""
+    stop = world.wanted
+    if world.quitting or not isinstance(stop, Stop) or not stop.kernels_done:
+        return world, ()
+    if any(not isinstance(child(world, role), Off) for role in Role):
+        return world, ()
+    return replace(world, quitting=True), (Record(records.STOPPED, "stopped in order"), Quit(0))
