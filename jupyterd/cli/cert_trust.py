@@ -1,6 +1,6 @@
 """How to make each kind of device trust this machine's own authority. Pure text.
 
-Neighbours: cert_new.py and cert_show.py print it; inside/certificate.py serves the file.
+Neighbours: cert_new.py and cert_show.py print it; inside/connections/certificate.py serves the file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which certificate is served: the settings' own, an installed one, one of our authority, or a self-signed one.
 
-What is checked here is copied (tls.kept) and only the copy is served. Neighbours: plan.py asks, inside/certificate.py
-notices when the originals change.
+What is checked here is copied (tls.kept) and only the copy is served. Neighbours: plan.py asks,
+inside/connections/certificate.py notices when the originals change.
 """
 
 from __future__ import annotations

@@ -29,27 +29,18 @@ from jupyter_server.utils import JupyterServerAuthWarning, url_path_join
 from traitlets import Dict, Integer, default
 from traitlets.config import Config
 
-from jupyterd.inside import (
-    certificate,
-    descriptors,
-    gatekeeper,
-    lab,
-    live,
-    notices,
-    protections,
-    proxies,
-    recognising,
-    tls,
-)
-from jupyterd.inside.budget import Budget
-from jupyterd.inside.counting import CountingKernelManager
-from jupyterd.inside.front import Front
-from jupyterd.inside.headers import Careful
-from jupyterd.inside.kernelspecs import KernelSpecManager
-from jupyterd.inside.limits import Limits
+from jupyterd.inside import lab, live, notices
+from jupyterd.inside.connections import certificate, descriptors, tls
+from jupyterd.inside.connections.budget import Budget
+from jupyterd.inside.connections.front import Front
+from jupyterd.inside.connections.limits import Limits
+from jupyterd.inside.door import gatekeeper, protections, proxies, recognising
+from jupyterd.inside.door.headers import Careful
+from jupyterd.inside.door.login import Door
+from jupyterd.inside.kernels.counting import CountingKernelManager
+from jupyterd.inside.kernels.kernelspecs import KernelSpecManager
 from jupyterd.inside.link import Link
-from jupyterd.inside.login import Door
-from jupyterd.inside.tab import Tab
+from jupyterd.inside.tabs.tab import Tab
 from jupyterd.inside.trouble import StartFailed
 from jupyterd.settings import private_file
 from jupyterd.settings.paths import Paths

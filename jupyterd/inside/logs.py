@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from jupyterd.inside.budget import Budget
+from jupyterd.inside.connections.budget import Budget
 
 OWN = "JupyterdServerApp"
 """The name of the server's own logger: it goes without saying."""

@@ -29,7 +29,7 @@ QUIET_MS = 5000
 Stamps = tuple[tuple[str, int], ...]
 """Paths, and when they changed."""
 MODULES = (
-    "jupyterd.inside.app", "jupyterd.inside.logs", "jupyterd.inside.login", "jupyterd.inside.terminals",
+    "jupyterd.inside.app", "jupyterd.inside.logs", "jupyterd.inside.door.login", "jupyterd.inside.terminals",
     "jupyter_server_terminals.app", "notebook.app", "ipykernel.kernelspec", "jinja2.ext", "tornado.platform.asyncio",
     # What Jupyter imports only when it makes its handlers (serverapp.py, JUPYTER_SERVICE_HANDLERS).
     "jupyter_server.kernelspecs.handlers", "jupyter_server.nbconvert.handlers", "jupyter_server.view.handlers",

@@ -21,7 +21,7 @@ from tornado import web
 from tornado.ioloop import IOLoop
 from traitlets import Enum, Integer, Unicode
 
-from jupyterd.inside.environment import user_environment
+from jupyterd.inside.kernels.environment import user_environment
 from jupyterd.inside.pty import Terminal
 from jupyterd.units import ending, identity, launcher, records, tmux, user_unit
 from jupyterd.units.records import Record

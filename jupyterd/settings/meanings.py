@@ -18,7 +18,7 @@ from jupyterd.settings.table import Setting, Value
 from jupyterd.settings.values import Fault, Judged
 
 UNSAFE = ("disable_check_xsrf", "allow_origin", "allow_unauthenticated_access", "identity_provider_class")
-"""Jupyter's own names; jupyterd.inside.protections looks at them."""
+"""Jupyter's own names; jupyterd.inside.door.protections looks at them."""
 TOKEN_LEAST = 16
 TOKEN_MOST = 512
 _DIGESTS = {"md5": 32, "sha1": 40, "sha224": 56, "sha256": 64, "sha384": 96, "sha512": 128}

@@ -1,6 +1,6 @@
 """How a file looks from outside, to notice that it was replaced: one stat, no look inside.
 
-Neighbours: the planner notes the marks, the server compares (jupyterd.inside.certificate).
+Neighbours: the planner notes the marks, the server compares (jupyterd.inside.connections.certificate).
 """
 
 from __future__ import annotations

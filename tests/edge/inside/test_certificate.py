@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyterd.inside import certificate
+from jupyterd.inside.connections import certificate
 from jupyterd.inside.live import Live
 from jupyterd.jupyter import config
 from jupyterd.settings import schema

@@ -11,8 +11,8 @@ from pathlib import Path
 from jupyter_client.connect import write_connection_file
 from traitlets.config import Config
 
-from jupyterd.inside.kernelspecs import KernelSpecManager
-from jupyterd.inside.manager import KernelManager
+from jupyterd.inside.kernels.kernelspecs import KernelSpecManager
+from jupyterd.inside.kernels.manager import KernelManager
 from jupyterd.units import ending, launcher, records
 from jupyterd.units.records import Record
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from jupyter_server.serverapp import ServerApp
 from traitlets.config import Config
 
-from jupyterd.inside.kernelspecs import KernelSpecManager
-from jupyterd.inside.manager import KernelManager
-from jupyterd.inside.tab import Tab
+from jupyterd.inside.kernels.kernelspecs import KernelSpecManager
+from jupyterd.inside.kernels.manager import KernelManager
+from jupyterd.inside.tabs.tab import Tab
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from jupyterd.inside.budget import LINES, PERIOD_S, Budget
+from jupyterd.inside.connections.budget import LINES, PERIOD_S, Budget
 
 
 def test_lines_beyond_the_budget_are_counted_and_told_in_one():

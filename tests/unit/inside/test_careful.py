@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from jupyterd.inside.protections import refusal, switched_off
-from jupyterd.inside.proxies import caller, networks
+from jupyterd.inside.door.protections import refusal, switched_off
+from jupyterd.inside.door.proxies import caller, networks
 
 
 @pytest.mark.parametrize(

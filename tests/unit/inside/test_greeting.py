@@ -3,9 +3,9 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from jupyterd.inside.greeting import Greeting
-from jupyterd.inside.guests import Guests
-from jupyterd.inside.limits import Limits
+from jupyterd.inside.connections.greeting import Greeting
+from jupyterd.inside.connections.guests import Guests
+from jupyterd.inside.connections.limits import Limits
 
 TLS, PLAIN = b"\x16\x03\x01", b"GET /"
 

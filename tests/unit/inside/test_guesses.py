@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from jupyterd.inside.guesses import WINDOW_S, Allowance, Guess, Refusal, network
+from jupyterd.inside.door.guesses import WINDOW_S, Allowance, Guess, Refusal, network
 
 
 def test_ten_a_minute_and_the_eleventh_waits():

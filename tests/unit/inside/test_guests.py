@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from jupyterd.inside.guests import Guests
-from jupyterd.inside.limits import Limits
-from jupyterd.inside.patience import HERE, Doing, Guest, place
+from jupyterd.inside.connections.guests import Guests
+from jupyterd.inside.connections.limits import Limits
+from jupyterd.inside.connections.patience import HERE, Doing, Guest, place
 
 LIMITS = Limits(connections_max=8, address_share=4)
 LAN = ("192.168.1.7", 50000)

@@ -8,7 +8,7 @@ import pytest
 from traitlets import TraitError
 
 from jupyterd.inside import link, live, logs, place, trouble
-from jupyterd.inside.front import host_name
+from jupyterd.inside.connections.front import host_name
 from jupyterd.wire import channel
 
 

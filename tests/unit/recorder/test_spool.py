@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 
-from jupyterd.inside.replay import Reader, end
+from jupyterd.inside.tabs.replay import Reader, end
 from jupyterd.recorder.log import Log
 from jupyterd.wire import marks, spool
 from jupyterd.wire.marks import Mark, Marks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jupyterd.inside.environment import kernel_environment, user_environment
+from jupyterd.inside.kernels.environment import kernel_environment, user_environment
 from jupyterd.units import death, launcher, restarting, user_unit
 from jupyterd.units.restarting import Unit
 from jupyterd.units.words import Ending

@@ -18,10 +18,10 @@ from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelMana
 from tornado.ioloop import IOLoop
 from traitlets import default
 
-from jupyterd.inside import adoption
-from jupyterd.inside.kernel import Kernel, Places
-from jupyterd.inside.provisioner import Provisioner
-from jupyterd.inside.recording import Recording
+from jupyterd.inside.kernels import adoption
+from jupyterd.inside.kernels.kernel import Kernel, Places
+from jupyterd.inside.kernels.provisioner import Provisioner
+from jupyterd.inside.tabs.recording import Recording
 from jupyterd.units import launcher, records
 
 _AGAIN_MS = 20

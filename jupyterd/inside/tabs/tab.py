@@ -15,9 +15,9 @@ from typing import Any, ClassVar
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from tornado.websocket import WebSocketClosedError
 
-from jupyterd.inside.arrival import Arrival
-from jupyterd.inside.missed import Missed, header_and_parent, id_of
-from jupyterd.inside.recording import Recording
+from jupyterd.inside.tabs.arrival import Arrival
+from jupyterd.inside.tabs.missed import Missed, header_and_parent, id_of
+from jupyterd.inside.tabs.recording import Recording
 from jupyterd.wire import spool
 from jupyterd.wire.marks import Mark
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from jupyterd.inside.manager import KernelManager
+from jupyterd.inside.kernels.manager import KernelManager
 from jupyterd.wire.channel import Kernels
 
 

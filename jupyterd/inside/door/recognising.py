@@ -13,7 +13,7 @@ import attrs
 from tornado.httputil import HTTPServerRequest
 from tornado.web import decode_signed_value
 
-from jupyterd.inside.login import Door
+from jupyterd.inside.door.login import Door
 
 COOKIE_VERSION = 2
 """Tornado's format since 2014; one of the first version is only ever a forgery here, and is logged in full."""

@@ -9,8 +9,8 @@ from typing import Any
 
 from tornado.iostream import IOStream, SSLIOStream
 
-from jupyterd.inside.guests import Guests
-from jupyterd.inside.patience import Guest
+from jupyterd.inside.connections.guests import Guests
+from jupyterd.inside.connections.patience import Guest
 
 
 class _Watched:

@@ -18,9 +18,9 @@ from jupyter_server.services.kernels.kernelmanager import ServerKernelManager
 from tornado import web
 from traitlets import Enum, HasTraits, Integer, Unicode
 
-from jupyterd.inside import last_words
-from jupyterd.inside.environment import user_environment
-from jupyterd.inside.provisioner import Provisioner
+from jupyterd.inside.kernels import last_words
+from jupyterd.inside.kernels.environment import user_environment
+from jupyterd.inside.kernels.provisioner import Provisioner
 from jupyterd.units import kernel_environment, launcher, records, user_unit
 from jupyterd.units.identity import Identity
 from jupyterd.units.words import LaunchFailed

@@ -20,8 +20,8 @@ from typing import Any, Literal
 import attrs
 from tornado import web
 
-from jupyterd.inside import guesses
-from jupyterd.inside.guesses import Allowance, Guess, Refusal
+from jupyterd.inside.door import guesses
+from jupyterd.inside.door.guesses import Allowance, Guess, Refusal
 
 PAUSE_S = 1.0
 """Before a refusal is answered: eight that never tire then cost eight small answers a second."""

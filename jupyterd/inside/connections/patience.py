@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
-from jupyterd.inside.limits import Limits
+from jupyterd.inside.connections.limits import Limits
 
 PATIENCE_WITH_THE_KNOWN = 5
 HERE = "here"

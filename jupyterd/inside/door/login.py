@@ -24,11 +24,11 @@ from jupyter_server.auth.security import passwd, passwd_check
 from tornado import web, websocket
 from traitlets import default
 
-from jupyterd.inside import gatekeeper
-from jupyterd.inside.gatekeeper import Busy, Gatekeeper, Turn
-from jupyterd.inside.guesses import Refusal
+from jupyterd.inside.door import gatekeeper
+from jupyterd.inside.door.gatekeeper import Busy, Gatekeeper, Turn
+from jupyterd.inside.door.guesses import Refusal
+from jupyterd.inside.door.openings import Openings
 from jupyterd.inside.live import Live
-from jupyterd.inside.openings import Openings
 from jupyterd.settings import login_store
 from jupyterd.settings.login_store import Login
 

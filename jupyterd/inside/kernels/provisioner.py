@@ -15,7 +15,7 @@ from typing import Any
 from jupyter_client.connect import LocalPortCache
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
-from jupyterd.inside.environment import kernel_environment, user_environment
+from jupyterd.inside.kernels.environment import kernel_environment, user_environment
 from jupyterd.units import death, detached, identity, launcher, user_unit
 from jupyterd.units.records import Record
 from jupyterd.units.words import LaunchFailed

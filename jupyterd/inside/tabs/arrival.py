@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from jupyterd.inside import replay
+from jupyterd.inside.tabs import replay
 from jupyterd.wire import spool
 from jupyterd.wire.marks import Mark, Marks
 

@@ -17,9 +17,9 @@ from typing import Any
 from jupyter_client.kernelspec import KernelSpec, NoSuchKernel
 from jupyter_server._tz import utcnow
 
-from jupyterd.inside import last_words
-from jupyterd.inside.kernel import Kernel
-from jupyterd.inside.provisioner import Provisioner
+from jupyterd.inside.kernels import last_words
+from jupyterd.inside.kernels.kernel import Kernel
+from jupyterd.inside.kernels.provisioner import Provisioner
 from jupyterd.units import death, ended, identity, launcher, records
 from jupyterd.units.records import Record
 from jupyterd.wire import spool

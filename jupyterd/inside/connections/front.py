@@ -25,12 +25,12 @@ from tornado.httputil import (
 )
 from tornado.iostream import StreamClosedError, UnsatisfiableReadError
 
-from jupyterd.inside.accepting import accept_from
-from jupyterd.inside.greeting import Greeting
-from jupyterd.inside.guests import Guests
-from jupyterd.inside.limits import Limits
-from jupyterd.inside.patience import Doing, Guest
-from jupyterd.inside.streams import Plain, Secure
+from jupyterd.inside.connections.accepting import accept_from
+from jupyterd.inside.connections.greeting import Greeting
+from jupyterd.inside.connections.guests import Guests
+from jupyterd.inside.connections.limits import Limits
+from jupyterd.inside.connections.patience import Doing, Guest
+from jupyterd.inside.connections.streams import Plain, Secure
 
 SENT_ALREADY_S = 0.05
 """On leaving: a request that is on its way over an open connection."""

@@ -12,8 +12,8 @@ import socket
 from collections import deque
 from collections.abc import Callable
 
-from jupyterd.inside.guests import Guests
-from jupyterd.inside.patience import Guest
+from jupyterd.inside.connections.guests import Guests
+from jupyterd.inside.connections.patience import Guest
 
 _TLS_HANDSHAKE = b"\x16"
 

@@ -11,7 +11,7 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from jupyterd.inside.tab import Tab
+from jupyterd.inside.tabs.tab import Tab
 from jupyterd.units import ended
 from jupyterd.units.records import Record
 

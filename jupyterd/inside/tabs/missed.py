@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from jupyterd.inside import replay
+from jupyterd.inside.tabs import replay
 from jupyterd.wire import spool
 from jupyterd.wire.marks import Mark
 from jupyterd.wire.spool import Spooled

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from jupyterd.inside.limits import Limits
-from jupyterd.inside.patience import HERE, WEIGHT, Doing, Guest, Timer, due, is_late, place
+from jupyterd.inside.connections.limits import Limits
+from jupyterd.inside.connections.patience import HERE, WEIGHT, Doing, Guest, Timer, due, is_late, place
 
 SHED_PART = 32
 """When there are too many, the worst thirty-second part goes at once: finding them means looking at all."""

@@ -1,0 +1,1 @@
+"""Connections: sockets, TLS, deadlines and bounds, before Jupyter sees a request."""
