@@ -65,7 +65,7 @@ def _banner(made: Plan, asked: plan.Ask) -> str:
 
 def _directories() -> tuple[str, ...]:
     """Where the supervisor's own modules lie, and the one package that it needs beside the standard library."""
-    return str(Path(jupyterd.__file__).parents[1]), str(Path(sdnotify.__file__).parents[1])
+    return tuple(dict.fromkeys(str(Path(str(each.__file__)).parents[1]) for each in (jupyterd, sdnotify)))
 
 
 def _memory(name: str, data: bytes) -> int:

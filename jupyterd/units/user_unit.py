@@ -31,7 +31,8 @@ _OF_KIND: dict[str, tuple[str, ...]] = {
 }
 _ANSWER_S = 10.0
 _LOOK_EVERY_S = 0.1
-_CLD_EXITED = "1"
+_KNOWN_S = 5.0
+_CLD_NONE, _CLD_EXITED = "0", "1"
 """ExecMainCode=, waitid(2)'s si_code."""
 
 
@@ -132,8 +133,14 @@ def end_terminals(grace_s: float) -> None:
 
 
 def ending(unit: str) -> Ending:
-    """How the unit's main process ended. systemd forgets units that ended well: that is exit code 0."""
-    return told(show(unit))
+    """How the unit's main process, which has ended, did so; once systemd knows as well, which it learns after us.
+
+    systemd forgets units that ended well: that is exit code 0.
+    """
+    until = time.monotonic() + _KNOWN_S
+    while (shown := show(unit)).get("ExecMainCode") == _CLD_NONE and time.monotonic() < until:
+        time.sleep(_LOOK_EVERY_S)
+    return told(shown)
 
 
 def told(shown: Mapping[str, str]) -> Ending:

@@ -19,10 +19,10 @@ from jupyterd.wire.standing import Away, Back, FromServer, Hello, Over, Told, Yo
 
 _ANSWER_S = 0.5
 _TOLD_S = 3.0
-_COMING_S = 3.0
+_COMING_S = 12.0
 """A tab waits so long for a recorder that is being started: what a cell says before it listens is in no spool."""
-_FIRST_S, _MOST_S = 0.02, 5.0
-"""Between two attempts to reach it, doubled each time."""
+_FIRST_S, _SOON_S, _MOST_S = 0.02, 0.2, 5.0
+"""Between two attempts to reach it, doubled each time: up to the second while a tab may wait for it."""
 _LAUNCH_EVERY_S = 3.0
 _HANDED_OVER_S = 0.02
 """The kernel needs a moment to notice that the place is free; most kernels refuse a second one with the same name."""
@@ -123,7 +123,7 @@ class Recording:
                     await self._launch()
                     launched = loop.time()
                 await asyncio.sleep(pause)
-                pause = min(pause * 2, _MOST_S)
+                pause = min(pause * 2, _SOON_S if loop.time() - begun < _COMING_S else _MOST_S)
                 continue
             pause, self._hopeless = _FIRST_S, False
             self._say(Hello(sys.executable, self._max_bytes, tuple(sorted(self._tabs))))
