@@ -15,7 +15,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 HERE = Path(__file__).parent
-SLOW = ("edge/inside", "edge/kernels", "edge/cli")
+SLOW = ("edge/server", "edge/kernels", "edge/cli")
 ORDER = ("system", "browser", "edge", "sim", "unit")
 """What waits most begins first: a worker that waits for a machine leaves the processors to the others."""
 

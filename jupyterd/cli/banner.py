@@ -1,6 +1,6 @@
 """What ./run, ./install and `jupyterd token` print: where to go, what to trust, how to log in, the way past a firewall.
 
-Pure text. Neighbour: ssh.py finds out how the reader reaches this machine.
+Pure text.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from jupyterd.cli import marks
+from jupyterd.cli import fingerprint
 from jupyterd.cli.ssh import Here
-from jupyterd.wire.plan import Certificate, Plan
-from jupyterd.wire.snapshot import Snapshot
+from jupyterd.protocol.plan import Certificate, Plan
+from jupyterd.protocol.status import Snapshot
 
 IN, DEEPER = "  ", "      "
 PRIVILEGED = 1024
@@ -113,7 +113,7 @@ def _login(login: Login, url: str, command: str) -> Iterator[str]:
 
 
 def _trust(pair: Certificate, command: str) -> Iterator[str]:
-    first, *rest = marks.fingerprint(pair.sha256)
+    first, *rest = fingerprint.fingerprint(pair.sha256)
     if pair.self_signed:
         yield f"{IN}The browser warns: this machine made its certificate itself. Let it show the"
         yield f"{IN}certificate; if its SHA-256 is this, go on (Advanced, then Proceed or Accept):"

@@ -1,13 +1,10 @@
-"""`jupyterd catalog`: systemd/jupyterd.catalog as it must be, from the table of records. For the makers of packages.
-
-Neighbour: core/records.py is the table; the format is systemd's "Journal Message Catalogs".
-"""
+"""`jupyterd catalog`: systemd/jupyterd.catalog as it must be, from the table of records. For the makers of packages."""
 
 from __future__ import annotations
 
 import argparse
 
-from jupyterd.core.records import KINDS, Kind
+from jupyterd.core.journal_kinds import KINDS, Kind
 
 HELP = "Print the journal's message catalog."
 
@@ -24,7 +21,7 @@ def main(args: argparse.Namespace) -> int:  # noqa: ARG001 - a verb's form
 
 def text() -> str:
     """The whole file."""
-    head = "# Generated from jupyterd/core/records.py by `jupyterd catalog`; `journalctl -x` shows it.\n"
+    head = "# Generated from jupyterd/core/journal_kinds.py by `jupyterd catalog`; `journalctl -x` shows it.\n"
     return head + "".join(map(_entry, KINDS))
 
 

@@ -10,12 +10,12 @@ import pwd
 import sys
 from pathlib import Path
 
-from jupyterd.cli import plan
+from jupyterd.linux.accounts import Account, account
+from jupyterd.planner import plan
+from jupyterd.protocol.plan import Refused
 from jupyterd.settings import load, login_store, options, paths, sample, table
-from jupyterd.settings.accounts import Account, account
 from jupyterd.settings.problems import Invalid
 from jupyterd.settings.values import toml
-from jupyterd.wire.plan import Refused
 
 HELP = "Show, check or explain the settings."
 EX_CONFIG = 78

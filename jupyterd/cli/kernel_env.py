@@ -1,7 +1,6 @@
 """`jupyterd kernel-env`: make or mend the default Python environment of notebooks. Idempotent.
 
 Called by ./run and ./install beforehand, and by the server when the first notebook needs it.
-Neighbour: units.kernel_environment does it.
 """
 
 from __future__ import annotations
@@ -11,10 +10,10 @@ import os
 import sys
 from pathlib import Path
 
+from jupyterd.launch import kernel_environment
+from jupyterd.launch.kernel_environment import EnvironmentFailed
 from jupyterd.settings import load, paths
 from jupyterd.settings.problems import Invalid
-from jupyterd.units import kernel_environment
-from jupyterd.units.kernel_environment import EnvironmentFailed
 
 HELP = "make or mend the default Python environment of notebooks"
 

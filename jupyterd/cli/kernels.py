@@ -1,6 +1,6 @@
 """`jupyterd kernels`: list, interrupt, restart, stop; also while no server runs.
 
-Works on the records alone. Root acts for the service's account by becoming it. Neighbours: units.ending, launcher.
+Works on the records alone. Root acts for the service's account by becoming it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from jupyterd.launch import identity, launcher, recorder_process, registry, sampler_process, stop, stop_or_restart
+from jupyterd.launch.registry import Record
+from jupyterd.launch.words import LaunchFailed
+from jupyterd.protocol.policy import Policy
 from jupyterd.settings import paths
-from jupyterd.units import ending, identity, launcher, recorder, records, restarting, sampler
-from jupyterd.units.records import Record
-from jupyterd.units.words import LaunchFailed
-from jupyterd.wire.policy import Policy
 
 HELP = "list, interrupt, restart or stop kernels, with or without a running server"
 SERVICE_STATE = Path("/var/lib/jupyterd")
@@ -58,7 +58,7 @@ def main(args: argparse.Namespace) -> int:
     """0: done; 1: something is left or missing; 2: not said clearly."""
     directory = find(args.state)
     become_owner(directory)
-    every, problems = records.read_all(directory)
+    every, problems = registry.read_all(directory)
     for problem in problems:
         print(f"jupyterd kernels: {problem}", file=sys.stderr)
     running = [each for each in every if each.process is not None and identity.is_alive(each.process)]
@@ -70,7 +70,7 @@ def main(args: argparse.Namespace) -> int:
     if chosen is None:
         return 2
     if args.verb == "interrupt":
-        return 0 if ending.interrupt(chosen[0]) else 1
+        return 0 if stop.interrupt(chosen[0]) else 1
     return _restart(directory, chosen[0])
 
 
@@ -135,7 +135,7 @@ def _shown(directory: Path, record: Record) -> dict[str, Any]:
     shown.pop("argv")
     process = shown.pop("process") or {}
     try:
-        notebook = records.read_env(directory, record.id).get("JPY_SESSION_NAME")
+        notebook = registry.read_env(directory, record.id).get("JPY_SESSION_NAME")
     except (OSError, ValueError):
         notebook = None
     return {**shown, "limits": dict(record.limits), "pid": process.get("pid"), "notebook": notebook}
@@ -145,7 +145,7 @@ def _stop_said(directory: Path, every: list[Record], running: list[Record], args
     if not (args.all or args.id or args.terminals or args.sampler):
         print("jupyterd kernels stop: which? name their ids, or say --all", file=sys.stderr)
         return 2
-    if args.unless_restarting and not restarting.kernels_may_end():
+    if args.unless_restarting and not stop_or_restart.kernels_may_end():
         print("jupyterd is being restarted: kernels stay")
         return 0
     chosen = _choose(running, args.id) if args.id else every if args.all else []
@@ -155,11 +155,11 @@ def _stop_said(directory: Path, every: list[Record], running: list[Record], args
         terminals = None
         if args.terminals:
             where, units = directory.parent / "terminals", os.environ.get("JUPYTERD_MODE") in {"service", "user"}
-            terminals = beside.submit(ending.end_terminals, where, _TERMINALS_GRACE_S, units=units)
+            terminals = beside.submit(stop.end_terminals, where, _TERMINALS_GRACE_S, units=units)
         asker = beside.submit(_stop_sampler, directory.parent / "gpu.lock") if args.sampler else None
         code = _stop(directory, chosen, args.grace, args.why)
         if args.all and code == 0:
-            recorder.end(directory.parent / "spool")
+            recorder_process.end(directory.parent / "spool")
         for each in (terminals, asker):
             if each is not None:
                 each.result()
@@ -167,7 +167,7 @@ def _stop_said(directory: Path, every: list[Record], running: list[Record], args
 
 
 def _stop_sampler(lock: Path) -> None:
-    if sampler.end(lock) == "stuck":
+    if sampler_process.end(lock) == "stuck":
         print(
             "the GPU sampler does not end even after SIGKILL: it waits in the NVIDIA driver and is left there; look "
             f"with: sudo fuser -v {lock}; only a reboot ends it if the driver does not",
@@ -179,7 +179,7 @@ def _stop(directory: Path, chosen: list[Record], grace_s: float, why: str) -> in
     if not chosen:
         print("no kernels")
         return 0
-    left = ending.end_all(directory, chosen, grace_s, why)
+    left = stop.end_all(directory, chosen, grace_s, why)
     for record in left:
         pid = record.process.pid if record.process else "?"
         print(
@@ -192,14 +192,14 @@ def _stop(directory: Path, chosen: list[Record], grace_s: float, why: str) -> in
 
 
 def _restart(directory: Path, record: Record) -> int:
-    with records.without_server(directory) as alone:
+    with registry.without_server(directory) as alone:
         if not alone:
             return _let_server_restart(directory, record)
-        if ending.end([record], Policy().kernels_grace_s, launcher.clear):
+        if stop.end([record], Policy().kernels_grace_s, launcher.clear):
             print(f"kernel {record.id} does not end; it is not restarted", file=sys.stderr)
             return 1
         try:
-            launcher.launch(directory, record, records.read_env(directory, record.id))
+            launcher.launch(directory, record, registry.read_env(directory, record.id))
         except (LaunchFailed, OSError, ValueError) as error:
             print(f"kernel {record.id} is ended, but does not start again: {error}", file=sys.stderr)
             return 1
@@ -209,10 +209,10 @@ def _restart(directory: Path, record: Record) -> int:
 
 def _let_server_restart(directory: Path, record: Record) -> int:
     """The server starts a kernel that ended without being told to; so its view is right, and its tabs are told."""
-    ending.end([record], Policy().kernels_grace_s, lambda _: None)
+    stop.end([record], Policy().kernels_grace_s, lambda _: None)
     until = time.monotonic() + _SERVER_RESTARTS_S
     while time.monotonic() < until:
-        process = records.read_process(directory, record.id)
+        process = registry.read_process(directory, record.id)
         if process is not None and process != record.process:
             print(f"restarted kernel {record.id}; the running server did it")
             return 0

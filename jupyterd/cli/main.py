@@ -27,8 +27,10 @@ VERBS = {
     "config": "show, check or explain the settings",
     "kernel-env": "make or repair the Python environment of notebooks",
 }
-HIDDEN = ("plan", "catalog")
-"""For our own programs: `plan` feeds the supervisor."""
+HIDDEN = ("catalog",)
+"""For our own build."""
+PACKAGES = ("setup", "status", "cert", "gpu")
+"""Verbs of several modules: theirs is verb.py in the package."""
 
 
 class Verb(Protocol):
@@ -43,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the verb; gives the exit code."""
     argv = sys.argv[1:] if argv is None else argv
     if argv and argv[0] in (*VERBS, *HIDDEN):
-        verb = cast("Verb", import_module(f"jupyterd.cli.{argv[0].replace('-', '_')}"))
+        verb = cast("Verb", import_module(_module(argv[0])))
         parser = argparse.ArgumentParser(prog=f"jupyterd {argv[0]}", description=verb.HELP, allow_abbrev=False)
         verb.arguments(parser)
         try:
@@ -55,6 +57,11 @@ def main(argv: list[str] | None = None) -> int:
         return code
     overview().parse_args(argv or ["--help"])
     return 2
+
+
+def _module(verb: str) -> str:
+    name = verb.replace("-", "_")
+    return f"jupyterd.cli.{name}.verb" if verb in PACKAGES else f"jupyterd.cli.{name}"
 
 
 def overview() -> argparse.ArgumentParser:

@@ -1,6 +1,6 @@
 """`jupyterd password`: set the password of the login page, for a running server at once, or for the next start.
 
-Root becomes the service's account before it touches a file of it. Neighbours: token.py, settings/login_store.py.
+Root becomes the service's account before it touches a file of it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import getpass
 import os
 import sys
 
-from jupyterd.cli import entrance, places, token
-from jupyterd.cli.standing import Standing, look
-from jupyterd.settings import login_store, meanings, table
+from jupyterd.cli import login_state, token, which_server
+from jupyterd.cli.status.read import Standing, look
+from jupyterd.settings import login_store, rules, table
 from jupyterd.settings.paths import Paths
 from jupyterd.settings.problems import Invalid
 from jupyterd.settings.values import Fault
@@ -44,13 +44,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Ask, hash, store."""
     try:
-        where = places.places(args.which, os.environ, os.geteuid())
+        where = which_server.places(args.which, os.environ, os.geteuid())
         if os.geteuid() == 0 and where[0].mode == "service":
             if not where[0].state.is_dir():
                 return _say("there is no service on this machine yet: sudo ./install")
             where = where[:1]
             token.become(where[0].state.stat().st_uid)
-        found = look(places.snapshots(where))
+        found = look(which_server.snapshots(where))
         paths = token.server(found, where)
         if paths is None:
             return _say("the server of this machine belongs to another account:\n    sudo jupyterd password")
@@ -65,7 +65,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _set(paths: Paths, args: argparse.Namespace, *, runs: bool) -> int:
-    known = entrance.read(paths)
+    known = login_state.read(paths)
     if args.is_set:
         return 0 if known.fixed or known.browsers else NONE
     if known.fixed:
@@ -105,7 +105,7 @@ def _given_hash() -> str | None:
     """The first line of standard input, if it is a hash."""
     row = table.SETTINGS["login.password_hash"]
     text = sys.stdin.buffer.readline(4096).decode("utf-8", "replace").strip()
-    judged = meanings.settled(row, text, meanings.Context("", None)) if text else ""
+    judged = rules.settled(row, text, rules.Context("", None)) if text else ""
     if isinstance(judged, str) and judged:
         return judged
     wrong = judged.found if isinstance(judged, Fault) else "no hash was given"

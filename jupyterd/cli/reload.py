@@ -1,6 +1,6 @@
 """`jupyterd reload`: tell the supervisor to read its settings again, and wait until that is over. For ExecReload= too.
 
-`systemctl reload` comes back when the new settings are in force. Neighbour: standing.py reads the snapshot.
+`systemctl reload` comes back when the new settings are in force.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import sys
 import time
 from collections.abc import Callable
 
-from jupyterd.cli import standing
-from jupyterd.cli.standing import Nothing, Standing
+from jupyterd.cli.status import read
+from jupyterd.cli.status.read import Nothing, Standing
+from jupyterd.protocol.policy import Policy
 from jupyterd.settings import paths
-from jupyterd.wire.policy import Policy
 
 HELP = "read the settings again: what can change live changes live, the rest restarts the server; kernels go on"
 TROUBLE, NOT_RUNNING = 1, 3
@@ -35,7 +35,7 @@ def main(args: argparse.Namespace) -> int:
     file = paths.discover(os.environ, os.getuid(), "service" if args.system else None).status
 
     def look() -> Standing | None:
-        found = standing.look((file,))
+        found = read.look((file,))
         return None if isinstance(found, Nothing) else found
 
     before = look()

@@ -1,6 +1,6 @@
 """`jupyterd run`: check everything, take the lock, then become the supervisor in the same process.
 
-Nothing that is imported here stays in memory: exec replaces it. Neighbours: plan.py before, jupyterd.daemon after.
+Nothing that is imported here stays in memory: exec replaces it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from pathlib import Path
 import sdnotify
 
 import jupyterd
-from jupyterd.cli import banner, command, entrance, plan, ssh
+from jupyterd.cli import banner, login_state, ssh, typed
+from jupyterd.planner import plan
+from jupyterd.protocol.plan import Plan, Refused, encode
 from jupyterd.settings import options
 from jupyterd.settings.paths import prepare
 from jupyterd.settings.problems import Invalid
-from jupyterd.wire.plan import Plan, Refused, encode
 
 HELP = "Serve Jupyter under the supervisor: in this terminal, or as the systemd service."
 EX_TEMPFAIL, EX_CONFIG = 75, 78
@@ -51,7 +52,7 @@ def main(args: argparse.Namespace) -> int:  # noqa: RET503 - execv does not retu
     if made.mode == "foreground":
         given += ["--banner-fd", str(_memory("banner", _banner(made, asked).encode()))]
     sys.stdout.flush()
-    program = Path(jupyterd.__file__).parent / "daemon" / "__main__.py"
+    program = Path(jupyterd.__file__).parent / "supervisor" / "__main__.py"
     lean = ("-I", "-S", "-X", "utf8", "-X", "no_debug_ranges", str(program), "--path", ":".join(_directories()))
     # A locale's tables would cost 0.2 MB. The supervisor says nothing that depends on one; its children have their own.
     environ = {**os.environ, "LC_ALL": "C"}
@@ -59,8 +60,8 @@ def main(args: argparse.Namespace) -> int:  # noqa: RET503 - execv does not retu
 
 
 def _banner(made: Plan, asked: plan.Ask) -> str:
-    login = entrance.first(asked.paths, terminal=sys.stderr.isatty())
-    return banner.text(made, login, ssh.here(), command.typed(os.environ))
+    login = login_state.first(asked.paths, terminal=sys.stderr.isatty())
+    return banner.text(made, login, ssh.here(), typed.typed(os.environ))
 
 
 def _directories() -> tuple[str, ...]:

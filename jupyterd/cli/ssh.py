@@ -1,6 +1,6 @@
-"""How the person at this terminal reaches this machine: user, host and port for the `ssh -L` line. Asks no name server.
+"""How the person at this terminal reaches this machine: user, host and port for the `ssh -L` line.
 
-Neighbour: banner.py prints it.
+Asks no name server.
 """
 
 from __future__ import annotations

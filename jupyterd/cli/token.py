@@ -1,6 +1,6 @@
 """`jupyterd token`: a new one-time token for a running (or a future) server, with everything needed to use it.
 
-Root becomes the service's account before it touches a file of it. Neighbours: entrance.py, banner.py.
+Root becomes the service's account before it touches a file of it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import pwd
 import sys
 from pathlib import Path
 
-from jupyterd.cli import banner, command, entrance, places, ssh
-from jupyterd.cli.standing import Nothing, Standing, look
+from jupyterd.cli import banner, login_state, ssh, typed, which_server
+from jupyterd.cli.status.read import Nothing, Standing, look
 from jupyterd.settings.paths import Paths
 from jupyterd.settings.problems import Invalid
 
@@ -33,11 +33,11 @@ def main(args: argparse.Namespace) -> int:
     """Issue it and print the banner, or the bare token where no server runs."""
     here = ssh.here()  # while the environment of sudo's caller may be read
     try:
-        where = places.places(args.which, os.environ, os.geteuid())
+        where = which_server.places(args.which, os.environ, os.geteuid())
         if os.geteuid() == 0 and where[0].mode == "service" and where[0].state.is_dir():
             where = where[:1]
             become(where[0].state.stat().st_uid)
-        found = look(places.snapshots(where))
+        found = look(which_server.snapshots(where))
         paths = server(found, where)
         if paths is None:
             print(
@@ -45,7 +45,11 @@ def main(args: argparse.Namespace) -> int:
                 file=sys.stderr,
             )
             return TROUBLE
-        login = entrance.first(paths, terminal=True) if args.if_needed else entrance.issue(paths, entrance.read(paths))
+        login = (
+            login_state.first(paths, terminal=True)
+            if args.if_needed
+            else login_state.issue(paths, login_state.read(paths))
+        )
     except Invalid as error:
         print(*error.problems, sep="\n", file=sys.stderr)
         return TROUBLE
@@ -69,7 +73,7 @@ def show(found: Standing | Nothing, login: banner.Login, here: ssh.Here) -> None
     """To standard output, also into a pipe: the person asked for it."""
     if isinstance(found, Standing) and found.snapshot.urls:
         served = banner.of_snapshot(found.snapshot)
-        print(banner.text(served, login, here, command.typed(os.environ)), end="")
+        print(banner.text(served, login, here, typed.typed(os.environ)), end="")
         return
     if isinstance(login, banner.Token):
         print(login.token)

@@ -1,6 +1,6 @@
 """One decaying number says how badly things have gone lately; the delay before the next start follows from it.
 
-The idea is suture's. Policy is data (jupyterd.wire.policy), time and jitter are arguments.
+The idea is suture's. Policy is data (jupyterd.protocol.policy), time and jitter are arguments.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from jupyterd.wire.policy import Policy
+from jupyterd.protocol.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from jupyterd.core.words import Abandon, Effect, Role, SendableSignal, SendSignal, Spawn
-from jupyterd.wire.plan import Command, Listen
-from jupyterd.wire.policy import Policy
-from jupyterd.wire.snapshot import Process
+from jupyterd.protocol.plan import Command, Listen
+from jupyterd.protocol.policy import Policy
+from jupyterd.protocol.status import Process
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from jupyterd.core import calendar, gpu_trouble, health
+from jupyterd.core import calendar, gpu_health, health
 from jupyterd.core.child import Resting, process
 from jupyterd.core.health import Condition
 from jupyterd.core.words import BindFailed
 from jupyterd.core.world import Listening, Stop, Unbound, World, known
-from jupyterd.wire.plan import Certificate
+from jupyterd.protocol.plan import Certificate
 
 WARN_SHARE = 1 / 3
 """Of the certificate's lifetime left: certificates of 45 days are renewed at 30, so a count of days would not do."""
@@ -138,4 +138,4 @@ def _gpu(world: World, now: float) -> Iterator[Condition]:
         which = "the GPU sampler" if pid is None else f"the GPU sampler (pid {pid})"
         yield Condition(health.SAMPLER, "", f"{which} {world.gpus.problem}", "journalctl -t jupyterd-gpu -n 20")
     if world.gpus.last is not None:
-        yield from gpu_trouble.conditions(world.gpus.last, world.gpus.errors, world.held, now)
+        yield from gpu_health.conditions(world.gpus.last, world.gpus.errors, world.held, now)

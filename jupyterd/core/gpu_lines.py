@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jupyterd.core import gpu
+from jupyterd.core import gpu_log
 from jupyterd.core.holders import holders
-from jupyterd.wire.frames import Gpu
-from jupyterd.wire.policy import Policy
+from jupyterd.protocol.gpu_frames import Gpu
+from jupyterd.protocol.policy import Policy
 
 IDLE_MEAN = 1.0
 IDLE_PEAK = 5.0
@@ -56,7 +56,7 @@ def due(
             continue
         since = last.quiet_since if last is not None and last.quiet_since is not None else now
         doing = _idle_for(now - since) if collapsed and idle(each) else None
-        lines.append((each, gpu.line(each, doing)))
+        lines.append((each, gpu_log.line(each, doing)))
         after.append(Said(each.uuid, now, since if quiet else None, held_by))
     return tuple(after), tuple(lines)
 

@@ -1,7 +1,4 @@
-"""Who holds a GPU: its processes put together by notebook, kernel or account. Pure functions over wire.frames.
-
-Neighbours: gpu.py puts them into the line for people, gpu_trouble.py into sentences about trouble.
-"""
+"""Who holds a GPU: its processes put together by notebook, kernel or account. Pure functions over wire.frames."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from jupyterd.wire.frames import Process
+from jupyterd.protocol.gpu_frames import Process
 
 _Number = TypeVar("_Number", int, float)
 GIB = 1024**3

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jupyterd.core import calendar, conditions, gpu, gpu_lines, health, records
+from jupyterd.core import calendar, conditions, gpu_lines, gpu_log, health, journal_kinds
 from jupyterd.core.child import Resting, Running, Serving, process
 from jupyterd.core.health import Held
-from jupyterd.core.probing import Probing
+from jupyterd.core.probes import Probing
 from jupyterd.core.words import Effect, Notify, Publish, Record, ShowBanner
 from jupyterd.core.world import Listening, Stop, World, known, serves
-from jupyterd.wire.frames import Gpu
-from jupyterd.wire.snapshot import Address, Item, Process, Snapshot
+from jupyterd.protocol.gpu_frames import Gpu
+from jupyterd.protocol.status import Address, Item, Process, Snapshot
 
 Step = tuple[World, tuple[Effect, ...]]
 EXTEND_EVERY_S = 20.0
@@ -32,11 +32,11 @@ def _health(world: World, now: float) -> Step:
     effects: list[Effect] = []
     for each in raised:
         fields = (("HEALTH_CODE", each.named), ("HEALTH_ADVICE", each.advice))
-        kind = records.GPU_RAISED if each.kind.code.startswith("gpu") else records.ITEM_RAISED
+        kind = journal_kinds.GPU_RAISED if each.kind.code.startswith("gpu") else journal_kinds.ITEM_RAISED
         effects.append(Record(kind, f"{each.text}  (type: {each.advice})", fields))
     for old in cleared:
         text = f"over after {now - old.since:.0f} s: {old.condition.text}"
-        effects.append(Record(records.ITEM_CLEARED, text, (("HEALTH_CODE", old.condition.named),)))
+        effects.append(Record(journal_kinds.ITEM_CLEARED, text, (("HEALTH_CODE", old.condition.named),)))
     return replace(world, held=held), tuple(effects)
 
 
@@ -48,10 +48,10 @@ def _gpu_lines(world: World, now: float) -> Step:
     for frame in gpus.frames:
         for each in frame.gpus:
             by_uuid.setdefault(each.uuid, []).append(each)
-    shown = tuple(gpu.aggregate(each) for each in by_uuid.values())
+    shown = tuple(gpu_log.aggregate(each) for each in by_uuid.values())
     policy = known(world).policy
     said, due = gpu_lines.due(gpus.said, shown, now, policy)
-    lines = tuple(Record(records.GPU, line, gpu.fields(each)) for each, line in due)
+    lines = tuple(Record(journal_kinds.GPU, line, gpu_log.fields(each)) for each, line in due)
     log_at = now + policy.gpu_log_every_s
     after = replace(gpus, frames=(), log_at=log_at, shown=shown or gpus.shown, said=said or gpus.said)
     return replace(world, gpus=after), lines

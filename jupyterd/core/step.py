@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from jupyterd.core import health, probing
-from jupyterd.core.absorb import absorb
+from jupyterd.core import health, probes
+from jupyterd.core.apply import absorb
 from jupyterd.core.child import Off, Proving, Running, Serving
 from jupyterd.core.child import deadline as child_deadline
-from jupyterd.core.hanging import next_look
+from jupyterd.core.liveness import next_look
+from jupyterd.core.reconcile import settle, spare_due
 from jupyterd.core.report import report
-from jupyterd.core.settle import settle, spare_due
 from jupyterd.core.words import Effect, Event, Role
 from jupyterd.core.world import Listening, Stop, World, child, is_wedged, known
 
@@ -43,7 +43,7 @@ def deadline(world: World) -> float | None:
         if isinstance(world.sockets, Listening):
             times.append(world.sockets.retry_at)
         if isinstance(world.server, Running) and isinstance(world.server.stage, Proving | Serving):
-            times.append(probing.deadline(world.probes, known(world).policy))
+            times.append(probes.deadline(world.probes, known(world).policy))
             times += [next_look(world), spare_due(world)]
     times.append(health.deadline(world.held))
     return min((time for time in times if time is not None), default=None)

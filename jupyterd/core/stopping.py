@@ -1,6 +1,6 @@
 """What follows when a stop is wanted: the server leaves, the kernels end in order, then the supervisor does.
 
-Rules of settle.py. Neighbour: child.py, how one child is ended.
+Rules of settle.py.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jupyterd.core import child as lives
-from jupyterd.core import records
+from jupyterd.core import journal_kinds
 from jupyterd.core.child import Ending, Given, Off, Resting, Running
 from jupyterd.core.words import CancelProbes, Effect, Quit, Record, Role
 from jupyterd.core.world import Stop, World, child, known, with_child
@@ -68,4 +68,4 @@ def leave(world: World, now: float) -> Step:  # noqa: ARG001 - every rule has th
         return world, ()
     if any(not isinstance(child(world, role), Off) for role in Role):
         return world, ()
-    return replace(world, quitting=True), (Record(records.STOPPED, "stopped in order"), Quit(0))
+    return replace(world, quitting=True), (Record(journal_kinds.STOPPED, "stopped in order"), Quit(0))

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from enum import Enum, unique
 from typing import Literal
 
-from jupyterd.core.records import Kind
-from jupyterd.wire import channel
-from jupyterd.wire.frames import Frame
-from jupyterd.wire.plan import Command, Listen, Plan, Refused, Target
-from jupyterd.wire.snapshot import Process, Snapshot
+from jupyterd.core.journal_kinds import Kind
+from jupyterd.protocol import server_channel
+from jupyterd.protocol.gpu_frames import Frame
+from jupyterd.protocol.plan import Command, Listen, Plan, Refused, Target
+from jupyterd.protocol.status import Process, Snapshot
 
 
 @unique
@@ -119,7 +119,7 @@ class ServerSaid:
     """A line came over the channel from the running server or the spare."""
 
     pid: int
-    message: channel.FromServer
+    message: server_channel.FromServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +245,7 @@ class Look:
 class Tell:
     """Send a line to the server over its channel."""
 
-    message: channel.ToServer
+    message: server_channel.ToServer
 
 
 @dataclass(frozen=True, slots=True)

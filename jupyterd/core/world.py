@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 
 from jupyterd.core.backoff import Score
 from jupyterd.core.child import Child, Off, Running, Serving
-from jupyterd.core.culling import Verdict, Watched
+from jupyterd.core.gpu_cull import Verdict, Watched
+from jupyterd.core.gpu_health import Error
 from jupyterd.core.gpu_lines import Said
-from jupyterd.core.gpu_trouble import Error
 from jupyterd.core.health import Held
-from jupyterd.core.probing import Probing
+from jupyterd.core.probes import Probing
 from jupyterd.core.words import BindFailed, Clock, Role
-from jupyterd.wire.channel import Kernels
-from jupyterd.wire.frames import Frame, Gpu
-from jupyterd.wire.plan import Listen, Plan
-from jupyterd.wire.snapshot import Process, Restart, Snapshot
+from jupyterd.protocol.gpu_frames import Frame, Gpu
+from jupyterd.protocol.plan import Listen, Plan
+from jupyterd.protocol.server_channel import Kernels
+from jupyterd.protocol.status import Process, Restart, Snapshot
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The sampler's process: one frame a beat to whoever reads, until SIGTERM comes or nobody has read for long.
 
-Started by the relay with command.py's argv. Neighbours: sampler.py makes the frames, readers.py gives them away.
+Started by the relay with command.py's argv.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from jupyterd.gpu.asked import parse
+from jupyterd.gpu.arguments import parse
 from jupyterd.gpu.attribution import Attribution
+from jupyterd.gpu.frame_server import Output, Readers
 from jupyterd.gpu.keeping import Keeper
-from jupyterd.gpu.readers import Output, Readers
 from jupyterd.gpu.sampler import Sampler
-from jupyterd.wire import frames
+from jupyterd.protocol import gpu_frames
 
 _NICE = 10
 _OOM_SCORE = 500
@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         frame = sampler.beat(time.monotonic(), time.time())
         signal.signal(signal.SIGTERM, _leave)
-        if not readers.send(frames.encode(frame)):
+        if not readers.send(gpu_frames.encode(frame)):
             break
         if keeper is not None:
             keeper.take(frame)

@@ -1,6 +1,6 @@
 """Whose process that is: its account, its kernel, the kernel's notebook. Files only, read when they are needed.
 
-It does not know NVML. The unit's name is units/user_unit.py's, `ID.pid` is written by units/wrapper.py, and the table
+It does not know NVML. The unit's name is launch/user_unit.py's, `ID.pid` is written by launch/wrapper.py, and the table
 is jupyter_server's SessionManager's.
 """
 
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from jupyterd.gpu.seldom import User
-from jupyterd.wire.frames import Process
+from jupyterd.gpu.details import User
+from jupyterd.protocol.gpu_frames import Process
 
 _GENERATIONS_MAX = 64
 _LOCKED_S = 0.5

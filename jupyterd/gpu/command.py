@@ -1,4 +1,4 @@
-"""The sampler's command, and how long it may be silent. Neighbours: present.py; units/relay.py starts it."""
+"""The sampler's command, and how long it may be silent."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from jupyterd import __version__
-from jupyterd.gpu.asked import Asked, words
-from jupyterd.gpu.present import driver_present
+from jupyterd.gpu.arguments import Asked, words
+from jupyterd.gpu.driver import driver_present
+from jupyterd.protocol.plan import Command
+from jupyterd.protocol.policy import Policy
+from jupyterd.protocol.sampler_lock import Places
 from jupyterd.settings.paths import Paths
 from jupyterd.settings.schema import Settings
-from jupyterd.wire.plan import Command
-from jupyterd.wire.policy import Policy
-from jupyterd.wire.sampling import Places
 
 _SLACK_S = 15.0
 """One slow round of questions to a busy driver; what takes longer is called a hang."""

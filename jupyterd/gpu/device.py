@@ -1,6 +1,6 @@
 """One GPU: settles once what it can tell, then asks only that, and never takes silence for idleness.
 
-It does not know when it is asked again. Neighbours: nvml.py and seldom.py answer, sampler.py asks.
+It does not know when it is asked again.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from jupyterd.gpu import nvml, seldom, trouble
+from jupyterd.gpu import details, nvml, nvml_errors
+from jupyterd.gpu.details import Rows, User
 from jupyterd.gpu.nvml import NvmlError
-from jupyterd.gpu.seldom import Rows, User
-from jupyterd.wire.frames import Gpu, Mig, Process
+from jupyterd.protocol.gpu_frames import Gpu, Mig, Process
 
 _T = TypeVar("_T")
 _Way = Callable[[nvml.Handle], _T]
@@ -75,13 +75,13 @@ class Device:
             if late is None or now >= late.at + self._seldom_every_s:
                 late = self._seldom = self._ask_seldom(now)
         except NvmlError as refusal:
-            if refusal.code in trouble.DRIVER:
+            if refusal.code in nvml_errors.DRIVER:
                 raise
-            return unknown(self.index, self.uuid, self.name, trouble.of_gpu(refusal.code, refusal.said))
+            return unknown(self.index, self.uuid, self.name, nvml_errors.of_gpu(refusal.code, refusal.said))
         silent = history is None and used is None and watts is None
         refused = self._refused
         if silent and refused is not None:
-            return unknown(self.index, self.uuid, self.name, trouble.of_gpu(refused.code, refused.said))
+            return unknown(self.index, self.uuid, self.name, nvml_errors.of_gpu(refused.code, refused.said))
         mean, peak, p95 = (None, None, None) if history is None else (history.mean, history.peak, history.p95)
         return Gpu(
             self.index, self.uuid, self.name, mean, peak, used, total, late.celsius, watts, None,
@@ -118,24 +118,27 @@ class Device:
         return self._first([nvml.power_w]), None
 
     def _ask_seldom(self, now: float) -> _Seldom:
-        parts = self._first([seldom.parts]) or () if self._first([seldom.divided]) else ()
+        parts = self._first([details.parts]) or () if self._first([details.divided]) else ()
         return _Seldom(
             now,
-            self._first([seldom.temperature, seldom.temperature_v1]),
-            self._first([seldom.clock_sm_mhz]),
-            self._first([seldom.throttle, seldom.throttle_v1]),
-            self._first([seldom.ecc_uncorrected]),
-            self._first([seldom.rows]),
-            self._first([seldom.recovery]),
+            self._first([details.temperature, details.temperature_v1]),
+            self._first([details.clock_sm_mhz]),
+            self._first([details.throttle, details.throttle_v1]),
+            self._first([details.ecc_uncorrected]),
+            self._first([details.rows]),
+            self._first([details.recovery]),
             self._processes([part for part, _ in parts]),
             tuple(mig for _, mig in parts),
         )
 
     def _processes(self, parts: Sequence[nvml.Handle]) -> tuple[Process, ...] | None:
         """By pid. One that computes and draws is told twice, with the same memory."""
-        lists = [self._first([seldom.computing, seldom.computing_v2]), self._first([seldom.drawing, seldom.drawing_v2])]
+        lists = [
+            self._first([details.computing, details.computing_v2]),
+            self._first([details.drawing, details.drawing_v2]),
+        ]
         if lists[0] is None:  # without root a divided GPU tells them by its parts only
-            lists += [self._first([seldom.computing], part) for part in parts]
+            lists += [self._first([details.computing], part) for part in parts]
         if all(each is None for each in lists):
             return None
         users: dict[int, User] = {}
@@ -158,7 +161,7 @@ class Device:
         return None if self._seen_processes is None or self._process_utilisation in self._never else {}
 
     def _process_utilisation(self, handle: nvml.Handle) -> tuple[dict[int, float], int]:
-        return seldom.process_utilisation(handle, self._seen_processes or 0)
+        return details.process_utilisation(handle, self._seen_processes or 0)
 
     def _first(self, ways: Sequence[_Way[_T]], handle: nvml.Handle | None = None) -> _T | None:
         """The first answer of several ways to ask the same, the best first. What this device will never answer is
@@ -170,12 +173,12 @@ class Device:
             try:
                 return way(self.handle if handle is None else handle)
             except NvmlError as refusal:
-                if refusal.code in trouble.GONE or refusal.code in trouble.DRIVER:
+                if refusal.code in nvml_errors.GONE or refusal.code in nvml_errors.DRIVER:
                     raise
-                if refusal.code in trouble.NEVER:
+                if refusal.code in nvml_errors.NEVER:
                     if handle is None:
                         self._never.add(way)
-                elif refusal.code not in {trouble.NOT_FOUND, trouble.NO_DATA}:
+                elif refusal.code not in {nvml_errors.NOT_FOUND, nvml_errors.NO_DATA}:
                     self._refused = refusal
         return None
 

@@ -1,7 +1,7 @@
 """The GPUs' past in one SQLite file: a row a minute, an hour after 30 days, never larger than a bound.
 
 The sampler writes, the verbs read. WAL with synchronous=NORMAL: whole after a power cut, which costs the last half
-minute or so; FULL would wait for the disk under somebody's checkpoint, and the sampler must beat. Neighbour: spans.py.
+minute or so; FULL would wait for the disk under somebody's checkpoint, and the sampler must beat.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from jupyterd.gpu import spans
-from jupyterd.gpu.spans import GpuSpan, Holder, HolderSpan, Spans
+from jupyterd.gpu import intervals
+from jupyterd.gpu.intervals import GpuSpan, Holder, HolderSpan, Spans
 
 VERSION = 1
 HOUR_S = 3600
@@ -89,8 +89,8 @@ class History:
             for each in self._pending:
                 _insert(file, each)
             newest = max((gpu.at for each in self._pending for gpu in each.gpus), default=0)
-            if spans.beginning(newest, HOUR_S) > self._tidied:
-                self._tidied = spans.beginning(newest, HOUR_S)
+            if intervals.beginning(newest, HOUR_S) > self._tidied:
+                self._tidied = intervals.beginning(newest, HOUR_S)
                 _tidy(file, newest, self._max_bytes)
 
     def _opened(self) -> sqlite3.Connection:
@@ -203,20 +203,20 @@ def _insert(file: sqlite3.Connection, new: Spans) -> None:
     for each in new.gpus:
         old = _read_gpus(file, "at = ? AND gpu = ?", (each.at, gpus[each.uuid]))
         longest = max(span.span_s for span in (*old, each))  # a clock that was set back may meet hours
-        _put_gpu(file, gpus[each.uuid], spans.merge_gpu([*old, each], each.at, longest))
+        _put_gpu(file, gpus[each.uuid], intervals.merge_gpu([*old, each], each.at, longest))
     for mine in new.holders:
         gpu, holder = gpus.get(mine.uuid), _holder_id(file, mine.holder)
         if gpu is None:
             continue
         before = _read_holders(file, "at = ? AND gpu = ? AND holder = ?", (mine.at, gpu, holder))
         longest = max(span.span_s for span in (*before, mine))
-        _put_holder(file, gpu, holder, spans.merge_holder([*before, mine], mine.at, longest))
+        _put_holder(file, gpu, holder, intervals.merge_holder([*before, mine], mine.at, longest))
 
 
 def _tidy(file: sqlite3.Connection, newest: int, max_bytes: int) -> None:
     """Roll up what is old, then, above the bound, ever younger minutes, and at last forget the oldest hours."""
     edge = newest - MINUTES_KEPT_S
-    while (oldest := _oldest_minute(file)) is not None and oldest < spans.beginning(edge, HOUR_S):
+    while (oldest := _oldest_minute(file)) is not None and oldest < intervals.beginning(edge, HOUR_S):
         _roll_up(file, min(oldest + _DAY_S, edge))  # a day at a time: after a long pause there may be many
     while _size(file) > max_bytes:
         oldest = _oldest_minute(file)
@@ -238,7 +238,7 @@ def _oldest_minute(file: sqlite3.Connection) -> int | None:
 
 def _roll_up(file: sqlite3.Connection, before: int) -> None:
     """Minutes of whole hours before that moment become hours."""
-    edge = spans.beginning(before, HOUR_S)
+    edge = intervals.beginning(before, HOUR_S)
     old = Spans(
         tuple(_read_gpus(file, "at < ? AND span_s < ?", (edge, HOUR_S))),
         tuple(_read_holders(file, "at < ? AND span_s < ?", (edge, HOUR_S))),
@@ -246,7 +246,7 @@ def _roll_up(file: sqlite3.Connection, before: int) -> None:
     for table in ("gpu_span", "holder_span"):
         file.execute(f"DELETE FROM {table} WHERE at < ? AND span_s < ?", (edge, HOUR_S))  # noqa: S608 - two names of ours
     if old.gpus or old.holders:
-        _insert(file, spans.coarser(old, HOUR_S))
+        _insert(file, intervals.coarser(old, HOUR_S))
 
 
 def _size(file: sqlite3.Connection) -> int:
@@ -269,9 +269,9 @@ def _holder_id(file: sqlite3.Connection, each: Holder) -> int:
     file.execute(
         "INSERT INTO holder (key, kernel, notebook, user) VALUES (?, ?, ?, ?)"
         " ON CONFLICT (key) DO UPDATE SET notebook = coalesce(excluded.notebook, notebook), user = excluded.user",
-        (spans.key(each), each.kernel, each.notebook, each.user),
+        (intervals.key(each), each.kernel, each.notebook, each.user),
     )
-    return int(file.execute("SELECT id FROM holder WHERE key = ?", (spans.key(each),)).fetchone()[0])
+    return int(file.execute("SELECT id FROM holder WHERE key = ?", (intervals.key(each),)).fetchone()[0])
 
 
 def _read_gpus(file: sqlite3.Connection, where: str, values: Sequence[int]) -> list[GpuSpan]:

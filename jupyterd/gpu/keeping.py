@@ -1,13 +1,13 @@
-"""Frames into the history, one span after the other. Neighbours: spans.py sums up, history.py writes."""
+"""Frames into the history, one span after the other."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
-from jupyterd.gpu import spans
+from jupyterd.gpu import intervals
 from jupyterd.gpu.history import History
-from jupyterd.wire.frames import Frame
+from jupyterd.protocol.gpu_frames import Frame
 
 
 class Keeper:
@@ -20,6 +20,6 @@ class Keeper:
 
     def take(self, frame: Frame) -> None:
         """With the first frame of another span the one before is kept."""
-        self._waiting, over = spans.gathered(self._waiting, frame, self._span_s)
+        self._waiting, over = intervals.gathered(self._waiting, frame, self._span_s)
         if over is not None:
             self._history.add(over)

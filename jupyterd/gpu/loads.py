@@ -1,7 +1,7 @@
 """How much processor time a kernel has used, with all that it started. Files only; None is "unknown".
 
 From its unit's cgroup (v2), which also counts what has ended; elsewhere (a detached kernel, cgroup v1) from every
-living process that is in its unit or its session. Asked only when culling is on. Neighbour: attribution.py.
+living process that is in its unit or its session. Asked only when culling is on.
 """
 
 from __future__ import annotations

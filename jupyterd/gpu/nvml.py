@@ -1,7 +1,6 @@
 """The one door to NVML: open, close, what is asked at each beat; one kind of refusal, nothing implausible let through.
 
-Any call may block for ever in the driver: only the sampler's process comes here. Neighbours: seldom.py and xid.py ask
-the rest through `ask`; nobody else imports pynvml.
+Any call may block for ever in the driver: only the sampler's process comes here.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from typing import Any, TypeVar
 
 import pynvml
 
-from jupyterd.gpu import trouble
-from jupyterd.gpu.present import ELSEWHERE, LIBRARY
+from jupyterd.gpu import nvml_errors
+from jupyterd.gpu.driver import ELSEWHERE, LIBRARY
 
 _T = TypeVar("_T")
 Handle = Any
@@ -63,7 +62,7 @@ def _load() -> None:
             except OSError:
                 continue
             return
-        raise NvmlError(trouble.LIBRARY_NOT_FOUND, str(error)) from error
+        raise NvmlError(nvml_errors.LIBRARY_NOT_FOUND, str(error)) from error
 
 
 def driver_version() -> str:
@@ -106,7 +105,7 @@ def utilisation_history(handle: Handle, seen: int) -> Utilisation:
     new = [each for each in samples if each.timeStamp > seen]
     values = [value for value in (value_of(kind, each.sampleValue) for each in new) if 0 <= value <= _PER_CENT_MAX]
     if not values:
-        raise NvmlError(trouble.NOT_FOUND, "no samples")
+        raise NvmlError(nvml_errors.NOT_FOUND, "no samples")
     return Utilisation(
         sum(values) / len(values), max(values), _p95(sorted(values)), max(each.timeStamp for each in new)
     )
@@ -150,7 +149,7 @@ def ask(function: Callable[..., _T], *arguments: object) -> _T:
         # str(error) asks the library for its text, and may fail or be bytes; the code says enough then
         raise NvmlError(int(error.value), text_of(_said(error))) from error
     except (UnicodeDecodeError, ValueError, TypeError, ctypes.ArgumentError, MemoryError) as error:
-        raise NvmlError(trouble.UNKNOWN, f"an answer that makes no sense: {error}") from error
+        raise NvmlError(nvml_errors.UNKNOWN, f"an answer that makes no sense: {error}") from error
 
 
 def _said(error: Exception) -> object:
@@ -181,12 +180,12 @@ def value_of(kind: int, value: Any) -> float:  # noqa: ANN401 - a C union, which
 def within(value: float, most: float) -> float:
     """The value, or NvmlError when it cannot be true."""
     if not 0 <= value <= most:
-        raise NvmlError(trouble.UNKNOWN, f"an answer that makes no sense: {value}")
+        raise NvmlError(nvml_errors.UNKNOWN, f"an answer that makes no sense: {value}")
     return value
 
 
 def _memory(answer: Any) -> tuple[int, int]:  # noqa: ANN401 - one of two C structures
     used, total = int(answer.used), int(answer.total)
     if not 0 < total <= _BYTES_MAX or used > total:
-        raise NvmlError(trouble.UNKNOWN, f"an answer that makes no sense: {used} of {total} bytes")
+        raise NvmlError(nvml_errors.UNKNOWN, f"an answer that makes no sense: {used} of {total} bytes")
     return used, total

@@ -1,6 +1,6 @@
 """All GPUs as frames, whatever the driver does: open, read, rest after trouble, open again.
 
-It does not know how frames travel or how time passes. Neighbours: device.py reads one GPU, __main__.py is the process.
+It does not know how frames travel or how time passes.
 """
 
 from __future__ import annotations
@@ -8,15 +8,15 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from jupyterd.gpu import loads, nvml, trouble, versions
+from jupyterd.gpu import loads, nvml, nvml_errors, versions
 from jupyterd.gpu.attribution import Attribution
 from jupyterd.gpu.device import Device, asleep, unknown
+from jupyterd.gpu.driver import pci_gpus
 from jupyterd.gpu.nvml import NvmlError
-from jupyterd.gpu.present import pci_gpus
-from jupyterd.gpu.trouble import Trouble
+from jupyterd.gpu.nvml_errors import Trouble
 from jupyterd.gpu.xid import Events, KernelLog
-from jupyterd.wire import sampling
-from jupyterd.wire.frames import Frame, Gpu, Kernel, Xid
+from jupyterd.protocol import sampler_lock
+from jupyterd.protocol.gpu_frames import Frame, Gpu, Kernel, Xid
 
 _LOST_AGAIN_S = 60.0
 _LOST_AT_MOST_S = 600.0
@@ -41,7 +41,7 @@ class Sampler:
         self._foreseen: str | None = None
         self._looked_at: float | None = None
         self._before: float | None = None
-        self._started = sampling.started(os.getpid())
+        self._started = sampler_lock.started(os.getpid())
         self._devices: tuple[Device | Gpu, ...] | None = None
         self._known: dict[str, tuple[int, str]] = {}
         self._said = _NOTHING
@@ -89,11 +89,11 @@ class Sampler:
             frame = self._read(self._devices, now)
         except NvmlError as refusal:
             self._close()
-            unlike = versions.unlike(self._root) if refusal.code == trouble.LIB_RM_VERSION_MISMATCH else None
-            return self._rest(trouble.of_driver(refusal.code, refusal.said, unlike), now)
+            unlike = versions.unlike(self._root) if refusal.code == nvml_errors.LIB_RM_VERSION_MISMATCH else None
+            return self._rest(nvml_errors.of_driver(refusal.code, refusal.said, unlike), now)
         if not frame.gpus:
             self._close()
-            return self._rest(trouble.NO_GPU, now)
+            return self._rest(nvml_errors.NO_GPU, now)
         self._settle(frame, now)
         return frame
 
@@ -101,7 +101,7 @@ class Sampler:
         found = tuple(self._device(index) for index in range(nvml.open_nvml()))
         uuids = {each.uuid for each in found}
         gone = tuple(
-            unknown(index, uuid, name, trouble.UNSEEN)
+            unknown(index, uuid, name, nvml_errors.UNSEEN)
             for uuid, (index, name) in self._known.items()
             if uuid not in uuids
         )
@@ -130,9 +130,9 @@ class Sampler:
         try:
             return Device(index, self._attribution.who, self._seldom_every_s, self._root)
         except NvmlError as refusal:
-            if refusal.code in trouble.DRIVER:
+            if refusal.code in nvml_errors.DRIVER:
                 raise
-            problem = trouble.of_gpu(refusal.code, refusal.said)
+            problem = nvml_errors.of_gpu(refusal.code, refusal.said)
         at_index = (each for each in self._known.items() if each[1][0] == index)
         uuid, (_, name) = next(at_index, (f"gpu{index}", (index, "")))
         return unknown(index, uuid, name, problem)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from jupyterd.gpu.present import LIBRARY
+from jupyterd.gpu.driver import LIBRARY
 
 _NUMBER = re.compile(r"\b(\d{2,}\.\d+(?:\.\d+)*)\b")
 _SUFFIX = re.compile(r"\.so\.(\d{2,}\.\d+(?:\.\d+)*)$")

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pynvml
 
-from jupyterd.gpu import nvml, trouble
+from jupyterd.gpu import nvml, nvml_errors
 from jupyterd.gpu.device import Device
 from jupyterd.gpu.nvml import NvmlError
-from jupyterd.wire.frames import Xid
+from jupyterd.protocol.gpu_frames import Xid
 
 _LINE = re.compile(r"NVRM: Xid \(PCI:([0-9a-fA-F:]+)(?:\.[0-9a-fA-F])?\): (\d+)(?:, pid='?(\d+))?")
 _RECORD_MOST_BYTES = 8192
@@ -97,7 +97,7 @@ class Events:
             try:
                 event = nvml.ask(pynvml.nvmlEventSetWait_v2, self._set, _WAIT_MS)
             except NvmlError as refusal:
-                if refusal.code == trouble.TIMEOUT:
+                if refusal.code == nvml_errors.TIMEOUT:
                     self._rest_s = 0.0
                 else:
                     self._rest_s = min(max(_FIRST_REST_S, 2 * self._rest_s), _MOST_REST_S)

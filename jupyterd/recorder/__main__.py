@@ -9,8 +9,8 @@ import signal
 import sys
 from pathlib import Path
 
+from jupyterd.protocol import spool
 from jupyterd.recorder import loop
-from jupyterd.wire import spool
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 """One kernel: always subscribed to its output, and standing at the places of its absent tabs.
 
 A tab's place is a socket with its session id as identity: what the kernel sends there (an execute_reply, a question
-of input()) would be dropped if nobody had it. Neighbours: log.py, replies.py, loop.py.
+of input()) would be dropped if nobody had it.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 
 import zmq
 
-from jupyterd.recorder.log import Log
-from jupyterd.recorder.replies import Made, Replies, header
-from jupyterd.wire import marks, spool
+from jupyterd.protocol import cursors, spool
+from jupyterd.recorder.made_replies import Made, Replies, header
+from jupyterd.recorder.spool_writer import Log
 
 _AT_ONCE = 500
 """Messages taken from one kernel before the others have their turn."""
@@ -91,7 +91,7 @@ class Kernel:
 
     def absent(self) -> list[str]:
         """Sessions for which something is kept."""
-        return [each.session for each in marks.read(self._directory / spool.MARKS) if each.held]
+        return [each.session for each in cursors.read(self._directory / spool.MARKS) if each.held]
 
     def stand(self, session: str) -> None:
         """At this tab's place, until the kernel ends the connection: then somebody else stands there."""

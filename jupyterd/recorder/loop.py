@@ -1,7 +1,7 @@
 """The recorder's loop: one poll over kernels, connection files and servers; a deadline only where one is named.
 
 It ends when there has been no kernel for a while, and on SIGTERM. When a server of another version has said hello it
-becomes that version, in the same process, as soon as no cell is under way. Neighbours: kernel.py, callers.py.
+becomes that version, in the same process, as soon as no cell is under way.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from pathlib import Path
 
 import zmq
 
-from jupyterd.recorder import callers, watching
-from jupyterd.recorder.callers import Callers
+from jupyterd.protocol import spool
+from jupyterd.protocol.recorder_channel import Away, Back, FromServer, Hello, Over, Told, Yours
+from jupyterd.recorder import clients, inotify
+from jupyterd.recorder.clients import Callers
 from jupyterd.recorder.kernel import Kernel, Sockets, read_connection
-from jupyterd.wire import spool
-from jupyterd.wire.standing import Away, Back, FromServer, Hello, Over, Told, Yours
 
 _ALONE_S = 20.0
 """Without any kernel for so long it ends."""
@@ -78,7 +78,7 @@ class Recorder:
                 self.look()
                 return
             if self.changes in ready:
-                watching.forget(self.changes)
+                inotify.forget(self.changes)
                 self.look()
             for kernel in self.kernels.values():
                 kernel.take()
@@ -135,7 +135,7 @@ class Recorder:
 
     def settle(self) -> None:
         """Whether we have to stand at the places of all absent tabs: yes, once no server can be there."""
-        self.unsure = not self.served and callers.server_runs(self.places.records / "server.lock")
+        self.unsure = not self.served and clients.server_runs(self.places.records / "server.lock")
         if self.unsure:
             return
         served = set[tuple[str, str]]().union(*self.served.values())
@@ -205,7 +205,7 @@ def begin(places: Places, python: str, max_bytes: int, wake: int) -> Recorder:
     """OSError when the directories are not there."""
     return Recorder(
         places, python, max_bytes, zmq.Context(), Callers(places.sockets / spool.SOCKET),
-        watching.watch(places.sockets), wake,
+        inotify.watch(places.sockets), wake,
     )  # fmt: skip
 
 

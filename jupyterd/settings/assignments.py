@@ -1,6 +1,6 @@
 """What is set, and where: each assignment of a TOML text, the environment or the command line, or why it is none.
 
-Judges names only; values.py judges values. Neighbour: legacy.py knows the names of other times.
+Judges names only; values.py judges values.
 """
 
 from __future__ import annotations

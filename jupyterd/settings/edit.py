@@ -1,6 +1,6 @@
 """Changes values in the text of a jupyterd.toml, in place: comments, order and everything else stay as they are.
 
-Pure, and proved by reading the result back. Neighbours: sample.py makes a new file, lines.py knows where a key stands.
+Pure, and proved by reading the result back.
 """
 
 from __future__ import annotations

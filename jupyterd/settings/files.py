@@ -1,6 +1,6 @@
 """Reads settings files without trust: what is not a regular file is never opened for long, and said so.
 
-Knows no settings. Neighbour: private_file.py, for the files that jupyterd itself writes.
+Knows no settings.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import attrs
 
-from jupyterd.settings.accounts import Account, others_in_group
+from jupyterd.linux.accounts import Account, others_in_group
 from jupyterd.settings.problems import Origin, Problem
 
 LARGEST_BYTES = 1 << 20

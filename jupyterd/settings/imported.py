@@ -1,6 +1,6 @@
 """What a Jupyter configuration means here: its assignments become settings, and what does not is named.
 
-Pure: who reads the files (they are programs) is jupyterd.cli.setup_import. Neighbour: legacy.py knows the old names.
+Pure: who reads the files (they are programs) is jupyterd.cli.setup_import.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from pathlib import PurePath
 
 import attrs
 
-from jupyterd.settings import legacy, meanings
-from jupyterd.settings.meanings import UNSAFE, Context
+from jupyterd.settings import legacy, rules
+from jupyterd.settings.rules import UNSAFE, Context
 from jupyterd.settings.table import SETTINGS, Setting, Value
 from jupyterd.settings.values import Fault, from_toml, toml
 
@@ -100,7 +100,7 @@ def _judged(said: Said, home: str, *, has_root: bool) -> tuple[str, Value] | str
     meant = _converted(row, key, value)
     judged = meant if isinstance(meant, Fault) else from_toml(row, meant)
     if not isinstance(judged, Fault | list):
-        judged = meanings.settled(row, judged, Context(home, None))
+        judged = rules.settled(row, judged, Context(home, None))
     if isinstance(judged, list):
         judged = judged[0]
     if isinstance(judged, Fault):

@@ -1,7 +1,7 @@
 """The layers: defaults, /usr/lib, /etc or ~/.config, drop-ins, credentials, environment, command line -> Settings.
 
 Every problem of every layer is told at once, also in values that a later layer replaces. Looks at no machine but the
-files it reads (checks.py does). Neighbours: assignments.py finds what is set, values.py and meanings.py judge it.
+files it reads (checks.py does).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from pathlib import Path
 
 import attrs
 
-from jupyterd.settings import assignments, files, meanings, table
-from jupyterd.settings.accounts import Account, account
+from jupyterd.linux.accounts import Account, account
+from jupyterd.settings import assignments, files, rules, table
 from jupyterd.settings.assignments import Found
 from jupyterd.settings.paths import Mode
 from jupyterd.settings.problems import DEFAULT, Invalid, Known, Origin, Problem
@@ -97,7 +97,7 @@ def load(given: Sources) -> Loaded:
     values: dict[str, Value] = {name: row.default for name, row in table.SETTINGS.items()}
     origins: dict[str, Origin] = dict.fromkeys(table.SETTINGS, DEFAULT)
     for name, row in table.SETTINGS.items():
-        value = meanings.settled(row, row.default, meanings.Context(given.account.home, None))
+        value = rules.settled(row, row.default, rules.Context(given.account.home, None))
         if not isinstance(value, Fault | list):
             values[name] = value
     doubtful = set()
@@ -112,7 +112,7 @@ def load(given: Sources) -> Loaded:
         else:
             values[found.row.name] = value
             origins[found.row.name] = found.origin
-    problems += meanings.together(values, origins, doubtful)
+    problems += rules.together(values, origins, doubtful)
     settings = table.build(values)
     if problems:
         known = Known(settings, origins, frozenset(doubtful))
@@ -180,7 +180,7 @@ def _value(found: Found, given: Sources) -> Judged:
     if isinstance(value, Fault | list):
         return value
     cwd = given.cwd if found.typed else None
-    return meanings.settled(row, value, meanings.Context(given.account.home, cwd))
+    return rules.settled(row, value, rules.Context(given.account.home, cwd))
 
 
 def _problem(found: Found, fault: Fault) -> Problem:

@@ -19,7 +19,7 @@ from typing import Literal
 
 import attrs
 
-from jupyterd.settings import private_file
+from jupyterd.linux import private_files
 
 FORMAT = 1
 PASSWORD_LEAST, PASSWORD_MOST = 8, 1024
@@ -46,7 +46,7 @@ class Login:
 
 def read(path: Path) -> Login:
     """What is there; an empty Login for no file. ValueError says what is wrong with the file."""
-    data = private_file.read(path)
+    data = private_files.read(path)
     if data is None:
         return Login()
     try:
@@ -130,15 +130,15 @@ def _sha256(token: str) -> str:
 
 
 def _write(path: Path, login: Login) -> None:
-    private_file.replace(path, json.dumps({"format": FORMAT, **attrs.asdict(login)}, indent=1).encode() + b"\n")
+    private_files.replace(path, json.dumps({"format": FORMAT, **attrs.asdict(login)}, indent=1).encode() + b"\n")
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Hold <path>.lock. The file itself cannot be locked: it is replaced."""
-    private_file.directory(path.parent)
+    private_files.directory(path.parent)
     lock = path.with_name(path.name + ".lock")
-    fd = private_file.lock_file(lock)
+    fd = private_files.lock_file(lock)
     try:
         deadline = time.monotonic() + LOCK_TIMEOUT_S
         while True:

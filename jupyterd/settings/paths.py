@@ -15,8 +15,8 @@ from typing import Literal
 
 import attrs
 
-from jupyterd.settings import private_file
-from jupyterd.settings.accounts import account
+from jupyterd.linux import private_files
+from jupyterd.linux.accounts import account
 from jupyterd.settings.problems import Invalid, Origin, Problem
 
 Mode = Literal["service", "user", "foreground"]
@@ -24,7 +24,7 @@ Mode = Literal["service", "user", "foreground"]
 _SOCKET_PATH_MOST = 100
 """Bytes; unix(7) allows 107."""
 _SOCKET_NAME = "/k/0123456789ab-65535"
-"""The longest name in kernel_sockets (jupyterd.units.launcher.socket_stem, and a channel's number)."""
+"""The longest name in kernel_sockets (jupyterd.launch.launcher.socket_stem, and a channel's number)."""
 SERVICE_STATE = Path("/var/lib/jupyterd")
 SERVICE_RUNTIME = Path("/run/jupyterd")
 
@@ -99,7 +99,7 @@ class Paths:
 
     @property
     def kernel_records(self) -> Path:
-        """One 0600 JSON for each kernel that runs (jupyterd.units)."""
+        """One 0600 JSON for each kernel that runs (jupyterd.launch)."""
         return self.state / "kernels"
 
     @property
@@ -109,7 +109,7 @@ class Paths:
 
     @property
     def terminal_records(self) -> Path:
-        """One 0600 JSON for each terminal that runs (jupyterd.units)."""
+        """One 0600 JSON for each terminal that runs (jupyterd.launch)."""
         return self.state / "terminals"
 
     @property
@@ -139,7 +139,7 @@ class Paths:
 
     @property
     def status(self) -> Path:
-        """The status snapshot (jupyterd.wire.snapshot)."""
+        """The status snapshot (jupyterd.protocol.status)."""
         return self.runtime / "status.json"
 
 
@@ -182,7 +182,7 @@ def prepare(paths: Paths) -> None:
     # A person may have put the state on another disk by a link; in /tmp a link would be somebody's trap.
     for directory in (Path(os.path.realpath(paths.state)), paths.runtime):
         try:
-            private_file.directory(directory)
+            private_files.directory(directory)
         except OSError as error:
             if error.errno not in (None, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
                 raise

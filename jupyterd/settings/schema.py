@@ -1,7 +1,4 @@
-"""Every setting: type, default, bounds, unit, one-line doc, and what a change of it needs. The only home.
-
-Neighbours: table.py shows it as a flat list, load.py reads the layers into it, sample.py writes etc/jupyterd.toml.
-"""
+"""Every setting: type, default, bounds, unit, one-line doc, and what a change of it needs. The only home."""
 
 from __future__ import annotations
 
@@ -9,8 +6,8 @@ from typing import Any, Literal
 
 import attrs
 
-from jupyterd.wire import spool
-from jupyterd.wire.policy import Policy
+from jupyterd.protocol import spool
+from jupyterd.protocol.policy import Policy
 
 Change = Literal["live", "restart", "bind"]
 """What a changed value needs: nothing, a restart of the server, or new listening sockets (and a restart)."""

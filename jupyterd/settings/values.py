@@ -1,7 +1,7 @@
 """One value: from TOML or from text (environment, command line) to what the setting holds, strictly.
 
 cattrs would coerce ("8888" to 8888, 1 to true) until each of its hooks for our five kinds is replaced, and knows no
-lines: what is left for it is to walk the fields, for 11 ms at each start. Neighbour: meanings.py, what a value means.
+lines: what is left for it is to walk the fields, for 11 ms at each start.
 """
 
 from __future__ import annotations

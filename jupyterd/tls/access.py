@@ -1,7 +1,4 @@
-"""Who else may read a private key. A key that another person can read is refused: it is theirs as well.
-
-Neighbour: files.py opened the file, and its facts come from there.
-"""
+"""Who else may read a private key. A key that another person can read is refused: it is theirs as well."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ import stat
 from pathlib import Path
 
 from jupyterd.tls.files import account, quoted
-from jupyterd.tls.words import PairProblem
+from jupyterd.tls.key_pair import PairProblem
 
 _FIRST_PERSON = 1000
 _LAST_PERSON = 59999

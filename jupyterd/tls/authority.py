@@ -1,7 +1,7 @@
 """The small authority of this machine: devices trust it once, and it signs one new certificate after the other.
 
 Its key signs for this server alone: the names that it may sign for are written into it, because notebook code, which
-has the account's rights, could read the key. Neighbours: build.py makes the bytes, make.py the self-signed pair.
+has the account's rights, could read the key.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jupyterd.settings import private_file
-from jupyterd.tls import access, chain, files, handshake, make, pair
-from jupyterd.tls.words import Pair, PairProblem
+from jupyterd.linux import private_files
+from jupyterd.tls import access, chain, check, files, handshake, make
+from jupyterd.tls.key_pair import Pair, PairProblem
 
 AUTHORITY_DAYS = 3652
 LEAF_DAYS = 180
@@ -87,8 +87,8 @@ def found(path: Path, where: str, names: Sequence[str], addresses: Sequence[str]
 
     day = time.strftime("%Y-%m-%d", time.gmtime(now))
     permitted = dict.fromkeys([*hosts, *PRIVATE_SUFFIXES, *PRIVATE_NETWORKS, *public])
-    private_file.directory(path.parent)
-    private_file.replace(path, build.authority(f"jupyterd on {where}, {day}"[:64], [*permitted], now, AUTHORITY_DAYS))
+    private_files.directory(path.parent)
+    private_files.replace(path, build.authority(f"jupyterd on {where}, {day}"[:64], [*permitted], now, AUTHORITY_DAYS))
 
 
 def ensure(leaf: Path, signer: Authority, names: Sequence[str], addresses: Sequence[str], now: float) -> Ensured:
@@ -97,7 +97,7 @@ def ensure(leaf: Path, signer: Authority, names: Sequence[str], addresses: Seque
     Unlike a self-signed one it is made again for an address that changed: who trusts the authority notices nothing.
     """
     wanted = make.subjects([*names, *addresses])
-    present = pair.check(leaf, None, now)
+    present = check.check(leaf, None, now)
     good = isinstance(present, Pair) and make.has_life_left(present, now) and _signed_by(present, signer)
     if good and isinstance(present, Pair) and set(wanted) <= set(present.names):
         return Ensured(made=False, left_out=())
@@ -107,14 +107,14 @@ def ensure(leaf: Path, signer: Authority, names: Sequence[str], addresses: Seque
     left_out = tuple(each for each in wanted if each not in subjects)
     if good and isinstance(present, Pair) and set(subjects) <= set(present.names):
         return Ensured(made=False, left_out=left_out)
-    private_file.directory(leaf.parent)
-    private_file.replace(leaf, build.signed(subjects, signer.pem, now, LEAF_DAYS))
+    private_files.directory(leaf.parent)
+    private_files.replace(leaf, build.signed(subjects, signer.pem, now, LEAF_DAYS))
     return Ensured(made=True, left_out=left_out)
 
 
 def has_signed(file: str, signer: Authority, now: float) -> bool:
     """Whether a client that trusts nothing but `signer` takes the pair in `file`."""
-    found = pair.check(Path(file), None, now)
+    found = check.check(Path(file), None, now)
     return isinstance(found, Pair) and _signed_by(found, signer)
 
 

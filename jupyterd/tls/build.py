@@ -1,6 +1,6 @@
 """The bytes of certificates and keys that we make. Imported only to make one: cryptography costs 25 ms at start.
 
-It knows neither files nor why. Neighbours: make.py (self-signed), authority.py (signed by this machine's own).
+It knows neither files nor why.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What some clients will stumble over in a pair that serves: remarks, not refusals.
-
-Neighbour: pair.py, which refuses.
-"""
+"""What some clients will stumble over in a pair that serves: remarks, not refusals."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import Any
 
 from jupyterd.tls.files import quoted
 from jupyterd.tls.handshake import Leaf
-from jupyterd.tls.words import PairProblem
+from jupyterd.tls.key_pair import PairProblem
 
 
 def remarks(path: Path, leaf: Leaf, above: Sequence[str], now: float) -> tuple[PairProblem, ...]:

@@ -1,6 +1,6 @@
 """Makes one pair of what a person was given: certificate, key and chain, in one file or several, in any order.
 
-What was read is what is put together. Neighbours: files.py reads, pair.py checks what comes out.
+What was read is what is put together.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from jupyterd.tls import chain, files, handshake
 from jupyterd.tls.files import Block, PemFile, quoted
 from jupyterd.tls.handshake import Leaf
-from jupyterd.tls.words import PairProblem
+from jupyterd.tls.key_pair import PairProblem
 
 CERTIFICATES = frozenset({"CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"})
 DAY_S = 86400.0

@@ -1,6 +1,6 @@
 """Reading PEM files that somebody else made: never blocking, never trusting, and telling what is in the way.
 
-It does not know what a certificate is. Neighbours: access.py says who else may read a key, pair.py checks the pair.
+It does not know what a certificate is.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from jupyterd.tls.words import PairProblem
+from jupyterd.tls.key_pair import PairProblem
 
 LARGEST_BYTES = 1 << 20
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)

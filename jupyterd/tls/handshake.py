@@ -1,7 +1,4 @@
-"""A TLS handshake of a pair with itself, in memory: the proof that it serves, and the facts about its certificate.
-
-Neighbour: pair.py turns what fails here into sentences.
-"""
+"""A TLS handshake of a pair with itself, in memory: the proof that it serves, and the facts about its certificate."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Makes the self-signed certificate that serves until there is a better one, and keeps it as long as it is good.
 
-Writes one combined PEM, 0600. Neighbours: build.py makes the bytes, settings.private_file puts them in place.
+Writes one combined PEM, 0600.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from jupyterd.settings import private_file
-from jupyterd.tls import pair
-from jupyterd.tls.words import Pair
+from jupyterd.linux import private_files
+from jupyterd.tls import check
+from jupyterd.tls.key_pair import Pair
 
 DAYS = 825
 """A new one means a new browser warning and a new fingerprint, so it lives as long as any browser allows: Apple's
@@ -32,8 +32,8 @@ def ensure(path: Path, names: Sequence[str], addresses: Sequence[str], now: floa
     reason for it: to whoever accepted the present certificate, or compared its fingerprint, a new one on every
     address is worse than a name that does not match on one.
     """
-    private_file.look(path)
-    found = pair.check(path, None, now)
+    private_files.look(path)
+    found = check.check(path, None, now)
     if isinstance(found, Pair) and _good(found, names, now):
         return False
     self_signed(path, names, addresses, now)
@@ -47,8 +47,8 @@ def self_signed(path: Path, names: Sequence[str], addresses: Sequence[str], now:
         raise ValueError("a certificate needs at least one name or address")
     from jupyterd.tls import build  # noqa: PLC0415 - 25 ms of cryptography that most starts do not need
 
-    private_file.directory(path.parent)
-    private_file.replace(path, build.pem(named, now, days))
+    private_files.directory(path.parent)
+    private_files.replace(path, build.pem(named, now, days))
 
 
 def _good(found: Pair, names: Sequence[str], now: float) -> bool:

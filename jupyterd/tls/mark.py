@@ -1,7 +1,4 @@
-"""How a file looks from outside, to notice that it was replaced: one stat, no look inside.
-
-Neighbours: the planner notes the marks, the server compares (jupyterd.inside.connections.certificate).
-"""
+"""How a file looks from outside, to notice that it was replaced: one stat, no look inside."""
 
 from __future__ import annotations
 

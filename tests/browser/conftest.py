@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from browser import chromium as browsers
-from browser.served import Served, served
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome
+from support.served import Served, served
 
 _FAILED = pytest.StashKey[bool]()
 

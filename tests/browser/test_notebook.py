@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 from browser import chromium as browsers
 from browser import pages
-from browser.served import Served
 from selenium.webdriver import Chrome
+from support.served import Served
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PASSWORD = "correct horse battery staple"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 from browser.pages import new_notebook, run_cell, seen, until
-from fake_nvml.serving import TOKEN, WithGpu, served_with_gpu
 from selenium.webdriver import Chrome
+from support.fake_nvml.serving import TOKEN, WithGpu, served_with_gpu
 
 GIB = 1 << 30
 NOTICE = ".Toastify__toast"

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from sim.worlds import HOUR, YEAR, Faults, Machine, plan
 
-from jupyterd.core import records
+from jupyterd.core import journal_kinds
 from jupyterd.core.words import ChildExited, Role, Signal
 from jupyterd.core.world import serves
-from jupyterd.wire.policy import Policy
+from jupyterd.protocol.policy import Policy
 
 CALM = Policy(probe_every_s=12 * HOUR, probe_others_every_s=48 * HOUR, gpu_log_every_s=24 * HOUR, gpu_silence_s=1e12)
 """The same decisions with fewer routine probes, so that years pass in seconds."""
@@ -44,9 +44,9 @@ def test_whatever_happens_the_invariants_hold_and_stop_ends_it() -> None:
         assert machine.quit_at is not None, shown(machine)
         assert not machine.alive, f"left behind: {machine.alive}\n{shown(machine)}"
         seen.update(record.kind.event for _, record in machine.records)
-    others = {records.NOTE.event, records.TROUBLE.event}  # the daemon's own
-    others.add(records.KERNEL_CULLED.event)  # test_freeing.py
-    assert seen == {kind.event for kind in records.KINDS} - others, "the worlds do not reach every kind of record"
+    others = {journal_kinds.NOTE.event, journal_kinds.TROUBLE.event}  # the daemon's own
+    others.add(journal_kinds.KERNEL_CULLED.event)  # test_freeing.py
+    assert seen == {kind.event for kind in journal_kinds.KINDS} - others, "the worlds do not reach every kind of record"
 
 
 @pytest.mark.parametrize("seed", range(20))

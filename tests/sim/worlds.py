@@ -46,11 +46,11 @@ from jupyterd.core.words import (
     Tell,
 )
 from jupyterd.core.world import Stop, World
-from jupyterd.wire import channel
-from jupyterd.wire.frames import Frame, Gpu
-from jupyterd.wire.plan import Certificate, Command, Listen, Plan, Refused, Target, Trouble
-from jupyterd.wire.policy import Policy
-from jupyterd.wire.snapshot import Process
+from jupyterd.protocol import server_channel
+from jupyterd.protocol.gpu_frames import Frame, Gpu
+from jupyterd.protocol.plan import Certificate, Command, Listen, Plan, Refused, Target, Trouble
+from jupyterd.protocol.policy import Policy
+from jupyterd.protocol.status import Process
 
 NOTHING = Command(("/bin/true",), (), "/")
 HOUR = 3600.0
@@ -286,7 +286,7 @@ class Machine:
                 spare.role = Role.SERVER
                 self.alive[Role.SERVER] = spare
                 self.promotions += 1
-            case Tell(message=channel.Go()):
+            case Tell(message=server_channel.Go()):
                 self._server(self.alive[Role.SERVER], warm=True)
             case Look(pid=pid):
                 fake = self._fake(pid)
@@ -294,12 +294,12 @@ class Machine:
                 ran_s = 0.3 * (self.now - fake.mute_from) if fake is not None and fake.spinning else 0.0
                 turned = None if fake is None else self.turned(fake)
                 self.later(0.0, Looked(pid, state, ran_s, self.starved_s(self.now), turned))
-            case Tell(message=channel.Reload() as message):
+            case Tell(message=server_channel.Reload() as message):
                 server = self.alive[Role.SERVER]
                 problem = "a broken pair" if self.chance(self.faults.planner_refuses) else None
                 if problem is None:
                     server.sha256 = self.sha256()
-                self.later(0.01, ServerSaid(server.pid, channel.Reloaded(message.live_key, problem)))
+                self.later(0.01, ServerSaid(server.pid, server_channel.Reloaded(message.live_key, problem)))
             case Probe(target=target) as probe:
                 assert target not in self.pending, "one probe of an address at a time"
                 self.pending[target] = probe
@@ -331,7 +331,7 @@ class Machine:
             case Role.SPARE:
                 if self.chance(faults.crash / 2):
                     self.later(self.random.uniform(0.0, 600.0), ChildExited(role, fake.pid, 1, None))
-                self.later(self.random.uniform(0.3, 5.0), ServerSaid(fake.pid, channel.Warm()))
+                self.later(self.random.uniform(0.3, 5.0), ServerSaid(fake.pid, server_channel.Warm()))
             case Role.PLANNER:
                 self._planner(fake)
             case Role.SAMPLER:
@@ -361,12 +361,12 @@ class Machine:
         faults = self.faults
         fake.sha256 = self.sha256()
         if faults.changes:
-            self.later(self.random.expovariate(1 / 600.0), ServerSaid(fake.pid, channel.LookAgain("renewed")))
+            self.later(self.random.expovariate(1 / 600.0), ServerSaid(fake.pid, server_channel.LookAgain("renewed")))
         fake.ready_at = self.now + (0.1 if warm else self.random.uniform(0.3, 5.0))
         if self.chance(faults.never_ready):
             fake.ready_at = float("inf")
         else:
-            self.later(fake.ready_at - self.now, ServerSaid(fake.pid, channel.Ready()))
+            self.later(fake.ready_at - self.now, ServerSaid(fake.pid, server_channel.Ready()))
         if self.chance(faults.hang):
             fake.mute_from = self.now + self.random.expovariate(1 / faults.life_s)
         if self.chance(faults.crash):

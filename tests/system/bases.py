@@ -1,6 +1,6 @@
 """What machines are made of: wheels, so that they need no network, and Debian 13 where this machine is something else.
 
-Both are made once, under .jupyterd of the checkout and in /var/cache, and used again. Neighbour: machine.py.
+Both are made once, under .jupyterd of the checkout and in /var/cache, and used again.
 """
 
 from __future__ import annotations

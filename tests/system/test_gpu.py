@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fake_nvml
 import pytest
-from fake_nvml import gpu
+from support import fake_nvml
+from support.fake_nvml import gpu
 from system.machine import ACCOUNT, wait_until
 from system.service import UNIT, Service
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from system.service import TOKEN, UNIT, Service
 
-from jupyterd.core import records
+from jupyterd.core import journal_kinds
 
 pytestmark = pytest.mark.system
 
@@ -16,8 +16,8 @@ def test_records_have_fields_and_an_id(service: Service) -> None:
     service.machine.run(f"kill -KILL {server}")
     service.wait_server(other_than=server)
     (exited,) = service.events("server-exited", since)
-    assert exited["MESSAGE_ID"] == records.SERVER_EXITED.message_id
-    assert exited["PRIORITY"] == str(records.SERVER_EXITED.priority)
+    assert exited["MESSAGE_ID"] == journal_kinds.SERVER_EXITED.message_id
+    assert exited["PRIORITY"] == str(journal_kinds.SERVER_EXITED.priority)
     assert exited["SYSLOG_IDENTIFIER"] == "jupyterd"
     assert exited["_SYSTEMD_UNIT"] == UNIT
     assert str(server) in exited.values()
@@ -28,10 +28,10 @@ def test_the_catalog_gives_its_advice(service: Service) -> None:
     service.machine.run(f"kill -KILL {server}")
     service.wait_server(other_than=server)
     told = service.machine.run(
-        f"journalctl --catalog --no-pager --lines 30 MESSAGE_ID={records.SERVER_EXITED.message_id}"
+        f"journalctl --catalog --no-pager --lines 30 MESSAGE_ID={journal_kinds.SERVER_EXITED.message_id}"
     )
-    assert records.SERVER_EXITED.subject in told
-    assert records.SERVER_EXITED.advice.splitlines()[0] in told
+    assert journal_kinds.SERVER_EXITED.subject in told
+    assert journal_kinds.SERVER_EXITED.advice.splitlines()[0] in told
 
 
 def test_jupyter_itself_writes_under_its_own_name(service: Service) -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser.served import COMMAND, Served, free_port, served
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from unit.tls import authority
+from support import authority
+from support.served import COMMAND, Served, free_port, served
 
 pytestmark = pytest.mark.slow
 DOMAIN = "gpu.test"

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser.served import COMMAND, UID, Served, served
+from support.served import COMMAND, UID, Served, served
 
-from jupyterd.cli.cert_place import fingerprint
-from jupyterd.tls import build, make, pair
+from jupyterd.cli.cert.context import fingerprint
+from jupyterd.tls import build, check, make
 
 pytestmark = pytest.mark.slow
 NOTICED_S = 30.0
@@ -46,7 +46,7 @@ def tls(server: Served) -> Path:
     return server.home / ".local/state/jupyterd/tls"
 
 
-def new_pair(path: Path) -> pair.Pair:
+def new_pair(path: Path) -> check.Pair:
     """A pair in one file that the account owns, put there in one step."""
     fresh = path.with_suffix(".fresh")
     fresh.write_bytes(build.pem(["localhost", "127.0.0.1"], time.time(), 90))
@@ -54,8 +54,8 @@ def new_pair(path: Path) -> pair.Pair:
     if os.geteuid() == 0:
         os.chown(path.parent, UID, UID)
         os.chown(fresh, UID, UID)
-    found = pair.check(fresh, None, time.time())  # root may read what is the account's
-    assert isinstance(found, pair.Pair), found
+    found = check.check(fresh, None, time.time())  # root may read what is the account's
+    assert isinstance(found, check.Pair), found
     fresh.rename(path)
     return found
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from ssl import CERT_NONE, PROTOCOL_TLS_CLIENT, SSLContext
 
 import pytest
-from browser.served import Served, served
+from support.served import Served, served
 
-from jupyterd.settings import private_file
+from jupyterd.linux import private_files
 
 pytestmark = pytest.mark.slow
 STRANGER = 61235
@@ -229,7 +229,7 @@ def test_the_log_holds_none_but_the_link_at_the_terminal(server: Served, secrets
 @pytest.mark.parametrize("name", ["login.json", "live.json", "cookie_secret", "jupyter/jupyter_server_config.json"])
 def test_what_is_planted_is_refused_and_its_target_stays(tmp_path: Path, name: str, kind: str) -> None:
     target, path = tmp_path / "target", tmp_path / "state" / name
-    private_file.directory(path.parent)
+    private_files.directory(path.parent)
     target.write_bytes(b"untouched")
     target.chmod(0o600)
     match kind:
@@ -242,11 +242,11 @@ def test_what_is_planted_is_refused_and_its_target_stays(tmp_path: Path, name: s
         case "directory":
             path.mkdir()
     before = len([*Path("/proc/self/fd").iterdir()])
-    for deed in (lambda: private_file.replace(path, b"ours"), lambda: private_file.read(path)):
+    for deed in (lambda: private_files.replace(path, b"ours"), lambda: private_files.read(path)):
         with pytest.raises(PermissionError, match="which jupyterd did not make: move it away"):
             deed()
     with pytest.raises((PermissionError, IsADirectoryError)):
-        private_file.lock_file(path)
+        private_files.lock_file(path)
     assert len([*Path("/proc/self/fd").iterdir()]) == before
     assert target.read_bytes() == b"untouched"
     assert [each.name for each in path.parent.iterdir()] == [path.name]
@@ -254,7 +254,7 @@ def test_what_is_planted_is_refused_and_its_target_stays(tmp_path: Path, name: s
 
 def test_run_refuses_a_planted_link_with_one_sentence(tmp_path: Path) -> None:
     state = tmp_path / "state"
-    private_file.directory(state)
+    private_files.directory(state)
     victim = tmp_path / "victim"
     victim.write_text("untouched")
     (state / "live.json").symlink_to(victim)

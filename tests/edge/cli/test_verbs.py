@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 import pytest
-from browser.served import START_S, Served, served
+from support.served import START_S, Served, served
 
 pytestmark = pytest.mark.slow
 UID_OF_A_STRANGER = 61235

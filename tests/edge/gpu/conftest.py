@@ -12,11 +12,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import fake_nvml
 import pytest
+from support import fake_nvml
 
-from jupyterd.wire import frames
-from jupyterd.wire.frames import Frame
+from jupyterd.protocol import gpu_frames
+from jupyterd.protocol.gpu_frames import Frame
 
 STEPPER = Path(__file__).with_name("stepper.py")
 
@@ -73,7 +73,7 @@ class Stepper:
         self.process.stdin.write(f"{now}\n")
         self.process.stdin.flush()
         frame, self.again_at, self.fresh = json.loads(self.process.stdout.readline())
-        return frames.decode(frame)
+        return gpu_frames.decode(frame)
 
 
 @pytest.fixture(scope="session")

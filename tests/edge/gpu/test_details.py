@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_nvml import gpu
+from support.fake_nvml import gpu
 
-from jupyterd.wire.frames import Gpu, Mig, Xid
+from jupyterd.protocol.gpu_frames import Gpu, Mig, Xid
 
 from .conftest import Driver, Stepper
 

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from edge.kernels.tabs import Tab
-from fake_nvml.serving import TOKEN, WithGpu, served_with_gpu
+from support.fake_nvml.serving import TOKEN, WithGpu, served_with_gpu
+from support.tab import Tab
 
 GIB = 1 << 30
 

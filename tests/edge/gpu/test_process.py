@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import fake_nvml
 import pytest
-from fake_nvml import gpu
+from support import fake_nvml
+from support.fake_nvml import gpu
 
-from jupyterd.wire import frames
-from jupyterd.wire.frames import Frame
+from jupyterd.protocol import gpu_frames
+from jupyterd.protocol.gpu_frames import Frame
 
 from .conftest import Driver
 
@@ -43,7 +43,7 @@ def read(process: subprocess.Popen[bytes], within_s: float = 10) -> Frame:
     assert process.stdout is not None
     ready, _, _ = select.select([process.stdout], [], [], within_s)
     assert ready, "no frame"
-    return frames.decode(process.stdout.readline())
+    return gpu_frames.decode(process.stdout.readline())
 
 
 def ended_within(process: subprocess.Popen[bytes], seconds: float) -> int:

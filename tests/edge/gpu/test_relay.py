@@ -12,15 +12,16 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import fake_nvml
 import pytest
-from fake_nvml import gpu
+from support import fake_nvml
+from support.fake_nvml import gpu
 
-from jupyterd.gpu.readers import Readers
-from jupyterd.units import relay, sampler
-from jupyterd.wire import frames, lineage
-from jupyterd.wire.frames import Frame
-from jupyterd.wire.sampling import Places
+from jupyterd.gpu.frame_server import Readers
+from jupyterd.launch import sampler_process, sampler_relay
+from jupyterd.linux import lineage
+from jupyterd.protocol import gpu_frames
+from jupyterd.protocol.gpu_frames import Frame
+from jupyterd.protocol.sampler_lock import Places
 
 from .conftest import Driver
 
@@ -44,7 +45,7 @@ def start(driver: Driver, places: Places) -> Iterator[Start]:
             "--lock", str(places.lock), "--socket", str(places.socket), "--version", "1",
         )  # fmt: skip
         env = {**fake_nvml.environment(driver.directory), lineage.PARENT: str(os.getpid())}
-        argv = relay.argv(program, places, as_unit=False)
+        argv = sampler_relay.argv(program, places, as_unit=False)
         started.append(subprocess.Popen(argv, stdout=subprocess.PIPE, env=env))
         return started[-1]
 
@@ -54,7 +55,7 @@ def start(driver: Driver, places: Places) -> Iterator[Start]:
         process.wait()
         assert process.stdout is not None
         process.stdout.close()
-    sampler.end(places.lock)
+    sampler_process.end(places.lock)
 
 
 def read_until(process: subprocess.Popen[bytes], wanted: Callable[[Frame], bool]) -> Frame:
@@ -62,7 +63,7 @@ def read_until(process: subprocess.Popen[bytes], wanted: Callable[[Frame], bool]
     until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
         assert select.select([process.stdout], [], [], PATIENCE_S)[0], "no frame"
-        frame = frames.decode(process.stdout.readline())
+        frame = gpu_frames.decode(process.stdout.readline())
         if wanted(frame):
             return frame
     raise AssertionError("another frame")
@@ -73,7 +74,7 @@ def of_sampler(frame: Frame) -> bool:
 
 
 def running(places: Places) -> int | None:
-    found = sampler.find(places.lock)
+    found = sampler_process.find(places.lock)
     if found is None:
         return None
     os.close(found.pidfd)
@@ -128,16 +129,16 @@ def test_a_sampler_that_is_mute_is_replaced_and_that_is_told(start: Start) -> No
 
 
 def test_the_ender_ends_it_and_there_is_none_twice(start: Start, places: Places) -> None:
-    assert sampler.end(places.lock) == "none"
+    assert sampler_process.end(places.lock) == "none"
     process = start()
     read_until(process, of_sampler)
-    assert sampler.end(places.lock) == "ended"
+    assert sampler_process.end(places.lock) == "ended"
     process.wait(PATIENCE_S)
-    assert sampler.end(places.lock) == "none"
+    assert sampler_process.end(places.lock) == "none"
 
 
 def test_a_sampler_that_ends_at_once_is_told(places: Places) -> None:
-    argv = relay.argv((sys.executable, "-I", "-S", "-c", "raise SystemExit(3)"), places, as_unit=False)
+    argv = sampler_relay.argv((sys.executable, "-I", "-S", "-c", "raise SystemExit(3)"), places, as_unit=False)
     with subprocess.Popen(argv, stdout=subprocess.PIPE, env=dict(os.environ)) as process:
         assert "ends as soon as" in str(read_until(process, lambda frame: frame.trouble is not None).trouble)
         process.kill()
@@ -145,7 +146,7 @@ def test_a_sampler_that_ends_at_once_is_told(places: Places) -> None:
 
 def test_wrong_arguments() -> None:
     done = subprocess.run(
-        [sys.executable, "-I", "-m", "jupyterd.units.relay", "unit"], capture_output=True, check=False
+        [sys.executable, "-I", "-m", "jupyterd.launch.sampler_relay", "unit"], capture_output=True, check=False
     )
     assert done.returncode == 2
     assert b"usage" in done.stderr

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import fake_nvml
 import pytest
-from fake_nvml import gpu
+from support import fake_nvml
+from support.fake_nvml import gpu
 
-from jupyterd.core.gpu import line
-from jupyterd.wire.frames import Gpu
+from jupyterd.core.gpu_log import line
+from jupyterd.protocol.gpu_frames import Gpu
 
 from .conftest import Driver, Stepper
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from jupyter_client.connect import write_connection_file
 from traitlets.config import Config
 
-from jupyterd.inside.kernels.kernelspecs import KernelSpecManager
-from jupyterd.inside.kernels.manager import KernelManager
-from jupyterd.units import ending, launcher, records
-from jupyterd.units.records import Record
+from jupyterd.launch import launcher, registry, stop
+from jupyterd.launch.registry import Record
+from jupyterd.server.kernels.kernelspecs import KernelSpecManager
+from jupyterd.server.kernels.manager import KernelManager
 
 
 async def main() -> None:
@@ -38,7 +38,7 @@ async def main() -> None:
     watched = time.perf_counter() - begin
     print(json.dumps({"adopted": len(manager.list_kernel_ids()), "seconds": adopted, "watched": watched}))  # noqa: T201 - its answer
     manager.leave()
-    ending.end_all(directory, records.read_all(directory)[0], 0.5, "test")
+    stop.end_all(directory, registry.read_all(directory)[0], 0.5, "test")
 
 
 asyncio.run(main())

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from jupyterd.units import recorder
+from jupyterd.launch import recorder_process
 
 SERVE = Path(__file__).with_name("serve.py")
 HEADERS = {"Authorization": "token t", "Content-Type": "application/json"}
@@ -136,7 +136,7 @@ def place() -> Iterator[Place]:
     for file in made.records.glob("*.pid"):
         with contextlib.suppress(ProcessLookupError, ValueError):
             os.killpg(json.loads(file.read_text())["pid"], signal.SIGKILL)
-    recorder.end(base / "spool")
+    recorder_process.end(base / "spool")
     for _ in range(20):  # a killed kernel's waiting shell may write its last word meanwhile
         shutil.rmtree(base, ignore_errors=True)
         if not base.exists():

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from tabs import V1, Tab
+from support.tab import V1, Tab
 
 CODE = """
 import pathlib, time

@@ -8,9 +8,9 @@ from pathlib import Path
 from jupyter_server.serverapp import ServerApp
 from traitlets.config import Config
 
-from jupyterd.inside.kernels.kernelspecs import KernelSpecManager
-from jupyterd.inside.kernels.manager import KernelManager
-from jupyterd.inside.tabs.tab import Tab
+from jupyterd.server.channels.websocket import Tab
+from jupyterd.server.kernels.kernelspecs import KernelSpecManager
+from jupyterd.server.kernels.manager import KernelManager
 
 
 def main() -> None:

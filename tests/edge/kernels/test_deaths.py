@@ -8,8 +8,8 @@ import os
 import signal
 from pathlib import Path
 
-from edge.kernels.tabs import Tab
 from edge.kernels.test_recorder import away, numbers, recorder_pid
+from support.tab import Tab
 
 FOR_EVER = "import time\nprint('began', flush=True)\ntime.sleep(600)"
 

@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 
 import pytest
-from edge.kernels.tabs import V1, Tab
+from support.tab import V1, Tab
 
-from jupyterd.wire import spool, standing
+from jupyterd.protocol import recorder_channel, spool
 
 COUNT = "import time\nfor n in range({}):\n    print(n, flush=True)\n    time.sleep({})"
 
@@ -321,7 +321,9 @@ def test_another_version_takes_over_when_no_cell_runs(place, tell, eventually):
         pid = recorder_pid(place)
         with socket.socket(socket.AF_UNIX) as other:
             other.connect(str(place.state / "k" / spool.SOCKET))
-            other.sendall(b'{"OfALaterVersion": {}}\n' + standing.encode(standing.Hello(str(heir), 1 << 26)))
+            other.sendall(
+                b'{"OfALaterVersion": {}}\n' + recorder_channel.encode(recorder_channel.Hello(str(heir), 1 << 26))
+            )
             await tab.until(lambda: "20\n" in tab.text(cell))
             if not tab.done(cell):
                 assert not became.exists(), "output would have been lost meanwhile"

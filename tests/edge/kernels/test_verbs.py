@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyterd.units.kernel_environment import MADE, MAKING
+from jupyterd.launch.kernel_environment import MADE, MAKING
 
 
 def verb(place, *words, timeout=60):

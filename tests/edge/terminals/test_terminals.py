@@ -18,9 +18,9 @@ from edge.kernels.conftest import place as place  # noqa: PLC0414 - a fixture is
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
-from jupyterd.units import identity
+from jupyterd.launch import identity
 
-CLASS = "TerminalsExtensionApp.terminal_manager_class=jupyterd.inside.terminals.AccountTerminalManager"
+CLASS = "TerminalsExtensionApp.terminal_manager_class=jupyterd.server.terminals.manager.AccountTerminalManager"
 
 
 def serve(place: Place):

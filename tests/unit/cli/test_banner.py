@@ -9,7 +9,7 @@ import pytest
 
 from jupyterd.cli import banner, ssh
 from jupyterd.cli.banner import OwnToken, Password, Served, Token, Untold
-from jupyterd.wire.plan import Certificate
+from jupyterd.protocol.plan import Certificate
 
 HERE = ssh.Here("ada", "192.0.2.9")
 OWN = Certificate("/s/self-signed.pem", "ab12" * 16, 0.0, 4e9, ("gpu.lan",), self_signed=True)

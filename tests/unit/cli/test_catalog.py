@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jupyterd.cli.catalog import text
-from jupyterd.core.records import KINDS
+from jupyterd.core.journal_kinds import KINDS
 
 FILE = Path(__file__).parents[3] / "systemd" / "jupyterd.catalog"
 

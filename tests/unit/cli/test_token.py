@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from jupyterd.cli import entrance, token
+from jupyterd.cli import login_state, token
 from jupyterd.cli.banner import OwnToken, Password, Token, Untold
 from jupyterd.cli.ssh import Here
-from jupyterd.cli.standing import Nothing
-from jupyterd.settings import login_store, private_file
+from jupyterd.cli.status.read import Nothing
+from jupyterd.linux import private_files
+from jupyterd.settings import login_store
 from jupyterd.settings.paths import Paths
 
 
@@ -27,38 +28,38 @@ def paths(tmp_path: Path) -> Paths:
 
 
 def settings(paths: Paths, **live: object) -> None:
-    private_file.directory(paths.state)
-    private_file.replace(paths.live, json.dumps(live).encode())
+    private_files.directory(paths.state)
+    private_files.replace(paths.live, json.dumps(live).encode())
 
 
 def test_a_new_server_gets_a_token_that_sets_the_first_password(paths: Paths) -> None:
-    login = entrance.first(paths, terminal=True)
+    login = login_state.first(paths, terminal=True)
     assert isinstance(login, Token)
     assert login.does == "first"
     assert login_store.consume(paths.login, login.token, "argon2:made-up") == "fresh"
-    assert entrance.first(paths, terminal=True) == Password()
-    again = entrance.issue(paths, entrance.read(paths))
+    assert login_state.first(paths, terminal=True) == Password()
+    again = login_state.issue(paths, login_state.read(paths))
     assert again.does == "resets"
 
 
 def test_without_a_terminal_no_token_is_made(paths: Paths) -> None:
-    assert entrance.first(paths, terminal=False) == Untold()
+    assert login_state.first(paths, terminal=False) == Untold()
     assert not paths.login.exists()
 
 
 def test_other_ways_in_need_no_token(paths: Paths) -> None:
     settings(paths, token="lasting")
-    assert entrance.first(paths, terminal=True) == OwnToken()
+    assert login_state.first(paths, terminal=True) == OwnToken()
     settings(paths, password_hash="argon2:made-up")
-    assert entrance.first(paths, terminal=True) == Password()
+    assert login_state.first(paths, terminal=True) == Password()
     assert not paths.login.exists()
 
 
 def test_settings_that_fix_the_password_make_a_token_that_only_logs_in(paths: Paths) -> None:
     settings(paths, password_hash="argon2:made-up")
-    assert entrance.issue(paths, entrance.read(paths)).does == "once"
+    assert login_state.issue(paths, login_state.read(paths)).does == "once"
     settings(paths, allow_password_change=False)
-    assert entrance.issue(paths, entrance.read(paths)).does == "once"
+    assert login_state.issue(paths, login_state.read(paths)).does == "once"
 
 
 def test_another_accounts_server_is_nobody_elses_to_open(paths: Paths) -> None:

@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 from sim.worlds import plan
 
-from jupyterd.core import conditions, records, step
+from jupyterd.core import conditions, journal_kinds, step
 from jupyterd.core.child import Given, Off, Running, Serving, Spawning
 from jupyterd.core.words import Clock, PlanMade, Record, ServerSaid, Tell
 from jupyterd.core.world import Listening, World
-from jupyterd.wire.channel import LookAgain, Reload
-from jupyterd.wire.plan import Certificate, Plan
-from jupyterd.wire.snapshot import Process
+from jupyterd.protocol.plan import Certificate, Plan
+from jupyterd.protocol.server_channel import LookAgain, Reload
+from jupyterd.protocol.status import Process
 
 DAY_S = 86400.0
 BEGIN_S = 1_900_000_000.0
@@ -95,8 +95,8 @@ def test_another_certificate_is_told_to_the_server_and_recorded_once() -> None:
     )
     world, effects = step.step(serving(before), PlanMade(after), NOW_S, 0.0)
     assert Tell(Reload("l1")) in effects
-    (record,) = [each for each in effects if isinstance(each, Record) and each.kind is records.CERTIFICATE]
+    (record,) = [each for each in effects if isinstance(each, Record) and each.kind is journal_kinds.CERTIFICATE]
     assert "made for 90 days, for a, b" in record.message
     assert ("CERTIFICATE_SHA256", "bb") in record.fields
     _, effects = step.step(world, PlanMade(after), NOW_S, 0.0)
-    assert not [each for each in effects if isinstance(each, Record) and each.kind is records.CERTIFICATE]
+    assert not [each for each in effects if isinstance(each, Record) and each.kind is journal_kinds.CERTIFICATE]

@@ -8,12 +8,12 @@ import attrs
 import pytest
 
 from jupyterd import __version__
-from jupyterd.gpu.asked import Asked, parse
+from jupyterd.gpu.arguments import Asked, parse
 from jupyterd.gpu.command import command, silence_s
-from jupyterd.gpu.present import LIBRARY
+from jupyterd.gpu.driver import LIBRARY
+from jupyterd.protocol.sampler_lock import Places
 from jupyterd.settings.paths import Paths
 from jupyterd.settings.schema import Gpu, Settings
-from jupyterd.wire.sampling import Places
 
 PATHS = Paths("foreground", Path("/state"), Path("/state/run"))
 PLACES = Places(Path("/state/gpu.lock"), Path("/run/gpu.sock"))

@@ -13,7 +13,7 @@ import pytest
 
 from jupyterd.gpu import history
 from jupyterd.gpu.history import History
-from jupyterd.gpu.spans import GpuSpan, Holder, HolderSpan, Spans
+from jupyterd.gpu.intervals import GpuSpan, Holder, HolderSpan, Spans
 
 DAY = 86400
 NOW = 20_000 * DAY
@@ -183,7 +183,7 @@ def test_a_link_in_its_place_is_not_followed(path, told, tmp_path) -> None:
 def test_a_writer_killed_at_any_moment_leaves_a_whole_file(path, told) -> None:
     program = (
         "import sys; from pathlib import Path; from jupyterd.gpu.history import History; "
-        "from jupyterd.gpu.spans import *\n"
+        "from jupyterd.gpu.intervals import *\n"
         "keeper = History(Path(sys.argv[1]), print)\n"
         "for at in range(0, 10**9, 60):\n"
         "    keeper.add(Spans((GpuSpan(at, 60, 'G', 0, 'H', 60.0, 1.0, 1.0, 1, 1, 1.0, 1, 1.0),)))\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jupyterd.settings import load, sample, table
-from jupyterd.settings.address_words import advice, name_advice
+from jupyterd.settings.address_rules import advice, name_advice
 from jupyterd.settings.lines import line_numbers
 from jupyterd.settings.problems import Invalid
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import attrs
 import pytest
 
+from jupyterd.linux.accounts import Account
 from jupyterd.settings import load, table
-from jupyterd.settings.accounts import Account
 from jupyterd.settings.problems import DEFAULT, Invalid, Origin
 from jupyterd.settings.schema import Settings
 

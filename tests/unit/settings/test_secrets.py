@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from jupyterd.linux.accounts import Account
 from jupyterd.settings import files, load
-from jupyterd.settings.accounts import Account
 from jupyterd.settings.problems import Invalid
 
 ARGON2 = "argon2:$argon2id$v=19$m=10240,t=10,p=8$" + "c2FsdHNhbHQ" + "$" + "aGFzaGhhc2hoYXNo"
@@ -174,6 +174,6 @@ def test_members_of_a_group_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_digest_is_measured_by_its_algorithm() -> None:
-    from jupyterd.settings import meanings  # noqa: PLC0415 - a private table, on purpose
+    from jupyterd.settings import rules  # noqa: PLC0415 - a private table, on purpose
 
-    assert all(hashlib.new(name).digest_size * 2 == length for name, length in meanings._DIGESTS.items())  # noqa: SLF001
+    assert all(hashlib.new(name).digest_size * 2 == length for name, length in rules._DIGESTS.items())  # noqa: SLF001

@@ -12,8 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-
-from .authority import NOW, make
+from support.authority import NOW, make
 
 ADA, BOB, BACKUP = 23001, 23002, 34
 KEYS, STAFF = 23101, 23102
@@ -31,7 +30,7 @@ staff:x:{STAFF}:ada,bob
 LOOK = """
 import json, sys
 from pathlib import Path
-from jupyterd.tls.pair import Pair, check
+from jupyterd.tls.check import Pair, check
 found = check(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]))
 print(json.dumps(None if isinstance(found, Pair) else [found.text, found.advice]))
 """

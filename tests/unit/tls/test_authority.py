@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from jupyterd.tls import authority, build, pair
+from jupyterd.tls import authority, build, check
 from jupyterd.tls.authority import AUTHORITY_DAYS, LEAF_DAYS, Authority, Ensured
+from jupyterd.tls.key_pair import PairProblem
 from jupyterd.tls.make import self_signed
-from jupyterd.tls.words import PairProblem
 
 NOW_S = 1_900_000_000.0
 DAY_S = 86400.0
@@ -31,9 +31,9 @@ def read(path: Path) -> Authority:
     return found
 
 
-def look(path: Path, now: float = NOW_S) -> pair.Pair:
-    found = pair.check(path, None, now)
-    assert isinstance(found, pair.Pair), found
+def look(path: Path, now: float = NOW_S) -> check.Pair:
+    found = check.check(path, None, now)
+    assert isinstance(found, check.Pair), found
     return found
 
 

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
+from support.authority import NOW, Made, make
 
-from jupyterd.tls import pair
+from jupyterd.tls import check
 from jupyterd.tls.collect import Collected, collect
-from jupyterd.tls.words import PairProblem
-
-from .authority import NOW, Made, make
+from jupyterd.tls.key_pair import PairProblem
 
 NOW_S = NOW.timestamp()
 ROOT = make("root", ca=True, days=(-100, 3000))
@@ -46,8 +45,8 @@ def test_four_files_in_any_order(tmp_path: Path, order: tuple[int, ...]) -> None
     found = good(*paths)
     assert (found.leaf.names, found.above, found.remarks) == (("gpu.example.org",), 1, ())
     assert found.pem == LEAF.key_pem() + LEAF.pem + MIDDLE.pem
-    installed = pair.check(write(tmp_path / "installed.pem", found.pem), None, NOW_S)
-    assert isinstance(installed, pair.Pair)
+    installed = check.check(write(tmp_path / "installed.pem", found.pem), None, NOW_S)
+    assert isinstance(installed, check.Pair)
     assert installed.sha256 == found.leaf.sha256
 
 

@@ -11,9 +11,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from jupyterd.tls.check import Pair, check
 from jupyterd.tls.fingerprint import fingerprint_lines
 from jupyterd.tls.make import DAYS, ensure, self_signed
-from jupyterd.tls.pair import Pair, check
 
 NOW_S = 1_900_000_000.0
 DAY_S = 86400.0

@@ -1,0 +1,1 @@
+"""`jupyterd cert`: make, get, install and show the certificate."""

@@ -1,0 +1,157 @@
+"""`jupyterd cert acme`: certbot has the account, answers the challenge and renews; each new certificate is installed.
+
+What root's certbot runs must be root's: then the hook is the installed program and everything else lies outside the
+account's reach.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
+
+from jupyterd.cli import which_server
+from jupyterd.cli.cert import install, timer
+from jupyterd.cli.setup import unit_files
+
+TROUBLE, USAGE = 1, 2
+LINEAGE = "jupyterd"
+"""certbot's name for it: one, whatever the domains, so that no older one is renewed and installed over it."""
+CERTBOT_TIMEOUT_S = 600.0
+VENV_TIMEOUT_S = 900.0
+ROOTS = Path("/etc/letsencrypt")
+ROOTS_VENV = Path("/opt/jupyterd-certbot")
+"""Root's, and not under /opt/jupyterd, where an upgrade takes away what is no version in use."""
+
+
+@attrs.frozen
+class Certbot:
+    """`options` say where it keeps its files; none for root's, whose own timer then renews this one too."""
+
+    program: str
+    options: tuple[str, ...]
+    config: Path
+    packaged: bool
+
+
+def main(args: argparse.Namespace) -> int:
+    """Get it, install it, have it renewed."""
+    if not args.agree_tos and not sys.stdin.isatty():
+        _say("nobody is there to agree to the authority's terms: read them, then add --agree-tos")
+        return USAGE
+    problem = _unfit(args)
+    if problem is not None:
+        _say(problem)
+        return TROUBLE
+    certbot = _certbot(which_server.places(args.which, os.environ, os.geteuid())[0].acme)
+    if certbot is None:
+        return TROUBLE
+    argv = [certbot.program, *request(certbot, args, hook(args.which, os.environ))]
+    print(f"jupyterd: {shlex.join(argv)}", file=sys.stderr)
+    done = subprocess.run(argv, check=False, timeout=CERTBOT_TIMEOUT_S)
+    if done.returncode:
+        _say(
+            f"certbot got no certificate; what it tried is in its log above\n"
+            f"    from outside, http://{args.domain[0]}/ (port 80) must lead to this machine"
+        )
+        return TROUBLE
+    print(timer.ensure(certbot.program, certbot.options, packaged=certbot.packaged and os.geteuid() == 0))
+    live = certbot.config / "live" / LINEAGE
+    # The hook has done it, unless this certificate was there already; certbot does not fail when its hook does.
+    args.what, args.files = "install", [live / "fullchain.pem", live / "privkey.pem"]
+    return install.main(args)
+
+
+def request(certbot: Certbot, args: argparse.Namespace, hook: str) -> list[str]:
+    """The options of certbot."""
+    challenge = (
+        ["--webroot", "--webroot-path", str(args.webroot)]
+        if args.webroot
+        else ["--standalone", "--http-01-port", str(args.http_port)]
+    )
+    agreed = ["--agree-tos", "--non-interactive"] if args.agree_tos else []
+    domains = [each for domain in args.domain for each in ("--domain", domain)]
+    server = ["--server", args.server] if args.server else []
+    return [
+        "certonly", *certbot.options, *challenge, "--cert-name", LINEAGE, *domains, "--renew-with-new-domains",
+        "--email", args.email, "--no-eff-email", *agreed, "--keep-until-expiring", *server, "--deploy-hook", hook,
+    ]  # fmt: skip
+
+
+def hook(which: which_server.Which | None, environ: Mapping[str, str]) -> str:
+    """What certbot runs after each renewal; it names the new files in $RENEWED_LINEAGE."""
+    state = environ.get("JUPYTERD_STATE_DIR")
+    before = f"env JUPYTERD_STATE_DIR={shlex.quote(os.path.abspath(state))} " if state else ""  # noqa: PTH100 - as it was typed, links and all
+    flag = f" --{which}" if which else ""
+    program = shlex.quote(str(_program()))
+    return f'{before}{program} cert install{flag} "$RENEWED_LINEAGE/fullchain.pem" "$RENEWED_LINEAGE/privkey.pem"'
+
+
+def _program() -> Path:
+    """The command that is there after an upgrade, too."""
+    if Path(sys.prefix).is_relative_to(unit_files.CURRENT.parent) and unit_files.COMMAND.exists():
+        return unit_files.COMMAND
+    return Path(sys.prefix, "bin", "jupyterd")
+
+
+def _unfit(args: argparse.Namespace) -> str | None:
+    """Why it cannot work, said before an authority is asked: those count failures."""
+    if os.geteuid() == 0:
+        owner = os.stat(os.path.realpath(_program())).st_uid  # noqa: PTH116 - one call
+        return (
+            None
+            if owner == 0
+            else (
+                f"root's certbot would run {_program()}, which uid {owner} can change\n"
+                "    sudo ./install puts a program of root's in place: sudo jupyterd cert acme"
+            )
+        )
+    first = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text("ascii"))
+    if args.webroot is None and args.http_port < first:
+        return (
+            f"the challenge comes over port {args.http_port}, which is root's: type it with sudo\n"
+            "    or --webroot DIR of a web server that has it, or --http-port N where a router forwards it to port N"
+        )
+    return None
+
+
+def _certbot(own: Path) -> Certbot | None:
+    """The package's, or one in a virtual environment of its own."""
+    root = os.geteuid() == 0
+    config = ROOTS if root else own / "config"
+    options = () if root else (
+        "--config-dir", str(config), "--work-dir", str(own / "work"), "--logs-dir", str(own / "logs")
+    )  # fmt: skip
+    packaged = shutil.which("certbot")
+    if packaged:
+        return Certbot(packaged, options, config, packaged=True)
+    venv = ROOTS_VENV if root else own / "certbot"
+    program = venv / "bin" / "certbot"
+    if not program.exists() and not _install(venv):
+        return None
+    return Certbot(str(program), options, config, packaged=False)
+
+
+def _install(venv: Path) -> bool:
+    _say("certbot is not here; fetching it from PyPI into an environment of its own ...")
+    base = getattr(sys, "_base_executable", None) or sys.executable
+    for argv in (
+        [base, "-I", "-m", "venv", "--clear", str(venv)],
+        [str(venv / "bin" / "python"), "-I", "-m", "pip", "install", "--quiet", "certbot"],
+    ):
+        if subprocess.run(argv, check=False, timeout=VENV_TIMEOUT_S).returncode:
+            shutil.rmtree(venv, ignore_errors=True)
+            _say("that did not work\n    sudo apt install certbot   (or dnf), then this again")
+            return False
+    return True
+
+
+def _say(text: str) -> None:
+    print(f"jupyterd: {text}", file=sys.stderr)

@@ -1,0 +1,106 @@
+"""`jupyterd cert install` and `remove`: one private file that goes before the certificates that are made here.
+
+Also the deploy hook of `jupyterd cert acme`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from urllib.parse import urlsplit
+
+from jupyterd.cli.cert import context
+from jupyterd.cli.cert.context import Place
+from jupyterd.linux import private_files
+from jupyterd.tls import collect
+from jupyterd.tls.collect import Collected
+from jupyterd.tls.fingerprint import fingerprint_lines
+from jupyterd.tls.handshake import Leaf
+from jupyterd.tls.key_pair import PairProblem
+
+TROUBLE = 1
+DAY_S = 86400.0
+
+
+def main(args: argparse.Namespace) -> int:
+    """Check, put in place, wait until it is served."""
+    if args.what == "remove":
+        return _remove(context.here(args.which))
+    found = collect.collect(args.files, time.time())  # as who was asked: root may read what the account may not
+    if isinstance(found, PairProblem):
+        _say(f"not installed: {found.text}\n    {found.advice}")
+        return TROUBLE
+    place = context.here(args.which)
+    _put(place, found)
+    for each in (*found.remarks, *_names(place, found.leaf)):
+        _say(f"{each.text}\n    {each.advice}")
+    return _serve(place, found.leaf)
+
+
+def _put(place: Place, found: Collected) -> None:
+    private_files.directory(place.paths.state)
+    private_files.directory(place.paths.installed.parent)
+    private_files.replace(place.paths.installed, found.pem)
+
+
+def _serve(place: Place, leaf: Leaf) -> int:
+    _describe(leaf)
+    if context.configured(place):
+        _say(
+            f"installed, and not served: the settings name {context.configured(place)}, which goes before it\n"
+            "    take tls.certificate and tls.key out: jupyterd config show --origin says where they stand"
+        )
+        return TROUBLE
+    if place.running is None:
+        print("Installed. Nothing runs now: it is served from the next start on.")
+        return 0
+    if place.running.snapshot.certificate is None:
+        _say("installed, and not served: tls.enabled is false, so this server speaks plain HTTP")
+        return TROUBLE
+    if context.until_served(place.running, lambda told: told.sha256 == leaf.sha256) is None:
+        return TROUBLE
+    print(f"Installed, and served now at {place.running.snapshot.urls[0]}")
+    return 0
+
+
+def _names(place: Place, leaf: Leaf) -> list[PairProblem]:
+    """What people type should be in it."""
+    known = {urlsplit(url).hostname or "" for url in place.urls}
+    if not known or known & set(leaf.names) or any(f"*.{each.partition('.')[2]}" in leaf.names for each in known):
+        return []
+    name = next((each for each in leaf.names if not each.startswith("*")), "NAME")
+    shown = ", ".join(sorted(known))
+    return [
+        PairProblem(
+            f"the certificate is for {', '.join(leaf.names)}, and this server shows itself as {shown}",
+            f'so that the right name is shown and probed: [server] names = ["{name}"] in jupyterd.toml',
+        )
+    ]
+
+
+def _describe(leaf: Leaf) -> None:
+    until = time.strftime("%Y-%m-%d", time.localtime(leaf.not_after))
+    print(f"Certificate for {', '.join(leaf.names)}")
+    print(f"  until {until}, {(leaf.not_after - time.time()) / DAY_S:.0f} days")
+    for number, line in enumerate(fingerprint_lines(leaf.sha256)):
+        print(f"  {'SHA-256' if not number else '       '}  {line}")
+
+
+def _remove(place: Place) -> int:
+    if not place.paths.installed.exists():
+        _say("there is no installed certificate; what is served: jupyterd cert show")
+        return TROUBLE
+    place.paths.installed.unlink()
+    print(f"Removed {place.paths.installed}")
+    if place.running is None or place.running.snapshot.certificate is None or context.configured(place):
+        return 0
+    served = context.until_served(place.running, lambda told: told.source != "installed")
+    if served is None:
+        return TROUBLE
+    print(f"Served now: {served.file}")
+    return 0
+
+
+def _say(text: str) -> None:
+    print(f"jupyterd: {text}", file=sys.stderr)

@@ -1,0 +1,162 @@
+"""`jupyterd cert show`: what is served, what lies on disk, and what some clients may stumble over."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from jupyterd.cli.cert import context, trust
+from jupyterd.cli.cert.context import Place
+from jupyterd.tls import authority, check, files, handshake
+from jupyterd.tls.authority import Authority
+from jupyterd.tls.check import Pair
+from jupyterd.tls.fingerprint import fingerprint_lines
+
+TROUBLE = 1
+DAY_S = 86400.0
+SOURCES = {
+    "settings": "named by the settings (tls.certificate)",
+    "installed": "installed (jupyterd cert install)",
+    "local": "signed by this machine's own authority (jupyterd cert new)",
+    "self-signed": "self-signed, made by itself",
+}
+LABEL = 13
+
+
+def main(args: argparse.Namespace) -> int:
+    """1 when nothing good is served."""
+    place = context.here(args.which)
+    if args.authority:
+        return _authority(place)
+    told = document(place)
+    print(json.dumps(told, indent=1) if args.json else page(told), end="\n" if args.json else "")
+    return 0 if told["ok"] else TROUBLE
+
+
+def document(place: Place) -> dict[str, Any]:
+    """For --json; `page` is the same for people."""
+    now = time.time()
+    running = None if place.running is None else place.running.snapshot
+    certificate = None if running is None else running.certificate
+    shown = None if place.running is None or certificate is None else context.shown(place.running)
+    # The copy that the server reads is whole, also where certificate and key are two files.
+    copy = None if certificate is None else _facts(certificate.source, place.paths.served, now)
+    own = {"installed": place.paths.installed, "local": place.paths.local_leaf, "self-signed": place.paths.self_signed}
+    others = {source: path for source, path in own.items() if certificate is None or certificate.file != str(path)}
+    on_disk = [facts for source, path in others.items() if (facts := _facts(source, path, now))]
+    signer = authority.read(place.paths.authority)
+    items = [] if running is None else [asdict(each) for each in running.items if each.code.startswith("certificate")]
+    errors = any(each["severity"] == "error" for each in items)
+    return {
+        "ok": certificate is not None and shown == certificate.sha256 and not errors,
+        "running": running is not None,
+        "urls": list(place.urls),
+        "served": None if certificate is None else asdict(certificate),
+        "shown_sha256": shown,
+        "chain": copy if copy is not None and certificate and copy.get("sha256") == certificate.sha256 else None,
+        "on_disk": on_disk,
+        "authority": {"name": signer.name, "sha256": signer.sha256, "not_after": signer.not_after}
+        if isinstance(signer, Authority)
+        else None,
+        "authority_url": trust.link(place.urls) if isinstance(signer, Authority) else None,
+        "items": items,
+    }
+
+
+def _facts(source: str, path: Path, now: float) -> dict[str, Any] | None:
+    """About a combined file; None if there is none."""
+    found = check.check(path, None, now)
+    facts: dict[str, Any] = {"source": source, "file": str(path), "problem": None}
+    if not isinstance(found, Pair):
+        return None if found.missing else facts | {"problem": found.text, "advice": found.advice}
+    blocks = files.blocks(found.pem.decode())
+    certificates = [each.text for each in blocks if not each.label.endswith("PRIVATE KEY")]
+    key = next(each.text for each in blocks if each.label.endswith("PRIVATE KEY"))
+    return facts | {
+        "names": list(found.names),
+        "sha256": found.sha256,
+        "not_before": found.not_before,
+        "not_after": found.not_after,
+        "validity": found.validity,
+        "above": len(certificates) - 1,
+        "trusted_here": handshake.is_trusted_here(certificates, key),
+        "remarks": [{"text": each.text, "advice": each.advice} for each in found.remarks],
+    }
+
+
+def page(told: dict[str, Any]) -> str:
+    """For people."""
+    lines: list[str] = []
+    served = told["served"]
+    if served is None:
+        lines += ["Nothing is served over TLS: " + ("tls.enabled is false" if told["running"] else "nothing runs")]
+    else:
+        agrees = told["shown_sha256"] == served["sha256"]
+        just_now = "checked just now" if agrees else f"NOT what clients are shown now ({told['shown_sha256']})"
+        lines += [f"Served at {told['urls'][0]}, {just_now}:", "", *_block(served)]
+    if told["chain"] is not None:
+        lines += _chain(told["chain"])
+    for each in told["on_disk"]:
+        lines += ["", "On disk, not served:", ""]
+        problem = each["problem"]
+        lines += (
+            _block(each) if problem is None else [_row("File", each["file"]), f"  {problem}\n      {each['advice']}"]
+        )
+    if told["authority"] is not None:
+        signer = told["authority"]
+        until = time.strftime("%Y-%m-%d", time.localtime(signer["not_after"]))
+        lines += ["", f"This machine's own authority, {signer['name']!r}, until {until}:"]
+        lines += _fingerprint(signer["sha256"])
+        lines += [_row("File", told["authority_url"] or "jupyterd cert show --authority")]
+    for item in told["items"]:
+        lines += ["", f"{item['severity']}: {item['text']}", f"    {item['advice']}"]
+    return "\n".join(lines) + "\n"
+
+
+def _chain(facts: dict[str, Any]) -> list[str]:
+    above = facts["above"]
+    known = "knows" if facts["trusted_here"] else "does not know"
+    lines = [
+        _row(
+            "Chain", f"{above} certificate{'s' if above != 1 else ''} above it in the file; this machine's own list of"
+        ),
+        _row("", f"authorities {known} who signed it"),
+    ]
+    for remark in facts["remarks"]:
+        lines += [_row("Remark", remark["text"]), _row("", remark["advice"])]
+    return lines
+
+
+def _block(facts: dict[str, Any]) -> list[str]:
+    left = (facts["not_after"] - time.time()) / DAY_S
+    until = time.strftime("%Y-%m-%d %H:%M", time.localtime(facts["not_after"]))
+    days = f"{left:.0f} days left" if left >= 1 else "EXPIRED" if left < 0 else "less than a day left"
+    return [
+        _row("Kind", SOURCES.get(facts["source"], facts["source"])),
+        _row("File", facts["file"]),
+        _row("Names", ", ".join(facts["names"]) or "none at all"),
+        _row("Until", f"{until}, {days}"),
+        *_fingerprint(facts["sha256"]),
+    ]
+
+
+def _fingerprint(sha256: str) -> list[str]:
+    return [_row("" if number else "SHA-256", line) for number, line in enumerate(fingerprint_lines(sha256))]
+
+
+def _row(label: str, text: str) -> str:
+    return f"  {label:<{LABEL}}{text}"
+
+
+def _authority(place: Place) -> int:
+    found = authority.read(place.paths.authority)
+    if not isinstance(found, Authority):
+        print(f"jupyterd: {found.text}\n    jupyterd cert new makes one", file=sys.stderr)
+        return TROUBLE
+    print(found.certificate, end="")
+    return 0

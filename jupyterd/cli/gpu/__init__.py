@@ -1,0 +1,1 @@
+"""`jupyterd gpu`: who holds the GPUs now, and what they did."""

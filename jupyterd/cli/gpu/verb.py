@@ -1,0 +1,212 @@
+"""`jupyterd gpu`: who holds the GPUs now, by notebook; with --since what they did, drawn, and by whom.
+
+Exit 0: shown. 1: trouble. 3: there is nothing to show.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pwd
+import shutil
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from jupyterd.cli import kernels, which_server
+from jupyterd.cli.gpu import page, usage
+from jupyterd.cli.gpu import since as moments
+from jupyterd.cli.status import read, verb
+from jupyterd.cli.status.read import Nothing, Standing
+from jupyterd.gpu import driver, history
+from jupyterd.gpu.intervals import Spans
+from jupyterd.protocol.gpu_frames import Gpu
+from jupyterd.settings.paths import Paths
+from jupyterd.settings.problems import Invalid, printable
+
+HELP = "who holds the GPUs, by notebook; with --since what they did"
+SHOWN, TROUBLE, NOTHING = 0, 1, 3
+WIDEST, NARROWEST = 160, 50
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Its options."""
+    parser.add_argument("--since", metavar="WHEN", help=f"the past instead of now: {moments.WORDS}")
+    parser.add_argument("--gpu", metavar="NUMBER", help="only this one: its number or the beginning of its UUID")
+    parser.add_argument(
+        "--notebook", metavar="NAME", help="only this one: train.ipynb, models/train, or its whole path"
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="as data")
+    form.add_argument("--csv", action="store_true", help="every minute (later: hour) as a row; needs --since")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--system", dest="which", action="store_const", const="system", help="of the machine's service")
+    which.add_argument("--user", dest="which", action="store_const", const="user", help="of your own server")
+    parser.set_defaults(which=None)
+
+
+@attrs.frozen
+class Asked:
+    """What is wanted, and how wide it may be."""
+
+    args: argparse.Namespace
+    home: str
+    columns: int
+    colour: bool
+
+
+def main(args: argparse.Namespace) -> int:
+    """Print it."""
+    if args.csv and args.since is None:
+        print("jupyterd gpu: --csv is for the past; say since when: --since today", file=sys.stderr)
+        return 2
+    try:
+        found_places = which_server.places(args.which, os.environ, os.geteuid())
+    except Invalid as error:
+        print(*error.problems, sep="\n", file=sys.stderr)
+        return TROUBLE
+    found = read.look(which_server.snapshots(found_places))
+    known = found if isinstance(found, Standing) else found.left
+    state = found_places[0].state if known is None else Path(known.snapshot.state_dir)
+    mine = attrs.evolve(found_places[0], state=state)
+    columns = min(WIDEST, max(NARROWEST, shutil.get_terminal_size((80, 24)).columns))
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    asked = Asked(args, _home(state), columns, colour)
+    if args.since is None:
+        return _now(asked, found, which_server.snapshots(found_places))
+    return _past(asked, mine)
+
+
+def _now(asked: Asked, found: Standing | Nothing, files: tuple[Path, ...]) -> int:
+    if isinstance(found, Nothing):
+        print(verb.absent(found, files), file=sys.stderr)
+        return NOTHING if found.left is not None or not (found.damaged or found.denied) else TROUBLE
+    wanted = asked.args
+    gpus = [
+        each
+        for each in found.snapshot.gpus
+        if wanted.gpu is None or usage.matches_gpu(wanted.gpu, each.index, each.uuid)
+    ]
+    if wanted.notebook is not None:
+        gpus = [_only(each, wanted.notebook) for each in gpus]
+        gpus = [each for each in gpus if each.processes]
+    if wanted.json:
+        print(json.dumps({"gpus": [_document(each, asked.home) for each in gpus]}, indent=1))
+        return SHOWN if gpus else NOTHING
+    if not gpus:
+        print(f"jupyterd gpu: {_nothing(found, wanted)}", file=sys.stderr)
+        return NOTHING
+    print(page.now(gpus, asked.home, asked.columns))
+    if any(each.holder.kernel for one in gpus for each in page.held(one, asked.home)):
+        print("To free its memory: jupyterd kernels stop KERNEL\nWhat they did: jupyterd gpu --since today")
+    return SHOWN
+
+
+def _only(one: Gpu, notebook: str) -> Gpu:
+    mine = tuple(each for each in one.processes or () if usage.matches(notebook, each.notebook))
+    return replace(one, processes=mine)
+
+
+def _nothing(found: Standing, wanted: argparse.Namespace) -> str:
+    if wanted.notebook is not None and found.snapshot.gpus:
+        return f"no notebook {wanted.notebook!r} holds memory of a GPU now"
+    if wanted.gpu is not None and found.snapshot.gpus:
+        numbers = ", ".join(f"gpu{each.index}" for each in found.snapshot.gpus)
+        return f"there is no GPU {wanted.gpu!r}; there are {numbers}"
+    trouble = next((item.text for item in found.snapshot.items if item.code.startswith("gpu")), None)
+    if trouble is not None:
+        return f"{trouble}; see: jupyterd status"
+    if found.snapshot.sampler is None:
+        return driver.absence("/", os.environ) or "GPU lines are off; see [gpu] enabled in: jupyterd config show"
+    return "the GPUs have not been asked yet; try again in a moment"
+
+
+def _past(asked: Asked, mine: Paths) -> int:
+    wanted, until = asked.args, time.time()
+    try:
+        since = moments.past(wanted.since, until)
+    except ValueError as error:
+        print(f"jupyterd gpu: --since: {error}", file=sys.stderr)
+        return 2
+    kernels.become_owner(mine.state)  # SQLite makes files beside the one that it reads
+    file = mine.gpu_history
+    try:
+        every = history.read(file, since, until)
+    except history.Unreadable as error:
+        print(f"jupyterd gpu: the history {printable(str(error))}", file=sys.stderr)
+        return TROUBLE
+    except OSError as error:
+        print(f"jupyterd gpu: the history is for root and its account ({error}): sudo jupyterd gpu", file=sys.stderr)
+        return TROUBLE
+    past = usage.chosen(every, wanted.gpu, wanted.notebook)
+    if wanted.json:
+        print(json.dumps(usage.document(past, since, until, asked.home), indent=1))
+    elif wanted.csv:
+        sys.stdout.write(usage.table(past, whole=wanted.notebook is None))
+    if not past.gpus or (wanted.notebook is not None and not past.holders):
+        print(f"jupyterd gpu: {_no_past(every, wanted, file)}", file=sys.stderr)
+        return NOTHING
+    if not wanted.json and not wanted.csv:
+        _draw(asked, past, since, until)
+    return SHOWN
+
+
+def _no_past(every: Spans, wanted: argparse.Namespace, file: Path) -> str:
+    if not every.gpus:
+        absent = driver.absence("/", os.environ)
+        if not file.exists():
+            return (
+                f"there is no history yet; it begins with the first minute of a GPU{f' ({absent})' if absent else ''}"
+            )
+        return f"nothing is on record since {wanted.since}"
+    if wanted.notebook is not None:
+        return f"no notebook {wanted.notebook!r} has held memory of a GPU since {wanted.since}"
+    return f"nothing is on record of GPU {wanted.gpu!r} since {wanted.since}"
+
+
+def _draw(asked: Asked, past: Spans, since: float, until: float) -> None:
+    from jupyterd.cli.gpu import plot  # noqa: PLC0415 - the plotting library is for this alone
+
+    begun = max(since, min(each.at for each in past.gpus))
+    sheet = plot.Sheet(begun, until, asked.columns, asked.colour)
+    for each in usage.whole(past.gpus):
+        print(page.past([one for one in past.gpus if one.uuid == each.uuid], asked.columns))
+        if asked.args.notebook is None:
+            print(plot.of_gpu(past, each.uuid, sheet))
+        elif mine := [one for one in past.holders if one.uuid == each.uuid]:
+            print(f"{printable(asked.args.notebook)} on it:")
+            print(plot.of_notebook(mine, sheet))
+        print()
+    uses = [attrs.evolve(each, name=printable(each.name)) for each in usage.uses(past.holders, asked.home)]
+    if uses:
+        print(page.uses(uses, asked.columns))
+
+
+def _document(one: Gpu, home: str) -> dict[str, Any]:
+    figures = ("utilisation_mean", "utilisation_max", "memory_used_bytes", "memory_total_bytes", "temperature_c")
+    return {
+        "index": one.index,
+        "uuid": one.uuid,
+        "name": one.name,
+        **{name: getattr(one, name) for name in (*figures, "power_w", "trouble", "asleep")},
+        "held_by": None if one.processes is None else [_held_document(each) for each in page.held(one, home)],
+    }
+
+
+def _held_document(each: page.Held) -> dict[str, Any]:
+    facts = attrs.asdict(each, recurse=False)
+    holder = facts.pop("holder")
+    return {"notebook": holder.notebook, "kernel": holder.kernel, "user": holder.user, **facts}
+
+
+def _home(state: Path) -> str:
+    """Of the account whose state it is: paths in it are shown with "~"."""
+    try:
+        return pwd.getpwuid(state.stat().st_uid).pw_dir
+    except (OSError, KeyError):
+        return ""

@@ -1,0 +1,1 @@
+"""`jupyterd setup`: ask, show, then write settings and units."""

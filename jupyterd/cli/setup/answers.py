@@ -1,0 +1,218 @@
+"""What is wanted of `jupyterd setup`: from options, from a Jupyter configuration, from questions at a terminal.
+
+Every answer is judged as the settings judge it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import attrs
+
+from jupyterd.cli.setup import jupyter_import, questions
+from jupyterd.cli.setup.target import Target
+from jupyterd.settings import rules, table
+from jupyterd.settings.imported import Taken
+from jupyterd.settings.table import Value
+from jupyterd.settings.values import Fault, from_text
+from jupyterd.tls import collect
+from jupyterd.tls.key_pair import PairProblem
+
+HASH, ROOT = "login.password_hash", "server.allow_root"
+Kind = Literal["auto", "authority", "acme", "files"]
+_KINDS: dict[str, Kind] = {"": "auto", "auto": "auto", "authority": "authority", "acme": "acme"}
+_CERTIFICATES = """\
+Certificate:
+  1  {now}
+  2  one of an authority of this machine's own, which each of your devices trusts once (iPhone and iPad need that)
+  3  one that you have, in files
+  4  Let's Encrypt's (the internet must reach port 80 of this machine by a name)
+Which"""
+
+
+@attrs.frozen
+class Secret:
+    """A password or its hash; never shown."""
+
+    kind: Literal["password", "hash"]
+    text: str = attrs.field(repr=False)
+
+
+@attrs.frozen
+class Certificate:
+    """Which one; `files` and `domains` for those that need them."""
+
+    kind: Kind = "auto"
+    files: tuple[Path, ...] = ()
+    domains: tuple[str, ...] = ()
+    email: str = ""
+    server: str = ""
+    agreed: bool = False
+
+
+@attrs.frozen
+class Answers:
+    """`values` are those that the settings shall have, by dotted name; `secret` is None to leave the login as it is."""
+
+    values: Mapping[str, Value]
+    secret: Secret | None
+    certificate: Certificate
+    remarks: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Known:
+    """What is so before. `fresh`: there is no settings file yet. `values` are those that are in force, or would be."""
+
+    fresh: bool
+    values: Mapping[str, Value]
+    has_password: bool
+    has_certificate: bool
+
+
+@attrs.frozen
+class _Question:
+    """About one setting; `typed` is its option, `before` the value without an answer."""
+
+    name: str
+    text: str
+    before: Value
+    typed: str | None
+
+
+def collect_answers(args: argparse.Namespace, target: Target, known: Known, *, ask: bool) -> Answers:
+    """ValueError says what is wrong with an option. The terminal is used only with `ask`."""
+    imported = _imported(args.take, target, known, ask=ask)
+    remarks = list(imported.remarks)
+    values = {name: value for name, value in imported.values.items() if name != HASH}
+    if values.get(ROOT) and target.account.uid != 0:
+        del values[ROOT]
+        remarks.append(f"{imported.places[ROOT]} is left out: {target.account.name} is not root")
+    secret = None
+    if HASH in imported.values and args.login is None:
+        if values.get("login.allow_password_change") is False:
+            values[HASH] = imported.values[HASH]  # for good: one that is set elsewhere could be changed in the browser
+        elif known.has_password:
+            remarks.append(f"{imported.places[HASH]} is left out: a password is set, and stays")
+        else:
+            secret = Secret("hash", str(imported.values[HASH]))
+    if args.login in ("password", "hash"):
+        secret = Secret(args.login, _from_stdin())
+    elif ask and args.login is None and secret is None and HASH not in values:
+        typed = questions.password(is_set=known.has_password)
+        secret = Secret("password", typed) if typed else None
+    for name, typed, question in (
+        ("server.ip", args.ip, 'Addresses to listen on, with commas ("*": every one; "localhost": this machine only)'),
+        ("server.port", args.port, "Port"),
+    ):
+        before = values.get(name, known.values[name])
+        value = _setting(_Question(name, question, before, typed), target, ask=ask)
+        if value != known.values[name] or name in values or known.fresh:
+            values[name] = value
+    if known.fresh and target.account.uid == 0:
+        values[ROOT] = True  # whoever names root's account, or has none but root's, has said it in so many words
+    return Answers(values, secret, _certificate(args, known, ask=ask), tuple(remarks))
+
+
+def _imported(take: str | bool | None, target: Target, known: Known, *, ask: bool) -> Taken:  # noqa: FBT001 - argparse's
+    if take is False:
+        return Taken()
+    where = Path(take) if isinstance(take, str) and take else Path(target.account.home, ".jupyter")
+    files = jupyter_import.found(where.absolute())
+    if take is None and not (ask and known.fresh and files):
+        return Taken()
+    if not files:
+        raise ValueError(f"there is no Jupyter configuration at {where}")
+    if take is None:
+        names = ", ".join(each.name for each in files)
+        if not questions.yes(f"There is a Jupyter configuration in {where} ({names}). Take over its settings?"):
+            return Taken()
+    return jupyter_import.take(files, target.account)
+
+
+def _from_stdin() -> str:
+    line = sys.stdin.buffer.readline(4096).decode("utf-8", "surrogateescape")
+    text = line.removesuffix("\n").removesuffix("\r")
+    if not text:
+        raise ValueError("standard input holds no first line")
+    return text
+
+
+def _setting(asked: _Question, target: Target, *, ask: bool) -> Value:
+    row, before, typed = table.SETTINGS[asked.name], asked.before, asked.typed
+
+    def judge(text: str) -> Value | str:
+        value = from_text(row, text)
+        if not isinstance(value, Fault | list):
+            value = rules.settled(row, value, rules.Context(target.account.home, None))
+        first = value[0] if isinstance(value, list) else value
+        if isinstance(first, Fault):
+            return "; ".join(filter(None, (first.found, first.wanted, first.advice)))
+        return first
+
+    def fault(text: str) -> str:
+        found = judge(text)
+        return found if isinstance(found, str) else ""
+
+    if typed is None:
+        if not ask:
+            return before
+        shown = ",".join(before) if isinstance(before, tuple) else str(before)
+        typed = questions.judged(asked.text, shown, fault)
+    found = judge(typed)
+    if isinstance(found, str):
+        raise ValueError(found)  # noqa: TRY004 - no setting that is asked for is a text
+    return found
+
+
+def _certificate(args: argparse.Namespace, known: Known, *, ask: bool) -> Certificate:
+    which = args.certificate
+    if which is None and args.domain:
+        which = "acme"
+    if which is None and ask:
+        return _asked_certificate(known)
+    kind = _KINDS.get(which or "", "files")
+    if kind == "acme" and not (args.domain and args.email):
+        raise ValueError("for --certificate acme, say also --domain NAME and --email ADDRESS")
+    paths = (Path(which), *([args.key] if args.key else [])) if kind == "files" else ()
+    if paths:
+        fault = _files_fault(paths)
+        if fault:
+            raise ValueError(fault)
+    absolute = tuple(each.absolute() for each in paths)
+    domains = tuple(args.domain or ())
+    return Certificate(kind, absolute, domains, args.email or "", args.acme_server or "", args.agree_tos)
+
+
+def _asked_certificate(known: Known) -> Certificate:
+    now = "the one that is there" if known.has_certificate else "one that is made by itself; browsers warn of it once"
+    choice = questions.judged(
+        _CERTIFICATES.format(now=now), "1", lambda text: "" if text in {"1", "2", "3", "4"} else "1, 2, 3 or 4"
+    )
+    match choice:
+        case "2":
+            return Certificate("authority")
+        case "3":
+            typed = questions.judged(
+                "Files (certificate, key, chain, with spaces between)", "",
+                lambda text: _files_fault(tuple(map(Path, text.split()))),
+            )  # fmt: skip
+            return Certificate("files", tuple(Path(each).absolute() for each in typed.split()))
+        case "4":
+            name = questions.judged("Name of this machine", "", lambda text: "" if "." in text else "such as gpu.a.org")
+            email = questions.judged("Your e-mail address", "", lambda text: "" if "@" in text else "you@example.org")
+            return Certificate("acme", domains=(name,), email=email)
+        case _:
+            return Certificate()
+
+
+def _files_fault(paths: tuple[Path, ...]) -> str:
+    if not paths:
+        return "at least one file"
+    found = collect.collect(paths, time.time())
+    return f"{found.text}; {found.advice}" if isinstance(found, PairProblem) else ""

@@ -1,0 +1,124 @@
+"""All that `jupyterd setup` will write, known and shown before anything is.
+
+Writes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping
+
+import attrs
+
+from jupyterd.cli.setup import options, questions, services, user_service
+from jupyterd.cli.setup import unit_files as files
+from jupyterd.cli.setup.answers import Answers, Certificate, Known, collect_answers
+from jupyterd.cli.setup.target import Target
+from jupyterd.settings import edit, sample, table
+from jupyterd.settings.table import Value
+from jupyterd.settings.values import toml
+
+
+@attrs.frozen
+class Todo:
+    """All that will be written, known before anything is. `pieces` of root's; `unit` of the user's own."""
+
+    text: str
+    new_text: bool
+    pieces: tuple[files.Put | files.Point, ...]
+    unit: files.Put | None
+    answers: Answers
+
+
+def todo(args: argparse.Namespace, target: Target) -> Todo | None:
+    """None when the person said no."""
+    quiet = args.yes or args.dry_run
+    known = _known(target)
+    if args.installing and not known.fresh and not options.says_something(args):
+        quiet = True  # an upgrade
+    if not quiet and not sys.stdin.isatty():
+        raise ValueError("nobody is there to be asked. With every answer as an option: --yes (see --help)")
+    answers = collect_answers(args, target, known, ask=not quiet)
+    text = _text(target, answers.values)
+    settings = table.build({**known.values, **answers.values})
+    made = Todo(
+        text=text,
+        new_text=known.fresh or text != target.settings.read_text(),
+        pieces=() if target.user else services.pieces(target.account, settings),
+        unit=user_service.piece(target.account) if target.user else None,
+        answers=answers,
+    )
+    shown = tuple(_shown(target, made, known))
+    if shown:
+        whose = "your own server" if target.user else f"the machine's service of {target.account.name}"
+        print(f"jupyterd: for {whose} this will be done:", *(f"  {each}" for each in shown), sep="\n", file=sys.stderr)
+    for each in answers.remarks:
+        print(f"  note: {each}", file=sys.stderr)
+    return made if quiet or not shown or questions.yes("Go on?") else None
+
+
+def _known(target: Target) -> Known:
+    loaded = target.load()
+    values = {name: table.value_of(loaded.settings, row) for name, row in table.SETTINGS.items()}
+    fresh = not target.settings.exists()
+    if fresh and not target.user:
+        values["server.ip"] = ("*",)
+    state = target.paths.state.is_dir()
+    return Known(
+        fresh=fresh,
+        values=values,
+        has_password=state and target.verb("password", target.flag, "--is-set") == 0,
+        has_certificate=bool(values["tls.certificate"])
+        or any(files.mark(each) for each in (target.paths.installed, target.paths.authority)),
+    )
+
+
+def _text(target: Target, values: Mapping[str, Value]) -> str:
+    """What the settings file will hold: a new one has every setting in it; in one that is there only values change."""
+    try:
+        before = target.settings.read_text()
+    except FileNotFoundError:
+        return sample.text(values)
+    try:
+        return edit.edited(before, values)
+    except ValueError as error:
+        raise ValueError(f"{target.settings}: {error}") from None
+
+
+def _shown(target: Target, made: Todo, known: Known) -> Iterator[str]:
+    """What is new, one line each."""
+    account, answers = target.account.name, made.answers
+    if made.new_text:
+        yield f"{target.settings}{' (new)' if known.fresh else ''}"
+        yield from _values(answers, known)
+    yield from (str(piece.path) for piece in (*made.pieces, made.unit) if piece is not None and not piece.is_so)
+    if answers.secret is not None:
+        yield f"{target.paths.login}   the hash of the password, if it is another; only {account} can read it"
+    elif known.fresh and not known.has_password:
+        yield f"{target.paths.login}   the hash of a one-time token; the browser sets the password"
+    yield from _certificate(target, answers.certificate)
+    if known.fresh:
+        yield f"{target.paths.state}   state and the Python environment of notebooks, {account}'s alone"
+        yield f"a service that starts at boot; {account}'s processes may stay after logout (loginctl enable-linger)"
+
+
+def _values(answers: Answers, known: Known) -> Iterator[str]:
+    for name, value in answers.values.items():
+        row = table.SETTINGS[name]
+        if known.fresh or value != known.values[name]:
+            was = "" if known.fresh or row.secret else f"   (is {toml(known.values[name])})"
+            yield f"    [{row.section}] {row.key} = {'(secret)' if row.secret else toml(value)}{was}"
+
+
+def _certificate(target: Target, certificate: Certificate) -> Iterator[str]:
+    match certificate.kind:
+        case "authority" if files.mark(target.paths.authority) is None:
+            yield f"{target.paths.authority}   an authority of this machine's own"
+        case "files":
+            yield f"{target.paths.installed}   from {', '.join(map(str, certificate.files))}"
+        case "acme":
+            where = certificate.server or "Let's Encrypt"
+            yield f"a certificate for {', '.join(certificate.domains)} from {where}, renewed by certbot"
+        case _:
+            pass

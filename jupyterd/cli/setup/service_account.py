@@ -1,0 +1,138 @@
+"""Whose service it will be, and the one question before anything is done. First half of ./install.
+
+Runs from the checkout before there is an environment: standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pwd
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TextIO
+
+from jupyterd.cli.setup import options
+from jupyterd.cli.setup.unit_files import DROP_IN
+
+_HUMANS = range(1000, 60000)
+"""FIRST_UID to LAST_UID of adduser.conf(5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One line of the password database, as far as it matters here."""
+
+    name: str
+    uid: int
+    shell: str
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """Nobody, or more than one, could be meant; `advice` says what to type."""
+
+    advice: str
+
+
+def present() -> str | None:
+    """The account that the service has already."""
+    try:
+        lines = DROP_IN.read_text().splitlines()
+    except FileNotFoundError:
+        return None
+    return next((line.removeprefix("User=") for line in lines if line.startswith("User=")), None)
+
+
+def choose(named: str | None, environ: Mapping[str, str], accounts: Iterable[Account]) -> Account | Undecided:
+    """--account, else who called sudo, else the sole human account."""
+    known = {each.name: each for each in accounts}
+    if named is not None:
+        return known.get(named) or Undecided(f"there is no account {named!r}; make it with: adduser {named}")
+    caller = known.get(environ.get("SUDO_USER", ""))
+    if caller is not None and caller.uid != 0:
+        return caller
+    humans = [each for each in known.values() if each.uid in _HUMANS and _can_log_in(each)]
+    match humans:
+        case [only]:
+            return only
+        case []:
+            return Undecided(
+                "this machine has no account but root's. Make one (adduser NAME) and say: ./install --account NAME\n"
+                "or let root's notebooks be served: ./install --account root"
+            )
+        case _:
+            names = ", ".join(each.name for each in humans)
+            return Undecided(f"which account shall it serve? Say: ./install --account NAME   (there are: {names})")
+
+
+def _can_log_in(account: Account) -> bool:
+    return account.shell.rsplit("/", 1)[-1] not in {"nologin", "false", "sync", ""}
+
+
+def agreed(account: Account, target: str, answers: TextIO, questions: TextIO) -> bool:
+    """Shows what will be done and asks; Enter means yes."""
+    print(
+        f"jupyterd will be installed as a service that runs as {account.name}:\n"
+        f"  {target}   the program\n"
+        "  /usr/local/bin/jupyterd   the command\n"
+        "  /etc/jupyterd/jupyterd.toml   settings (yours are kept; the first time a few questions follow)\n"
+        "  /usr/local/lib/systemd/system/jupyterd.service   enabled: it starts at boot\n"
+        f"  /var/lib/jupyterd   state and the Python environment of notebooks, {account.name}'s alone\n"
+        f"and {account.name}'s processes may stay after logout (loginctl enable-linger).",
+        file=questions,
+    )
+    print("Go on? [Y/n] ", end="", file=questions, flush=True)
+    line = answers.readline()
+    return line != "" and line.strip().lower() in {"", "y", "yes"}
+
+
+def main() -> int:
+    """Prints the account's name; questions and errors go to standard error."""
+    parser = argparse.ArgumentParser(
+        prog="./install", description="Installs jupyterd as a service of one account, and sets it up.",
+        allow_abbrev=False,
+    )  # fmt: skip
+    options.add(parser)
+    parser.add_argument("--target", required=True, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    chosen = for_service(args.account)
+    if isinstance(chosen, Undecided):
+        print(f"jupyterd: {chosen.advice}", file=sys.stderr)
+        return 2
+    account = chosen
+    if args.dry_run:
+        print("jupyterd: nothing is installed yet that could look. Type: jupyterd setup --dry-run", file=sys.stderr)
+        return 2
+    if not args.yes:
+        if not sys.stdin.isatty():
+            print("jupyterd: nobody is there to be asked. Type: sudo ./install --yes", file=sys.stderr)
+            return 2
+        if not agreed(account, args.target, sys.stdin, sys.stderr):
+            print("jupyterd: nothing was changed", file=sys.stderr)
+            return 1
+    print(account.name)
+    return 0
+
+
+def for_service(named: str | None) -> Account | Undecided:
+    """The named one, else the one that it has, else as choose() has it."""
+    named = named or present()
+    accounts = [Account(entry.pw_name, entry.pw_uid, entry.pw_shell) for entry in pwd.getpwall()]
+    if named is not None and named not in {each.name for each in accounts}:
+        accounts += _looked_up(named)
+    return choose(named, os.environ, accounts)
+
+
+def _looked_up(name: str) -> list[Account]:
+    # Directory services (LDAP, SSSD) know accounts that they do not list.
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        return []
+    return [Account(entry.pw_name, entry.pw_uid, entry.pw_shell)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

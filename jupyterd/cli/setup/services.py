@@ -1,0 +1,97 @@
+"""Makes the environment that runs this the machine's service: units, directories, the account's own places. As root."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from jupyterd.cli.setup import systemctl
+from jupyterd.cli.setup import unit_files as files
+from jupyterd.linux.accounts import Account
+from jupyterd.settings.schema import Settings
+
+_COMMAND_TIMEOUT_S = 90.0
+_OF_JUPYTER = (".jupyter", ".local/share/jupyter", ".local/share/Trash")
+"""In the home: settings and workspaces of JupyterLab, trusted notebooks, the file browser's waste bin."""
+
+
+def is_program_of_roots() -> bool:
+    """Whether what runs here was made by ./install, and lies where nobody but root can change it."""
+    prefix = Path(sys.prefix)
+    return (prefix / "share" / "jupyterd").is_dir() and prefix.is_relative_to(files.CURRENT.parent)
+
+
+def pieces(account: Account, settings: Settings) -> tuple[files.Put | files.Point, ...]:
+    """Everything outside /opt but settings and state."""
+    root = settings.server.root_dir
+    paths = (root, settings.tls.certificate, settings.tls.key, settings.kernels.environment)
+    service = files.Service(
+        account=account.name,
+        uid=account.uid,
+        home=account.home,
+        port=settings.server.port,
+        paths=tuple(path for path in paths if path.startswith("/")),
+        writable=(root, *files.linked(Path(root)), *(f"{account.home}/{place}" for place in _OF_JUPYTER)),
+    )
+    return files.pieces(service, Path(sys.prefix))
+
+
+def foreign_state(account: Account) -> str | None:
+    """What to type when the state directory is another account's: nothing in it would be readable, or safe."""
+    try:
+        owner = files.STATE.stat().st_uid
+    except FileNotFoundError:
+        return None
+    if owner == account.uid or not any(files.STATE.iterdir()):
+        return None
+    try:
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        name = f"uid {owner}"
+    return (
+        f"{files.STATE} holds the state of {name}, not of {account.name}. To give the service to {account.name}:\n"
+        f"    sudo systemctl stop jupyterd; sudo mv {files.STATE} {files.STATE}.{name}     and then this again"
+    )
+
+
+def put_in_place(account: Account, wanted: tuple[files.Put | files.Point, ...]) -> bool:
+    """Does it; True when anything was new. What is running stays so until install_start.start()."""
+    changed = False
+    for piece in wanted:
+        if not piece.is_so:
+            piece.do()
+            changed = True
+    if changed:
+        systemctl.run("journalctl", "--update-catalog")
+        systemctl.run("systemctl", "daemon-reload")
+    systemctl.user_manager(account.name, account.uid)
+    _make_places(account)
+    files.STATE.mkdir(mode=0o700, exist_ok=True)
+    os.chown(files.STATE, account.uid, account.gid)
+    return changed
+
+
+def _make_places(account: Account) -> None:
+    """As the account, whose home may hold links. Where one is missing, the sandbox could not open it."""
+    wanted = [f"{account.home}/{place}" for place in _OF_JUPYTER]
+    subprocess.run(
+        ["mkdir", "--parents", "--mode=700", *wanted],
+        user=account.uid, group=account.gid, extra_groups=(), cwd="/", timeout=_COMMAND_TIMEOUT_S, check=False,
+    )  # fmt: skip
+
+
+def current() -> Path | None:
+    """The program that is the service's now."""
+    return files.CURRENT.readlink() if files.CURRENT.is_symlink() else None
+
+
+def forget_old_versions(previous: Path | None) -> None:
+    """The one before this stays: its processes may still be at work."""
+    keep = {Path(sys.prefix), previous}
+    for each in files.CURRENT.parent.iterdir():
+        if each.is_dir() and not each.is_symlink() and each not in keep:
+            shutil.rmtree(each, ignore_errors=True)

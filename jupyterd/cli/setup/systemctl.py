@@ -1,0 +1,101 @@
+"""What setup asks of systemd: the user manager, the start, and what it says when it does not come up.
+
+Knows no settings and writes no file.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+from jupyterd.cli.setup.unit_files import UNIT
+
+_COMMAND_TIMEOUT_S = 60.0
+_START_TIMEOUT_S = 180.0
+_LOOK_EVERY_S = 0.3
+_SYSTEM, _USER = ("systemctl",), ("systemctl", "--user")
+_ENOUGH_RESTARTS = 3
+"""A supervisor that ended so often before it served is not waited for: systemd goes on by itself."""
+
+
+def run(*argv: str) -> str:
+    """Standard output of a command that must succeed; CalledProcessError with its standard error otherwise."""
+    done = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=_COMMAND_TIMEOUT_S)
+    return done.stdout
+
+
+def user_manager(account: str, uid: int) -> None:
+    """Kernels live in the account's user manager: it must start at boot and stay after logout."""
+    try:
+        run("loginctl", "enable-linger", account)
+        run("systemctl", "start", f"user@{uid}.service")
+    except subprocess.CalledProcessError as error:
+        raise OSError(
+            f"{account} has no user manager, in which notebooks run: {(error.stderr or '').strip()}\n"
+            "Type: apt install libpam-systemd dbus   and then ./install again"
+        ) from None
+
+
+def runs(*, user: bool) -> bool:
+    """Whether it is enabled and serves."""
+    shown = run(*_manager(user=user), "show", "--property=ActiveState,UnitFileState", UNIT).split()
+    return {"ActiveState=active", "UnitFileState=enabled"}.issubset(shown)
+
+
+def start(*, changed: bool, user: bool = False) -> bool:
+    """Enables it and waits until it serves; True then. Where nothing is new a reload is enough."""
+    manager = _manager(user=user)
+    run(*manager, "enable", "--quiet", UNIT)
+    before = _state(manager)
+    if not changed and before["ActiveState"] == "active":
+        run(*manager, "reload", UNIT)
+        return True
+    run(*manager, "reset-failed", UNIT)
+    run(*manager, "restart", "--no-block", UNIT)
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    said = ""
+    print("jupyterd: starting the service ...", file=sys.stderr)
+    while time.monotonic() < deadline:
+        now = _state(manager)
+        # Until systemd has begun, the state is still that of the service before.
+        if now["InvocationID"] != before["InvocationID"]:
+            if now["ActiveState"] == "active":
+                return True
+            if now["ActiveState"] == "failed" or int(now["NRestarts"]) >= _ENOUGH_RESTARTS:
+                break
+        if now["StatusText"] not in ("", said):
+            said = now["StatusText"]
+            print(f"jupyterd: {said}", file=sys.stderr)
+        time.sleep(_LOOK_EVERY_S)
+    else:
+        print(f"jupyterd: it does not serve after {_START_TIMEOUT_S:.0f} s, and goes on trying", file=sys.stderr)
+    _show_trouble(manager)
+    return False
+
+
+def _manager(*, user: bool) -> tuple[str, ...]:
+    return _USER if user else _SYSTEM
+
+
+def _state(manager: tuple[str, ...]) -> dict[str, str]:
+    """ActiveState, InvocationID, NRestarts and StatusText of the unit."""
+    shown = run(*manager, "show", "--property=ActiveState,InvocationID,NRestarts,StatusText", UNIT)
+    return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+
+
+def _show_trouble(manager: tuple[str, ...]) -> None:
+    for argv in (
+        (*manager, "--no-pager", "--full", "--lines=0", "status", UNIT),
+        (
+            "journalctl",
+            *manager[1:],
+            "--no-pager",
+            "--output=cat",
+            "--lines=30",
+            "--identifier=jupyterd",
+            "--identifier=jupyterd-server",
+        ),
+    ):
+        sys.stderr.flush()
+        subprocess.run(argv, stdout=sys.stderr, check=False, timeout=_COMMAND_TIMEOUT_S)

@@ -1,0 +1,207 @@
+"""What ./install writes outside /opt: texts from values, and putting them in place without a torn file.
+
+Knows no settings and starts nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+UNIT = "jupyterd.service"
+UNIT_DIR = Path("/usr/local/lib/systemd/system")
+USER_UNIT_DIR = Path("/usr/local/lib/systemd/user")
+CATALOG_DIR = Path("/usr/local/lib/systemd/catalog")
+DROP_IN = Path("/etc/systemd/system/jupyterd.service.d/account.conf")
+SETTINGS = Path("/etc/jupyterd/jupyterd.toml")
+COMMAND = Path("/usr/local/bin/jupyterd")
+CURRENT = Path("/opt/jupyterd/current")
+STATE = Path("/var/lib/jupyterd")
+PRIVILEGED_PORTS = range(1, 1024)
+_HOMES = frozenset({"/home", "/root", "/run/user"})
+"""What ProtectHome= names: to open one of them itself, and not what lies in it, takes another line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Whom it serves, and what of the settings its unit must know."""
+
+    account: str
+    uid: int
+    home: str
+    port: int
+    paths: tuple[str, ...]
+    """Absolute paths that the settings name: root directory, certificate, environment of notebooks."""
+    writable: tuple[str, ...]
+    """What the server itself writes beside its state: the root directory, and Jupyter's own places in the home."""
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A file of root's with this text."""
+
+    path: Path
+    text: str
+
+    @property
+    def is_so(self) -> bool:
+        """Nothing is to do."""
+        return self.path.is_file() and self.path.read_bytes() == self.text.encode()
+
+    def do(self) -> None:
+        """Do it."""
+        put(self.path, self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A symbolic link."""
+
+    path: Path
+    target: Path
+
+    @property
+    def is_so(self) -> bool:
+        """Nothing is to do."""
+        return self.path.is_symlink() and self.path.readlink() == self.target
+
+    def do(self) -> None:
+        """Do it. FileExistsError when something else is there."""
+        point(self.path, self.target)
+
+
+def pieces(service: Service, prefix: Path) -> tuple[Put | Point, ...]:
+    """All that makes the program at `prefix` the machine's service. OSError when it is not whole."""
+    units = prefix / "share" / "jupyterd" / "systemd"
+    return (
+        Point(CURRENT, prefix),
+        Point(COMMAND, CURRENT / "bin" / "jupyterd"),
+        Put(UNIT_DIR / UNIT, (units / UNIT).read_text()),
+        Put(USER_UNIT_DIR / UNIT, (units / "user" / UNIT).read_text()),
+        Put(CATALOG_DIR / "jupyterd.catalog", (units / "jupyterd.catalog").read_text()),
+        Put(DROP_IN, drop_in(service)),
+    )
+
+
+def drop_in(service: Service) -> str:
+    """The text of account.conf."""
+    mounts = [unit for path in service.paths for unit in mount_units(path) if not _within(path, service.home)]
+    manager = f"user@{service.uid}.service"
+    lines = [
+        "# Written by ./install from account and settings, anew each time. Your own changes: systemctl edit jupyterd",
+        "[Unit]",
+        "# systemd.special(7): kernels live in the account's user manager. It is there first and goes last.",
+        f"Wants={manager}",
+        f"After={manager}",
+        "# systemd.unit(5): nothing works without the home directory.",
+        f"RequiresMountsFor={quoted(service.home)}",
+    ]
+    if mounts:
+        unique = " ".join(dict.fromkeys(mounts))
+        lines += [
+            "# systemd.mount(5): these disks come first, if they come; a late one is waited for, and STATUS names it.",
+            f"Wants={unique}",
+            f"After={unique}",
+        ]
+    lines += [
+        "",
+        "[Service]",
+        f"User={service.account}",
+        "# The way to the user manager; a system unit is not told it by itself.",
+        f"Environment=XDG_RUNTIME_DIR=/run/user/{service.uid}",
+    ]
+    lines.append(
+        "# systemd.exec(5): all that the server may write outside of its own directories. `-`: if it is there."
+    )
+    lines += [f"ReadWritePaths={quoted('-' + path)}" for path in dict.fromkeys(service.writable)]
+    if any(_within(path, temporary) for path in service.writable for temporary in ("/tmp", "/var/tmp")):  # noqa: S108
+        lines += ["# The root directory lies in the real one.", "PrivateTmp=no"]
+    if _HOMES.intersection(service.writable):
+        lines += [
+            "# systemd.exec(5): of two lines about one path the stricter counts; ProtectSystem=strict holds.",
+            "ProtectHome=no",
+        ]
+    if service.port in PRIVILEGED_PORTS:
+        lines += [
+            "# capabilities(7): ports below 1024 are root's otherwise.",
+            "CapabilityBoundingSet=CAP_NET_BIND_SERVICE",
+            "AmbientCapabilities=CAP_NET_BIND_SERVICE",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def linked(directory: Path) -> list[str]:
+    """Directories elsewhere that links right below this one lead to: people reach their disks by them."""
+    try:
+        links = sorted(Path(entry.path) for entry in os.scandir(directory) if entry.is_symlink() and entry.is_dir())
+    except OSError:
+        return []  # a disk that is late: what it holds is seen at the next install
+    return [str(each.resolve()) for each in links if not _within(str(each.resolve()), directory)]
+
+
+def mount_units(path: str) -> list[str]:
+    """The names that mounts at this path or above it would have as units (systemd-escape(1)); not the root's."""
+    whole = PurePosixPath(path)
+    return [escaped(str(each)) + ".mount" for each in reversed([whole, *whole.parents]) if each != PurePosixPath("/")]
+
+
+def escaped(path: str) -> str:
+    """As systemd-escape --path does it."""
+    out = []
+    for index, byte in enumerate(path.strip("/").encode()):
+        character = chr(byte)
+        plain = character.isascii() and (character.isalnum() or character in ":_" or (character == "." and index > 0))
+        out.append("-" if character == "/" else character if plain else f"\\x{byte:02x}")
+    return "".join(out)
+
+
+def quoted(path: str) -> str:
+    """A path in a unit file: systemd.syntax(7) splits at spaces, % begins a specifier."""
+    return '"' + path.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"'
+
+
+def _within(path: str, directory: str | Path) -> bool:
+    return PurePosixPath(path).is_relative_to(directory)
+
+
+def put(path: Path, text: str, mode: int = 0o644, uid: int = 0, gid: int = 0) -> bool:
+    """Replaces the file in one step; False when it was so already."""
+    data = text.encode()
+    if path.is_file() and path.read_bytes() == data:
+        return False
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(data)
+        os.fchown(fd, uid, gid)
+        os.fchmod(fd, mode)
+        os.fsync(fd)
+    new.rename(path)
+    return True
+
+
+def point(link: Path, target: Path) -> bool:
+    """Makes or moves a symbolic link in one step; False when it was so already. FileExistsError for anything else."""
+    if link.is_symlink():
+        if link.readlink() == target:
+            return False
+    elif link.exists():
+        raise FileExistsError(f"{link} is there and is not ours. Look at it, move it away, and say ./install again")
+    link.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    new = link.with_name(f".{link.name}.new")
+    new.unlink(missing_ok=True)
+    new.symlink_to(target)
+    new.rename(link)
+    return True
+
+
+def mark(path: Path) -> tuple[int, int] | None:
+    """Another one when the file is another one; None for no file, or none that may be looked at."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns

@@ -1,0 +1,119 @@
+"""`jupyterd setup`: account, password, address and certificate in one go, shown before it is done. ./install's second
+half, and what changes it later; for an ordinary user the same with a unit of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from jupyterd.cli import typed
+from jupyterd.cli.setup import changes, options, services, settings_change, systemctl, user_service
+from jupyterd.cli.setup import unit_files as files
+from jupyterd.cli.setup.answers import Answers
+from jupyterd.cli.setup.changes import Todo
+from jupyterd.cli.setup.target import Target, find_target
+from jupyterd.settings.problems import Invalid
+
+HELP = "set up a server for keeps: the machine's service (root), or your own (anybody else); again to change it"
+TROUBLE, USAGE, EX_CONFIG = 1, 2, 78
+_ENVIRONMENT_TIMEOUT_S = 1800.0
+_CERTIFICATE_TIMEOUT_S = 900.0
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Each answer as an option."""
+    options.add(parser)
+    parser.add_argument("--installing", action="store_true", help=argparse.SUPPRESS)  # by ./install, which has asked
+
+
+def main(args: argparse.Namespace) -> int:
+    """1 when it did not come up, 2 for an option that cannot be, 78 for settings that are refused."""
+    os.umask(0o022)
+    try:
+        target = find_target(args.account)
+        todo = changes.todo(args, target)
+        if todo is None:
+            return _say("nothing was changed", TROUBLE)
+        return 0 if args.dry_run else _do(target, todo, args)
+    except Invalid as error:
+        print(*error.problems, sep="\n", file=sys.stderr)
+        return _say("nothing was changed: mend these first", EX_CONFIG)
+    except ValueError as error:
+        return _say(str(error), USAGE)
+    except (KeyError, OSError, subprocess.SubprocessError) as error:
+        return _say("\n".join(filter(None, (str(error), getattr(error, "stderr", None)))), TROUBLE)
+    except (KeyboardInterrupt, EOFError):
+        return _say("given up; what is in place stays, and the same command goes on from there", TROUBLE)
+
+
+def _do(target: Target, todo: Todo, args: argparse.Namespace) -> int:
+    remark = user_service.manager(target.account) if target.user else None
+    if remark:
+        print(f"jupyterd: {remark}", file=sys.stderr)
+    refused = settings_change.put(target, todo)
+    if refused:
+        return refused
+    previous = services.current()
+    mine = target.account
+    changed = user_service.put_in_place(todo.unit) if target.user else services.put_in_place(mine, todo.pieces)
+    login = files.mark(target.paths.login)
+    if not _password(target, todo.answers):
+        return TROUBLE
+    if target.verb("kernel-env", timeout_s=_ENVIRONMENT_TIMEOUT_S):
+        print("jupyterd: notebooks have no Python environment yet; again: the same command", file=sys.stderr)
+    new_login, ran = files.mark(target.paths.login) != login, systemctl.runs(user=target.user)
+    if (changed or todo.new_text or not ran or args.installing) and not systemctl.start(
+        changed=changed, user=target.user
+    ):
+        return TROUBLE
+    if not target.user:
+        services.forget_old_versions(previous)
+    pair = files.mark(target.paths.installed), files.mark(target.paths.authority)
+    code = _certificate(target, todo.answers)
+    if code:
+        return code
+    new_pair = pair != (files.mark(target.paths.installed), files.mark(target.paths.authority))
+    if ran and not (changed or todo.new_text or new_login or new_pair or args.installing):
+        print(
+            f"Nothing had to be changed: it is all so already. To log in: {typed.typed(os.environ)} token", flush=True
+        )
+        return 0
+    return target.verb("token", target.flag, "--if-needed")
+
+
+def _password(target: Target, answers: Answers) -> bool:
+    if answers.secret is None:
+        return True
+    how = "--stdin" if answers.secret.kind == "password" else "--hash-stdin"
+    return target.verb("password", target.flag, how, "--if-new", typed=answers.secret.text + "\n") == 0
+
+
+def _certificate(target: Target, answers: Answers) -> int:
+    """By the verbs that there are for it; root's own, which become the account by themselves."""
+    wanted = answers.certificate
+    match wanted.kind:
+        case "auto":
+            return 0
+        case "authority":
+            if files.mark(target.paths.authority) is not None:
+                return 0
+            argv = ["new", target.flag]
+        case "files":
+            argv = ["install", target.flag, *map(str, wanted.files)]
+        case "acme":
+            domains = [word for each in wanted.domains for word in ("--domain", each)]
+            more = ["--agree-tos"] if wanted.agreed else []
+            more += ["--server", wanted.server] if wanted.server else []
+            argv = ["acme", target.flag, *domains, "--email", wanted.email, *more]
+    sys.stdout.flush()
+    program = str(Path(sys.prefix, "bin", "jupyterd"))
+    return subprocess.run([program, "cert", *argv], check=False, timeout=_CERTIFICATE_TIMEOUT_S).returncode
+
+
+def _say(text: str, code: int) -> int:
+    print(f"jupyterd: {text}", file=sys.stderr)
+    return code

@@ -1,0 +1,1 @@
+"""`jupyterd status`: the status document read without trust, and its page."""

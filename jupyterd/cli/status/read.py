@@ -1,0 +1,157 @@
+"""How a jupyterd stands: find its snapshot, read it without trust, look at its processes.
+
+The snapshot is the account's file and the reader may be root: nothing in it may hang, fool or crash the reader.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+import cattrs
+import psutil
+
+from jupyterd.cli.status import running_kernels
+from jupyterd.cli.status.running_kernels import Kernel
+from jupyterd.cli.untrusted import clean, read
+from jupyterd.launch import identity, recent_deaths
+from jupyterd.launch.recent_deaths import Ended
+from jupyterd.protocol import status
+from jupyterd.protocol.status import Process, Snapshot
+
+Life = Literal["runs", "halted", "gone"]
+"""Of the supervisor; "halted" is SIGSTOP or a debugger: it is there and decides nothing."""
+
+
+@attrs.frozen
+class Seen:
+    """A process of the snapshot, as /proc knows it; `rss_bytes` is None when it is gone."""
+
+    process: Process
+    rss_bytes: int | None
+
+
+@attrs.frozen
+class Standing:
+    """A snapshot that could be read, and what became of its supervisor. `document` is what the file holds."""
+
+    file: Path
+    document: dict[str, Any]
+    snapshot: Snapshot
+    life: Life
+    supervisor: Seen
+    server: Seen | None
+    spare: Seen | None
+    sampler: Seen | None
+    ended: tuple[Ended, ...] = ()
+    """The kernels that died lately, oldest first."""
+    kernels: tuple[Kernel, ...] = ()
+    """Those that run, whoever is there to serve them."""
+
+
+@attrs.frozen
+class Nothing:
+    """No supervisor was found. `left` is what a past one left behind, `denied` the files that may not be read,
+    `damaged` a sentence for each file that is no snapshot.
+    """
+
+    left: Standing | None = None
+    denied: tuple[Path, ...] = ()
+    damaged: tuple[str, ...] = ()
+
+
+def look(files: Iterable[Path]) -> Standing | Nothing:
+    """The first snapshot, in this order, whose supervisor is there."""
+    nothing = Nothing()
+    for file in files:
+        try:
+            found = standing(file)
+        except FileNotFoundError:
+            continue
+        except PermissionError:
+            nothing = attrs.evolve(nothing, denied=(*nothing.denied, file))
+        except (OSError, ValueError) as error:
+            nothing = attrs.evolve(nothing, damaged=(*nothing.damaged, f"{file}: {error}"))
+        else:
+            if found.life != "gone":
+                return found
+            nothing = attrs.evolve(nothing, left=nothing.left or found)
+    return nothing
+
+
+def standing(file: Path) -> Standing:
+    """Read one snapshot and look at its processes. FileNotFoundError, PermissionError, OSError; ValueError: garbage."""
+    document, told = decode(read(file))
+    return Standing(
+        file, document, told, life(told.supervisor),
+        _seen(told.supervisor),
+        None if told.server is None else _seen(told.server),
+        None if told.spare is None else _seen(told.spare),
+        None if told.sampler is None else _seen(told.sampler),
+        _ended(Path(told.state_dir) / "kernels" / recent_deaths.NAME, file.lstat().st_uid),
+        running_kernels.kernels(Path(told.state_dir), file.lstat().st_uid),
+    )  # fmt: skip
+
+
+def _ended(file: Path, owner: int) -> tuple[Ended, ...]:
+    try:
+        return recent_deaths.decode(json.dumps(clean(json.loads(read(file, owner)))).encode())
+    except (OSError, ValueError, RecursionError):
+        return ()
+
+
+def decode(data: bytes) -> tuple[dict[str, Any], Snapshot]:
+    """The document with every text cleaned for a terminal, and the same as a checked record; ValueError for garbage."""
+    try:
+        document: dict[str, Any] = clean(status.decode(data))
+        _finite(document)
+        return document, cattrs.structure(document, Snapshot)
+    except ValueError:
+        raise
+    except (TypeError, KeyError, RecursionError, cattrs.BaseValidationError) as error:
+        raise ValueError(f"not a status snapshot of this version ({type(error).__name__})") from error
+
+
+def life(supervisor: Process) -> Life:
+    """Whether exactly this process is there, and free to act."""
+    if supervisor.pid <= 0 or identity.started(supervisor.pid) != supervisor.started:
+        return "gone"
+    try:
+        state = psutil.Process(supervisor.pid).status()
+    except psutil.Error:
+        return "gone"
+    return "halted" if state in {psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP} else "runs"
+
+
+def _seen(process: Process) -> Seen:
+    if process.pid <= 0 or identity.started(process.pid) != process.started:
+        return Seen(process, None)
+    try:
+        return Seen(process, psutil.Process(process.pid).memory_info().rss)
+    except psutil.Error:
+        return Seen(process, None)
+
+
+def _finite(document: dict[str, Any]) -> None:
+    """JSON as Python reads it has NaN and 1e999; dates have not."""
+    for number in _numbers(document):
+        if not math.isfinite(number) or abs(number) > 1 << 62:
+            raise ValueError(f"not a status snapshot: it holds the number {json.dumps(number)[:20]}")
+
+
+def _numbers(value: Any) -> Iterator[float]:  # noqa: ANN401 - JSON
+    match value:
+        case bool():
+            return
+        case int() | float():
+            yield value
+        case list():
+            for each in value:
+                yield from _numbers(each)
+        case dict():
+            for each in value.values():
+                yield from _numbers(each)

@@ -1,0 +1,111 @@
+"""`jupyterd status`: what the supervisor of this machine, or of this user, last said, and whether it is still there.
+
+Exit 0: serving. 1: trouble. 3: not running.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from jupyterd.cli import which_server
+from jupyterd.cli.status import page
+from jupyterd.cli.status.read import Nothing, Standing, look
+from jupyterd.settings.problems import Invalid
+
+HELP = "what is served, and whether all is well (exit 0 serving, 1 trouble, 3 not running)"
+SERVING, TROUBLE, NOT_RUNNING = 0, 1, 3
+WIDEST = 100
+NARROWEST = 50
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Its options."""
+    parser.add_argument("--json", action="store_true", help="the status snapshot, with a key `running`")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--system", dest="which", action="store_const", const="system", help="the machine's service")
+    which.add_argument("--user", dest="which", action="store_const", const="user", help="your own server")
+    parser.set_defaults(which=None)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Print it; the exit code says it again for scripts."""
+    try:
+        files = which_server.snapshots(which_server.places(args.which, os.environ, os.geteuid()))
+    except Invalid as error:
+        print(*error.problems, sep="\n", file=sys.stderr)
+        return TROUBLE
+    found = look(files)
+    if args.json:
+        print(json.dumps(document(found, files), indent=1))
+    elif isinstance(found, Standing):
+        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+        columns = min(WIDEST, max(NARROWEST, shutil.get_terminal_size((80, 24)).columns))
+        sys.stdout.write(page.page(found, page.Look(time.time(), columns, colour)))
+    else:
+        print(absent(found, files))
+    return code(found)
+
+
+def code(found: Standing | Nothing) -> int:
+    """The exit code."""
+    if isinstance(found, Nothing):
+        return TROUBLE if found.damaged or (found.denied and found.left is None) else NOT_RUNNING
+    errors = any(item.severity == "error" for item in found.snapshot.items)
+    serves = found.life == "runs" and found.snapshot.state == "serving" and not errors
+    return SERVING if serves else TROUBLE
+
+
+def document(found: Standing | Nothing, files: tuple[Path, ...]) -> dict[str, Any]:
+    """For --json. Without a supervisor there are no pids in it: they would be somebody else's by now."""
+    if isinstance(found, Standing):
+        halted = found.life == "halted"
+        problem = f"the supervisor (pid {found.supervisor.process.pid}) is halted" if halted else None
+        lately = [asdict(each) for each in found.ended]
+        return {"running": True, "problem": problem, **found.document, **_kernels(found), "kernels_ended": lately}
+    left = {} if found.left is None else _kernels(found.left)
+    nobody = {"state": "stopped", "supervisor": None, "server": None, "spare": None, "sampler": None}
+    return {"running": False, "problem": absent(found, files), **nobody, **left}
+
+
+def _remain(mode: str, count: int) -> str:
+    if not count:
+        return ""
+    sudo = "sudo " if mode == "service" else ""
+    return (
+        f"\n{count} kernel{'s run' if count > 1 else ' runs'} all the same, and a start takes them back. To end them:"
+        f"\n    {sudo}jupyterd kernels stop --all"
+    )
+
+
+def _kernels(found: Standing) -> dict[str, Any]:
+    return {"kernels_running": [attrs.asdict(each) for each in found.kernels]}
+
+
+def absent(found: Nothing, files: tuple[Path, ...]) -> str:
+    """Why there is nothing to show, and what to type."""
+    if found.damaged:
+        return "\n".join(f"jupyterd: cannot read the status: {each}" for each in found.damaged)
+    if found.denied:
+        where = found.denied[0].parent
+        return f"jupyterd: the status of the service is for root and its account ({where}):\n    sudo jupyterd status"
+    if found.left is not None:
+        told = found.left.snapshot
+        ago = page.span(time.time() - told.since)
+        remain = _remain(told.mode, len(found.left.kernels))
+        start = "sudo systemctl start jupyterd" if told.mode == "service" else "jupyterd run"
+        if told.state == "stopped":
+            return f"jupyterd is not running; it stopped in order {ago} ago. To start it:\n    {start}{remain}"
+        how = f"was {told.state} and ended without a word (killed, or the machine lost power)"
+        return f"jupyterd is not running; it {how}. To start it:\n    {start}{remain}"
+    looked = "".join(f"\n    {file}" for file in files)
+    return f"jupyterd is not running: there is no status snapshot at{looked}"

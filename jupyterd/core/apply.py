@@ -1,0 +1,370 @@
+"""What each event changes: facts go into the world, and nothing is decided about what comes next (settle.py)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+from jupyterd.core import backoff, calendar, gpu_cull_actions, gpu_health, journal_kinds, probes
+from jupyterd.core.child import (
+    Child,
+    Ending,
+    Glance,
+    Killing,
+    Off,
+    Proving,
+    Resting,
+    Running,
+    Serving,
+    Spawning,
+    Starting,
+    Warm,
+    Working,
+    process,
+)
+from jupyterd.core.words import (
+    BindFailed,
+    Bound,
+    CancelProbes,
+    ChildExited,
+    ChildStarted,
+    DeadlineCame,
+    Effect,
+    Event,
+    FrameCame,
+    Looked,
+    PlanMade,
+    ProbeEnded,
+    Record,
+    Role,
+    ServerSaid,
+    Signal,
+    SignalReceived,
+    SpawnFailed,
+    Started,
+)
+from jupyterd.core.world import Binding, Gpus, Listening, Run, Stop, World, child, known, serves, with_child
+from jupyterd.protocol import server_channel
+from jupyterd.protocol.plan import Plan, Refused
+from jupyterd.protocol.policy import Policy
+from jupyterd.protocol.status import Process, Restart
+
+Step = tuple[World, tuple[Effect, ...]]
+RECENT = 10
+AT_ONCE_S = 0.5
+RELOAD_SLACK_S = 15.0
+HELPER_REST_S = 60.0
+"""A spare that ended by itself is started again after this; it is not what the machine is for."""
+SAMPLER_REST_S = 20.0
+"""The same for the relay: so long may pass until somebody looks whether the driver hangs."""
+
+
+def absorb(world: World, event: Event, now: float, jitter: float) -> Step:  # noqa: C901, PLR0911, PLR0912 - one line an event
+    """The world with the event in it."""
+    match event:
+        case Started():
+            return _started(world, event, now)
+        case SignalReceived():
+            return _signal(world, event.signal, now)
+        case ChildStarted():
+            return _child_started(world, event, now)
+        case SpawnFailed():
+            return _gone(world, event.role, f"could not be started: {event.problem}", now, jitter)
+        case ChildExited():
+            return _child_exited(world, event, now, jitter)
+        case Looked():
+            return _looked(world, event, now), ()
+        case ServerSaid():
+            return _said(world, event, now)
+        case PlanMade():
+            return _plan_made(world, event, now)
+        case Bound():
+            return _bound(world, event.failed, now)
+        case ProbeEnded():
+            return _probe_ended(world, event, now)
+        case FrameCame():
+            return _frame(world, event, now)
+        case DeadlineCame():
+            return world, ()
+        case _:
+            assert_never(event)
+
+
+def _started(world: World, event: Started, now: float) -> Step:
+    notes = tuple(Record(journal_kinds.NOTE, note) for note in event.plan.notes)
+    world = replace(world, plan=event.plan, clock=event.clock, supervisor=event.supervisor)
+    return replace(world, down_since=now, state_since=now), notes
+
+
+def _signal(world: World, signal: Signal, now: float) -> Step:
+    match signal:
+        case Signal.HUP:
+            if isinstance(world.wanted, Stop):
+                return world, ()
+            policy = known(world).policy
+            close_by = now + policy.planner_timeout_s + policy.start_timeout_s + RELOAD_SLACK_S
+            return replace(world, reload=replace(world.reload, asked=True, close_by=close_by)), ()
+        case Signal.TERM | Signal.INT:
+            if isinstance(world.wanted, Run):
+                asked = "SIGTERM" if signal is Signal.TERM else "SIGINT"
+                return replace(world, wanted=Stop()), (Record(journal_kinds.STOPPING, f"asked to stop by {asked}"),)
+            if signal is Signal.INT:
+                return replace(world, wanted=replace(world.wanted, hurry=True)), ()
+            return world, ()
+        case _:
+            assert_never(signal)
+
+
+def _child_started(world: World, event: ChildStarted, now: float) -> Step:
+    before = child(world, event.role)
+    if not isinstance(before, Spawning):
+        return world, ()
+    policy = known(world).policy
+    running = Process(event.pid, event.started)
+    match event.role:
+        case Role.SERVER:
+            fields = (("JUPYTERD_PID", str(event.pid)),)
+            starting = Running(running, before.given, Starting(now + policy.start_timeout_s))
+            record = Record(journal_kinds.SERVER_STARTED, f"started the Jupyter server (pid {event.pid})", fields)
+            return replace(world, server=starting, probes=()), (record,)
+        case Role.SPARE:
+            deadline = now + policy.start_timeout_s
+        case Role.PLANNER:
+            deadline = now + policy.planner_timeout_s
+        case Role.SAMPLER:
+            deadline = now + policy.gpu_silence_s
+        case Role.ENDER | Role.CULLER:
+            deadline = now + policy.kernels_grace_s + RELOAD_SLACK_S
+        case _:
+            assert_never(event.role)
+    return with_child(world, event.role, Running(running, before.given, Working(deadline))), ()
+
+
+def _child_exited(world: World, event: ChildExited, now: float, jitter: float) -> Step:
+    running = process(child(world, event.role))
+    if running is None or running.pid != event.pid:
+        left = tuple(each for each in world.wedged if each.process.pid != event.pid)
+        return replace(world, wedged=left), ()
+    how = f"was ended by {event.signal}" if event.signal else f"ended by itself with exit code {event.code}"
+    return _gone(world, event.role, how, now, jitter)
+
+
+def _gone(world: World, role: Role, how: str, now: float, jitter: float) -> Step:  # noqa: PLR0911 - one for each role
+    before = child(world, role)
+    policy = known(world).policy
+    match role:
+        case Role.SERVER:
+            return _server_gone(world, before, how, now, jitter)
+        case Role.PLANNER:
+            # Its answer, even that it had none, comes before its end; only a failed spawn has none at all.
+            world = replace(world, planner=Off())
+            if not _reading(world) or isinstance(world.wanted, Stop):
+                return world, ()
+            return _refused(world, (f"the settings could not be read: the planner {how}",), now)
+        case Role.SPARE:
+            wanted_so = isinstance(before, Ending | Killing) and not before.failure
+            return replace(world, spare=Off() if wanted_so else Resting(now + HELPER_REST_S, how)), ()
+        case Role.SAMPLER:
+            world = gpu_cull_actions.forgotten(world)
+            rest = max(SAMPLER_REST_S, policy.machine_retry_s)
+            if isinstance(before, Ending | Killing) and not before.failure:
+                return replace(world, sampler=Off(), gpus=Gpus()), ()
+            problem = before.why if isinstance(before, Ending | Killing) else how
+            kept = replace(world.gpus, frames=(), log_at=None, shown=(), problem=problem)
+            return replace(world, sampler=Resting(now + rest, how), gpus=kept), ()
+        case Role.CULLER:
+            return replace(world, culler=Off()), ()
+        case Role.ENDER:
+            world = replace(world, ender=Off())
+            if isinstance(world.wanted, Stop):
+                world = replace(world, wanted=replace(world.wanted, kernels_done=True))
+            return world, ()
+        case _:
+            assert_never(role)
+
+
+def _server_gone(world: World, before: Child, how: str, now: float, jitter: float) -> Step:
+    plan = known(world)
+    world = replace(world, probes=(), down_since=now if world.down_since is None else world.down_since)
+    effects: tuple[Effect, ...] = (CancelProbes(),)
+    asked = isinstance(before, Ending | Killing)
+    if isinstance(world.wanted, Stop) or (isinstance(before, Ending | Killing) and not before.failure):
+        if isinstance(world.wanted, Run):
+            world = _count(world, before.why if isinstance(before, Ending | Killing) else how, now)
+        return replace(world, server=Off()), effects
+    cause = before.why if isinstance(before, Ending | Killing) else how
+    score = backoff.failed(world.score, now, plan.policy)
+    rest = backoff.delay_s(score, plan.policy, jitter)
+    world = _count(replace(world, score=score, server=Resting(now + rest, cause)), cause, now)
+    if asked:  # told when it was replaced
+        return world, effects
+    running = process(before)
+    fields = (("JUPYTERD_PID", str(running.pid) if running else ""), ("JUPYTERD_DELAY_S", f"{rest:.1f}"))
+    when = "started again at once" if rest < AT_ONCE_S else f"next start in {rest:.1f} s"
+    return world, (*effects, Record(journal_kinds.SERVER_EXITED, f"the server {cause}; {when}", fields))
+
+
+def _count(world: World, cause: str, now: float) -> World:
+    recent = (*world.recent, Restart(now, cause))[-RECENT:]
+    return replace(world, restarts=world.restarts + 1, recent=recent)
+
+
+def _said(world: World, event: ServerSaid, now: float) -> Step:  # noqa: PLR0911 - one for each message
+    server, spare = world.server, world.spare
+    if isinstance(spare, Running) and spare.process.pid == event.pid and isinstance(event.message, server_channel.Warm):
+        return replace(world, spare=replace(spare, stage=Warm())), ()
+    if not isinstance(server, Running) or server.process.pid != event.pid:
+        return world, ()
+    match event.message:
+        case server_channel.Ready():
+            if isinstance(server.stage, Starting):
+                opened = world.sockets.open if isinstance(world.sockets, Listening) else ()
+                server = replace(server, stage=Proving(server.stage.deadline))
+                world = replace(world, server=server, probes=probes.fresh(known(world), opened, now))
+            return world, ()
+        case server_channel.Kernels() as kernels:
+            return replace(world, kernels=kernels, kernels_of=event.pid), ()
+        case server_channel.Failed(problem=problem):
+            return replace(world, cannot_start=problem), ()
+        case server_channel.Reloaded(live_key=live_key, problem=problem):
+            given = server.given if problem is not None else replace(server.given, live=live_key)
+            return replace(world, server=replace(server, given=given), live_problem=problem), ()
+        case server_channel.LookAgain():
+            return replace(world, replan_at=now), ()
+        case server_channel.LoggedIn() | server_channel.Warm():
+            return world, ()
+        case _:
+            assert_never(event.message)
+
+
+def _looked(world: World, event: Looked, now: float) -> World:
+    server = world.server
+    if not isinstance(server, Running) or server.process.pid != event.pid or not isinstance(server.stage, Serving):
+        return world
+    glance = Glance(now, event.state, event.ran_s, event.run_delay_s, event.turned)
+    first, last = server.stage.first or glance, server.stage.last
+    if last is not None and last.at - first.at > known(world).policy.hang_after_s:
+        first = last  # how it has been of late, not how it was when the trouble began
+    still = server.stage.still
+    if still is None or still.turned != glance.turned:
+        still = glance
+    stage = replace(server.stage, first=first, last=glance, still=still, looking=False)
+    return replace(world, server=replace(server, stage=stage))
+
+
+def _plan_made(world: World, event: PlanMade, now: float) -> Step:
+    if isinstance(world.wanted, Stop):
+        return world, ()
+    old, reloading = known(world), _reading(world)
+    match event.answer:
+        case Plan() as new:
+            pass
+        case Refused(problems=problems):
+            return _refused(world, problems, now)
+        case str() as problem:
+            return _refused(world, (f"the settings could not be read: {problem}",), now)
+        case _:
+            assert_never(event.answer)
+    if not reloading and serves(world):
+        # Nobody asked for new settings: only what the machine itself changed is taken over.
+        new = replace(old, certificate=new.certificate, warnings=new.warnings, live_key=new.live_key)
+    replan_at = now + new.policy.machine_retry_s if new.waiting else None
+    policy = replace(new.policy, watchdog_s=old.policy.watchdog_s)
+    new = replace(new, policy=policy)
+    reload = replace(world.reload, reading=False)
+    world = replace(world, plan=new, refused=(), replan_at=replan_at, reload=reload)
+    if new.live_key != old.live_key or (reloading and world.live_problem is not None):
+        world = _to_be_told(replace(world, live_problem=None))
+    if serves(world) and new.targets != old.targets and isinstance(world.sockets, Listening):
+        world = replace(world, probes=probes.fresh(new, world.sockets.open, now))
+        return world, (CancelProbes(), *_reloaded(old, new, reloading=reloading))
+    return world, _reloaded(old, new, reloading=reloading)
+
+
+def _to_be_told(world: World) -> World:
+    """The server has refused these live settings before, perhaps: it is asked again all the same."""
+    server = world.server
+    if not isinstance(server, Running) or not isinstance(server.stage, Serving):
+        return world
+    return replace(world, server=replace(server, stage=replace(server.stage, told_live=server.given.live)))
+
+
+def _reading(world: World) -> bool:
+    return world.reload.reading
+
+
+def _renewed(old: Plan, new: Plan) -> tuple[Effect, ...]:
+    before, after = old.certificate, new.certificate
+    if before is None or after is None or before.sha256 == after.sha256:
+        return ()
+    days = round((after.not_after - after.not_before) / calendar.DAY_S)
+    text = f"another certificate is served: {after.file}, made for {days} days, for {', '.join(after.names)}"
+    return (Record(journal_kinds.CERTIFICATE, text, (("CERTIFICATE_SHA256", after.sha256),)),)
+
+
+def _reloaded(old: Plan, new: Plan, *, reloading: bool) -> tuple[Effect, ...]:
+    if not reloading:
+        return _renewed(old, new)
+    changed = []
+    if new.listen != old.listen:
+        changed.append("other addresses are listened on")
+    if new.server_key != old.server_key:
+        changed.append("the server is restarted for what it reads only at its start; kernels go on")
+    if new.live_key != old.live_key:
+        changed.append("the running server takes over the rest")
+    if new.policy != old.policy or new.sampler != old.sampler:
+        changed.append("the supervisor takes over its own part")
+    what = "; ".join(changed) if changed else "nothing has changed"
+    return (Record(journal_kinds.RELOADED, f"settings read again: {what}"), *_renewed(old, new))
+
+
+def _refused(world: World, problems: tuple[str, ...], now: float) -> Step:
+    policy = known(world).policy
+    replan_at = now + policy.machine_retry_s if known(world).waiting else None
+    told: tuple[Effect, ...] = ()
+    if _reading(world):
+        told = tuple(Record(journal_kinds.RELOAD_REFUSED, f"reload refused: {each}") for each in problems)
+    reload = replace(world.reload, reading=False)
+    return replace(world, replan_at=replan_at, refused=problems, reload=reload), told
+
+
+def _bound(world: World, failed: tuple[BindFailed, ...], now: float) -> Step:
+    if not isinstance(world.sockets, Binding):
+        return world, ()
+    retry_at = now + known(world).policy.bind_retry_s if failed else None
+    return replace(world, sockets=Listening(world.sockets.asked, failed, retry_at)), ()
+
+
+def _probe_ended(world: World, event: ProbeEnded, now: float) -> Step:
+    plan = known(world)
+    world = replace(world, clock=event.clock)
+    server = world.server
+    if not isinstance(server, Running) or not isinstance(server.stage, Proving | Serving):
+        return world, ()
+    expected = None if plan.certificate is None else plan.certificate.sha256
+    proving = isinstance(server.stage, Proving)
+    asked = probes.ended(world.probes, event, now, plan.policy, proving=proving, expected=expected)
+    if isinstance(server.stage, Serving) and asked and asked[0].failing_since is None and asked[0].began is None:
+        server = replace(server, stage=replace(server.stage, first=None, last=None, still=None))
+    world = replace(world, probes=asked, server=server)
+    if any(each.stranger for each in asked) and world.replan_at is None:
+        world = replace(world, replan_at=now + plan.policy.machine_retry_s)
+    return world, ()
+
+
+def _frame(world: World, event: FrameCame, now: float) -> Step:
+    if not isinstance(world.sampler, Running):
+        return world, ()
+    policy: Policy = known(world).policy
+    if event.frame is None:
+        return replace(world, gpus=replace(world.gpus, problem="writes what is no frame")), ()
+    gpus = world.gpus
+    log_at = now + policy.gpu_log_every_s if gpus.log_at is None else gpus.log_at
+    frames = (*gpus.frames, event.frame) if event.frame.gpus else gpus.frames
+    shown = gpus.shown or event.frame.gpus
+    sampler = replace(world.sampler, stage=Working(now + policy.gpu_silence_s))
+    only_waits = event.frame.pid is None and event.frame.trouble is None  # the relay, until it has a sampler
+    last = gpus.last if only_waits and gpus.last is not None else event.frame
+    errors = gpu_health.remember(gpus.errors, event.frame, now)
+    world = replace(world, sampler=sampler, gpus=Gpus(frames, log_at, shown, last, None, gpus.said, errors))
+    return gpu_cull_actions.took(world, event.frame, now)

@@ -1,0 +1,128 @@
+"""The supervisor's part in culling: frames in, warnings and one helper at a time out. Pure.
+
+culling.py judges; the texts are here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from jupyterd.core import calendar, gpu_cull, journal_kinds
+from jupyterd.core.child import Given, Off, process, spawn
+from jupyterd.core.gpu_cull import Facts, Verdict
+from jupyterd.core.words import Clock, Effect, Record, Role, Tell
+from jupyterd.core.world import Freeing, Warned, World, is_wedged, known
+from jupyterd.protocol.gpu_frames import Frame
+from jupyterd.protocol.plan import Command
+from jupyterd.protocol.server_channel import Notice
+from jupyterd.protocol.status import Restart
+
+Step = tuple[World, tuple[Effect, ...]]
+_GIB = 1 << 30
+_MIB = 1 << 20
+_REMEMBERED = 10
+_NAME_MOST = 36
+_MINUTE_S, _HOUR_S = 60, 3600
+
+
+def took(world: World, frame: Frame, now: float) -> Step:
+    """One frame. Without culling nothing is remembered; it begins anew when it is switched on."""
+    policy, freeing = known(world).policy, world.freeing
+    if not policy.cull:
+        return forgotten(world), ()
+    seen = gpu_cull.facts(frame, idle_kernels(world))
+    watched, verdicts = gpu_cull.look(freeing.watched, seen, now, policy, with_cpu=frame.kernels is not None)
+    still = {each.facts.kernel for each in watched if each.warned_at is not None}
+    warned = [each for each in freeing.warned if each.kernel in still]
+    to_end, effects = list(freeing.to_end), list[Effect]()
+    ended = freeing.ended
+    for each in verdicts:
+        if each.what == "warn":
+            text = _warning(each, now, world.clock, dry=policy.cull_dry_run)
+            warned.append(Warned(each.facts.kernel, text))
+            effects += [] if policy.cull_dry_run else [Tell(Notice(_notice(each, now, world.clock)))]
+        elif policy.cull_dry_run:
+            effects.append(_record(each.facts, f"{_named(each.facts)} would be ended now: {_reason(each)} (dry run)"))
+        elif all(each.facts.kernel != other.facts.kernel for other in to_end):
+            to_end.append(each)
+    return replace(world, freeing=Freeing(watched, tuple(warned), tuple(to_end), ended)), tuple(effects)
+
+
+def forgotten(world: World) -> World:
+    """When nobody looks any more: every time that was counted begins anew."""
+    return replace(world, freeing=Freeing(ended=world.freeing.ended))
+
+
+def idle_kernels(world: World) -> tuple[str, ...] | None:
+    """Those in which no cell runs, as the server says that runs now; None: there is none, or it has not said."""
+    server = process(world.server)
+    if world.kernels is None or server is None or world.kernels_of != server.pid:
+        return None
+    return world.kernels.idle
+
+
+def end_next(world: World, now: float) -> Step:
+    """A rule of settle.py: the next kernel that is still idle goes to the helper."""
+    freeing, command = world.freeing, known(world).culler
+    if not freeing.to_end or not isinstance(world.culler, Off) or is_wedged(world, Role.CULLER) or command is None:
+        return world, ()
+    verdict, *others = freeing.to_end
+    world = replace(world, freeing=replace(freeing, to_end=tuple(others)))
+    kernel, reason = verdict.facts.kernel, _reason(verdict)
+    idle = {each.facts.kernel for each in freeing.watched if each.idle_since is not None}
+    if kernel not in idle or kernel not in (idle_kernels(world) or ()):
+        return world, ()
+    argv = (*command.argv, kernel, "--why", f"ended by jupyterd to free the GPU: {reason}")
+    culler, effects = spawn(Role.CULLER, Command(argv, command.env, command.cwd), Given("culler"))
+    text = f"{_named(verdict.facts)} is ended to free the GPU: {reason}"
+    ended = (*freeing.ended, Restart(now, text))[-_REMEMBERED:]
+    world = replace(world, culler=culler, freeing=replace(world.freeing, ended=ended))
+    return world, (_record(verdict.facts, text), *effects)
+
+
+def _warning(verdict: Verdict, now: float, clock: Clock, *, dry: bool) -> str:
+    will = "would be" if dry else "is"
+    end = f"{_named(verdict.facts)} {will} ended at {_time(verdict, now, clock)} to free the GPU"
+    return f"{end}, unless a cell runs in it: {_reason(verdict)}"
+
+
+def _notice(verdict: Verdict, now: float, clock: Clock) -> str:
+    """For the page, which cuts what is longer than 140 characters."""
+    facts = verdict.facts
+    name = f"kernel {facts.kernel[:8]}" if facts.notebook is None else facts.notebook.rpartition("/")[2]
+    name = name if len(name) <= _NAME_MOST else f"{name[: _NAME_MOST - 1]}…"
+    what = f"its kernel ends at {_time(verdict, now, clock)} to free {_amount(facts)} of GPU memory"
+    return f"{name}: idle for {_span(verdict.idle_s)}; {what}. Run a cell to keep it."
+
+
+def _time(verdict: Verdict, now: float, clock: Clock) -> str:
+    return calendar.date(calendar.unix(now + verdict.left_s, clock), clock).rpartition(" ")[2]
+
+
+def _named(facts: Facts) -> str:
+    if facts.notebook is None:
+        return f"kernel {facts.kernel[:8]} (no notebook)"
+    return f"the kernel of {facts.notebook.rpartition('/')[2]}"
+
+
+def _reason(verdict: Verdict) -> str:
+    amount = _amount(verdict.facts)
+    if verdict.what == "warn":
+        return f"it holds {amount} of its memory and has been idle for {_span(verdict.idle_s)}"
+    return f"it held {amount} of its memory and was idle for {_span(verdict.idle_s)}"
+
+
+def _amount(facts: Facts) -> str:
+    held = facts.memory_bytes or 0
+    return f"{held / _GIB:.1f} GiB" if held >= _GIB else f"{held / _MIB:.0f} MiB"
+
+
+def _span(seconds: float) -> str:
+    if seconds < _HOUR_S:
+        return f"{seconds / _MINUTE_S:.0f} min"
+    return f"{seconds // _HOUR_S:.0f} h {seconds % _HOUR_S / _MINUTE_S:.0f} min"
+
+
+def _record(facts: Facts, text: str) -> Record:
+    fields = (("KERNEL_ID", facts.kernel), ("NOTEBOOK", facts.notebook or ""))
+    return Record(journal_kinds.KERNEL_CULLED, text, tuple(each for each in fields if each[1]))

@@ -1,0 +1,117 @@
+"""What is wrong with GPUs, out of the last frame: one condition each, with what to type. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from jupyterd.core import gpu_lines, gpu_log, health, xids
+from jupyterd.core.health import Condition, Held
+from jupyterd.core.holders import GIB, Holder, holders, named, size
+from jupyterd.protocol.gpu_frames import Frame, Gpu
+
+FULL_SHARE = 0.95
+"""Of the memory; with less left, the next large array fails."""
+RELAXED_SHARE = 0.90
+"""It counts as full until it falls below: memory that goes up and down around one mark is one trouble, not many."""
+HELD_BYTES = GIB
+"""A kernel that holds less on an idle GPU is in nobody's way: a CUDA context alone is half of it."""
+_SLOWED = {
+    "thermal": "heat",
+    "power-brake": "the power supply",
+    "hardware": "its own protection (heat or power)",
+}
+"""What is no wish of anybody's. A power cap is the normal state of a GPU at full work."""
+_RECOVERY = {
+    "reset": ("needs a reset", xids.RESET.advice),
+    "bus-reset": ("needs a reset", xids.RESET.advice),
+    "drain-and-reset": ("needs a reset when its programs have ended", xids.RESET.advice),
+    "drain": ("should get no new work", "nvidia-smi -q"),
+    "reboot": ("needs a reboot of the machine", "sudo reboot"),
+    "system-reboot": ("needs a reboot of the machine", "sudo reboot"),
+    "imex": ("needs its memory domain (IMEX) restarted", "sudo systemctl restart nvidia-imex"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """An Xid that is still told; `until` is monotonic."""
+
+    uuid: str
+    code: int
+    text: str
+    until: float
+
+
+def remember(errors: Iterable[Error], frame: Frame, now: float) -> tuple[Error, ...]:
+    """With those of this frame, without those that are over. One that comes again is told longer, not again."""
+    kept = {(each.uuid, each.code): each for each in errors if each.until > now}
+    for each in frame.gpus:
+        for xid in each.xids:
+            says, group = xids.meaning(xid.code)
+            who = next((h.label for h in holders(each.processes) if xid.pid is not None and xid.pid in h.pids), None)
+            by = f" in {who}" if who else f" in process {xid.pid}" if xid.pid is not None else ""
+            text = f"{gpu_log.title(each)}: error Xid {xid.code}{by}: {says}"
+            old = kept.get((each.uuid, xid.code))
+            kept[each.uuid, xid.code] = Error(
+                each.uuid, xid.code, text if old is None else old.text, now + group.shown_s
+            )
+    return tuple(kept.values())
+
+
+def conditions(frame: Frame, errors: Iterable[Error], held: Iterable[Held], now: float) -> Iterator[Condition]:
+    """Every problem of this moment."""
+    if frame.trouble is not None:
+        yield Condition(health.GPU, "driver", frame.trouble, frame.advice or "nvidia-smi")
+    if frame.foreseen is not None:
+        yield Condition(health.GPU_DRIVER_CHANGED, "driver", frame.foreseen, "sudo reboot, when it suits")
+    for error in errors:
+        if now < error.until:
+            _, group = xids.meaning(error.code)
+            kind = health.GPU_ERROR if group.severity == "error" else health.GPU_XID
+            yield Condition(kind, f"{error.uuid} {error.code}", error.text, group.advice, code="gpu-xid")
+    full = {each.condition.about for each in held if each.condition.kind is health.GPU_FULL}
+    for each in frame.gpus:
+        yield from _one(each, full=each.uuid in full)
+
+
+def _one(each: Gpu, *, full: bool) -> Iterator[Condition]:
+    title = gpu_log.title(each)
+    if each.trouble is not None:
+        yield Condition(health.GPU, each.uuid, f"{title}: {each.trouble}", "nvidia-smi -q")
+        return
+    slowed = [_SLOWED[reason] for reason in each.throttle or () if reason in _SLOWED]
+    if slowed:
+        celsius = "" if each.temperature_c is None else f" ({each.temperature_c} °C)"
+        text = f"{title} is slowed down by {' and '.join(slowed)}{celsius}"
+        yield Condition(health.GPU_SLOWED, each.uuid, text, "nvidia-smi -q -d PERFORMANCE,TEMPERATURE,POWER")
+    who = holders(each.processes)
+    yield from _memory(each, title, who, full=full)
+    ours = [holder for holder in who if holder.kernel is not None and (holder.memory_bytes or 0) >= HELD_BYTES]
+    if ours and gpu_lines.idle(each):
+        text = f"{title} does nothing, and its memory is held: {named(ours)}"
+        advice = "shut that kernel down when its variables are not needed: jupyterd gpu"
+        yield Condition(health.GPU_HELD, each.uuid, text, advice)
+    if each.remap_failed:
+        text = f"{title}: bad rows of its memory can no longer be replaced"
+        yield Condition(health.GPU_ERROR, f"{each.uuid} rows", text, xids.REPLACE.advice, code="gpu-memory-worn")
+    elif each.remap_pending:
+        text = f"{title}: a bad row of its memory is replaced at the next reset"
+        yield Condition(health.GPU_XID, f"{each.uuid} rows", text, xids.MEMORY.advice, code="gpu-memory-worn")
+    if each.ecc_uncorrected:
+        many = each.ecc_uncorrected
+        text = f"{title}: {many} error{'' if many == 1 else 's'} of its memory could not be corrected"
+        yield Condition(health.GPU_ERROR, f"{each.uuid} ecc", text, xids.REPLACE.advice, code="gpu-memory-errors")
+    if each.recovery in _RECOVERY:
+        what, advice = _RECOVERY[each.recovery]
+        yield Condition(health.GPU_ERROR, f"{each.uuid} recovery", f"{title} {what}", advice, code="gpu-recovery")
+
+
+def _memory(each: Gpu, title: str, who: tuple[Holder, ...], *, full: bool) -> Iterator[Condition]:
+    if each.memory_used_bytes is None or not each.memory_total_bytes:
+        return
+    if each.memory_used_bytes >= (RELAXED_SHARE if full else FULL_SHARE) * each.memory_total_bytes:
+        left = size(each.memory_total_bytes - each.memory_used_bytes)
+        by = f"; held by {named(who)}" if who else ""
+        text = f"{title}: its memory is nearly full ({left} left{by})"
+        yield Condition(health.GPU_FULL, each.uuid, text, "shut down a kernel that is done: jupyterd gpu")

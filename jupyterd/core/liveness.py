@@ -1,0 +1,96 @@
+"""Whether a server that is mute hangs, or is only slow on a slow machine: what is looked at, when, and what follows.
+
+A rule of settle.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from jupyterd.core import child as lives
+from jupyterd.core import journal_kinds, probes
+from jupyterd.core.child import Glance, Running, Serving
+from jupyterd.core.words import CancelProbes, Effect, Look, Record, Role
+from jupyterd.core.world import World, known
+from jupyterd.protocol.policy import Policy
+
+Step = tuple[World, tuple[Effect, ...]]
+DUMP_S = 0.5
+"""For faulthandler to write the stack of a stuck server to the journal before SIGKILL."""
+STOPPED = "T"
+"""By a signal (proc_pid_stat(5)); under a debugger it would be "t"."""
+STARVED_SHARE = 0.5
+
+
+def replace_hung(world: World, now: float) -> Step:
+    """Alive and mute on every address: its stack goes to the journal, then it is replaced."""
+    server, plan = world.server, known(world)
+    if not isinstance(server, Running) or not isinstance(server.stage, Serving):
+        return world, ()
+    look_at = next_look(world)
+    if look_at is not None and now >= look_at:
+        looking = replace(server, stage=replace(server.stage, looking=True))
+        return replace(world, server=looking), (Look(server.process.pid),)
+    last = server.stage.last
+    at = probes.hung_at(world.probes, plan.policy)
+    if last is not None and last.state == STOPPED:
+        why = "was replaced because it was stopped (state T)"
+    elif _hangs(server.stage, at, plan.policy):
+        why = f"was replaced because it was mute on every address ({world.probes[0].problem})"
+    else:
+        return world, ()
+    ending, effects = lives.end(server, Role.SERVER, now + DUMP_S, why, failure=True, signal="USR1")
+    record = Record(journal_kinds.SERVER_HUNG, f"the server {why}", (("JUPYTERD_PID", str(server.process.pid)),))
+    return replace(world, server=ending, probes=(), down_since=now), (CancelProbes(), record, *effects)
+
+
+def next_look(world: World) -> float | None:
+    """When to look at the server's process: as soon as it is in doubt, when it counts as hung, and again from time to
+    time while it is given more; None also when enough has been seen.
+    """
+    server, policy = world.server, known(world).policy
+    if not isinstance(server, Running) or not isinstance(server.stage, Serving):
+        return None
+    if server.stage.looking:
+        return None
+    alarm = probes.alarm_at(world.probes, policy)
+    last = server.stage.last
+    if alarm is None or last is None:
+        return alarm
+    hung = probes.hung_at(world.probes, policy)
+    if hung is None:
+        return None
+    return hung if last.at < hung else _patient_until(server.stage, last, hung, policy)
+
+
+def _hangs(stage: Serving, hung_at: float | None, policy: Policy) -> bool:
+    last = stage.last
+    if hung_at is None or last is None or last.at < hung_at:
+        return False
+    return _patient_until(stage, last, hung_at, policy) is None
+
+
+def _patient_until(stage: Serving, last: Glance, hung_at: float, policy: Policy) -> float | None:
+    """When to look again at a server that is mute and yet not hung, because the machine is slow or because its loop
+    turns (for a while that is enough); None: it is hung.
+    """
+    if _starved(stage) and not _works_on(stage, last, policy):
+        return last.at + policy.suspect_after_s
+    if last.turned is None:
+        return None
+    until = min(last.turned + policy.hang_after_s, hung_at + policy.mute_after_s - policy.hang_after_s)
+    return until if last.at < until else None
+
+
+def _works_on(stage: Serving, last: Glance, policy: Policy) -> bool:
+    """Whether its loop stands still although it had a processor for long enough: no machine is too slow for that."""
+    still = stage.still
+    return last.turned is not None and still is not None and last.ran_s - still.ran_s >= policy.hang_after_s
+
+
+def _starved(stage: Serving) -> bool:
+    """Whether it has mostly waited for a processor since it fell silent: then the machine is slow, not the server."""
+    first, last = stage.first, stage.last
+    if first is None or last is None or last.at <= first.at:
+        return False
+    return (last.run_delay_s - first.run_delay_s) / (last.at - first.at) > STARVED_SHARE

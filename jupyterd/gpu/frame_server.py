@@ -1,0 +1,162 @@
+"""Who gets the sampler's frames: whoever connects to its socket, or standard output when it is started by hand.
+
+It does not know what a frame is. A reader that does not read is let go: frames never wait for anybody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import math
+import os
+import select
+import socket
+import time
+
+from jupyterd.protocol import sampler_lock
+from jupyterd.protocol.sampler_lock import Places, Standing
+
+_STDOUT = 1
+_BACKLOG = 8
+_SEND_S = 2.0
+_SEND_BYTES = 1 << 20
+_ALONE_S = 900.0
+"""A sampler that nobody has read from for so long leaves: the service is stopped for good, or gone."""
+_HANDED = "JUPYTERD_GPU_FDS"
+
+
+class Output:
+    """Standard output; a pipe whose reader has gone ends the sampler."""
+
+    def __init__(self) -> None:
+        os.set_blocking(_STDOUT, True)  # half a frame would spoil the next one
+
+    def send(self, line: bytes) -> bool:
+        """Whether somebody still reads."""
+        while line:
+            try:
+                line = line[os.write(_STDOUT, line) :]
+            except BrokenPipeError:
+                return False
+        return True
+
+    def wait(self, until: float) -> bool:
+        """Until then; False as soon as nobody reads any more (poll(2): POLLERR needs no asking for)."""
+        poll = select.poll()
+        poll.register(_STDOUT, 0)
+        return not poll.poll(_ms(until))
+
+    def hand_on(self) -> None:
+        """Before exec: standard output stays open by itself."""
+
+    def close(self) -> None:
+        """Nothing of it is ours."""
+
+
+class Readers:
+    """Owns the lock, the listening socket and the readers' connections. Raises BlockingIOError: another one does."""
+
+    def __init__(self, places: Places, words: tuple[str, ...]) -> None:
+        self._last = b""
+        handed = os.environ.pop(_HANDED, "")
+        if handed:
+            lock, listening, *readers = (int(each) for each in handed.split(","))
+            for fd in (lock, listening, *readers):
+                os.set_inheritable(fd, False)
+            self._lock, self._listening = lock, socket.socket(fileno=listening)
+            self._readers = [socket.socket(fileno=fd) for fd in readers]
+        else:
+            self._lock = _lock(places)
+            self._listening = _listen(places)
+            self._readers = []
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, sampler_lock.encode(Standing(os.getpid(), sampler_lock.started(os.getpid()), words)), 0)
+        self._alone_since = time.monotonic()
+
+    def send(self, line: bytes) -> bool:
+        """To all; False when there has been nobody for long."""
+        self._last = line
+        for each in tuple(self._readers):
+            self._give(each, line)
+        if self._readers:
+            self._alone_since = time.monotonic()
+        return time.monotonic() < self._alone_since + _ALONE_S
+
+    def wait(self, until: float) -> bool:
+        """Until then; who comes meanwhile gets the last frame at once."""
+        while True:
+            poll = select.poll()
+            poll.register(self._listening, select.POLLIN)
+            by_fd = {each.fileno(): each for each in self._readers}
+            for fd in by_fd:
+                poll.register(fd, select.POLLRDHUP)
+            ready = poll.poll(_ms(until))
+            for fd, _ in ready:
+                if fd in by_fd:
+                    self._leave(by_fd[fd])
+                else:
+                    self._welcome()
+            if not ready:
+                return True
+
+    def hand_on(self) -> None:
+        """Before exec: the same program anew takes them over (execve(2) keeps what is inheritable)."""
+        fds = [self._lock, self._listening.detach(), *(each.detach() for each in self._readers)]
+        for fd in fds:
+            os.set_inheritable(fd, True)
+        os.environ[_HANDED] = ",".join(map(str, fds))
+
+    def close(self) -> None:
+        """Let go of everything; the lock is free for another one."""
+        for each in (self._listening, *self._readers):
+            each.close()
+        os.close(self._lock)
+
+    def _welcome(self) -> None:
+        try:
+            reader, _ = self._listening.accept()
+        except OSError:
+            return  # it has gone already
+        reader.settimeout(_SEND_S)
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
+        self._readers.append(reader)
+        self._give(reader, self._last)
+
+    def _give(self, reader: socket.socket, line: bytes) -> None:
+        try:
+            reader.sendall(line)
+        except OSError:
+            self._leave(reader)
+
+    def _leave(self, reader: socket.socket) -> None:
+        with contextlib.suppress(ValueError):
+            self._readers.remove(reader)
+        reader.close()
+
+
+def _lock(places: Places) -> int:
+    fd = os.open(places.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _listen(places: Places) -> socket.socket:
+    places.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    places.socket.unlink(missing_ok=True)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    before = os.umask(0o177)
+    try:
+        listening.bind(str(places.socket))
+    finally:
+        os.umask(before)
+    listening.settimeout(0)
+    listening.listen(_BACKLOG)
+    return listening
+
+
+def _ms(until: float) -> int:
+    return math.ceil(max(0.0, until - time.monotonic()) * 1000)

@@ -1,0 +1,74 @@
+"""Kernels without a user manager: a process of its own session whose parent is a shell that only waits.
+
+For containers and plain terminals. It outlives the server, not the container or (without linger) a strict logout.
+Limits do not apply here.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from jupyterd.launch.registry import Record
+from jupyterd.launch.words import Ending, LaunchFailed
+
+LOG_MAX_BYTES = 1 << 20
+WRAPPER = Path(__file__).with_name("wrapper.py")
+# The waiting shell is the cheapest parent (0.1 MB of its own) that can tell how a process ended after the server
+# that ordered it is gone: nobody but the parent learns the exit code before Linux 6.15.
+# It says so only while the kernel is on record: whoever ended it on purpose may have forgotten it already.
+_SCRIPT = '( "$1" -I -S "$2" "$3" "$4"; ended=$?; umask 077; [ -e "$3/$4.json" ] && echo $ended >"$3/$4.end" ) &'
+_BY_SIGNAL = 128
+
+
+def launch(directory: Path, record: Record, deadline_s: float) -> None:
+    """Start it and return once the shell is its own master; the wrapper then writes who it is."""
+    log = directory / f"{record.id}.log"
+    # O_APPEND: whoever shortens the file from outside leaves no hole in it
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+    output = os.open(log, flags, 0o600)
+    try:
+        done = subprocess.run(
+            ["/bin/sh", "-c", _SCRIPT, "jupyterd-kernel", sys.executable, str(WRAPPER), str(directory), record.id],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", env={}, start_new_session=True,
+            timeout=deadline_s, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise LaunchFailed(f"{record.kind} {record.name}: /bin/sh does not start it: {error}") from error
+    finally:
+        os.close(output)
+    if done.returncode:
+        raise LaunchFailed(f"{record.kind} {record.name}: /bin/sh exited with {done.returncode}; see {log}")
+
+
+def ending(directory: Path, kernel_id: str) -> Ending:
+    """What the waiting shell wrote; all None while it has not, or when it was killed too."""
+    try:
+        status = int((directory / f"{kernel_id}.end").read_text(encoding="ascii"))
+    except (FileNotFoundError, ValueError):
+        return Ending()
+    if status <= _BY_SIGNAL:
+        return Ending(code=status)
+    try:
+        return Ending(signal=signal.Signals(status - _BY_SIGNAL).name)
+    except ValueError:
+        return Ending(code=status)
+
+
+def trim_log(directory: Path, kernel_id: str) -> None:
+    """Keep the last half of a log that has outgrown its bound; called as often as the kernel is looked at."""
+    path = directory / f"{kernel_id}.log"
+    try:
+        if path.stat().st_size <= LOG_MAX_BYTES:
+            return
+        with path.open("r+b") as file:
+            file.seek(-LOG_MAX_BYTES // 2, os.SEEK_END)
+            rest = file.read()
+            file.seek(0)
+            file.truncate()
+            file.write(b"[...]\n" + rest.partition(b"\n")[2])
+    except FileNotFoundError:
+        return

@@ -1,0 +1,97 @@
+"""The recorder's process: `jupyterd-recorder-*.service` in the account's user manager, or a detached process.
+
+Blocking, with deadlines. It knows how to start and end it, not what it does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from jupyterd.launch import identity, user_unit
+from jupyterd.launch.identity import Identity
+from jupyterd.launch.words import LaunchFailed
+from jupyterd.protocol import spool
+
+_DEADLINE_S = 10.0
+_THERE = frozenset({"active", "activating", "reloading"})
+"""ActiveState= of a unit that runs, or is about to again: systemd restarts it by itself."""
+_END_S = 3.0
+# Restart: it listens again within 0.2 s of its own death, however often, server or no server; SIGTERM and "no kernel
+# left" are clean ends. CollectMode: one that has failed for good must not keep the name from the next.
+_PROPERTIES = (
+    "Restart=on-failure", "RestartSec=20ms", "StartLimitIntervalSec=0", "CollectMode=inactive-or-failed",
+    "SyslogIdentifier=jupyterd-recorder", "StandardInput=null",
+)  # fmt: skip
+# The waiting shell (0.1 MB) does the same for a detached one.
+_SCRIPT = '( until "$@"; do sleep 0.1; done ) &'
+
+
+def argv(sockets: Path, directory: Path, records: Path, max_bytes: int) -> list[str]:
+    """The recorder's command line; `directory` is the spool."""
+    return [
+        sys.executable, "-I", "-m", "jupyterd.recorder", str(sockets), str(directory), str(records), str(max_bytes)
+    ]  # fmt: skip
+
+
+def unit_name(directory: Path) -> str:
+    """One for each state directory: an account may have the machine's service and a unit of its own."""
+    return f"jupyterd-recorder-{hashlib.sha256(os.fsencode(directory)).hexdigest()[:8]}.service"
+
+
+def launch(program: Sequence[str], directory: Path, *, as_unit: bool) -> None:
+    """Start it; one that is there already stays the only one. Raises LaunchFailed."""
+    if as_unit:
+        if (problem := user_unit.trouble()) is not None:
+            raise LaunchFailed(f"the recorder of output: {problem}")
+        unit = unit_name(directory)
+        try:
+            user_unit.start(
+                unit, "Jupyter kernels' output, kept while nobody listens", _PROPERTIES, program, _DEADLINE_S
+            )
+        except LaunchFailed:
+            if user_unit.show(unit).get("ActiveState") not in _THERE:
+                raise
+        return
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    output = os.open(directory / spool.LOG, flags, 0o600)
+    try:
+        subprocess.run(
+            ["/bin/sh", "-c", _SCRIPT, "jupyterd-recorder", *program],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", env={}, start_new_session=True,
+            timeout=_DEADLINE_S, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError) as error:
+        raise LaunchFailed(f"the recorder of output does not start: {error}") from error
+    finally:
+        os.close(output)
+
+
+def end(directory: Path) -> bool:
+    """After the last kernel: TERM, then KILL. False when none ran."""
+    try:
+        process = Identity(**json.loads((directory / spool.LOCK).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return False
+    pidfd = identity.open_pidfd(process)
+    if pidfd is None:
+        return False
+    try:
+        for signum in (signal.SIGTERM, signal.SIGKILL):
+            signal.pidfd_send_signal(pidfd, signum)
+            poller = select.poll()
+            poller.register(pidfd, select.POLLIN)
+            if poller.poll(_END_S * 1000):
+                break
+    except ProcessLookupError:
+        pass
+    finally:
+        os.close(pidfd)
+    return True

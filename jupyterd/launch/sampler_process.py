@@ -1,0 +1,127 @@
+"""The GPU sampler's process: a unit in the account's user manager, or a detached process; never inside the service.
+
+Blocking, with deadlines. It knows how to start, find and end it, not what it does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import select
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from jupyterd.launch import identity, user_unit
+from jupyterd.launch.words import LaunchFailed
+from jupyterd.protocol import sampler_lock
+from jupyterd.protocol.sampler_lock import Places, Standing
+from jupyterd.settings.paths import Paths
+
+_LAUNCH_S = 10.0
+_TERM_S = 1.0
+_KILL_S = 1.0
+# The driver's library may hang in its own exit handlers; CollectMode: one that has failed must not keep the name.
+_PROPERTIES = (
+    "CollectMode=inactive-or-failed", "TimeoutStopSec=2", "Nice=10", "SyslogIdentifier=jupyterd-gpu",
+    "StandardInput=null", "OOMPolicy=continue",
+)  # fmt: skip
+Ended = Literal["none", "ended", "stuck"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The sampler that runs. The pidfd is the caller's to close."""
+
+    standing: Standing
+    pidfd: int
+
+
+def places(paths: Paths) -> Places:
+    """Of this state directory's sampler."""
+    return Places(paths.state / "gpu.lock", paths.runtime / "gpu.sock")
+
+
+def unit_name(lock: Path) -> str:
+    """One for each state directory: an account may have the machine's service and a unit of its own."""
+    return f"jupyterd-gpu-{hashlib.sha256(os.fsencode(lock)).hexdigest()[:8]}.service"
+
+
+def launch(program: Sequence[str], env: Mapping[str, str], lock: Path, *, as_unit: bool) -> None:
+    """Start it; one that is there already stays the only one. Raises LaunchFailed."""
+    if not as_unit:
+        try:
+            subprocess.Popen(
+                program, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd="/", env=dict(env),
+                start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            raise LaunchFailed(f"the GPU sampler does not start: {error}") from error
+        return
+    if (problem := user_unit.trouble()) is not None:
+        raise LaunchFailed(f"the GPU sampler: {problem}")
+    variables = (f"{name}={value}" for name, value in env.items())  # none of them is a secret
+    user_unit.start(
+        unit_name(lock), "The GPUs of this machine, asked for jupyterd", _PROPERTIES,
+        ["/usr/bin/env", *variables, *program], _LAUNCH_S,
+    )  # fmt: skip
+
+
+def find(lock: Path) -> Found | None:
+    """Who holds the lock; None when nobody does, or it has ended between two looks."""
+    try:
+        fd = os.open(lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            standing = sampler_lock.decode(os.read(fd, 1 << 16))
+        else:
+            return None
+    except ValueError:
+        return None  # it is about to say who it is
+    finally:
+        os.close(fd)
+    try:
+        pidfd = os.pidfd_open(standing.pid)
+    except ProcessLookupError:
+        return None
+    if identity.started(standing.pid) != standing.started:
+        os.close(pidfd)
+        return None
+    return Found(standing, pidfd)
+
+
+def end(lock: Path) -> Ended:
+    """TERM, then KILL, two seconds in all. "stuck": it waits in the driver, in the kernel; it is left on its island."""
+    found = find(lock)
+    if found is None:
+        return "none"
+    try:
+        return "ended" if stop(found.pidfd) else "stuck"
+    finally:
+        os.close(found.pidfd)
+
+
+def stop(pidfd: int) -> bool:
+    """Whether it has ended."""
+    for signum, patience_s in ((signal.SIGTERM, _TERM_S), (signal.SIGKILL, _KILL_S)):
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(pidfd, signum)
+        if ended(pidfd, patience_s):
+            return True
+    return False
+
+
+def ended(pidfd: int, patience_s: float) -> bool:
+    """A pidfd becomes readable when its process ends (pidfd_open(2))."""
+    poller = select.poll()
+    poller.register(pidfd, select.POLLIN)
+    return bool(poller.poll(patience_s * 1000))

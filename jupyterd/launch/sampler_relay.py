@@ -1,0 +1,193 @@
+"""The supervisor's child for GPU frames: sees that the one sampler runs, connects, and becomes `cat`.
+
+`python -I -m jupyterd.launch.sampler_relay unit|detached LOCK SOCKET -- PROGRAM...`. A driver that hangs takes the
+sampler with it; this process stays free to be killed, and says so in frames of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from jupyterd.launch import sampler_process, user_unit
+from jupyterd.launch.sampler_process import Found
+from jupyterd.launch.words import LaunchFailed
+from jupyterd.linux import lineage
+from jupyterd.protocol import gpu_frames
+from jupyterd.protocol.gpu_frames import Frame
+from jupyterd.protocol.sampler_lock import Places
+
+_MODULE = "jupyterd.launch.sampler_relay"
+_ANSWER_S = 15.0
+"""For the sampler that runs: it gives every new reader the last frame at once, unless the driver holds it."""
+_FRESH_S = 60.0
+"""For one that has just been started: waking eight GPUs may take half of it."""
+_BORN_S = 10.0
+"""From its start to the moment in which it says who it is."""
+_BEAT_S = 5.0
+_LOOK_S = 0.1
+_ATTEMPTS = 2
+_SOON_S = 1.0
+_AGAIN_S = 30.0
+_WAITING = Frame((), None, None)
+_USAGE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    as_unit: bool
+    lock: Path
+    socket: Path
+    program: tuple[str, ...]
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The program's own arguments: what comes after "-m jupyterd.gpu"."""
+        return self.program[self.program.index("-m") + 2 :] if "-m" in self.program else self.program
+
+
+class _Beat:
+    """A frame now and then while we wait, so that waiting is not taken for a hang of ours."""
+
+    def __init__(self) -> None:
+        self._at = 0.0
+        self._said = _WAITING
+
+    def say(self, said: Frame) -> None:
+        """At once, and again from now on."""
+        self._said, self._at = said, 0.0
+        self.tick()
+
+    def tick(self) -> None:
+        """Whenever there is time."""
+        if time.monotonic() >= self._at:
+            self._at = time.monotonic() + _BEAT_S
+            os.write(1, gpu_frames.encode(self._said))
+
+
+def argv(program: Sequence[str], places: Places, *, as_unit: bool) -> tuple[str, ...]:
+    """The relay's command line for this sampler."""
+    how = "unit" if as_unit else "detached"
+    return (sys.executable, "-I", "-m", _MODULE, how, str(places.lock), str(places.socket), "--", *program)
+
+
+def main(arguments: Sequence[str]) -> NoReturn:
+    """Does not come back but for wrong arguments: it becomes cat, or is killed."""
+    lineage.die_with_parent()
+    match list(arguments):
+        case ["unit" | "detached" as how, lock, path, "--", *program] if program:
+            asked = _Asked(how == "unit", Path(lock), Path(path), tuple(program))
+        case _:
+            os.write(2, f"usage: python -I -m {_MODULE} unit|detached LOCK SOCKET -- PROGRAM...\n".encode())
+            sys.exit(_USAGE)
+    beat = _Beat()
+    while (link := _linked(asked, beat)) is None:
+        pass
+    os.dup2(link.fileno(), 0, inheritable=True)
+    os.execvp("cat", ["cat"])  # noqa: S606 - 2 MB instead of 12 for as long as all is well
+
+
+def _linked(asked: _Asked, beat: _Beat) -> socket.socket | None:
+    """A connection on which the sampler has spoken; None: look again."""
+    found = sampler_process.find(asked.lock)
+    if found is None:
+        return _launched(asked, beat)
+    try:
+        if found.standing.words != asked.words:
+            if not sampler_process.stop(found.pidfd):
+                _wait_for_the_stuck(found, beat)
+            return None
+        link = _spoken(asked, beat, _ANSWER_S)
+        if link is None and not sampler_process.ended(found.pidfd, 0):
+            if not sampler_process.stop(found.pidfd):
+                _wait_for_the_stuck(found, beat)
+            else:
+                beat.say(Frame((), "the NVIDIA driver did not answer; the sampler is started anew", "nvidia-smi"))
+        return link
+    finally:
+        os.close(found.pidfd)
+
+
+def _launched(asked: _Asked, beat: _Beat) -> socket.socket | None:
+    for attempt in range(_ATTEMPTS):
+        try:
+            sampler_process.launch(asked.program, os.environ, asked.lock, as_unit=asked.as_unit)
+        except LaunchFailed as error:
+            if attempt < _ATTEMPTS - 1:
+                _pause(beat, _SOON_S)  # the unit of the one before may not be gone yet
+            else:
+                advice = f"sudo loginctl enable-linger {user_unit.account_name()}; systemctl --user status"
+                beat.say(Frame((), str(error), advice))
+                _pause(beat, _AGAIN_S)
+        else:
+            if (link := _spoken(asked, beat, _FRESH_S)) is None and not _stands(asked.lock):
+                advice = "journalctl -t jupyterd-gpu -n 20" if asked.as_unit else "its own words stand above"
+                beat.say(Frame((), "the GPU sampler ends as soon as it is started", advice))
+                _pause(beat, _AGAIN_S)
+            return link
+    return None
+
+
+def _spoken(asked: _Asked, beat: _Beat, patience_s: float) -> socket.socket | None:
+    """Connect and wait for the first byte, which is left for cat."""
+    begun = time.monotonic()
+    until = begun + patience_s
+    while time.monotonic() < until:
+        beat.tick()
+        if time.monotonic() > begun + _BORN_S and not _stands(asked.lock):
+            return None
+        link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        with contextlib.suppress(OSError):  # its socket is not there yet, or it has ended
+            link.settimeout(_BEAT_S)
+            link.connect(str(asked.socket))
+            if _speaks(link, until, beat):
+                link.settimeout(None)
+                return link
+        link.close()
+        time.sleep(_LOOK_S)
+    return None
+
+
+def _speaks(link: socket.socket, until: float, beat: _Beat) -> bool:
+    while time.monotonic() < until:
+        beat.tick()
+        with contextlib.suppress(TimeoutError):
+            return bool(link.recv(1, socket.MSG_PEEK))
+    return False
+
+
+def _stands(lock: Path) -> bool:
+    found = sampler_process.find(lock)
+    if found is None:
+        return False
+    os.close(found.pidfd)
+    return True
+
+
+def _wait_for_the_stuck(found: Found, beat: _Beat) -> None:
+    """Its memory and the GPU are the kernel's; no second one is sent into the same trap."""
+    pid = found.standing.pid
+    text = f"the NVIDIA driver hangs: the GPU sampler (pid {pid}) waits in the kernel and cannot be killed"
+    advice = f"sudo cat /proc/{pid}/stack; sudo dmesg | grep -i nvrm; only a reboot ends it if the driver does not"
+    beat.say(Frame((), text, advice))
+    while not sampler_process.ended(found.pidfd, _BEAT_S):
+        beat.tick()
+    beat.say(_WAITING)
+
+
+def _pause(beat: _Beat, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        time.sleep(min(_BEAT_S, seconds))
+        beat.tick()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,135 @@
+"""Ending kernels in order, all at the same time: interrupt and shutdown request, TERM, KILL, each with its deadline;
+and terminals: hung up, KILL.
+
+Watched by pidfd.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import zmq
+
+from jupyterd.launch import identity, launcher, messages, registry, user_unit
+from jupyterd.launch.registry import Record
+from jupyterd.launch.words import LaunchFailed
+
+_TERM_AT = 0.75
+"""Share of the grace after which TERM comes: a cell that saves its work on KeyboardInterrupt has so long."""
+_AFTER_KILL_S = 3.0
+
+
+def interrupt(record: Record) -> bool:
+    """As the notebook's stop button; False when the kernel is gone."""
+    if record.process is None or not identity.is_alive(record.process):
+        return False
+    if record.interrupt_mode == "message":
+        with zmq.Context() as context:
+            _say(context, record, "interrupt_request", {})
+        return True
+    return launcher.signal_group(record.process, signal.SIGINT)
+
+
+def end_all(directory: Path, running: Sequence[Record], grace_s: float, why: str) -> list[Record]:
+    """End these kernels within `grace_s` (and 3 s for what only KILL ends) for good; returns those left.
+
+    `why` is laid beside each record first: a server that runs meanwhile then forgets the kernel instead of starting
+    it again. Where none runs they are forgotten here.
+    """
+    for record in running:
+        registry.replace_file(directory / f"{record.id}.why", why)
+    if registry.server_runs(directory):
+        return end(running, grace_s, launcher.clear)
+    return end(running, grace_s, lambda record: launcher.forget(directory, record))
+
+
+def hang_up(record: Record) -> None:
+    """As a closed terminal window: a shell gets HUP, tmux (which has no device of its own) ends its session by TERM."""
+    if record.process is None or (pidfd := identity.open_pidfd(record.process)) is None:
+        return
+    try:
+        for signum in (signal.SIGHUP, signal.SIGCONT) if record.tty else (signal.SIGTERM,):
+            signal.pidfd_send_signal(pidfd, signum)
+    except OSError:
+        pass  # it ended meanwhile, or it is a program of another account now (sudo, started with exec)
+    finally:
+        os.close(pidfd)
+
+
+def end_terminals(directory: Path, grace_s: float, *, units: bool) -> None:
+    """End every terminal on record and forget it, and with `units` also what outlived its shell in one."""
+    every, _ = registry.read_all(directory)
+    open_fds: dict[int, Record] = {}
+    for record in every:
+        hang_up(record)
+        pidfd = None if record.process is None else identity.open_pidfd(record.process)
+        if pidfd is None:
+            launcher.forget(directory, record)
+        else:
+            open_fds[pidfd] = record
+    begin = time.monotonic()
+
+    def forget(record: Record) -> None:
+        launcher.forget(directory, record)
+
+    _await(open_fds, forget, begin + grace_s)
+    _signal(open_fds.values(), signal.SIGKILL)
+    _await(open_fds, forget, begin + grace_s + _AFTER_KILL_S)
+    if units and user_unit.trouble() is None:
+        with contextlib.suppress(LaunchFailed):
+            user_unit.end_terminals(grace_s)
+
+
+def end(running: Sequence[Record], grace_s: float, ended: Callable[[Record], None]) -> list[Record]:
+    """End these processes and call `ended` for each; returns those that even KILL did not end in time."""
+    open_fds: dict[int, Record] = {}
+    for record in running:
+        pidfd = None if record.process is None else identity.open_pidfd(record.process)
+        if pidfd is None:
+            ended(record)
+        else:
+            open_fds[pidfd] = record
+    begin = time.monotonic()
+    with zmq.Context() as context:
+        for record in open_fds.values():
+            if record.interrupt_mode == "message":
+                _say(context, record, "interrupt_request", {})
+        _signal([each for each in open_fds.values() if each.interrupt_mode != "message"], signal.SIGINT)
+        for record in open_fds.values():
+            _say(context, record, "shutdown_request", {"restart": False})
+        _await(open_fds, ended, begin + grace_s * _TERM_AT)
+    _signal(open_fds.values(), signal.SIGTERM)
+    _await(open_fds, ended, begin + grace_s)
+    _signal(open_fds.values(), signal.SIGKILL)
+    _await(open_fds, ended, begin + grace_s + _AFTER_KILL_S)
+    for pidfd in open_fds:
+        os.close(pidfd)
+    return list(open_fds.values())
+
+
+def _say(context: zmq.Context[zmq.Socket[bytes]], record: Record, kind: str, content: dict[str, bool]) -> None:
+    with contextlib.suppress(OSError, ValueError, KeyError, zmq.ZMQError):  # TERM and KILL come all the same
+        messages.send_control(context, Path(record.connection_file), kind, content)
+
+
+def _signal(running: Iterable[Record], signum: int) -> None:
+    for record in running:
+        if record.process is not None:
+            launcher.signal_group(record.process, signum)
+
+
+def _await(open_fds: dict[int, Record], ended: Callable[[Record], None], until: float) -> None:
+    poller = select.poll()
+    for pidfd in open_fds:
+        poller.register(pidfd, select.POLLIN)
+    while open_fds and (left := until - time.monotonic()) > 0:
+        for pidfd, _ in poller.poll(left * 1000):
+            poller.unregister(pidfd)
+            os.close(pidfd)
+            ended(open_fds.pop(pidfd))

@@ -1,0 +1,181 @@
+"""Kernels and terminals as transient services of the account's user manager, in jupyterd.slice.
+
+Reached over the manager's private socket, so that neither a session bus nor any right is needed (measured: it works
+out of a fully locked system service).
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from jupyterd.launch.detached import WRAPPER
+from jupyterd.launch.registry import Record
+from jupyterd.launch.words import Ending, LaunchFailed
+
+SLICE = "jupyterd.slice"
+# continue: a worker that is killed for lack of memory must not take the notebook with it (systemd.service(5)).
+# 5 s: what a dead kernel leaves in its cgroup is asked to go and then killed, not waited for.
+_PROPERTIES = ("OOMPolicy=continue", "TimeoutStopSec=5", "StandardInput=null")
+_OF_KIND: dict[str, tuple[str, ...]] = {
+    "kernel": (),
+    # systemd.kill(5): a shell ends by SIGHUP, and what it started with nohup(1) goes on, as anywhere.
+    "terminal": ("KillMode=process", "SendSIGHUP=yes", "CollectMode=inactive-or-failed"),
+}
+_ANSWER_S = 10.0
+_LOOK_EVERY_S = 0.1
+_KNOWN_S = 5.0
+_CLD_NONE, _CLD_EXITED = "0", "1"
+"""ExecMainCode=, waitid(2)'s si_code."""
+
+
+def unit_name(kernel_id: str) -> str:
+    """The unit of a kernel."""
+    return f"jupyterd-kernel-{kernel_id}.service"
+
+
+def terminal_unit_name(terminal: str) -> str:
+    """The unit of a terminal."""
+    return f"jupyterd-terminal-{terminal}.service"
+
+
+def runtime_dir() -> Path:
+    """The user manager's; the environment of a system service does not name it."""
+    return Path(f"/run/user/{os.getuid()}")
+
+
+def account_name() -> str:
+    """Of this process's user; its number where the password database has none."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def trouble() -> str | None:
+    """Why no kernel can live in the user manager, as a sentence that says what to type; None when one can."""
+    where = runtime_dir() / "systemd/private"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe:
+        probe.settimeout(_ANSWER_S)
+        try:
+            probe.connect(str(where))
+        except OSError as error:
+            account = account_name()
+            return (
+                f"the user manager of {account} is not running ({where}: {error.strerror or error}), and kernels "
+                f"live in it; type: sudo loginctl enable-linger {account}"
+            )
+    return None
+
+
+def launch(record: Record, directory: Path, deadline_s: float) -> None:
+    """Start the unit; returns when its wrapper runs (Type=exec)."""
+    if (problem := trouble()) is not None:
+        raise LaunchFailed(f"{record.kind} {record.name}: {problem}")
+    own = (f"SyslogIdentifier=jupyterd-{record.kind}", *_OF_KIND[record.kind])
+    properties = [*_PROPERTIES, *own, *(f"{name}={value}" for name, value in record.limits)]
+    program = [sys.executable, "-I", "-S", str(WRAPPER), str(directory), record.id]
+    start(str(record.unit), f"Jupyter {record.kind} {record.name} {record.id}", properties, program, deadline_s)
+
+
+def start(unit: str, description: str, properties: Iterable[str], program: Iterable[str], deadline_s: float) -> None:
+    """Start any program as a transient unit; returns when it runs (Type=exec). Raises LaunchFailed."""
+    argv = [
+        "systemd-run", "--user", "--quiet", "--no-ask-password", f"--unit={unit}", f"--slice={SLICE}",
+        "--service-type=exec", f"--description={description}", *(f"--property={each}" for each in properties), "--",
+        *(word.replace("$", "$$") for word in program),  # systemd-run expands $ in argv
+    ]  # fmt: skip
+    done = _run(argv, deadline_s)
+    if done.returncode:
+        raise LaunchFailed(f"{description}: systemd-run --user refused it: {done.stderr.strip()}")
+
+
+def once(program: Sequence[str], names: Iterable[str], output: Path, deadline_s: float) -> list[str]:
+    """An argv that runs a program in the user manager and ends when it has ended; its words go to `output`.
+
+    Type=oneshot and a file, because --wait and --pipe need a session bus, which a bare Debian has not (measured on
+    252). `names` are variables to hand on from the caller's environment; their values stay out of argv.
+    """
+    return [
+        "systemd-run", "--user", "--quiet", "--collect", "--no-ask-password", "--service-type=oneshot",
+        f"--slice={SLICE}", f"--property=TimeoutStartSec={deadline_s:.0f}",
+        f"--property=StandardOutput=truncate:{output}",
+        f"--property=StandardError=append:{output}", *(f"--setenv={each}" for each in sorted(names)), "--",
+        *(word.replace("$", "$$") for word in program),
+    ]  # fmt: skip
+
+
+def clear(unit: str, deadline_s: float = _ANSWER_S) -> None:
+    """End whatever is left of the unit and forget how it ended, so that its name is free."""
+    _run(["systemctl", "--user", "stop", "--", unit], deadline_s)
+    _run(["systemctl", "--user", "reset-failed", "--", unit], deadline_s)
+
+
+def end_terminals(grace_s: float) -> None:
+    """Whatever is left in units of terminals, also what outlived its shell there: TERM, and KILL after `grace_s`."""
+    pattern = "jupyterd-terminal-*.service"
+    kill = ("systemctl", "--user", "kill", "--all", "--kill-whom=all")
+    listed = ["systemctl", "--user", "list-units", "--all", "--no-legend", "--plain", "--", pattern]
+    until = time.monotonic() + grace_s
+    _run([*kill, "--signal=TERM", "--", pattern], _ANSWER_S)
+    while _run(listed, _ANSWER_S).stdout.strip():
+        if time.monotonic() > until:
+            _run([*kill, "--signal=KILL", "--", pattern], _ANSWER_S)
+            return
+        time.sleep(_LOOK_EVERY_S)
+
+
+def ending(unit: str) -> Ending:
+    """How the unit's main process, which has ended, did so; once systemd knows as well, which it learns after us.
+
+    systemd forgets units that ended well: that is exit code 0.
+    """
+    until = time.monotonic() + _KNOWN_S
+    while (shown := show(unit)).get("ExecMainCode") == _CLD_NONE and time.monotonic() < until:
+        time.sleep(_LOOK_EVERY_S)
+    return told(shown)
+
+
+def told(shown: Mapping[str, str]) -> Ending:
+    """The same from what `systemctl show` has printed."""
+    if shown.get("LoadState") == "not-found":
+        return Ending(code=0)
+    result = shown.get("Result", "")
+    status = shown.get("ExecMainStatus", "")
+    if not status.isdigit():
+        return Ending(result=result)
+    if shown.get("ExecMainCode") == _CLD_EXITED:
+        return Ending(code=int(status), result=result)
+    try:
+        return Ending(signal=signal.Signals(int(status)).name, result=result)
+    except ValueError:
+        return Ending(result=result)
+
+
+def show(unit: str) -> dict[str, str]:
+    """The properties that tell how a unit is or was; empty when the manager does not answer."""
+    names = "LoadState,ActiveState,Result,ExecMainCode,ExecMainStatus,MainPID"
+    done = _run(["systemctl", "--user", "show", f"--property={names}", "--", unit], _ANSWER_S)
+    return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+
+
+def _run(argv: list[str], deadline_s: float) -> subprocess.CompletedProcess[str]:
+    env = {"PATH": "/usr/local/bin:/usr/bin:/bin", "XDG_RUNTIME_DIR": str(runtime_dir()), "LC_ALL": "C.UTF-8"}
+    try:
+        return subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=deadline_s, check=False, env=env
+        )
+    except FileNotFoundError as error:
+        raise LaunchFailed(f"{argv[0]} is not installed: {error}") from error
+    except subprocess.TimeoutExpired as error:
+        raise LaunchFailed(
+            f"`{' '.join(argv[:3])}` gave no answer for {deadline_s:.0f} s; is the user manager well? "
+            "type: systemctl --user status"
+        ) from error

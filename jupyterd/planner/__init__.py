@@ -1,0 +1,1 @@
+"""A short-lived process that reads the settings, looks at the machine, and prints the plan."""

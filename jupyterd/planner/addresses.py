@@ -1,0 +1,142 @@
+"""What to listen on, what to probe, and what to show: the settings' addresses against the machine's interfaces.
+
+Runs in the planner: names are resolved here, never in the supervisor.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+from collections.abc import Iterable, Sequence
+
+import attrs
+
+from jupyterd.planner import interfaces
+from jupyterd.protocol.plan import Listen, Target
+from jupyterd.settings.schema import Server
+
+EVERY_V4, EVERY_V6 = "0.0.0.0", "::"  # noqa: S104 - what "*" means, when the person asks for it
+LOOPBACKS = ("127.0.0.1", "::1")
+VIRTUAL = ("docker", "veth", "virbr", "br-", "cni", "flannel", "lxc", "lxd", "podman", "vnet")
+"""Interfaces to containers and guests of this machine: nobody types their addresses."""
+RESOLVE_TIMEOUT_S = 2.0
+
+
+@attrs.frozen
+class Interfaces:
+    """The machine as the planner found it; `names` are host names that resolve to one of `addresses`."""
+
+    addresses: tuple[str, ...]
+    """Literal, without loopback and link-local ones, IPv4 first."""
+    names: tuple[tuple[str, str], ...]
+    """(name, one of our addresses that it resolves to)."""
+    ipv6: bool
+
+
+def look(server: Server) -> Interfaces:
+    """Ask the kernel and the resolver."""
+    found = [address for name, address in interfaces.look() if not name.startswith(VIRTUAL)]
+    usable = [each for each in found if _reachable(ipaddress.ip_address(each))]
+    usable.sort(key=lambda each: (":" in each, each))
+    names: dict[str, str] = {}
+
+    def ask() -> None:
+        for name in (*server.names, socket.gethostname()):
+            here = next((each for each in _resolve(name) if each in usable), None)
+            if here is not None:
+                names[name] = here
+
+    # A resolver that does not answer must not keep a machine's server away after a power cut.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(RESOLVE_TIMEOUT_S)
+    return Interfaces(tuple(usable), tuple(names.copy().items()), ipv6=_has_ipv6())
+
+
+def _reachable(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    return not (address.is_loopback or address.is_link_local or address.is_unspecified)
+
+
+def _has_ipv6() -> bool:
+    """Whether this machine speaks IPv6 at all (ipv6.disable=1, and many containers, do not)."""
+    return interfaces.IF_INET6.exists() and bool(interfaces.IF_INET6.read_text())
+
+
+def _resolve(name: str) -> list[str]:
+    try:
+        return [str(entry[4][0]) for entry in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)]
+    except OSError:
+        return []
+
+
+def listeners(server: Server, machine: Interfaces) -> tuple[Listen, ...]:
+    """One socket for each address; "*" and "localhost" mean both families where there are both."""
+    hosts: list[str] = []
+    for each in server.ip:
+        if each == "*":
+            hosts += [EVERY_V4, EVERY_V6]
+        elif each == "localhost":
+            hosts += LOOPBACKS
+        else:
+            hosts.append(str(ipaddress.ip_address(each)))
+    if not machine.ipv6:
+        hosts = [each for each in hosts if ":" not in each or each not in (EVERY_V6, *LOOPBACKS)] or hosts
+    return tuple(Listen(each, server.port) for each in dict.fromkeys(hosts))
+
+
+def targets(listen: Sequence[Listen], machine: Interfaces) -> tuple[Target, ...]:
+    """Every address that a user would type: first one for each socket, then the others."""
+    first: list[Target] = []
+    others: list[Target] = []
+    for index, each in enumerate(listen):
+        reached = [each.host]
+        if each.host in (EVERY_V4, EVERY_V6):
+            six = each.host == EVERY_V6
+            reached = [LOOPBACKS[six], *(address for address in machine.addresses if (":" in address) == six)]
+        for place, address in enumerate(reached):
+            name = "localhost" if address == LOOPBACKS[0] else address
+            target = Target(name, address, each.port, index, needed=place == 0)
+            (first if place == 0 else others).append(target)
+        others += [Target(name, at, each.port, index, needed=False) for name, at in machine.names if at in reached]
+    return (*first, *others)
+
+
+def urls(found: Iterable[Target], scheme: str, base_url: str, server: Server) -> tuple[str, ...]:
+    """What to show, best first: names that one has given, the host's, addresses, localhost."""
+
+    def rank(target: Target) -> tuple[int, str]:
+        if target.name in server.names:
+            return 0, target.name
+        if target.address in LOOPBACKS:
+            return 5, "" if target.name == "localhost" else target.name
+        if not _literal(target.name):
+            return (1 if "." in target.name else 2), target.name
+        return (4 if ":" in target.name else 3), target.name
+
+    default = 443 if scheme == "https" else 80
+    # Names that one has given are shown even if this machine does not resolve them to itself (a router in between).
+    shown = [
+        f"{scheme}://{name}{'' if server.port == default else f':{server.port}'}{base_url}" for name in server.names
+    ]
+    for target in sorted(found, key=rank):
+        host = f"[{target.name}]" if ":" in target.name else target.name
+        port = "" if target.port == default else f":{target.port}"
+        shown.append(f"{scheme}://{host}{port}{base_url}")
+    loopback = [each for each in shown if "//localhost" in each or "//[::1]" in each or "//127." in each]
+    best = [each for each in shown if each not in loopback]
+    return tuple(dict.fromkeys([*best, *loopback[:1]]))
+
+
+def _literal(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def certificate_names(server: Server, machine: Interfaces) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(names, addresses) that the self-signed certificate is for: all that a browser may be told."""
+    names = dict.fromkeys([*server.names, *(name for name, _ in machine.names), socket.gethostname(), "localhost"])
+    return tuple(names), (*machine.addresses, *LOOPBACKS)

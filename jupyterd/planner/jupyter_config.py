@@ -1,0 +1,194 @@
+"""What Jupyter is told, as data: the generated configuration file, and the live settings with their secrets.
+
+One small function for each section of the settings. Knows no traitlets: names and values only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from jupyterd.linux import private_files
+from jupyterd.protocol.plan import Command
+from jupyterd.settings.paths import Paths
+from jupyterd.settings.schema import Kernels, Login, Server, Settings
+
+NAME = "jupyter_server_config.json"
+LIVE_FORMAT = 1
+
+Traits = dict[str, dict[str, Any]]
+"""{"ServerApp": {"base_url": "/"}}: the contents of a Jupyter configuration file."""
+
+_PAGES: Traits = {
+    "LabServerApp": {"extra_labextensions_path": [str(Path(__file__).parents[1] / "server/labextensions")]}
+}
+"""What every page of notebook and JupyterLab loads: the supervisor's notices."""
+_LOG_LEVELS = {"WARNING": "WARN"}
+"""traitlets spells one level its own way."""
+
+
+@attrs.frozen
+class Pair:
+    """The certificate and its key, as files; `key` equals `certificate` for a combined file."""
+
+    certificate: str
+    key: str
+    sha256: str
+    """Of the leaf: a renewed certificate under the same name is another pair."""
+    authority: str | None = None
+    """PEM of this machine's own authority, to be fetched without a login; None where it has none."""
+    watched: Mapping[str, str] = attrs.field(factory=dict)
+    """File -> how it looked when this was made: the server asks for another plan when one looks otherwise."""
+    renew_at: float | None = None
+    """Unix seconds: when it asks for one in any case, because the pair is our own and must be made again."""
+
+
+def generate(settings: Settings, paths: Paths) -> Traits:
+    """The content of jupyter_server_config.json. Holds no secret."""
+    traits: Traits = {}
+    for part in (
+        _server(settings.server),
+        _extensions(settings.server),
+        _kernels(settings.kernels, paths),
+        _places(paths),
+        _PAGES,
+    ):
+        for name, values in part.items():
+            traits.setdefault(name, {}).update(values)
+    return traits
+
+
+def live(settings: Settings, pair: Pair | None, names: Iterable[str] = ()) -> dict[str, Any]:
+    """The content of live.json: what a running server reads again when told. `pair` None is plain HTTP; `names` are
+    the host names under which browsers may come ("*.example.org" too); addresses among them need no permission.
+    """
+    return {
+        "format": LIVE_FORMAT,
+        "certificate": None if pair is None else pair.certificate,
+        "key": None if pair is None else pair.key,
+        "sha256": None if pair is None else pair.sha256,
+        "authority": None if pair is None else pair.authority,
+        "watched": {} if pair is None else dict(pair.watched),
+        "renew_at": None if pair is None else pair.renew_at,
+        "names": _names([*settings.server.names, *names]),
+        **_login(settings.login),
+    }
+
+
+def keys(traits: Traits, command: Command, live_settings: dict[str, Any]) -> tuple[str, str]:
+    """(server_key, live_key) of the plan: what a running server cannot change, and what it can."""
+    fixed: dict[str, Any] = {"traits": traits, "argv": command.argv, "env": sorted(command.env), "cwd": command.cwd}
+    # A server that serves plain HTTP cannot begin to speak TLS on an open socket that clients know as plain.
+    fixed["tls"] = live_settings["certificate"] is not None
+    return _digest(fixed), _digest(live_settings)
+
+
+def write(paths: Paths, traits: Traits, live_settings: dict[str, Any]) -> None:
+    """Make the directories (0700) and put both files there (0600), each in one step."""
+    for directory in (paths.state, paths.jupyter_config, paths.runtime, paths.jupyter_runtime):
+        private_files.directory(directory)
+    private_files.replace(paths.jupyter_config / NAME, _document(traits))
+    private_files.replace(paths.live, _document(live_settings))
+
+
+def _server(server: Server) -> Traits:
+    return {
+        "Application": {"log_level": _LOG_LEVELS.get(server.log_level, server.log_level)},
+        "ServerApp": {
+            "base_url": server.base_url,
+            "root_dir": server.root_dir,
+            "allow_root": server.allow_root,
+            # Stock Jupyter lets everybody use what an extension forgot to guard.
+            "allow_unauthenticated_access": False,
+        },
+        "Jupyterd": {"allow_unsafe": list(server.allow_unsafe)},
+        "ContentsManager": {"allow_hidden": server.hidden_files},
+        "JupyterdServerApp": {"connections_max": server.connections_max},
+    }
+
+
+def _extensions(server: Server) -> Traits:
+    """Those that jupyterd decides about; others come enabled by the package that brings them.
+
+    notebook_shim only serves configuration written for Notebook 6, and loads extensions from /etc/jupyter for it.
+    """
+    decided = {
+        "notebook": True,
+        "jupyter_server_terminals": True,
+        "jupyterlab": server.lab,
+        "jupyter_lsp": server.lab and server.language_server,
+        "notebook_shim": False,
+    }
+    return {"ServerApp": {"jpserver_extensions": decided}}
+
+
+def _kernels(kernels: Kernels, paths: Paths) -> Traits:
+    launcher = "detached" if paths.mode == "foreground" else "user-unit"
+    return {
+        "KernelSpecManager": {
+            "environment": kernels.environment or str(paths.kernel_environment),
+            "kernelspecs_dir": str(paths.kernelspecs),
+        },
+        "KernelManager": {
+            "records_dir": str(paths.kernel_records),
+            "sockets_dir": str(paths.kernel_sockets),
+            "memory_max": kernels.memory_max,
+            "memory_high": kernels.memory_high,
+            "cpu_weight": kernels.cpu_weight,
+            "tasks_max": kernels.tasks_max,
+            "spool_dir": str(paths.spool),
+            "spool_max_bytes": kernels.spool_max_bytes,
+            "launcher": launcher,
+        },
+        "MappingKernelManager": {
+            "cull_idle_timeout": kernels.cull_idle_timeout_s,
+            "cull_interval": kernels.cull_interval_s,
+            "cull_connected": kernels.cull_connected,
+            "cull_busy": kernels.cull_busy,
+        },
+        "AccountTerminalManager": {
+            "records_dir": str(paths.terminal_records),
+            "sockets_dir": str(paths.terminal_sockets),
+            "launcher": launcher,
+        },
+    }
+
+
+def _login(login: Login) -> dict[str, Any]:
+    return {
+        "password_hash": login.password_hash,
+        "token": login.token,
+        "allow_password_change": login.allow_password_change,
+        "trusted_proxies": list(login.trusted_proxies),
+    }
+
+
+def _names(names: Iterable[str]) -> list[str]:
+    """Host names only: an address that the machine gets or loses must not look like a change of the settings."""
+    return sorted({"localhost", *(name.lower().rstrip(".") for name in names if not _is_address(name))})
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _places(paths: Paths) -> Traits:
+    return {"SessionManager": {"database_filepath": str(paths.sessions)}}
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _document(value: object) -> bytes:
+    return json.dumps(value, indent=1, sort_keys=True).encode() + b"\n"

@@ -1,0 +1,187 @@
+"""Composes the plan: settings, a look at the machine, the certificate, what Jupyter is told. The one place for it.
+
+`jupyterd run` calls it before it becomes the supervisor; for every further plan the supervisor starts
+`python -m jupyterd.planner`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import attrs
+
+from jupyterd import __version__
+from jupyterd.gpu import command as gpu
+from jupyterd.gpu import driver
+from jupyterd.launch import sampler_process, sampler_relay
+from jupyterd.linux import private_files
+from jupyterd.linux.accounts import Account
+from jupyterd.planner import addresses, certificate, checks, jupyter_command, jupyter_config
+from jupyterd.protocol.plan import Command, Plan, Refused
+from jupyterd.protocol.policy import Policy
+from jupyterd.settings import load, options
+from jupyterd.settings import paths as places
+from jupyterd.settings.paths import Paths
+from jupyterd.settings.problems import Invalid
+from jupyterd.settings.schema import Settings
+from jupyterd.tls import check
+
+CWD = "JUPYTERD_CWD"
+"""Environment variable: where `jupyterd run` was typed; relative paths of its options mean that directory."""
+
+
+@attrs.frozen
+class Ask:
+    """What a plan is made from: the options as typed (for the next planner), the environment, the paths."""
+
+    typed: tuple[str, ...]
+    sources: load.Sources
+    environ: Mapping[str, str]
+    paths: Paths
+    account: Account
+
+
+def ask(args: argparse.Namespace, environ: Mapping[str, str], typed: Sequence[str]) -> Ask:
+    """From parsed options, and as they were typed. Invalid when the options themselves are wrong."""
+    uid = os.getuid()
+    paths = places.discover(environ, uid, places.mode_of(environ))
+    sources = load.sources(paths.mode, args.config, environ, options.overrides(args))
+    return Ask(tuple(typed), sources, environ, paths, sources.account)
+
+
+def make_plan(asked: Ask, *, write: bool) -> Plan | Refused:
+    """The plan, or every problem at once. With `write` the files that the server reads are put in place too."""
+    try:
+        return _make_plan(asked, write=write)
+    except private_files.Refused as error:  # a link or a FIFO in place of a secret: nobody but a person knows why
+        return Refused((str(error),))
+
+
+def _make_plan(asked: Ask, *, write: bool) -> Plan | Refused:
+    try:
+        loaded = load.load(asked.sources)
+    except Invalid as error:
+        return Refused((*map(str, error.problems), *_further(error, asked)))
+    settings, paths = loaded.settings, asked.paths
+    checked = checks.check(settings, loaded.origins, paths, asked.account)
+    machine = addresses.look(settings.server)
+    problems = [str(each) for each in checked.problems]
+    waiting, warnings = [*checked.waiting], [*checked.warnings]
+    chosen = certificate.Chosen()
+    if settings.tls.enabled and (settings.tls.certificate or not problems):
+        chosen = certificate.choose(settings, loaded.origins, paths, machine, write=write)
+        problems += chosen.problems
+        waiting += chosen.waiting
+        warnings += chosen.warnings
+    if problems:
+        return Refused(tuple(problems))
+    made = _assemble(asked, settings, machine, chosen, write=write)
+    return replace(made, waiting=tuple(waiting), warnings=tuple(warnings))
+
+
+def _further(error: Invalid, asked: Ask) -> list[str]:
+    """What the machine refuses too, as far as the settings are known: a person hears of every problem at once."""
+    if error.known is None:
+        return []
+    settings, origins = error.known.settings, error.known.origins
+    problems = [str(each) for each in checks.check_known(error.known, asked.paths, asked.account).problems]
+    if settings.tls.enabled and settings.tls.certificate and "tls.key" not in error.known.doubtful:
+        key = Path(settings.tls.key) if settings.tls.key else None
+        found = check.check(Path(settings.tls.certificate), key, time.time())
+        if isinstance(found, check.PairProblem) and not found.missing:
+            problems.append(f"{origins['tls.certificate']}: {found.text}; {found.advice}")
+    return problems
+
+
+def _assemble(
+    asked: Ask, settings: Settings, machine: addresses.Interfaces, chosen: certificate.Chosen, *, write: bool
+) -> Plan:
+    paths, environ, served = asked.paths, asked.environ, chosen.certificate
+    listen = addresses.listeners(settings.server, machine)
+    targets = addresses.targets(listen, machine)
+    scheme = "https" if settings.tls.enabled else "http"
+    names, _ = addresses.certificate_names(settings.server, machine)
+    server = jupyter_command.server(settings, paths, asked.account, environ)
+    traits = jupyter_config.generate(settings, paths)
+    live = jupyter_config.live(settings, chosen.files, (*names, *(served.names if served else ())))
+    server_key, live_key = jupyter_config.keys(traits, server, live)
+    if write:
+        certificate.keep(chosen, paths)
+        jupyter_config.write(paths, traits, live)
+    absence = driver.absence("/", environ) if settings.gpu.enabled else None
+    return Plan(
+        version=__version__,
+        account=asked.account.name,
+        mode=paths.mode,
+        state_dir=str(paths.state),
+        runtime_dir=str(paths.runtime),
+        listen=listen,
+        targets=targets,
+        urls=addresses.urls(targets, scheme, settings.server.base_url, settings.server),
+        base_url=settings.server.base_url,
+        certificate=served,
+        server=server,
+        server_key=server_key,
+        live_key=live_key,
+        sampler=_sampler(settings, paths, environ),
+        planner=_program(asked, "jupyterd.planner", *asked.typed),
+        ender=_ender(asked, settings),
+        culler=_culler(asked, settings),
+        policy=_policy(settings),
+        notes=() if absence is None else (absence,),
+    )
+
+
+def _sampler(settings: Settings, paths: Paths, environ: Mapping[str, str]) -> Command | None:
+    """What the supervisor starts for GPU frames: never the sampler itself, which may hang in the driver."""
+    meeting = sampler_process.places(paths)
+    found = gpu.command(settings, paths, environ, meeting)
+    if found is None:
+        return None
+    return replace(found, argv=sampler_relay.argv(found.argv, meeting, as_unit=paths.mode != "foreground"))
+
+
+def _program(asked: Ask, module: str, *arguments: str) -> Command:
+    """A program of this package, in the environment that it was started with: the settings may come from there."""
+    private = (CWD, "NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "JOURNAL_STREAM", "INVOCATION_ID")
+    env = tuple((name, value) for name, value in sorted(asked.environ.items()) if not name.startswith(private))
+    # The supervisor enters no directory that may lie on a network disk: relative paths are that program's own business.
+    env = (*env, (CWD, str(asked.sources.cwd)))
+    return Command((sys.executable, "-I", "-m", module, *arguments), env, "/")
+
+
+def _ender(asked: Ask, settings: Settings) -> Command:
+    """In the foreground there is no systemd that could be restarting it: Ctrl-C means the kernels too."""
+    only_a_stop = () if asked.paths.mode == "foreground" else ("--unless-restarting",)
+    where = ("--state", str(asked.paths.state), "--grace", f"{settings.kernels.grace_s:g}")
+    return _program(asked, "jupyterd", "kernels", "stop", "--all", "--terminals", "--sampler", *only_a_stop, *where)
+
+
+def _culler(asked: Ask, settings: Settings) -> Command:
+    where = ("--state", str(asked.paths.state), "--grace", f"{settings.kernels.grace_s:g}")
+    return _program(asked, "jupyterd", "kernels", "stop", *where)
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        start_timeout_s=settings.supervision.start_timeout_s,
+        stop_timeout_s=settings.supervision.stop_timeout_s,
+        kernels_grace_s=settings.kernels.grace_s,
+        probe_every_s=settings.supervision.probe_every_s,
+        spare=settings.supervision.spare,
+        hang_after_s=settings.supervision.hang_after_s,
+        gpu_silence_s=gpu.silence_s(settings),
+        gpu_log_every_s=settings.gpu.log_every_s,
+        gpu_idle_log_every_s=settings.gpu.idle_log_every_s,
+        cull=settings.gpu_cull.enabled,
+        cull_dry_run=settings.gpu_cull.dry_run,
+        cull_memory_bytes=round(settings.gpu_cull.memory_gib * (1 << 30)),
+        cull_idle_s=settings.gpu_cull.idle_s,
+        cull_warning_s=settings.gpu_cull.warning_s,
+    )

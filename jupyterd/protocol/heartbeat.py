@@ -1,0 +1,27 @@
+"""The server's beat: when its event loop last turned, in eight bytes of memory that the supervisor shares.
+
+Nobody is woken for it: the server writes when it turns anyway, the supervisor reads when a probe is in doubt.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+
+BEAT = "JUPYTERD_BEAT_FD"
+"""Environment variable: the number of the inherited descriptor."""
+STAMP = struct.Struct("d")
+"""Monotonic seconds, the same in every process (clock_gettime(2)), in the machine's own order: written in one piece."""
+
+
+def create() -> int:
+    """The memory; the caller closes the descriptor."""
+    fd = os.memfd_create("jupyterd-beat", os.MFD_CLOEXEC)
+    os.ftruncate(fd, STAMP.size)
+    return fd
+
+
+def read(fd: int) -> float | None:
+    """When the loop last turned; None if it never has, or says nothing about it."""
+    (at,) = STAMP.unpack(os.pread(fd, STAMP.size, 0))
+    return at or None

@@ -1,0 +1,160 @@
+"""The plan: what the short-lived planner process tells the supervisor to run, as plain data.
+
+Made by planner/plan.py from the settings and a look at the machine; read by the supervisor, which knows no settings.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from jupyterd.protocol.policy import Policy
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program to start: absolute argv[0], the whole environment, a working directory."""
+
+    argv: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    cwd: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """One listening socket; `host` is a literal IPv4 or IPv6 address ("0.0.0.0", "::1"), port is never 0."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One address that a user would type, resolved: what the probe connects to."""
+
+    name: str
+    """As typed in a browser: "localhost", "gpu.lan", "192.168.1.7", "2001:db8::1"."""
+    address: str
+    """A literal address to connect to (never a name: the supervisor does not resolve)."""
+    port: int
+    listener: int
+    """Index into Plan.listen of the socket that answers on it."""
+    needed: bool
+    """One target per listening socket is needed for READY=1; it is the first of its socket."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The pair on disk as the planner read it. Times are Unix seconds."""
+
+    file: str
+    sha256: str
+    """Lower-case hex of the leaf's DER: what a probe compares the served certificate with."""
+    not_before: float
+    not_after: float
+    names: tuple[str, ...]
+    self_signed: bool
+    source: str = "settings"
+    """Where it comes from: "settings" (tls.certificate), "installed" (jupyterd cert install), "local" (signed by this
+    machine's own authority, jupyterd cert new) or "self-signed".
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One thing wrong, in the shape of a health item: stable code, what happened, what to type."""
+
+    code: str
+    text: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that the supervisor needs; equal plans mean that nothing has changed."""
+
+    version: str
+    account: str
+    mode: str
+    """"service" (system unit), "user" (the account's own unit) or "foreground"."""
+    state_dir: str
+    runtime_dir: str
+    listen: tuple[Listen, ...]
+    targets: tuple[Target, ...]
+    urls: tuple[str, ...]
+    """What to show: "https://gpu.lan:8888/", best first."""
+    base_url: str
+    certificate: Certificate | None
+    """None: plain HTTP was asked for."""
+    server: Command
+    server_key: str
+    """Hash of all that a running server cannot change: another key means a restart."""
+    live_key: str
+    """Hash of what a running server reads again when told: certificate, password, token, logging."""
+    sampler: Command | None
+    """None: no NVIDIA driver, or switched off."""
+    planner: Command
+    """Makes the next plan; the same program that made this one."""
+    ender: Command
+    """Ends the kernels in order when the service is stopped (and leaves them alone in a restart)."""
+    culler: Command | None = None
+    """Ends the kernels whose ids are appended to it, with `--why` and the reason behind them."""
+    policy: Policy = field(default_factory=Policy)
+    waiting: tuple[Trouble, ...] = ()
+    """The machine's: while any is here the server is not started, and another plan is made later."""
+    warnings: tuple[Trouble, ...] = ()
+    """Served all the same; shown as health items."""
+    notes: tuple[str, ...] = ()
+    """Lines for the journal at start and reload: "no NVIDIA driver: GPU lines are off"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The settings do not make a plan: every problem at once, each a whole line "file:line: what, allowed"."""
+
+    problems: tuple[str, ...]
+
+
+def encode(made: Plan | Refused) -> bytes:
+    """One JSON document."""
+    kind = "plan" if isinstance(made, Plan) else "refused"
+    return json.dumps({"format": FORMAT, kind: asdict(made)}).encode()
+
+
+def decode(data: bytes) -> Plan | Refused:
+    """The document back; ValueError says what is wrong with it."""
+    try:
+        document = json.loads(data)
+        if document["format"] != FORMAT:
+            raise ValueError(f"format {document['format']!r}, expected {FORMAT}")
+        if "refused" in document:
+            return Refused(tuple(document["refused"]["problems"]))
+        return _plan(document["plan"])
+    except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"not a plan: {type(error).__name__}: {error}") from error
+
+
+def _plan(data: dict[str, Any]) -> Plan:
+    data["listen"] = tuple(Listen(**each) for each in data["listen"])
+    data["targets"] = tuple(Target(**each) for each in data["targets"])
+    data["urls"] = tuple(data["urls"])
+    if data["certificate"] is not None:
+        names = tuple(data["certificate"].pop("names"))
+        data["certificate"] = Certificate(**data["certificate"], names=names)
+    for name in ("server", "planner", "ender"):
+        data[name] = _command(data[name])
+    for name in ("sampler", "culler"):
+        data[name] = None if data[name] is None else _command(data[name])
+    data["policy"] = Policy(**data["policy"])
+    for name in ("waiting", "warnings"):
+        data[name] = tuple(Trouble(**each) for each in data[name])
+    data["notes"] = tuple(data["notes"])
+    return Plan(**data)
+
+
+def _command(data: dict[str, Any]) -> Command:
+    env = tuple((str(name), str(value)) for name, value in data["env"])
+    return Command(tuple(data["argv"]), env, data["cwd"])

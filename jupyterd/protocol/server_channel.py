@@ -1,0 +1,111 @@
+"""The channel between supervisor and server: one inherited socket pair, one JSON object a line, both ways.
+
+The server finds its end in the variable CHANNEL, its listening sockets in LISTEN; it removes both at once.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+CHANNEL = "JUPYTERD_CHANNEL_FD"
+"""Environment variable: the number of the inherited socket."""
+LISTEN = "JUPYTERD_LISTEN_FDS"
+"""Environment variable: "5,6", the inherited listening sockets in the order of Plan.listen."""
+SPARE = "JUPYTERD_SPARE"
+"""Environment variable: set for a server that imports everything and then waits for Go."""
+LINE_MAX = 65536
+"""Bytes; a longer line ends the conversation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Server: the event loop runs and every inherited socket accepts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Warm:
+    """Spare: everything is imported, and it waits for Go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """Server: how many kernels there are and how many of them are busy; sent when it changes, never polled."""
+
+    total: int
+    busy: int
+    idle: tuple[str, ...] = ()
+    """Ids of those that are known to run no cell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """Server: the answer to Reload. `problem` is None, or one sentence: then the old state is still in force."""
+
+    live_key: str
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Server: why it cannot start, in one sentence for the person who reads the journal. It exits after it."""
+
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """Server: the one-time token was used, or the password was set: the banner and STATUS change."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookAgain:
+    """Server: a file that the planner looked at has changed, or its day has come: another plan is due."""
+
+    why: str
+    """One phrase."""
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """Supervisor to a spare: read the settings and serve; Ready follows, as from any server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Supervisor: show this on every page that is open."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """Supervisor: read the live settings and the certificate again."""
+
+    live_key: str
+
+
+FromServer = Ready | Warm | Kernels | Reloaded | Failed | LoggedIn | LookAgain
+ToServer = Reload | Go | Notice
+
+_KINDS: dict[str, type[Any]] = {
+    kind.__name__: kind for kind in (Ready, Warm, Kernels, Reloaded, Failed, LoggedIn, LookAgain, Reload, Go, Notice)
+}
+
+
+def encode(message: FromServer | ToServer) -> bytes:
+    """One line, newline included."""
+    return json.dumps({type(message).__name__: asdict(message)}).encode() + b"\n"
+
+
+def decode(line: bytes) -> FromServer | ToServer:
+    """One line back; ValueError names what it does not know."""
+    try:
+        ((name, fields),) = json.loads(line).items()
+        if "idle" in fields:
+            fields["idle"] = tuple(fields["idle"])
+        message: FromServer | ToServer = _KINDS[name](**fields)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"not a message: {line[:80]!r}") from error
+    return message

@@ -1,0 +1,99 @@
+"""The recorder's side of its conversation with servers: one listening socket, the connections on it, whole lines.
+
+Knows nothing of kernels.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from pathlib import Path
+
+from jupyterd.protocol import recorder_channel
+from jupyterd.protocol.recorder_channel import FromServer, Told, ToServer, Yours
+
+_READ = 65536
+
+
+class Callers:
+    """Owns the sockets. Nobody can call before `listen`."""
+
+    def __init__(self, path: Path) -> None:
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        self._path = path
+        self._open: dict[int, tuple[socket.socket, bytearray]] = {}
+
+    def listen(self) -> None:
+        """From now on."""
+        self._path.unlink(missing_ok=True)  # of an earlier recorder: the lock says that there is no other
+        self.listener.bind(str(self._path))
+        self._path.chmod(0o600)
+        self.listener.listen(8)
+
+    def descriptors(self) -> list[int]:
+        """All that can become readable."""
+        return [self.listener.fileno(), *self._open]
+
+    def accept(self) -> None:
+        """Take whoever has come."""
+        with contextlib.suppress(OSError):
+            made, _ = self.listener.accept()
+            made.settimeout(0)
+            self._open[made.fileno()] = (made, bytearray())
+
+    def read(self, descriptor: int) -> list[FromServer] | None:
+        """What it has said; None when it is gone."""
+        caller, buffer = self._open[descriptor]
+        try:
+            data = caller.recv(_READ)
+            buffer += data
+            *lines, rest = bytes(buffer).split(b"\n")
+            said = [each for line in lines if (each := _known(line)) is not None]
+        except BlockingIOError:
+            return []
+        except OSError:
+            data = b""
+            said, rest = [], b""
+        if not data or len(rest) > recorder_channel.LINE_MAX:
+            del self._open[descriptor]
+            caller.close()
+            return None
+        buffer[:] = rest
+        return [each for each in said if not isinstance(each, Yours | Told)]
+
+    def answer(self, descriptor: int, message: ToServer) -> None:
+        """A line; to one that does not read, nothing."""
+        with contextlib.suppress(OSError):
+            self._open[descriptor][0].send(recorder_channel.encode(message))
+
+    def close(self) -> None:
+        """The end of listening."""
+        self._path.unlink(missing_ok=True)
+        self.listener.close()
+        for each, _ in self._open.values():
+            each.close()
+
+
+def _known(line: bytes) -> FromServer | ToServer | None:
+    try:
+        return recorder_channel.decode(line)
+    except ValueError:  # of a later version
+        return None
+
+
+def server_runs(lock: Path) -> bool:
+    """Whether a server holds the kernels (flock): it then stands at its tabs' places, whatever it has said so far."""
+    import fcntl  # noqa: PLC0415 - once in a process's life
+
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -1,0 +1,80 @@
+"""The program that the supervisor starts: `python -I -m jupyterd.server`. First what must be first, then Jupyter."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+import traceback
+from types import FrameType
+from typing import NoReturn
+
+from jupyterd.linux.lineage import die_with_parent
+from jupyterd.protocol.server_channel import SPARE, Failed
+from jupyterd.server import beating, place, spare, supervisor_link
+from jupyterd.settings.paths import Paths
+
+EXIT_FAILED = 1
+NEVER_USED = ("rfc3987_syntax", "httpx._main")
+"""Imported where it is there, done without where it is not: jsonschema's check of international addresses (0.8 s of
+the import time), and httpx's command line, which brings rich and click (0.03 s).
+"""
+
+
+def _leave_at_once(_number: int, _frame: FrameType | None) -> None:
+    """SIGTERM before there is anything to leave in order."""
+    os._exit(0)
+
+
+def main() -> int:
+    """Serve until told to leave; 0 then, 1 when it could not start (and the supervisor was told why)."""
+    die_with_parent()
+    signal.signal(signal.SIGTERM, _leave_at_once)
+    for each in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(each, lambda *_: None)
+    for name in NEVER_USED:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # None makes the import fail (sys.modules)
+
+    try:
+        mode = os.environ.pop("JUPYTERD_LOG", "terminal")
+        paths = place.paths(os.environ)
+        waits = os.environ.pop(SPARE, None) is not None
+        again = dict(os.environ)
+        channel, sockets = supervisor_link.take(os.environ)
+        beat = beating.take(os.environ)
+    except (ValueError, KeyError) as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_FAILED
+    if waits:
+        inherited = (channel.fd, *(each.fileno() for each in sockets), *(() if beat is None else (beat,)))
+        spare.wait(channel, inherited, paths, {**again, "JUPYTERD_LOG": mode})
+    if beat is not None:
+        beating.use(beat)
+    return _serve(mode, paths, channel, sockets)
+
+
+def _serve(mode: str, paths: Paths, channel: supervisor_link.Link, sockets: list[socket.socket]) -> NoReturn:
+    from jupyterd.server import app, logs, start_errors  # noqa: PLC0415 - Jupyter, 0.3 s
+
+    try:
+        app.start(paths, channel, sockets, logs.traits(mode))
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the supervisor must be told
+        problem = start_errors.sentence(error, start_errors.config_dirs(os.environ))
+        if not isinstance(error, start_errors.StartFailed):
+            traceback.print_exception(error)
+        sys.stderr.write(f"{'<3>' if mode == 'journal' else ''}{problem}\n")
+        channel.say(Failed(problem))
+        code = EXIT_FAILED
+    else:
+        code = 0
+    # Not sys.exit: threads of extensions and finalizers of kernel managers have no say any more.
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

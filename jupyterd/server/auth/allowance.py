@@ -1,0 +1,91 @@
+"""How many guesses are looked at: so many a minute from one address, so many in all, and a line that has an end.
+
+Pure: knows no requests and no clock. A guess counts from the moment that it is admitted, or many at once would slip
+through; one that was right is given back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+from collections import deque
+from dataclasses import dataclass
+
+import attrs
+
+WINDOW_S = 60.0
+PER_ADDRESS = 10
+STRANGERS_IN_ALL = 60
+"""Their hashes are at most a tenth of one processor."""
+KNOWN_IN_ALL = 600
+"""Of browsers that logged in before; each has its own allowance, and a cookie of ours is needed to have one."""
+IPV6_PREFIX = 64
+"""One customer's network: an attacker there has every address of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """One that was admitted."""
+
+    key: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Not looked at. `first`: nobody was told of this key's refusals for a window."""
+
+    wait_s: float
+    first: bool
+
+
+@attrs.define
+class Allowance:
+    """`per_key` and `in_all` guesses within WINDOW_S, both at once. Holds no more than `in_all` of them."""
+
+    per_key: int
+    in_all: int
+    _guesses: deque[Guess] = attrs.field(factory=deque, init=False)
+    _told: dict[str, float] = attrs.field(factory=dict, init=False)
+
+    def admit(self, key: str, now: float) -> Guess | Refusal:
+        """Look at it, or do not."""
+        self._forget(now)
+        own = [each.at for each in self._guesses if each.key == key]
+        if len(own) >= self.per_key:
+            return self._refusal(key, own[-self.per_key] + WINDOW_S - now, now)
+        if len(self._guesses) >= self.in_all:
+            return self._refusal("", self._guesses[0].at + WINDOW_S - now, now)
+        guess = Guess(key, now)
+        self._guesses.append(guess)
+        return guess
+
+    def give_back(self, guess: Guess) -> None:
+        """It was right, or was not looked at after all."""
+        with contextlib.suppress(ValueError):  # it is older than the window
+            self._guesses.remove(guess)
+
+    def _refusal(self, key: str, wait_s: float, now: float) -> Refusal:
+        first = key not in self._told
+        if first:
+            self._told[key] = now
+        return Refusal(max(wait_s, 0.0), first)
+
+    def _forget(self, now: float) -> None:
+        while self._guesses and self._guesses[0].at <= now - WINDOW_S:
+            self._guesses.popleft()
+        # Only keys with guesses of their own are told of, so these are few too.
+        self._told = {key: at for key, at in self._told.items() if at > now - WINDOW_S}
+
+
+def network(address: str) -> str:
+    """What counts as one address: an IPv4 address, an IPv6 network of one customer; anything else as it is."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((found, IPV6_PREFIX), strict=False))

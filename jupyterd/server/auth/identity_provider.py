@@ -1,0 +1,319 @@
+"""Who gets in: the password, the lasting token, and the one-time token with which a first password is set.
+
+A login outlives this process: what it remembers is only who guessed lately.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import math
+import secrets
+import time
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import attrs
+from jupyter_server.auth.decorator import allow_unauthenticated
+from jupyter_server.auth.identity import PasswordIdentityProvider, User
+from jupyter_server.auth.login import LoginFormHandler
+from jupyter_server.auth.security import passwd, passwd_check
+from tornado import web, websocket
+from traitlets import default
+
+from jupyterd.server.auth import rate_limit
+from jupyterd.server.auth.allowance import Refusal
+from jupyterd.server.auth.open_websockets import Openings
+from jupyterd.server.auth.rate_limit import Busy, Gatekeeper, Turn
+from jupyterd.server.live_settings import Live
+from jupyterd.settings import login_store
+from jupyterd.settings.login_store import Login
+
+UNAUTHORIZED, TOO_MANY, UNAVAILABLE = 401, 429, 503
+
+_HOW_TO_GET_ONE = "For a new one, type on the server: jupyterd token"
+
+
+@attrs.frozen
+class Answer:
+    """To a login form: who it is, or which sentence to show."""
+
+    user: User | None
+    problem: str = ""
+    status: int = UNAUTHORIZED
+    retry_after_s: float = 0.0
+
+
+class Door(PasswordIdentityProvider):
+    """ServerApp.identity_provider_class. `token` stays empty: Jupyter shows that one in pages, files and logs."""
+
+    live: Live
+    """Set by the application, and again on Reload."""
+    store: Path
+    """login.json."""
+    first_login: Callable[[], None]
+    """Called when the one-time token was used, or a password was set."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - traitlets' own
+        super().__init__(**options)
+        self._stored: tuple[tuple[int, ...], Login] = ((), Login())
+        self._keeper = Gatekeeper(self.log, time.monotonic)
+        self._openings = Openings(self._generation)
+        self._in_force: str | None = None
+
+    @default("token")
+    def _token_default(self) -> str:
+        return ""
+
+    @default("login_handler_class")
+    def _login_handler_class_default(self) -> type[web.RequestHandler]:
+        return DoorHandler
+
+    @property
+    def auth_enabled(self) -> bool:
+        """Jupyter's hook: there is no way in without one of the three."""
+        return True
+
+    @property
+    def stored(self) -> Login:
+        """What login.json says now; one stat(2) while it does not change."""
+        try:
+            found = self.store.lstat()
+            mark: tuple[int, ...] = (found.st_ino, found.st_mtime_ns, found.st_size)
+        except FileNotFoundError:
+            mark = (0,)
+        if mark != self._stored[0]:
+            try:
+                self._stored = (mark, login_store.read(self.store))
+            except (OSError, ValueError) as error:
+                self.log.error("%s", error)  # noqa: TRY400 - a sentence, not a stack
+                self._stored = (mark, Login())
+        return self._stored[1]
+
+    @property
+    def fixed_password(self) -> str:
+        """The hash that the settings (or the user's own Jupyter configuration) give; wins over the browser's."""
+        return self.live.password_hash or self.hashed_password
+
+    @property
+    def password(self) -> str:
+        """The hash that counts, or ""."""
+        return self.fixed_password or self.stored.password_hash
+
+    @property
+    def lasting_token(self) -> str:
+        """From the settings (or the user's own Jupyter configuration); empty for none."""
+        return self.live.token or self.token
+
+    @property
+    def may_set_password(self) -> bool:
+        """With the one-time token, in the browser."""
+        return self.live.allow_password_change and not self.fixed_password
+
+    # --- requests ---------------------------------------------------------------------------------------------
+
+    def look_again(self) -> None:
+        """Whether another password or lasting token counts now: then whoever came in under the old one is out."""
+        now = self._generation()
+        if now == self._in_force:
+            return
+        changed, self._in_force = self._in_force is not None, now
+        if changed:
+            closed = self._openings.close_others(now)
+            self.log.info("the password or the token was changed: %d open websockets were closed", closed)
+            self.first_login()
+
+    def get_user(self, handler: web.RequestHandler) -> Any:  # noqa: ANN401 - Jupyter's own union
+        """Jupyter's hook, for each request."""
+        self.look_again()
+        return self._get_user_here(handler)
+
+    async def _get_user_here(self, handler: web.RequestHandler) -> User | None:
+        mark = self._generation()
+        found = super().get_user(handler)
+        user = found if isinstance(found, User) or found is None else await found
+        if user is not None and isinstance(handler, websocket.WebSocketHandler):
+            self._openings.add(handler, mark)
+        return user
+
+    async def get_user_token(self, handler: web.RequestHandler) -> User | None:
+        """Jupyter's hook: `Authorization: token X` or `?token=X`, the lasting token only."""
+        lasting, typed = self.lasting_token, self.get_token(handler)
+        if not lasting or not typed:
+            return None
+        known = self.get_user_cookie(handler)
+        if isinstance(known, User):  # no guess: the cookie is good by itself
+            return known if _same(typed, lasting) else None
+        turn = self._keeper.admit(handler)
+        if isinstance(turn, Refusal):
+            await self._keeper.pause()
+            raise _too_many(handler, turn)
+        if _same(typed, lasting):
+            self._keeper.right(turn)
+            return self.generate_anonymous_user(handler)
+        await self._keeper.failed(handler, "token")
+        return None
+
+    def set_login_cookie(self, handler: web.RequestHandler, user: User) -> None:
+        """Jupyter's hook, after each login."""
+        super().set_login_cookie(handler, user)
+        rate_limit.remember(handler, handler.base_url, secure=handler.request.protocol == "https")  # type: ignore[attr-defined]
+
+    def user_to_cookie(self, user: User) -> str:
+        """Jupyter's hook. The cookie names the password that it was given under: another password ends it."""
+        return f"{self._generation()}:{super().user_to_cookie(user)}"
+
+    def user_from_cookie(self, cookie_value: str) -> User | None:
+        """Jupyter's hook."""
+        generation, _, user = cookie_value.partition(":")
+        if not _same(generation, self._generation()):
+            return None
+        return super().user_from_cookie(user)
+
+    def cookie_secret_hook(self, h: Any) -> Any:  # noqa: ANN401 - an hmac.HMAC in Jupyter's hook
+        """Jupyter's hook: it would read the password once, at start. Cookies carry it instead (user_to_cookie)."""
+        return h
+
+    def _generation(self) -> str:
+        # A lasting token is part of it: who came in by one that leaked is out when it is replaced.
+        of = f"{self.password} {self.lasting_token}" if self.lasting_token else self.password
+        return hashlib.sha256(b"jupyterd " + of.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+    # --- the login form ---------------------------------------------------------------------------------------
+
+    async def judge(self, handler: web.RequestHandler) -> Answer:
+        """The login form: `password` holds a password or a token."""
+        typed = handler.get_body_argument("password", "", strip=False).strip("\r\n")
+        new = handler.get_body_argument("new_password", "", strip=False)
+        again = handler.get_body_argument("new_password_again", "", strip=False)
+        most = login_store.PASSWORD_MOST
+        if not 0 < len(typed) <= most or len(new) > most:
+            return Answer(None, f"Type the password or the token: 1 to {most} characters.")
+        # The one-time token is looked at whoever else guesses: its 192 bits cannot be guessed, and with it the owner
+        # gets in from any browser at any time.
+        match login_store.judge(self.stored, typed.strip()):
+            case "fresh":
+                return await self._use_token(handler, typed.strip(), new, again)
+            case "used":
+                return Answer(None, f"This one-time token was used already. {_HOW_TO_GET_ONE}")
+        return await self._guess(handler, typed, new + again)
+
+    async def _guess(self, handler: web.RequestHandler, typed: str, new: str) -> Answer:
+        """What may be the password, or the lasting token, or neither."""
+        turn = self._keeper.admit(handler)
+        if isinstance(turn, Refusal):
+            rate_limit.told(handler)
+            await self._keeper.pause()
+            problem = f"Too many wrong passwords. Wait {math.ceil(turn.wait_s)} s. {_HOW_TO_GET_ONE}"
+            return Answer(None, problem, TOO_MANY, turn.wait_s)
+        try:
+            if not new and await self._is_known(typed, turn):
+                self._keeper.right(turn)
+                return Answer(self.generate_anonymous_user(handler))
+        except Busy:
+            self._keeper.right(turn)  # it was not looked at
+            return Answer(None, "Many are logging in at this moment: try again.", UNAVAILABLE, 1.0)
+        await self._keeper.failed(handler, "password")
+        if new:
+            return Answer(None, f"A new password is set with a one-time token. {_HOW_TO_GET_ONE}")
+        wrong = "Wrong password or token." if self.password else f"Wrong token. {_HOW_TO_GET_ONE}"
+        return Answer(None, wrong)
+
+    async def _is_known(self, typed: str, turn: Turn) -> bool:
+        if self.lasting_token and _same(typed.strip(), self.lasting_token):
+            return True
+        return bool(self.password) and bool(await self._keeper.hash(turn, passwd_check, self.password, typed))
+
+    async def _use_token(self, handler: web.RequestHandler, token: str, new: str, again: str) -> Answer:
+        if new != again:
+            return Answer(None, "The two passwords differ. The token is still good: type all three again.")
+        if new and not self.may_set_password:
+            return Answer(None, f"No password is set here: {self._why_not()}. Log in with the token alone.")
+        if new and (fault := login_store.password_fault(new)):
+            return Answer(None, f"{fault} The token is still good: type all three again.")
+        try:
+            hashed = await self._keeper.hash(None, passwd, new) if new else None
+            verdict = await self._keeper.hash(None, login_store.consume, self.store, token, hashed)
+        except Busy:
+            return Answer(None, "Many are logging in at this moment: try again.", UNAVAILABLE, 1.0)
+        if verdict != "fresh":
+            return Answer(None, f"This one-time token was used just now. {_HOW_TO_GET_ONE}")
+        self.log.info("the one-time token was used%s", " and a password was set" if new else "")
+        self.first_login()
+        self.look_again()
+        return Answer(self.generate_anonymous_user(handler))
+
+    def _why_not(self) -> str:
+        if self.fixed_password:
+            return "the settings of this server fix it ([login] password_hash)"
+        return "the settings of this server do not allow it ([login] allow_password_change)"
+
+
+class DoorHandler(LoginFormHandler):
+    """/login: the form, and what was typed into it."""
+
+    @cached_property
+    def nonce(self) -> str:
+        """Of this answer: the page's own script and style carry it."""
+        return secrets.token_urlsafe(16)
+
+    @property
+    def content_security_policy(self) -> str:
+        """Jupyter's hook: this page runs its own few lines and loads nothing from elsewhere."""
+        return (
+            f"default-src 'none'; script-src 'nonce-{self.nonce}'; style-src 'nonce-{self.nonce}'; "
+            "img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        )
+
+    def set_default_headers(self) -> None:
+        """Tornado's hook."""
+        super().set_default_headers()
+        self.set_header("Cache-Control", "no-store")
+        # Not "no-referrer": under that a browser posts the form with `Origin: null`, which Jupyter takes for foreign.
+        self.set_header("Referrer-Policy", "same-origin")
+
+    @allow_unauthenticated
+    async def post(self) -> None:
+        """The form was sent."""
+        door = cast("Door", self.identity_provider)
+        answer = await door.judge(self)
+        if answer.user is None:
+            self.set_status(answer.status)
+            if answer.retry_after_s:
+                self.set_header("Retry-After", str(math.ceil(answer.retry_after_s)))
+            self._render(answer.problem)
+            return
+        self.current_user = answer.user
+        door.set_login_cookie(self, answer.user)
+        self._redirect_safe(self.get_argument("next", default=self.base_url))
+
+    def _render(self, message: str | None = None) -> None:
+        door = cast("Door", self.identity_provider)
+        waiting = bool(door.stored.token_sha256)
+        self.write(
+            self.render_template(
+                "login.html",
+                next=self.get_argument("next", default=self.base_url),
+                problem=message,
+                nonce=self.nonce,
+                has_password=bool(door.password),
+                has_token=waiting,
+                has_lasting_token=bool(door.lasting_token),
+                may_set_password=waiting and door.may_set_password,
+            )
+        )
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode("utf-8", "surrogatepass"), other.encode("utf-8", "surrogatepass"))
+
+
+def _too_many(handler: web.RequestHandler, refusal: Refusal) -> web.Finish:
+    """The end of a request with a token that is not looked at."""
+    rate_limit.told(handler)
+    handler.set_status(TOO_MANY)
+    handler.set_header("Retry-After", str(math.ceil(refusal.wait_s)))
+    handler.set_header("Content-Type", "application/json")
+    return web.Finish(b'{"message": "too many wrong tokens: wait, see Retry-After", "reason": null}')

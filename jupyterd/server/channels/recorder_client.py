@@ -1,0 +1,156 @@
+"""The server's side of its conversation with the recorder: starts it when kernels need it, and comes back to it.
+
+A tab's place passes from hand to hand here (protocol/recorder_channel.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Callable
+from logging import Logger
+from pathlib import Path
+
+from jupyterd.launch import recorder_process
+from jupyterd.launch.words import LaunchFailed
+from jupyterd.protocol import recorder_channel, spool
+from jupyterd.protocol.recorder_channel import Away, Back, FromServer, Hello, Over, Told, Yours
+
+_ANSWER_S = 0.5
+_TOLD_S = 3.0
+_COMING_S = 12.0
+"""A tab waits so long for a recorder that is being started: what a cell says before it listens is in no spool."""
+_FIRST_S, _SOON_S, _MOST_S = 0.02, 0.2, 5.0
+"""Between two attempts to reach it, doubled each time: up to the second while a tab may wait for it."""
+_LAUNCH_EVERY_S = 3.0
+_HANDED_OVER_S = 0.02
+"""The kernel needs a moment to notice that the place is free; most kernels refuse a second one with the same name."""
+
+
+class Recording:
+    """One connection to the recorder, made again whenever it breaks while there are kernels."""
+
+    def __init__(  # noqa: PLR0913 - the places are three
+        self, log: Logger, *, sockets: Path, directory: Path, records: Path, max_bytes: int, as_unit: bool,
+        kernels: Callable[[], int],
+    ) -> None:  # fmt: skip
+        self._log, self._kernels = log, kernels
+        self._address, self.directory, self._as_unit = sockets / spool.SOCKET, directory, as_unit
+        self._argv = recorder_process.argv(sockets, directory, records, max_bytes)
+        self._max_bytes = max_bytes
+        self._writer: asyncio.StreamWriter | None = None
+        self._tabs: set[tuple[str, str]] = set()
+        self._asked: dict[tuple[str, str], asyncio.Future[bool]] = {}
+        self._telling: dict[str, asyncio.Future[bytes]] = {}
+        self._there, self._hopeless = asyncio.Event(), False
+        self._task: asyncio.Task[None] | None = None
+        self._closed = False
+
+    def need(self) -> None:
+        """There is a kernel, or there will be in a moment."""
+        if not self._closed and (self._task is None or self._task.done()):
+            self._task = asyncio.ensure_future(self._keep())
+
+    def close(self) -> None:
+        """The server leaves. The connection itself ends with the process: only then are its tabs' places free."""
+        self._closed = True
+        if self._task is not None:
+            self._task.cancel()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a recorder at this moment."""
+        return self._writer is not None
+
+    def tabs(self, kernel: str) -> frozenset[str]:
+        """Sessions that are connected to this kernel."""
+        return frozenset(session for name, session in self._tabs if name == kernel)
+
+    async def back(self, kernel: str, session: str) -> None:
+        """Take a tab's place from the recorder; without an answer in time the tab connects all the same."""
+        self._tabs.add((kernel, session))
+        if not await self._is_there():
+            return
+        answer = self._asked[kernel, session] = asyncio.get_running_loop().create_future()
+        self._say(Back(kernel, session))
+        with contextlib.suppress(TimeoutError):
+            if await asyncio.wait_for(answer, _ANSWER_S):
+                await asyncio.sleep(_HANDED_OVER_S)
+        self._asked.pop((kernel, session), None)
+
+    def away(self, kernel: str, session: str) -> None:
+        """Give it back."""
+        self._tabs.discard((kernel, session))
+        self._say(Away(kernel, session))
+
+    async def over(self, kernel: str, why: str, before: str = "") -> bytes:
+        """The cells of this kernel end in the spool, as standing.Over has it: the digest of the last record there, b""
+        where none was written.
+        """
+        if not await self._is_there():
+            return b""
+        answer = self._telling[kernel] = asyncio.get_running_loop().create_future()
+        self._say(Over(kernel, why, before))
+        try:
+            return await asyncio.wait_for(answer, _TOLD_S)
+        except TimeoutError:
+            return b""
+        finally:
+            self._telling.pop(kernel, None)
+
+    async def _is_there(self) -> bool:
+        if self._writer is None and self._task is not None and not self._task.done() and not self._hopeless:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._there.wait(), _COMING_S)
+        return self._writer is not None
+
+    def _say(self, message: FromServer) -> None:
+        if self._writer is not None and not self._writer.is_closing():
+            self._writer.write(recorder_channel.encode(message))
+
+    async def _keep(self) -> None:
+        pause, launched = _FIRST_S, -_LAUNCH_EVERY_S
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        while True:
+            try:
+                reader, self._writer = await asyncio.open_unix_connection(str(self._address))
+            except OSError:
+                if self._kernels() == 0 and loop.time() - begun > _MOST_S:
+                    return
+                if loop.time() - launched >= _LAUNCH_EVERY_S:
+                    await self._launch()
+                    launched = loop.time()
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _SOON_S if loop.time() - begun < _COMING_S else _MOST_S)
+                continue
+            pause, self._hopeless = _FIRST_S, False
+            self._say(Hello(sys.executable, self._max_bytes, tuple(sorted(self._tabs))))
+            self._there.set()
+            await self._listen(reader)
+            self._writer = None
+            self._there.clear()
+            begun = loop.time()
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            while line := await reader.readline():
+                match recorder_channel.decode(line):
+                    case Yours(kernel=kernel, session=session, stood=stood):
+                        answer = self._asked.get((kernel, session))
+                        if answer is not None and not answer.done():
+                            answer.set_result(stood)
+                    case Told(kernel=kernel, digest=digest):
+                        told = self._telling.get(kernel)
+                        if told is not None and not told.done():
+                            told.set_result(bytes.fromhex(digest))
+
+    async def _launch(self) -> None:
+        try:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            await asyncio.to_thread(recorder_process.launch, self._argv, self.directory, as_unit=self._as_unit)
+        except (OSError, LaunchFailed) as error:
+            self._hopeless = True
+            self._there.set()
+            self._log.warning("What kernels say while no server listens is not kept: %s", error)

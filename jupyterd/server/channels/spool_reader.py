@@ -1,0 +1,116 @@
+"""Reads a kernel's spool from where a tab has stopped. Blocking; the event loop calls it in a thread.
+
+Knows the wire alone.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from jupyterd.protocol import spool
+from jupyterd.protocol.cursors import Mark
+from jupyterd.protocol.spool import Spooled
+
+_CHUNK = 1 << 20
+
+
+def end(directory: Path) -> Mark:
+    """The mark of a tab that has seen everything so far."""
+    for path in reversed(spool.files(directory)):
+        last = None
+        data = _bytes(path)
+        for last in spool.heads(data):  # noqa: B007 - the last one is wanted
+            pass
+        if last is not None:
+            found = spool.unpack(data, last[0])
+            return Mark(found.digest, spool.date(found.frames[1]))
+    return Mark()
+
+
+class Reader:
+    """Every record behind a mark, once, in order; also those that are written meanwhile. Owns one file at a time."""
+
+    def __init__(self, directory: Path, mark: Mark) -> None:
+        self._directory, self._mark = directory, mark
+        self._file: Path | None = None
+        self._descriptor: int | None = None
+        self._offset = 0
+        self._after = b""
+        """Where the mark itself is not in the spool: only what is younger counts."""
+
+    def begin(self) -> None:
+        """Find the place; newest file first, where it nearly always is."""
+        every = spool.files(self._directory)
+        if self._mark == Mark():
+            return
+        for path in reversed(every):
+            at = spool.find(_bytes(path), self._mark.digest)
+            if at is not None:
+                self._open(path)
+                self._offset = at
+                return
+        self._after = self._mark.date
+
+    def read(self) -> list[Spooled]:
+        """The next ones, about a megabyte at once; none when this is all so far."""
+        while True:
+            if self._descriptor is None and not self._next():
+                return []
+            assert self._descriptor is not None  # noqa: S101 - _next has opened it
+            later = self._later()  # asked first: what this file gets until then is read below
+            data = self._rest()
+            found = []
+            for offset, size in spool.heads(data):
+                found.append(spool.unpack(data, offset))
+                self._offset += size
+            whole = bool(found)
+            if self._after:
+                found = [each for each in found if spool.date(each.frames[1]) > self._after]
+                self._after = b"" if found else self._after
+            if found:
+                return found
+            if not whole and later is None:
+                return []
+            if not whole and later is not None:
+                self._open(later)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _rest(self) -> bytes:
+        assert self._descriptor is not None  # noqa: S101 - the caller has looked
+        size = _CHUNK
+        while True:
+            data = os.pread(self._descriptor, size, self._offset)
+            if len(data) < size or next(spool.heads(data), None) is not None:
+                return data
+            size *= 4  # one record is longer than that
+
+    def _later(self) -> Path | None:
+        every = spool.files(self._directory)
+        return next((path for path in every if self._file is None or path.name > self._file.name), None)
+
+    def _next(self) -> bool:
+        later = self._later()
+        if later is not None:
+            self._open(later)
+        return later is not None
+
+    def _open(self, path: Path) -> None:
+        self.close()
+        self._file, self._offset = path, 0
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            self._descriptor = None  # let go of meanwhile: on to the next one
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""

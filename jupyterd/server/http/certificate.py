@@ -1,0 +1,86 @@
+"""The certificate while it is served: notices that an original was replaced, and hands out our authority's.
+
+It only notices: the planner looks inside, checks and copies (jupyterd.cli.certificates).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from jupyter_server.auth.decorator import allow_unauthenticated
+from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.utils import url_path_join
+from tornado import web
+
+from jupyterd.server.live_settings import Live
+from jupyterd.tls import mark
+
+LOOK_EVERY_S = 10.0
+ASK_AGAIN_S = 20.0
+"""When asking has changed nothing (other settings are refused just then): doubled each time, up to ASK_SELDOM_S."""
+ASK_SELDOM_S = 3600.0
+PATH = "jupyterd/ca.crt"
+
+
+class Watcher:
+    """A thread of its own: a stat of a file on a network disk may take for ever, and nothing else waits for it."""
+
+    def __init__(self, live: Callable[[], Live], ask: Callable[[str], None]) -> None:
+        """`live` gives the settings in force; `ask` is told why another plan is due, from this thread."""
+        self._live = live
+        self._ask = ask
+        self._seen: dict[str, str] = {}
+        self._patience_s = ASK_AGAIN_S
+        self._next_at = 0.0
+        threading.Thread(target=self._run, name="certificate", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(LOOK_EVERY_S)
+            why, seen = due(self._live(), time.time())
+            if not why:
+                self._patience_s = ASK_AGAIN_S
+            elif seen != self._seen or time.monotonic() >= self._next_at:
+                fresh = seen != self._seen
+                self._patience_s = ASK_AGAIN_S if fresh else min(2 * self._patience_s, ASK_SELDOM_S)
+                self._next_at = time.monotonic() + self._patience_s
+                self._ask(why)
+            self._seen = seen
+
+
+def due(live: Live, now: float) -> tuple[str, dict[str, str]]:
+    """(why another plan is due or "", how the watched files look). `now` is Unix time. Blocks as long as stat does."""
+    seen = {path: mark.of(path) for path in live.watched}
+    changed = [path for path, looks in seen.items() if looks != live.watched[path]]
+    if changed:
+        return f"{', '.join(changed)} changed", seen
+    if live.renew_at is not None and now >= live.renew_at:
+        return "the certificate is to be made again", seen
+    return "", seen
+
+
+class AuthorityHandler(JupyterHandler):
+    """GET <base>/jupyterd/ca.crt: the public half, for whoever is about to trust it; no login, for it is no secret."""
+
+    def initialize(self, live: Callable[[], Live]) -> None:
+        """Tornado's hook."""
+        self._live = live
+
+    @allow_unauthenticated
+    def get(self) -> None:
+        """The file, under the type by which phones and browsers offer to trust it; 404 where there is none."""
+        authority = self._live().authority
+        if authority is None:
+            raise web.HTTPError(404, "this server has no authority of its own: jupyterd cert new makes one")
+        self.set_header("Content-Type", "application/x-x509-ca-cert")
+        self.set_header("Content-Disposition", 'attachment; filename="jupyterd-ca.crt"')
+        self.set_header("Cache-Control", "no-store")
+        self.finish(authority)
+
+
+def handlers(base_url: str, live: Callable[[], Live]) -> list[tuple[str, type[web.RequestHandler], dict[str, Any]]]:
+    """For Application.add_handlers."""
+    return [(url_path_join(base_url, PATH), AuthorityHandler, {"live": live})]

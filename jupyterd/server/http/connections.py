@@ -1,0 +1,193 @@
+"""Every open connection, what it does at the moment, and which one has to go: too slow, or one too many.
+
+Knows no socket and no HTTP: it is told what happens, and closes by calling `close`. Nothing is polled: a connection has
+one timer.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from jupyterd.server.http.limits import Limits
+from jupyterd.server.http.timeouts import HERE, WEIGHT, Doing, Guest, Timer, due, is_late, place
+
+SHED_PART = 32
+"""When there are too many, the worst thirty-second part goes at once: finding them means looking at all."""
+
+
+class Clock(Protocol):
+    """The event loop, as far as it is needed here."""
+
+    def time(self) -> float:
+        """Monotonic seconds."""
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
+        """Once."""
+
+
+@dataclass(slots=True)
+class Guests:
+    """All of them."""
+
+    limits: Limits
+    clock: Clock
+    tell: Callable[[str], None]
+    """Gets one sentence for the person who reads the journal."""
+    known: set[Guest] = field(default_factory=set)
+    strangers: dict[str, set[Guest]] = field(default_factory=dict)
+    """By address."""
+    elsewhere: int = 0
+    """How many strangers are not of this machine."""
+    told: dict[str, float] = field(default_factory=dict)
+
+    # --- coming and going ---------------------------------------------------------------------------------------
+
+    def admit(self, address: object, close: Callable[[], None]) -> Guest:
+        """A connection was accepted. It is never the one that goes: where there are too many, others do."""
+        where = place(address)
+        self._make_room(where)
+        now = self.clock.time()
+        guest = Guest(where, close, now, marked=now)
+        self.strangers.setdefault(where, set()).add(guest)
+        self.elsewhere += where != HERE
+        self._arm(guest)
+        return guest
+
+    def leave(self, guest: Guest) -> None:
+        """It is closed, whoever did it."""
+        if not guest.there:
+            return
+        guest.there = False
+        if guest.timer is not None:
+            guest.timer.cancel()
+            guest.timer = None
+        if guest.known:
+            self.known.discard(guest)
+        else:
+            self._forget_stranger(guest)
+
+    def recognise(self, guest: Guest) -> None:
+        """It carries a valid login: from now on it counts among its own, and is waited for longer."""
+        if guest.known or not guest.there:
+            return
+        self._forget_stranger(guest)
+        guest.known = True
+        self.known.add(guest)
+        if len(self.known) > self.limits.connections_max:
+            idle = [each for each in self.known if each.doing is Doing.IDLE]
+            self._dismiss(self._worst(idle, self.limits.connections_max))
+
+    def shed(self, count: int) -> int:
+        """Descriptors ran out: close so many, those without a login first; how many there were to close."""
+        everybody = (each for group in self.strangers.values() for each in group)
+        worst = heapq.nlargest(count, everybody, self._burden)
+        worst += heapq.nlargest(count - len(worst), (g for g in self.known if g.doing is Doing.IDLE), self._burden)
+        self._dismiss(worst)
+        return len(worst)
+
+    @property
+    def newcomers(self) -> bool:
+        """Whether one was accepted whose first request has not been read yet."""
+        return any(not each.served for group in self.strangers.values() for each in group)
+
+    @property
+    def unread(self) -> bool:
+        """Whether somebody has not taken the whole of an answer yet."""
+        everybody = (self.known, *self.strangers.values())
+        return any(each.doing is Doing.WAITING and each.unread() for group in everybody for each in group)
+
+    # --- what they do -------------------------------------------------------------------------------------------
+
+    def greeted(self, guest: Guest) -> None:
+        """The first bytes are there; the time for the whole handshake goes on."""
+        guest.doing = Doing.HELLO
+        guest.marked = self.clock.time()
+
+    def transferred(self, guest: Guest, count: int, *, incoming: bool) -> None:
+        """So many bytes came or went."""
+        guest.moved += count
+        if incoming and guest.doing in {Doing.SILENT, Doing.HELLO, Doing.IDLE}:
+            self.does(guest, Doing.HEADER)
+
+    def does(self, guest: Guest, doing: Doing) -> None:
+        """It begins something else."""
+        if not guest.there:
+            return
+        guest.doing = doing
+        guest.since = guest.marked = self.clock.time()
+        guest.moved = 0
+        self._arm(guest)
+
+    # --- deadlines ----------------------------------------------------------------------------------------------
+
+    def _arm(self, guest: Guest) -> None:
+        """A timer that comes too early looks again: most requests are over before any of theirs."""
+        until = due(guest, self.limits)
+        if guest.timer is not None:
+            if until is not None and guest.timer.when() <= until:
+                return
+            guest.timer.cancel()
+            guest.timer = None
+        if until is not None:
+            guest.timer = self.clock.call_at(until, lambda: self._look(guest))
+
+    def _look(self, guest: Guest) -> None:
+        guest.timer = None
+        until = due(guest, self.limits)
+        now = self.clock.time()
+        if until is not None and until <= now:
+            if is_late(guest, self.limits):
+                self._dismiss([guest])
+                return
+            guest.marked, guest.moved = now, 0
+        self._arm(guest)
+
+    # --- caps ---------------------------------------------------------------------------------------------------
+
+    def _make_room(self, where: str) -> None:
+        limits = self.limits
+        group = self.strangers.get(where, set())
+        most = limits.connections_max if where == HERE else max(1, limits.connections_max // limits.address_share)
+        if len(group) >= most:
+            self._complain("this machine" if where == HERE else where, most)
+            self._dismiss(self._worst(group, most))
+        if where != HERE and self.elsewhere >= limits.connections_max:
+            self._complain("elsewhere", limits.connections_max)
+            others = (each for at, group in self.strangers.items() if at != HERE for each in group)
+            self._dismiss(self._worst(others, limits.connections_max))
+
+    def _worst(self, guests: Iterable[Guest], most: int) -> list[Guest]:
+        return heapq.nlargest(max(1, most // SHED_PART), guests, self._burden)
+
+    def _burden(self, guest: Guest) -> float:
+        return (self.clock.time() - max(guest.since, guest.marked)) * WEIGHT[guest.doing]
+
+    def _dismiss(self, guests: Iterable[Guest]) -> None:
+        for guest in list(guests):
+            self.leave(guest)
+            guest.close()
+
+    def _forget_stranger(self, guest: Guest) -> None:
+        group = self.strangers[guest.address]
+        group.discard(guest)
+        self.elsewhere -= guest.address != HERE
+        if not group:
+            del self.strangers[guest.address]
+
+    def _complain(self, whose: str, most: int) -> None:
+        self.say(
+            whose,
+            f"more than {most} connections without a login from {whose}: the longest silent ones are closed, "
+            "logged-in ones are not touched ([server] connections_max)",
+        )
+
+    def say(self, about: str, sentence: str) -> None:
+        """Tell it, unless the same was told just now."""
+        now = self.clock.time()
+        if now - self.told.get(about, -self.limits.say_every_s) < self.limits.say_every_s:
+            return
+        self.told = {each: at for each, at in self.told.items() if now - at < self.limits.say_every_s} | {about: now}
+        self.tell(sentence)

@@ -1,0 +1,247 @@
+"""The HTTP server on the inherited sockets: who may speak to it at all, and when it has nothing more to say.
+
+Knows no Jupyter. Host names are checked here and not by Jupyter, which does not check any on a public address, and
+not in the handlers of extensions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+import socket
+import ssl
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any
+
+from tornado.httpserver import HTTPServer
+from tornado.httputil import (
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    HTTPServerRequest,
+    RequestStartLine,
+    ResponseStartLine,
+)
+from tornado.iostream import StreamClosedError, UnsatisfiableReadError
+
+from jupyterd.server.http.accept import accept_from
+from jupyterd.server.http.connections import Guests
+from jupyterd.server.http.handshake import Greeting
+from jupyterd.server.http.limits import Limits
+from jupyterd.server.http.streams import Plain, Secure
+from jupyterd.server.http.timeouts import Doing, Guest
+
+SENT_ALREADY_S = 0.05
+"""On leaving: a request that is on its way over an open connection."""
+NEWCOMERS_S = 0.5
+"""On leaving: for the handshake and the first request of connections that were accepted."""
+DRAIN_STEP_S = 0.01
+PLAIN_TIMEOUT_S = 5.0
+PLAIN_MAX_BYTES = 16384
+
+_HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
+
+
+class Front(HTTPServer):
+    """An HTTPServer that answers plain HTTP on a TLS port with the way to https, and knows its open requests."""
+
+    names: frozenset[str] = frozenset()
+    """The host names by which browsers may call it, "*.example.org" too; addresses need no permission."""
+    knows: Callable[[HTTPServerRequest], bool]
+    """Whether a request's header shows a login; one that cannot be seen there shows when it is answered."""
+
+    limits: Limits
+    tell: Callable[[str], None]
+    """Gets sentences for the log."""
+
+    def initialize(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - tornado's own
+        """Tornado's constructor (tornado.util.Configurable)."""
+        super().initialize(*args, **options)
+        self.knows = lambda _: False
+        self.open_requests: set[object] = set()
+
+    def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
+        """Tornado's hook: accept from now on. In the running event loop."""
+        self.guests = Guests(self.limits, asyncio.get_running_loop(), self.tell)
+        self._greeting = Greeting(self.guests, self.limits.hellos_at_once, self._serve_tls, self._serve_plain)
+        for each in sockets:
+            self._sockets[each.fileno()] = each
+            self._handlers[each.fileno()] = accept_from(
+                each, self._arrived, self._failed_to_accept, self.limits.accept_pause_s
+            )
+
+    def may_call(self, host: str) -> bool:
+        """Is this Host header ours? A page of another name that points here (DNS rebinding) may not call."""
+        name = host_name(host)
+        if name in self.names or f"*.{name.partition('.')[2]}" in self.names or name.endswith(".localhost"):
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True  # the name in a rebinding attack is a name
+
+    async def drain(self, timeout_s: float) -> None:
+        """After `stop`: until every request under way, or sent already, is answered and the answer is taken."""
+        self.conn_params.no_keep_alive = True  # an answer from now on says "Connection: close"
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while (waited := loop.time() - began) < timeout_s:
+            expected = waited < SENT_ALREADY_S or (waited < NEWCOMERS_S and self.guests.newcomers)
+            if not self.open_requests and not expected and not self.guests.unread:
+                return
+            await asyncio.sleep(DRAIN_STEP_S)
+
+    def request_ended(self, connection: object) -> None:
+        """The response is out, or nobody is there to take it."""
+        self.open_requests.discard(connection)
+
+    def answered(self, connection: Any, status: int, user: object) -> bool:  # noqa: ANN401 - an HTTP1Connection
+        """A request was: whether its connection has ever carried a valid login. `user` is None if Jupyter saw none."""
+        self.request_ended(connection)
+        guest: Guest = connection.context.guest
+        if user is not None:
+            self.guests.recognise(guest)
+        if status == HTTPStatus.SWITCHING_PROTOCOLS:
+            self.guests.does(guest, Doing.OPEN)
+        return guest.known
+
+    def start_request(self, server_conn: object, request_conn: Any) -> HTTPMessageDelegate:  # noqa: ANN401 - tornado's
+        """Tornado's hook: a connection is ready for its next request."""
+        return _Gate(self, super().start_request(server_conn, request_conn), request_conn)
+
+    def _arrived(self, connection: socket.socket, address: Any) -> None:  # noqa: ANN401 - as accept(2) gives it
+        connection.setblocking(False)  # noqa: FBT003 - socket's own
+        guest = self.guests.admit(address, connection.close)
+        if self.ssl_options is None:
+            self._serve(Plain(connection, max_buffer_size=self.max_buffer_size), guest, address)
+        else:
+            self._greeting.await_first_byte(connection, guest, address)
+
+    def _serve_tls(self, connection: socket.socket, guest: Guest, address: Any) -> None:  # noqa: ANN401 - the same
+        context = self.ssl_options
+        assert isinstance(context, ssl.SSLContext)  # noqa: S101 - as the application gives it
+        try:
+            wrapped = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        except OSError:  # it was closed by the other side just now (ssl.SSLError is one too)
+            connection.close()
+            self.guests.leave(guest)
+            return
+        self._serve(Secure(wrapped, max_buffer_size=self.max_buffer_size), guest, address)
+
+    def _serve(self, stream: Plain | Secure, guest: Guest, address: Any) -> None:  # noqa: ANN401 - the same
+        stream.watch(self.guests, guest)
+        self.handle_stream(stream, address)
+
+    def _serve_plain(self, connection: socket.socket, guest: Guest, _address: object) -> None:
+        stream = Plain(connection)
+        stream.watch(self.guests, guest)
+        task = asyncio.get_running_loop().create_task(_point_to_https(stream))
+        self.open_requests.add(task)  # which also keeps it alive
+        task.add_done_callback(self.request_ended)
+
+    def _failed_to_accept(self, error: OSError) -> None:
+        closed = self.guests.shed(self.limits.accept_shed)
+        self.guests.say(
+            "accept",
+            f"no connection can be accepted now: {error.strerror}; {closed} silent ones were closed, and the next try "
+            f"is in {self.limits.accept_pause_s} s (LimitNOFILE= in the unit, ulimit -n in a terminal)",
+        )
+
+
+def host_name(host: str) -> str:
+    """The name or address in a Host header, without port and brackets, lower case."""
+    host = host.strip().lower()
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.rpartition(":")[0].rstrip(".") if ":" in host else host.rstrip(".")
+
+
+class _Gate(HTTPMessageDelegate):
+    """Between connection and application: turns foreign names away, tells guests.py what the connection does."""
+
+    def __init__(self, front: Front, inner: HTTPMessageDelegate, connection: Any) -> None:  # noqa: ANN401 - an HTTP1Connection
+        self.front = front
+        self.inner: HTTPMessageDelegate | None = inner
+        self.connection = connection
+        self.guest: Guest = connection.stream.guest
+        connection.context.guest = self.guest
+        if self.guest.served:
+            front.guests.does(self.guest, Doing.IDLE)
+
+    def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> Any:  # noqa: ANN401
+        self.guest.served += 1
+        self.front.guests.does(self.guest, Doing.BODY)
+        host = headers.get("Host", "")
+        if not self.front.may_call(host):
+            self._refuse(*_foreign(host))
+            return None
+        if isinstance(start_line, RequestStartLine):
+            asked = HTTPServerRequest(connection=self.connection, start_line=start_line, headers=headers)
+            if not self.guest.known and self.front.knows(asked):
+                self.front.guests.recognise(self.guest)
+        if headers.get("Upgrade", "").lower() != "websocket":  # those stay for days
+            self.front.open_requests.add(self.connection)
+        return None if self.inner is None else self.inner.headers_received(start_line, headers)
+
+    def data_received(self, chunk: bytes) -> Any:  # noqa: ANN401
+        return None if self.inner is None else self.inner.data_received(chunk)
+
+    def finish(self) -> None:
+        if self.guest.doing is Doing.BODY:
+            self.front.guests.does(self.guest, Doing.WAITING)
+        if self.inner is not None:
+            self.inner.finish()
+
+    def on_connection_close(self) -> None:
+        self.front.request_ended(self.connection)
+        if self.inner is not None:
+            self.inner.on_connection_close()
+
+    def _refuse(self, status: str, text: str) -> None:
+        self.inner = None
+        code, _, reason = status.partition(" ")
+        body = text.encode()
+        headers = HTTPHeaders({
+            "Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(body)),
+            "X-Content-Type-Options": "nosniff", "Connection": "close",
+        })  # fmt: skip
+        self.connection.write_headers(ResponseStartLine("HTTP/1.1", int(code), reason), headers, body)
+        self.connection.finish()
+
+
+def _foreign(host: str) -> tuple[str, str]:
+    name = host_name(host) if _HOST.fullmatch(host) else "?"
+    return "403 Forbidden", (
+        f'403: this server does not know itself as "{name}". If that is a name of it, add it in jupyterd.toml,\n'
+        f'[server] names = ["{name}"], then type: sudo systemctl reload jupyterd (or start ./run again)\n'
+    )
+
+
+async def _point_to_https(stream: Plain) -> None:
+    """Plain HTTP came to the TLS port: say where to go, then hang up."""
+    try:
+        async with asyncio.timeout(PLAIN_TIMEOUT_S):
+            head = await stream.read_until(b"\r\n\r\n", max_bytes=PLAIN_MAX_BYTES)
+            await stream.write(_plain_answer(head))
+    except (StreamClosedError, UnsatisfiableReadError, TimeoutError):
+        pass  # whatever it was, it is no browser
+    finally:
+        stream.close()
+
+
+def _plain_answer(head: bytes) -> bytes:
+    request, *lines = head.decode("latin-1").split("\r\n")
+    method, _, rest = request.partition(" ")
+    target = rest.partition(" ")[0]
+    host = next((line[5:].strip() for line in lines if line.lower().startswith("host:")), "")
+    if method not in ("GET", "HEAD") or not target.startswith("/") or not _HOST.fullmatch(host):
+        text = "This port speaks HTTPS only.\n"
+        lines = ["HTTP/1.1 400 Bad Request", f"Content-Length: {len(text)}", "Connection: close", "", text]
+        return "\r\n".join(lines).encode()
+    lines = [
+        "HTTP/1.1 307 Temporary Redirect", f"Location: https://{host}{target}", "Content-Length: 0",
+        "Cache-Control: no-store", "Connection: close", "", "",
+    ]  # fmt: skip
+    return "\r\n".join(lines).encode("latin-1")

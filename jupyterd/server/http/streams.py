@@ -1,0 +1,55 @@
+"""Tornado's streams that tell guests.py what moves over them, and when they are closed.
+
+By the methods that tornado has its own kinds of streams override.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tornado.iostream import IOStream, SSLIOStream
+
+from jupyterd.server.http.connections import Guests
+from jupyterd.server.http.timeouts import Guest
+
+
+class _Watched:
+    """Mixed into a stream of tornado's."""
+
+    guests: Guests
+    guest: Guest
+
+    def watch(self, guests: Guests, guest: Guest) -> None:
+        """From now on."""
+        self.guests, self.guest = guests, guest
+        guest.close, guest.unread = self.close, self.writing
+
+    close: Any
+    writing: Any
+
+    def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
+        """Tornado's hook."""
+        count: int | None = super().read_from_fd(buf)  # type: ignore[misc]  # the stream's
+        if count:
+            self.guests.transferred(self.guest, count, incoming=True)
+        return count
+
+    def write_to_fd(self, data: memoryview) -> int:
+        """Tornado's hook."""
+        count: int = super().write_to_fd(data)  # type: ignore[misc]  # the stream's
+        if count:
+            self.guests.transferred(self.guest, count, incoming=False)
+        return count
+
+    def close_fd(self) -> None:
+        """Tornado's hook: once, whoever closes it."""
+        super().close_fd()  # type: ignore[misc]  # the stream's
+        self.guests.leave(self.guest)
+
+
+class Plain(_Watched, IOStream):
+    """Over TCP."""
+
+
+class Secure(_Watched, SSLIOStream):
+    """Over TLS."""

@@ -1,0 +1,173 @@
+"""One kernel as Jupyter sees it: Jupyter's own manager, with our provisioner, ipc sockets, and a cause of death."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.ioloop.restarter import AsyncIOLoopKernelRestarter
+from jupyter_server.services.kernels.kernelmanager import ServerKernelManager
+from tornado import web
+from traitlets import Enum, HasTraits, Integer, Unicode
+
+from jupyterd.launch import kernel_environment, launcher, registry, user_unit
+from jupyterd.launch.identity import Identity
+from jupyterd.launch.words import LaunchFailed
+from jupyterd.protocol import spool
+from jupyterd.server.kernels import death_notice
+from jupyterd.server.kernels.environment import user_environment
+from jupyterd.server.kernels.provisioner import Provisioner
+
+_ENVIRONMENT_S = 600.0
+_SOCKET_PATH_MAX = 107 - len("/123456789012-10")
+
+
+class CannotStart(web.HTTPError):
+    """What the notebook shows is `str` of it in one place and its log message in another: the bare sentence in both."""
+
+    def __str__(self) -> str:
+        return self.get_message() or ""
+
+
+class Places(HasTraits):
+    """What the generated configuration tells both managers, in its section "KernelManager"."""
+
+    records_dir = Unicode(help="Paths.kernel_records").tag(config=True)
+    sockets_dir = Unicode(help="Paths.kernel_sockets: connection files and ipc sockets").tag(config=True)
+    spool_dir = Unicode(help="Paths.spool: what kernels said while nobody listened").tag(config=True)
+    spool_max_bytes = Integer(spool.MAX_BYTES, help="Of one kernel's spool").tag(config=True)
+    launcher = Enum(["user-unit", "detached"], default_value="detached", help="Where kernels live").tag(config=True)
+    memory_max = Unicode(help="MemoryMax= of each kernel; empty: none").tag(config=True)
+    memory_high = Unicode(help="MemoryHigh= of each kernel; empty: none").tag(config=True)
+    cpu_weight = Integer(100, help="CPUWeight= of each kernel").tag(config=True)
+    tasks_max = Integer(0, help="TasksMax= of each kernel; 0: the system's own").tag(config=True)
+
+    open_files = Integer(0, help="Soft limit of detached kernels (descriptors.py); 0: the server's").tag(config=True)
+
+    @property
+    def limits(self) -> dict[str, str]:
+        """As systemd properties."""
+        told = {"MemoryMax": self.memory_max, "MemoryHigh": self.memory_high, "CPUWeight": str(self.cpu_weight)}
+        told["TasksMax"] = str(self.tasks_max or "")
+        return {name: value for name, value in told.items() if value}
+
+
+class Restarter(AsyncIOLoopKernelRestarter):
+    """Tells why a kernel died before it is started again, and leaves one alone that was stopped on purpose."""
+
+    _mourned: Identity | None = None
+    """The process whose end was told last."""
+
+    async def poll(self) -> None:  # type: ignore[override]  # as in the class above
+        """Jupyter's hook, every 3 s."""
+        kernel = self.kernel_manager
+        ours = kernel.provisioner
+        if not isinstance(ours, Provisioner) or kernel.shutting_down or await kernel.is_alive():
+            await super().poll()
+            return
+        on_purpose = bool(ours.stopped_on_purpose())
+        if ours.record is not None and ours.record.process != self._mourned:
+            self._mourned = ours.record.process
+            await death_notice.tell(kernel, ours.record, await asyncio.to_thread(ours.cause), again=not on_purpose)
+        if not on_purpose:
+            await super().poll()
+            return
+        self._fire_callbacks("dead")
+        self.stop()
+
+
+class Kernel(Places, ServerKernelManager):
+    """Jupyter's manager of one kernel."""
+
+    restarter_class = Restarter
+    provisioner: Any = None
+    _kernel_info_future: Any
+    _activity_stream: Any
+
+    def __del__(self) -> None:
+        """Stock unlinks the connection file here: a kernel that outlives this object would be lost."""
+        self._close_control_socket()
+
+    async def _async_pre_start_kernel(self, **kw: Any) -> tuple[list[str], dict[str, Any]]:  # noqa: ANN401 - Jupyter's
+        self.kernel_id = self.kernel_id or kw.pop("kernel_id", None) or str(uuid.uuid4())
+        kw.pop("kernel_id", None)
+        spec: Any = self.kernel_spec
+        if self.provisioner is None and "kernel_provisioner" not in spec.metadata:
+            self._choose_transport(str(spec.metadata.get("jupyterd", {}).get("transport", "ipc")))
+            self.provisioner = Provisioner(kernel_id=self.kernel_id, kernel_spec=spec, parent=self)
+        try:
+            if environment := spec.metadata.get("jupyterd", {}).get("environment"):
+                await self._ensure_environment(Path(environment))
+            return await super()._async_pre_start_kernel(**kw)
+        except LaunchFailed as error:
+            raise CannotStart(503, str(error)) from error
+
+    async def _async_launch_kernel(self, kernel_cmd: list[str], **kw: Any) -> None:  # noqa: ANN401 - Jupyter's
+        try:
+            await super()._async_launch_kernel(kernel_cmd, **kw)
+        except LaunchFailed as error:
+            await self._async_cleanup_resources()
+            raise CannotStart(503, str(error)) from error
+
+    def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
+        """Stock takes "python" in a foreign kernelspec for the server's own interpreter; the account's is meant."""
+        made: list[str] = super().format_kernel_cmd(extra_arguments)
+        spec: Any = self.kernel_spec
+        meant = spec.argv[0]
+        if "/" not in meant:
+            made[0] = meant
+        found = shutil.which(made[0], path=user_environment(self._start_env())["PATH"])
+        if found is None:
+            raise LaunchFailed(f"kernel {self.kernel_name}: its program {meant} is not there; see {spec.resource_dir}")
+        made[0] = found
+        return made
+
+    def _start_env(self) -> dict[str, str]:
+        arguments: Any = self._launch_args
+        return dict((arguments or {}).get("env") or os.environ)
+
+    def _choose_transport(self, transport: str) -> None:
+        if transport == "tcp":
+            return
+        directory = Path(self.sockets_dir)
+        if len(str(directory)) > _SOCKET_PATH_MAX:
+            raise LaunchFailed(f"the path {directory} is too long for sockets; choose a shorter state directory")
+        try:
+            registry.prepare(directory)
+        except OSError as error:
+            raise LaunchFailed(f"the kernels' sockets have no place: {error}") from error
+        self.transport = "ipc"
+        self.ip = str(directory / launcher.socket_stem(str(self.kernel_id)))
+
+    async def _ensure_environment(self, environment: Path) -> None:
+        """Made on first use, by the verb, as a process: pip may take minutes and must not hold the event loop."""
+        if kernel_environment.is_ready(environment):
+            return
+        self.log.info("The Python environment of notebooks is not there yet; it is made now in %s", environment)
+        argv = [sys.executable, "-I", "-m", "jupyterd", "kernel-env", "--environment", str(environment)]
+        env, output = user_environment(os.environ), Path(self.records_dir) / registry.ENVIRONMENT_LOG
+        if self.launcher == "user-unit":  # out of the service's sandbox: it may lie anywhere in the account's home
+            if (problem := user_unit.trouble()) is not None:
+                raise LaunchFailed(problem)
+            argv, env = user_unit.once(argv, env, output, _ENVIRONMENT_S), launcher.manager_environment(env)
+        with output.open("wb") as words:
+            process = await asyncio.create_subprocess_exec(
+                *argv, env=env, stdin=asyncio.subprocess.DEVNULL, stdout=words, stderr=words
+            )
+        try:
+            await asyncio.wait_for(process.wait(), _ENVIRONMENT_S)
+        except TimeoutError as error:
+            process.kill()
+            raise LaunchFailed(
+                f"the Python environment of notebooks was not ready after {_ENVIRONMENT_S:.0f} s; "
+                "is the network there? type: jupyterd kernel-env"
+            ) from error
+        told = output.read_text(encoding="utf-8", errors="replace").strip()
+        if not kernel_environment.is_ready(environment):
+            raise LaunchFailed(f"the Python environment of notebooks cannot be made. {told} (see also: {output})")
+        output.unlink()

@@ -1,0 +1,92 @@
+"""Which kernels there are: the account's own kernelspecs and the default one; nothing of the server's environment.
+
+Traits, set in the generated configuration under "KernelSpecManager": `environment`, `kernelspecs_dir`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.kernelspec import NATIVE_KERNEL_NAME
+from jupyter_client.kernelspec import KernelSpecManager as StockManager
+from traitlets import Unicode
+
+SYSTEM_DIRS = ("/usr/local/share/jupyter/kernels", "/usr/share/jupyter/kernels")
+_MODULE = ("-Xfrozen_modules=off", "-m", "ipykernel_launcher")
+METADATA = "jupyterd"
+"""Key of a kernelspec's metadata that jupyterd reads: {"environment", "transport", "memory_max", ...}."""
+
+
+class KernelSpecManager(StockManager):
+    """Lists the default kernel, "python3", also before its environment has been made."""
+
+    environment = Unicode(help="The default Python environment of notebooks; made on first use.").tag(config=True)
+    kernelspecs_dir = Unicode(help="Jupyter data directory in which the default kernelspec is kept.").tag(config=True)
+
+    def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401 - traitlets passes what it likes
+        """Write the default kernelspec if it is not there as it should be."""
+        super().__init__(**kwargs)
+        self.ensure_native_kernel = False
+        if self.environment and self.kernelspecs_dir:
+            write_default(Path(self.kernelspecs_dir), Path(self.environment))
+
+    def _kernel_dirs_default(self) -> list[str]:
+        home = os.environ.get("XDG_DATA_HOME") or str(Path("~/.local/share").expanduser())
+        own = [str(Path(self.kernelspecs_dir) / "kernels")] if self.kernelspecs_dir else []
+        return [str(Path(home) / "jupyter/kernels"), *own, *SYSTEM_DIRS]
+
+    def _user_kernel_dir_default(self) -> str:
+        return str(self.kernel_dirs[0])
+
+    def find_kernel_specs(self) -> dict[str, str]:
+        """Names and directories. A "python3" of the account's own whose interpreter is gone gives way to ours."""
+        found: dict[str, str] = super().find_kernel_specs()
+        name = NATIVE_KERNEL_NAME
+        if name in found and self.kernelspecs_dir and not _starts(Path(found[name])):
+            self.log.warning("The kernelspec in %s names a program that is not there; it is passed over", found[name])
+            found[name] = str(Path(self.kernelspecs_dir) / "kernels" / name)
+        return found
+
+    def _find_spec_directory(self, kernel_name: str) -> str | None:
+        return {name.lower(): where for name, where in self.find_kernel_specs().items()}.get(kernel_name)
+
+
+def write_default(kernelspecs_dir: Path, environment: Path) -> None:
+    """`python3` in `kernelspecs_dir`/kernels, with ipykernel's logos; left alone when it is right already."""
+    directory = kernelspecs_dir / "kernels" / NATIVE_KERNEL_NAME
+    text = json.dumps(
+        {
+            "argv": [str(environment / "bin/python"), *_MODULE, "-f", "{connection_file}"],
+            "display_name": "Python 3 (ipykernel)",
+            "language": "python",
+            "interrupt_mode": "signal",
+            "metadata": {"debugger": True, METADATA: {"environment": str(environment)}},
+        },
+        indent=1,
+    )
+    file = directory / "kernel.json"
+    if file.is_file() and file.read_text(encoding="utf-8") == text:
+        return
+    directory.mkdir(parents=True, exist_ok=True)
+    spec = importlib.util.find_spec("ipykernel")
+    for where in spec.submodule_search_locations or () if spec else ():
+        for logo in Path(where).glob("resources/logo-*"):
+            shutil.copyfile(logo, directory / logo.name)
+    beside = directory / f"kernel.json.{os.getpid()}.new"
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(file)
+
+
+def _starts(directory: Path) -> bool:
+    try:
+        document = json.loads((directory / "kernel.json").read_text(encoding="utf-8"))
+        if "environment" in document.get("metadata", {}).get(METADATA, {}):
+            return True
+        return shutil.which(document["argv"][0]) is not None
+    except (OSError, ValueError, LookupError, AttributeError, TypeError):
+        return True  # the stock code says what is wrong with it

@@ -1,0 +1,146 @@
+"""All kernels: adopts those of an earlier server at once, and leaves every kernel running when this server goes.
+
+Traits, set in the generated configuration under "KernelManager": see kernel.Places. `KernelManager.launcher` is
+"user-unit" in service and user mode, "detached" in the foreground.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import zmq
+from jupyter_server.prometheus.metrics import KERNEL_CURRENTLY_RUNNING_TOTAL
+from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+from tornado.ioloop import IOLoop
+from traitlets import default
+
+from jupyterd.launch import launcher, registry
+from jupyterd.server.channels.recorder_client import Recording
+from jupyterd.server.kernels import adoption
+from jupyterd.server.kernels.kernel import Kernel, Places
+from jupyterd.server.kernels.provisioner import Provisioner
+
+_AGAIN_MS = 20
+"""Between two attempts to reach a kernel that has not bound its sockets yet: with libzmq's 100 to 200 ms a start waits
+half as long again for nothing, and a restarted kernel's first output is missed."""
+_LOCK_TRIES, _LOCK_EVERY_S = 100, 0.01
+
+
+class KernelManager(Places, AsyncMappingKernelManager):
+    """Jupyter's manager of all kernels."""
+
+    _lock: int | None = None
+
+    @default("kernel_manager_class")
+    def _default_kernel_manager_class(self) -> str:
+        return f"{Kernel.__module__}.{Kernel.__qualname__}"
+
+    def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401 - traitlets passes what it likes
+        """Adopts here: the first request would find sessions of kernels that it does not know, and delete them."""
+        super().__init__(**kwargs)
+        self.context.setsockopt(zmq.RECONNECT_IVL, _AGAIN_MS)
+        self.connection_dir = self.sockets_dir
+        directory = Path(self.records_dir)
+        registry.prepare(directory)
+        registry.prepare(Path(self.sockets_dir))
+        self._take_lock(directory)
+        self.recording = Recording(
+            self.log, sockets=Path(self.sockets_dir), directory=Path(self.spool_dir), records=directory,
+            max_bytes=self.spool_max_bytes, as_unit=self.launcher == "user-unit", kernels=lambda: len(self._kernels),
+        )  # fmt: skip
+        self._adopt(directory)
+
+    def _take_lock(self, directory: Path) -> None:
+        """`jupyterd kernels` holds it for milliseconds, and for the length of a restart without a server."""
+        for _ in range(_LOCK_TRIES):
+            self._lock = registry.hold_as_server(directory)
+            if self._lock is not None:
+                return
+            time.sleep(_LOCK_EVERY_S)
+        self.log.warning("Another program works on the kernels in %s; they are adopted all the same", directory)
+        IOLoop.current().call_later(_LOCK_TRIES * _LOCK_EVERY_S, self._take_lock, directory)
+
+    def _adopt(self, directory: Path) -> None:
+        found = adoption.look(directory)
+        for sentence in found.told:
+            self.log.warning("%s", sentence[:1].upper() + sentence[1:])
+        make = partial(
+            self.kernel_manager_factory, parent=self, log=self.log, kernel_spec_manager=self.kernel_spec_manager
+        )
+        adopted = []
+        for record, pidfd in found.kernels:
+            try:
+                kernel = adoption.take(make, record, pidfd)
+            except (OSError, ValueError, KeyError) as error:
+                self.log.error("Kernel %s (%s) cannot be adopted: %s", record.id, record.name, error)  # noqa: TRY400
+                continue
+            self._kernels[record.id] = kernel
+            self._kernel_connections[record.id] = 0
+            self._kernel_ports[record.id] = kernel.ports
+            KERNEL_CURRENTLY_RUNNING_TOTAL.labels(type=kernel.kernel_name).inc()
+            adopted.append(kernel)
+        if adopted:
+            plural = "" if len(adopted) == 1 else "s"
+            self.log.info("Adopted %d kernel%s of an earlier server", len(adopted), plural)
+            IOLoop.current().add_callback(self._watch_adopted, adopted)
+
+    async def _async_start_kernel(self, **kwargs: Any) -> str:  # noqa: ANN401 - Jupyter's signature
+        """Jupyter's hook: the recorder is started beside the first kernel, and there before it says anything."""
+        self.recording.need()
+        started: str = await super()._async_start_kernel(**kwargs)
+        return started
+
+    start_kernel = _async_start_kernel  # type: ignore[assignment]  # as in the class above
+
+    def start_buffering(self, kernel_id: str, session_key: str, channels: dict[str, Any]) -> None:  # noqa: ARG002
+        """Jupyter's hook, when the last tab goes: stock keeps its messages in memory; the recorder has them all."""
+        for stream in channels.values():
+            if not stream.closed():
+                stream.on_recv(None)
+                stream.close()
+
+    def _watch_adopted(self, adopted: list[Kernel]) -> None:
+        """Stock does this at the end of a start."""
+        self.recording.need()
+        still = [kernel for kernel in adopted if self._kernels.get(kernel.kernel_id) is kernel]
+        for kernel in still:
+            self.start_watching_activity(kernel.kernel_id)
+        adoption.watch(still)
+        for kernel in still:
+            self.add_restart_callback(kernel.kernel_id, partial(self._handle_kernel_died, kernel.kernel_id), "dead")
+        if not self._initialized_culler:  # else it would begin with the first start of another kernel
+            self.initialize_culler()
+
+    def _handle_kernel_died(self, kernel_id: str) -> None:
+        """Dead for good: nothing of it stays on disk, and nobody adopts it again."""
+        kernel = self._kernels.get(kernel_id)
+        super()._handle_kernel_died(kernel_id)
+        provisioner = getattr(kernel, "provisioner", None)
+        if isinstance(provisioner, Provisioner) and provisioner.record is not None and kernel is not None:
+            KERNEL_CURRENTLY_RUNNING_TOTAL.labels(type=kernel.kernel_name).dec()
+            record, provisioner.record = provisioner.record, None
+            IOLoop.current().run_in_executor(None, launcher.forget, Path(self.records_dir), record)
+
+    def leave(self) -> None:
+        """Let go of every kernel without ending it: the next server adopts them. Stopped ones are forgotten here,
+        when this server goes before it has noticed.
+        """
+        self.recording.close()
+        for kernel_id, kernel in list(self._kernels.items()):
+            kernel.stop_restarter()
+            ours = kernel.provisioner
+            if isinstance(ours, Provisioner) and ours.record is not None and ours.stopped_on_purpose():
+                launcher.forget(Path(self.records_dir), ours.record)
+            with contextlib.suppress(Exception):  # nothing here may keep a server from leaving
+                self.stop_watching_activity(kernel_id)
+                self.stop_buffering(kernel_id)
+
+    async def shutdown_all(self, now: bool = False) -> None:  # type: ignore[override]  # noqa: ARG002, FBT001, FBT002
+        """Jupyter's hook for its own end: kernels stay. `jupyterd kernels stop --all` ends them."""
+        self.leave()
+
+    _async_shutdown_all = shutdown_all

@@ -1,0 +1,165 @@
+"""Jupyter's provisioner: the kernel is started by the launcher and belongs to nobody, so it outlives this server.
+
+Asks pidfds, never waitpid.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.connect import LocalPortCache
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+
+from jupyterd.launch import detached, exit_cause, identity, launcher, user_unit
+from jupyterd.launch.registry import Record
+from jupyterd.launch.words import LaunchFailed
+from jupyterd.server.kernels.environment import kernel_environment, user_environment
+
+_WAIT_S = 0.05
+_PATIENCE_S = 0.5
+_OF_THE_SPEC = {"memory_max": "MemoryMax", "memory_high": "MemoryHigh", "cpu_weight": "CPUWeight"} | {
+    "tasks_max": "TasksMax"
+}
+
+
+class Provisioner(LocalProvisioner):
+    """One kernel's process. What Popen is to Jupyter, a Record and a pidfd are here."""
+
+    parent: Any
+    """The Kernel that it belongs to."""
+    record: Record | None = None
+    _pidfd: int | None = None
+    _found_dead: bool = False
+    _oom_kills: int | None = None
+
+    # --- what jupyterd adds -------------------------------------------------------------------------------------
+
+    def attach(self, record: Record, pidfd: int | None) -> None:
+        """Take a kernel: just launched, or adopted; without a pidfd one that has died."""
+        self._let_go()
+        self.record, self._pidfd, self._found_dead = record, pidfd, pidfd is None
+        self.cwd = record.cwd
+        self.pid = self.pgid = record.process.pid if record.process else None
+        self._oom_kills = None if pidfd is None else exit_cause.oom_kills()
+
+    def adopt_ports(self) -> None:
+        """TCP only: without it a restart picks new ports, and open websockets go deaf."""
+        km = self.parent
+        self.connection_info = km.get_connection_info()
+        if km.transport == "tcp":
+            self.ports_cached = True
+            LocalPortCache.instance().currently_used_ports.update(km.ports)
+
+    @property
+    def directory(self) -> Path:
+        """Where the records are."""
+        return Path(self.parent.records_dir)
+
+    def stopped_on_purpose(self) -> str:
+        """Who ended it from outside ("jupyterd kernels stop"), "" when nobody said so."""
+        try:
+            return (self.directory / f"{self.kernel_id}.why").read_text(encoding="utf-8")
+        except OSError:
+            return ""
+
+    def cause(self) -> str:
+        """Why it ended, in one phrase; only after it has. Asks systemd, a few milliseconds."""
+        if self.record is None:
+            return ""
+        now = exit_cause.oom_kills()
+        oom = None if None in {now, self._oom_kills} else now != self._oom_kills
+        return exit_cause.cause(
+            launcher.ending(self.directory, self.record, _PATIENCE_S), oom=oom, why=self.stopped_on_purpose()
+        )
+
+    def _let_go(self) -> None:
+        self._found_dead = False
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+            self._pidfd = None
+
+    # --- Jupyter's hooks ----------------------------------------------------------------------------------------
+
+    @property
+    def has_process(self) -> bool:
+        """Whether there is a process, or one whose end nobody has waited for yet."""
+        return self._pidfd is not None or self._found_dead
+
+    async def poll(self) -> int | None:
+        """None while it runs, else a number: what it means is told by `cause`."""
+        if self._pidfd is None:
+            return 0
+        if not identity.has_exited(self._pidfd):
+            self._oom_kills = exit_cause.oom_kills()
+            if self.record is not None and self.record.unit is None:
+                detached.trim_log(self.directory, self.record.id)
+            return None
+        return 1
+
+    async def wait(self) -> int | None:
+        """Until it has ended. Callers bring their own deadline."""
+        while (code := await self.poll()) is None:  # noqa: ASYNC110 - it answers at once in nearly every call
+            await asyncio.sleep(_WAIT_S)
+        self._let_go()
+        return code
+
+    async def send_signal(self, signum: int) -> None:
+        """To its process group; one that is gone is no error, else an automatic restart would give up on it."""
+        if self._pidfd is not None and self.record is not None and self.record.process is not None:
+            launcher.signal_group(self.record.process, signum)
+
+    async def kill(self, restart: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - Jupyter's signature
+        """Jupyter's hook."""
+        await self.send_signal(signal.SIGKILL)
+
+    async def terminate(self, restart: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - Jupyter's signature
+        """Jupyter's hook."""
+        await self.send_signal(signal.SIGTERM)
+
+    async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401 - Jupyter's signature
+        """Nothing of the server's environment goes on; the notebook's path (JPY_SESSION_NAME) does."""
+        given = kwargs.get("env") or dict(os.environ)
+        kwargs["env"] = user_environment(given)
+        if session := given.get("JPY_SESSION_NAME"):
+            kwargs["env"]["JPY_SESSION_NAME"] = session
+        return await super().pre_launch(**kwargs)
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:  # noqa: ANN401 - Jupyter's signature
+        """Launch it through the launcher, in a thread: systemd-run and the wrapper take some 30 ms together."""
+        if self.record is not None:
+            await asyncio.to_thread(launcher.clear, self.record)
+        ordered = self._order(cmd, str(kwargs.get("cwd") or Path.home()))
+        env = kernel_environment(kwargs["env"], cmd[0])
+        record = await asyncio.to_thread(launcher.launch, self.directory, ordered, env)
+        pidfd = None if record.process is None else identity.open_pidfd(record.process)
+        if pidfd is None:
+            ended = await asyncio.to_thread(launcher.ending, self.directory, record, _PATIENCE_S)
+            launcher.forget(self.directory, record)
+            raise LaunchFailed(f"kernel {record.name}: ended at once, {exit_cause.cause(ended, oom=False)}")
+        self.attach(record, pidfd)
+        return self.connection_info
+
+    def _order(self, cmd: list[str], cwd: str) -> Record:
+        km = self.parent
+        own = self.kernel_spec.metadata.get("jupyterd", {})
+        limits = {**km.limits, **{name: str(own[key]) for key, name in _OF_THE_SPEC.items() if key in own}}
+        assert self.kernel_id is not None  # noqa: S101 - the manager sets it before any launch
+        return Record(
+            id=self.kernel_id, name=km.kernel_name, argv=tuple(cmd), cwd=cwd, connection_file=km.connection_file,
+            interrupt_mode=self.kernel_spec.interrupt_mode, created=time.time(),
+            unit=user_unit.unit_name(self.kernel_id) if km.launcher == "user-unit" else None,
+            limits=tuple(sorted(limits.items())), open_files=km.open_files,
+        )  # fmt: skip
+
+    async def cleanup(self, restart: bool = False) -> None:  # noqa: FBT001, FBT002 - Jupyter's signature
+        """Jupyter's hook. The record stays through a restart: then the next server still knows the kernel's name."""
+        await super().cleanup(restart=restart)
+        self._let_go()
+        if self.record is not None and not restart:
+            record, self.record = self.record, None
+            await asyncio.to_thread(launcher.forget, self.directory, record)

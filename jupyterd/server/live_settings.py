@@ -1,0 +1,51 @@
+"""The live settings: read at start, and again when the supervisor says Reload.
+
+Written by jupyterd.planner.jupyter_config.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import attrs
+
+from jupyterd.linux import private_files
+
+FORMAT = 1
+
+
+@attrs.frozen
+class Live:
+    """As in live.json. `certificate` None is plain HTTP; an empty hash or token is none."""
+
+    certificate: str | None
+    key: str | None
+    sha256: str | None
+    password_hash: str = attrs.field(repr=False)
+    token: str = attrs.field(repr=False)
+    allow_password_change: bool
+    authority: str | None
+    """PEM of this machine's own authority."""
+    watched: dict[str, str]
+    """File -> tls.mark.of() when the planner looked at it."""
+    renew_at: float | None
+    """Unix seconds: when the planner has something to make again."""
+    names: frozenset[str] = attrs.field(converter=frozenset)
+    """Host names by which browsers may call, lower case; "*.example.org" stands for one label."""
+    trusted_proxies: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    """Addresses and networks whose X-Forwarded-For is believed."""
+
+
+def read(path: Path) -> Live:
+    """ValueError or OSError says what is wrong; neither shows a secret."""
+    data = private_files.read(path)
+    if data is None:
+        raise FileNotFoundError(f"{path} is missing: it is written by jupyterd when it starts the server")
+    try:
+        document = json.loads(data)
+        if document.pop("format") != FORMAT:
+            raise ValueError("another format")
+        return Live(**document)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path} is not of this version of jupyterd ({type(error).__name__})") from error

@@ -1,0 +1,33 @@
+"""What the supervisor has to say, on every page that is open: an event of Jupyter's own, which pages listen to anyway.
+
+labextensions/jupyterd/static/notices.js shows it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jupyter_events import EventLogger
+
+SCHEMA_ID = "https://events.jupyter.org/jupyterd/notice"
+_SCHEMA: dict[str, Any] = {
+    "$id": SCHEMA_ID,
+    "version": "1",
+    "title": "A notice of jupyterd",
+    "description": "What every open page should show.",
+    "type": "object",
+    "required": ["text"],
+    "properties": {"text": {"type": "string", "description": "One or two sentences."}},
+}
+
+
+def register(events: EventLogger | None) -> None:
+    """Once for each server."""
+    if events is not None:
+        events.register_event_schema(_SCHEMA)
+
+
+def show(events: EventLogger | None, text: str) -> None:
+    """To whoever has a page open; nobody else is told."""
+    if events is not None:
+        events.emit(schema_id=SCHEMA_ID, data={"text": text})

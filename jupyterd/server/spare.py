@@ -1,0 +1,130 @@
+"""A spare: a server with everything imported that waits for "go". It reads no setting before that.
+
+When what it has imported is replaced on disk (an upgrade, pip install), it begins anew, from nothing, in the same
+process: as a spare, or as the server if it is needed just then.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import resource
+import select
+import site
+import sys
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from pathlib import Path
+
+from jupyterd.protocol.server_channel import SPARE, Go, Warm
+from jupyterd.server import changes
+from jupyterd.server.jupyterlab import load as load_lab
+from jupyterd.server.supervisor_link import Link
+from jupyterd.settings.paths import Paths
+
+NICE = 10
+QUIET_MS = 5000
+"""An installation writes for a while; what is half there is not imported."""
+Stamps = tuple[tuple[str, int], ...]
+"""Paths, and when they changed."""
+MODULES = (
+    "jupyterd.server.app", "jupyterd.server.logs", "jupyterd.server.auth.identity_provider",
+    "jupyterd.server.terminals.manager",
+    "jupyter_server_terminals.app", "notebook.app", "ipykernel.kernelspec", "jinja2.ext", "tornado.platform.asyncio",
+    # What Jupyter imports only when it makes its handlers (serverapp.py, JUPYTER_SERVICE_HANDLERS).
+    "jupyter_server.kernelspecs.handlers", "jupyter_server.nbconvert.handlers", "jupyter_server.view.handlers",
+    "jupyter_server.services.api.handlers", "jupyter_server.services.config.handlers",
+    "jupyter_server.services.contents.handlers", "jupyter_server.services.events.handlers",
+    "jupyter_server.services.kernels.handlers", "jupyter_server.services.kernelspecs.handlers",
+    "jupyter_server.services.nbconvert.handlers", "jupyter_server.services.security.handlers",
+    "jupyter_server.services.sessions.handlers", "jupyter_server.services.shutdown",
+)  # fmt: skip
+"""All that is loaded by the time a server serves and that no setting decides; of what is missing the takeover pays."""
+LAB_MODULES = ("jupyterlab_server.handlers", "jupyter_lsp.serverextension", "httpcore")
+
+
+def wait(link: Link, inherited: Iterable[int], paths: Paths, environ: Mapping[str, str]) -> None:
+    """Import, say Warm, and come back at Go; without a supervisor the process ends here. `environ` and
+    the descriptors `inherited` are what this process was started with, for the case that it has to begin anew.
+    """
+    humble = _be_nice()
+    _import(paths)
+    before = _packages()
+    gc.collect()
+    gc.freeze()  # what is imported is never garbage: collections skip it, and its pages stay as they are
+    link.say(Warm())
+    if not _hears(link, before):
+        _begin_anew(inherited, {**environ, SPARE: "1"})
+    if not isinstance(link.hear_one(), Go):
+        os._exit(0)
+    if humble:
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
+    if _packages() != before:
+        _begin_anew(inherited, environ)
+
+
+def _hears(link: Link, before: Stamps) -> bool:
+    """Waits until the supervisor says something. False: packages have changed meanwhile, and nothing more does."""
+    watched = changes.watch(sorted({each if Path(each).is_dir() else str(Path(each).parent) for each, _ in before}))
+    waiter = select.poll()
+    waiter.register(link.fd, select.POLLIN)
+    if watched is not None:
+        waiter.register(watched, select.POLLIN)
+    quiet_ms: int | None = None
+    while True:
+        ready = [fd for fd, _ in waiter.poll(quiet_ms)]
+        if link.fd in ready:
+            return True
+        if watched is not None and ready:
+            changes.forget(watched)
+            quiet_ms = QUIET_MS
+        elif _packages() != before:
+            return False
+        else:
+            quiet_ms = None
+
+
+def _be_nice() -> bool:
+    """Only where the way back is open: RLIMIT_NICE of 20 lets one return to 0 (getrlimit(2))."""
+    if resource.getrlimit(resource.RLIMIT_NICE)[0] < 20 and os.geteuid() != 0:  # noqa: PLR2004 - 20 - nice 0
+        return False
+    os.setpriority(os.PRIO_PROCESS, 0, NICE)
+    return True
+
+
+def _import(paths: Paths) -> None:
+    """JupyterLab's modules are heavy: only if the server that runs has them. A guess that is wrong costs time only."""
+    try:
+        traits = json.loads((paths.jupyter_config / "jupyter_server_config.json").read_bytes())
+        lab = bool(traits["ServerApp"]["jpserver_extensions"]["jupyterlab"])
+    except (OSError, ValueError, KeyError, TypeError):
+        lab = False
+    if lab:
+        load_lab()
+    for name in (*MODULES, *(LAB_MODULES if lab else ())):
+        try:
+            import_module(name)
+        except ImportError:
+            continue  # whoever needs it says so when it does
+
+
+def _packages() -> Stamps:
+    """What an installation changes: the directories that packages lie in, and our own files."""
+    own = {module.__file__ for name, module in sys.modules.items() if name.startswith("jupyterd") and module.__file__}
+    return tuple(_stamps(sorted({*site.getsitepackages(), *own})))
+
+
+def _stamps(paths: Iterable[str]) -> Iterable[tuple[str, int]]:
+    for each in paths:
+        try:
+            yield each, Path(each).stat().st_mtime_ns
+        except OSError:
+            yield each, 0
+
+
+def _begin_anew(inherited: Iterable[int], environ: Mapping[str, str]) -> None:
+    """The same program without the wait, in the same process, with the same descriptors."""
+    for fd in inherited:
+        os.set_inheritable(fd, True)
+    os.execve(sys.executable, sys.orig_argv, dict(environ))  # noqa: S606 - the same program

@@ -1,0 +1,103 @@
+"""The server's end of the channel to the supervisor: says what happened, hears Reload, and notices the other's end.
+
+Before the loop runs it writes straight to the socket; then an asyncio transport takes over. The words: wire.channel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, MutableMapping
+
+from jupyterd.protocol import server_channel
+
+SEND_TIMEOUT_S = 2.0
+
+
+class Link(asyncio.Protocol):
+    """Owns the inherited socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._transport: asyncio.Transport | None = None
+        self._received = b""
+        self._heard: Callable[[server_channel.ToServer], None] = lambda _: None
+        self._lost: Callable[[], None] = lambda: None
+
+    def say(self, message: server_channel.FromServer) -> None:
+        """Never raises: a supervisor that is gone is told apart by `lost`."""
+        line = server_channel.encode(message)
+        if self._transport is not None:
+            if not self._transport.is_closing():
+                self._transport.write(line)
+            return
+        try:
+            self._socket.settimeout(SEND_TIMEOUT_S)
+            self._socket.sendall(line)
+        except OSError:
+            pass  # nobody there: the loop, once it runs, ends us
+
+    @property
+    def fd(self) -> int:
+        """Of the inherited socket."""
+        return self._socket.fileno()
+
+    def hear_one(self) -> server_channel.ToServer | None:
+        """Wait for one message, for ever (a spare does); None: the supervisor is gone. Before `attach` only."""
+        self._socket.settimeout(None)
+        while b"\n" not in self._received:
+            data = self._socket.recv(server_channel.LINE_MAX)
+            if not data:
+                return None
+            self._received += data
+        line, _, self._received = self._received.partition(b"\n")
+        message = server_channel.decode(line)
+        return message if isinstance(message, server_channel.ToServer) else None
+
+    def close(self) -> None:
+        """Before `attach` only: afterwards the loop owns the socket."""
+        self._socket.close()
+
+    async def attach(self, heard: Callable[[server_channel.ToServer], None], lost: Callable[[], None]) -> None:
+        """From now on through the loop: each message to `heard`, the supervisor's end to `lost`."""
+        self._heard, self._lost = heard, lost
+        self._socket.setblocking(False)  # noqa: FBT003 - socket's own
+        await asyncio.get_running_loop().create_connection(lambda: self, sock=self._socket)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Asyncio's hook."""
+        if not isinstance(transport, asyncio.Transport):
+            raise TypeError("a socket's transport can write")
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Asyncio's hook."""
+        *lines, self._received = (self._received + data).split(b"\n")
+        if len(self._received) > server_channel.LINE_MAX and self._transport is not None:
+            self._transport.abort()
+            return
+        for line in lines:
+            message = server_channel.decode(line)
+            if isinstance(message, server_channel.ToServer):
+                self._heard(message)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """Asyncio's hook."""
+        self._lost()
+
+
+def take(environ: MutableMapping[str, str]) -> tuple[Link, list[socket.socket]]:
+    """The channel and the listening sockets that were inherited; removes both variables, so that no child sees them.
+    ValueError if this process was not started by the supervisor.
+    """
+    try:
+        fd = int(environ.pop(server_channel.CHANNEL))
+        listen = [int(each) for each in environ.pop(server_channel.LISTEN).split(",")]
+    except (KeyError, ValueError) as error:
+        raise ValueError("this program is started by jupyterd, not by hand: type jupyterd run") from error
+    sockets = [socket.socket(fileno=each) for each in (fd, *listen)]
+    for each in sockets:
+        each.set_inheritable(False)
+    for each in sockets[1:]:
+        each.setblocking(False)  # noqa: FBT003 - socket's own
+    return Link(sockets[0]), sockets[1:]

@@ -1,0 +1,172 @@
+"""The supervisor's children by role: their streams while they run, what they said and how they ended afterwards.
+
+Decides nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+
+from jupyterd.core.words import ChildExited, ChildStarted, Event, Looked, Role, SendableSignal, Spawn, SpawnFailed
+from jupyterd.protocol import heartbeat, server_channel
+from jupyterd.protocol.plan import Command
+from jupyterd.supervisor import process
+from jupyterd.supervisor.pipes import Document, Frames
+from jupyterd.supervisor.poller import READ, Watch
+from jupyterd.supervisor.server_channel import Channel, Complain
+
+NAMES = {
+    Role.SERVER: "server", Role.SPARE: "server", Role.SAMPLER: "gpu", Role.PLANNER: "planner", Role.ENDER: "ender",
+    Role.CULLER: "culler",
+}  # fmt: skip
+"""How their output is marked, in the journal with "jupyterd-" before it."""
+
+Streams = Callable[[str], int]
+"""Name -> a descriptor for a child's output that the caller closes: journal.Journal.stream, terminal.Terminal.stream"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Child:
+    """One child and our end of its line."""
+
+    role: Role
+    process: process.Process
+    voice: Channel | Document | Frames | None
+    """What it says to us, if it says anything."""
+    beat: int | None = None
+    """Of server and spare: the memory in which their event loop says when it turned."""
+
+    def close(self) -> None:
+        """It is gone, or nobody listens to it any more."""
+        if self.voice is not None:
+            self.voice.close()
+        if self.beat is not None:
+            os.close(self.beat)
+
+
+class Children:
+    """Owns the pidfds, our ends of the pipes and the channel."""
+
+    def __init__(self, watch: Watch, streams: Streams, watchdog_s: float, complain: Complain) -> None:
+        self._watch = watch
+        self._streams = streams
+        self._watchdog_s = watchdog_s
+        self._complain = complain
+        self._by_role: dict[Role, _Child] = {}
+        self._abandoned: dict[int, _Child] = {}
+
+    def pids(self) -> set[int]:
+        """Of all that are not reaped yet."""
+        return {child.process.pid for child in (*self._by_role.values(), *self._abandoned.values())}
+
+    def spawn(self, spawn: Spawn, listeners: tuple[int, ...]) -> ChildStarted | SpawnFailed:
+        """Start one; server and spare inherit `listeners`."""
+        try:
+            child = self._start(spawn.role, spawn.command, listeners)
+        except OSError as error:
+            return SpawnFailed(spawn.role, f"{error.filename or spawn.command.argv[0]}: {error.strerror}")
+        self._by_role[spawn.role] = child
+        self._watch.see(child.process.pidfd, READ, partial(self._ended, child))
+        return ChildStarted(spawn.role, child.process.pid, child.process.started)
+
+    def signal(self, role: Role, pid: int, name: SendableSignal) -> None:
+        """One that is gone already is no error."""
+        child = self._by_role.get(role)
+        if child is not None and child.process.pid == pid:
+            process.send(child.process, name)
+
+    def tell(self, message: server_channel.ToServer) -> None:
+        """To the running server; without one there is nobody to tell."""
+        child = self._by_role.get(Role.SERVER)
+        if child is not None and isinstance(child.voice, Channel):
+            child.voice.tell(message)
+
+    def promote(self, pid: int) -> None:
+        """The spare is the server from now on; the old one is gone."""
+        spare = self._by_role.get(Role.SPARE)
+        if spare is not None and spare.process.pid == pid:
+            del self._by_role[Role.SPARE]
+            server = self._by_role[Role.SERVER] = replace(spare, role=Role.SERVER)
+            self._watch.see(server.process.pidfd, READ, partial(self._ended, server))
+
+    def look(self, pid: int) -> Looked:
+        """How the process is: proc files and shared memory only, which never block."""
+        child = self._by_role.get(Role.SERVER)
+        memory = child.beat if child is not None and child.process.pid == pid else None
+        turned = None if memory is None else heartbeat.read(memory)
+        return Looked(pid, process.state(pid), *process.scheduled_s(pid), turned)
+
+    def abandon(self, role: Role, pid: int) -> None:
+        """Watch it only to reap it."""
+        child = self._by_role.get(role)
+        if child is not None and child.process.pid == pid:
+            del self._by_role[role]
+            self._abandoned[pid] = child
+            child.close()
+
+    def _start(self, role: Role, command: Command, listeners: tuple[int, ...]) -> _Child:
+        stream = self._streams(NAMES[role])
+        try:
+            if role in {Role.SERVER, Role.SPARE}:
+                return self._start_server(role, command, stream, listeners)
+            if role in {Role.ENDER, Role.CULLER}:
+                return _Child(role, process.spawn(command, stdout=stream, stderr=stream), None)
+            return self._start_speaker(role, command, stream)
+        finally:
+            os.close(stream)
+
+    def _start_server(self, role: Role, command: Command, stream: int, listeners: tuple[int, ...]) -> _Child:
+        memory = heartbeat.create()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            handed = (
+                (heartbeat.BEAT, str(memory)),
+                (server_channel.CHANNEL, str(theirs.fileno())),
+                (server_channel.LISTEN, ",".join(str(fd) for fd in listeners)),
+            )
+            spare = ((server_channel.SPARE, "1"),) if role is Role.SPARE else ()
+            told = Command(command.argv, (*command.env, *handed, *spare), command.cwd)
+            fds = (memory, theirs.fileno(), *listeners)
+            try:
+                started = process.spawn(told, stdout=stream, stderr=stream, pass_fds=fds)
+            except OSError:
+                ours.close()
+                os.close(memory)
+                raise
+        return _Child(role, started, Channel(self._watch, ours, started.pid, self._complain), memory)
+
+    def _start_speaker(self, role: Role, command: Command, stream: int) -> _Child:
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+        try:
+            started = process.spawn(command, stdout=writing, stderr=stream)
+        except OSError:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+        if role is Role.PLANNER:
+            return _Child(role, started, Document(self._watch, reading, self._watchdog_s))
+        return _Child(role, started, Frames(self._watch, reading))
+
+    def _ended(self, child: _Child) -> Iterable[Event]:
+        """Its pidfd is ready. What it has said comes before how it ended."""
+        end = process.reap(child.process)
+        if end is None:
+            return []
+        self._watch.forget(child.process.pidfd)
+        os.close(child.process.pidfd)
+        pid = child.process.pid
+        if self._abandoned.pop(pid, None) is not None:
+            return []
+        del self._by_role[child.role]
+        said: list[Event] = []
+        if child.voice is not None:
+            said += child.voice.turn()
+        child.close()
+        if isinstance(child.voice, Document):
+            said.append(child.voice.answer(end))
+        return [*said, ChildExited(child.role, pid, end.code, end.signal)]

@@ -1,0 +1,141 @@
+"""Where lines for a person go: the terminal, never waiting for it, and a file once the terminal is lost.
+
+Knows bytes and descriptors only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from select import PIPE_BUF, POLLOUT, poll
+
+from jupyterd.supervisor.poller import WRITE, Watch
+
+LOG_NAME = "jupyterd.log"
+_WAITING_MOST = 2000
+"""Lines kept for a terminal that is stopped (Ctrl-S); older ones are left out."""
+_LOG_MOST_BYTES = 10_000_000
+_LAST_WAIT_MS = 200
+"""At the end: for what a slow terminal has not taken yet."""
+
+
+class Sink:
+    """Owns a descriptor of its own for the terminal, later one for the log file."""
+
+    def __init__(self, watch: Watch, state_dir: str, fd: int = 2) -> None:
+        """`fd`: the standard error, whatever it is."""
+        self._watch = watch
+        self._state_dir = state_dir
+        self._waiting: deque[bytes] = deque()
+        self._left_out = 0
+        self._log: int | None = None
+        self.colour = os.isatty(fd) and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+        self._fd, self._write = _open_again(fd)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the terminal is gone and lines go to the log file."""
+        return self._log is not None
+
+    def put(self, line: bytes) -> None:
+        """A whole line, newline included."""
+        if self._log is not None:
+            self._to_log(line)
+            return
+        if len(self._waiting) >= _WAITING_MOST:
+            self._waiting.popleft()
+            self._left_out += 1
+        self._waiting.append(line)
+        self._flush()
+
+    def close(self) -> None:
+        """Give a slow terminal a last short chance."""
+        if self._waiting and self._log is None:
+            waiter = poll()
+            waiter.register(self._fd, POLLOUT)
+            waiter.poll(_LAST_WAIT_MS)
+            self._flush()
+        self._watch.forget(self._fd)
+        os.close(self._fd)
+        if self._log is not None:
+            os.close(self._log)
+
+    def _flush(self) -> tuple[()]:
+        while self._waiting:
+            line = self._waiting[0]
+            try:
+                written = self._write(self._fd, line)
+            except BlockingIOError:
+                self._watch.see(self._fd, WRITE, self._flush)
+                return ()
+            except OSError:  # EIO, EPIPE: the terminal or the reader is gone
+                self._lose()
+                return ()
+            if written < len(line):
+                self._waiting[0] = line[written:]
+            else:
+                self._waiting.popleft()
+        self._watch.forget(self._fd)
+        if self._left_out:
+            left_out, self._left_out = self._left_out, 0
+            self.put(b"(%d lines left out: the terminal was stopped)\n" % left_out)
+        return ()
+
+    def _lose(self) -> None:
+        """Go on in the log file with what the terminal did not take."""
+        self._watch.forget(self._fd)
+        self._log = os.open("/dev/null", os.O_WRONLY)
+        with suppress(OSError):
+            fd = _open_log(self._state_dir)
+            os.close(self._log)
+            self._log = fd
+        while self._waiting:
+            self._to_log(self._waiting.popleft())
+
+    def _to_log(self, line: bytes) -> None:
+        """A full disk costs lines, nothing else."""
+        if self._log is None:
+            return
+        with suppress(OSError):
+            os.write(self._log, _without_colour(line))
+            if os.fstat(self._log).st_size > _LOG_MOST_BYTES:
+                path = os.path.join(self._state_dir, LOG_NAME)
+                os.replace(path, path + ".1")
+                fd = _open_log(self._state_dir)
+                os.close(self._log)
+                self._log = fd
+
+
+def _without_colour(line: bytes) -> bytes:
+    """What was painted for the terminal before it was known to be lost."""
+    while b"\x1b[" in line:
+        before, _, rest = line.partition(b"\x1b[")
+        line = before + rest.partition(b"m")[2]
+    return line
+
+
+def _open_log(state_dir: str) -> int:
+    path = os.path.join(state_dir, LOG_NAME)
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def _open_again(fd: int) -> tuple[int, Callable[[int, bytes], int]]:
+    """The same file, opened once more, so that "do not wait" is ours alone: O_NONBLOCK on the descriptor that we were
+    given would also be the shell's (open(2), "open file description"). What another account opened for us (su, a
+    container's pipe) and sockets cannot be opened again: there each piece is preceded by a look.
+    """
+    for path in (f"/proc/self/fd/{fd}", "/dev/tty") if os.isatty(fd) else (f"/proc/self/fd/{fd}",):
+        with suppress(OSError):
+            flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_APPEND | os.O_CLOEXEC
+            return os.open(path, flags), os.write
+    return os.dup(fd), _write_a_piece
+
+
+def _write_a_piece(fd: int, data: bytes) -> int:
+    waiter = poll()
+    waiter.register(fd, POLLOUT)
+    if not waiter.poll(0):
+        raise BlockingIOError
+    return os.write(fd, data[:PIPE_BUF])  # pipe(7): one that is writable takes so much

@@ -1,0 +1,87 @@
+"""The journal: our records by its native protocol, our children's output by a stream of their own.
+
+Never blocks and never fails: what the journal does not take is counted, and the count goes with the next record.
+"""
+
+from __future__ import annotations
+
+import array
+import errno
+import fcntl
+import os
+import socket
+from dataclasses import replace
+
+from jupyterd.core.words import Record
+from jupyterd.supervisor.fields import encode
+
+_DIRECTORY = "/run/systemd/journal"
+_LEVEL_PREFIX = 1
+_INFO = 6
+_TOO_LONG = (errno.EMSGSIZE, errno.ENOBUFS)
+_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+
+class Journal:
+    """Owns the datagram socket."""
+
+    def __init__(self, directory: str = _DIRECTORY) -> None:
+        """`directory` holds "socket" and "stdout"."""
+        self._directory = directory
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._lost = 0
+
+    def write(self, record: Record) -> None:
+        """One record."""
+        if self._lost:
+            record = replace(record, fields=(*record.fields, ("JUPYTERD_LOST", str(self._lost))))
+        try:
+            self._send(encode(record))
+            self._lost = 0
+        except OSError:  # full, or journald is being restarted
+            self._lost += 1
+
+    def stream(self, name: str) -> int:
+        """A descriptor for a child's standard output and error, identifier jupyterd-<name>; the caller closes it.
+        While the journal takes none, our own standard error.
+        """
+        stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            stream.connect(f"{self._directory}/stdout")
+            stream.shutdown(socket.SHUT_RD)
+            # identifier, unit, priority, level prefix, forward to syslog, kmsg, console
+            stream.send(f"jupyterd-{name}\n\n{_INFO}\n{_LEVEL_PREFIX}\n0\n0\n0\n".encode())
+            stream.settimeout(None)  # the child's view: it waits for a slow journal like any service
+            return stream.detach()
+        except OSError:
+            stream.close()
+            return os.dup(2)
+
+    def show(self, text: str) -> None:
+        """A banner is for people at a terminal: the journal gets none, it may hold a one-time token."""
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def _send(self, datagram: bytes) -> None:
+        address = f"{self._directory}/socket"
+        try:
+            self._socket.sendto(datagram, address)
+        except OSError as error:
+            if error.errno not in _TOO_LONG:
+                raise
+            self._send_as_file(datagram, address)
+
+    def _send_as_file(self, datagram: bytes, address: str) -> None:
+        """Longer than the socket's buffer: a sealed memory file in its place."""
+        fd = os.memfd_create("jupyterd-record", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            written = 0
+            while written < len(datagram):
+                written += os.write(fd, datagram[written:])
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]
+            self._socket.sendmsg([], rights, 0, address)
+        finally:
+            os.close(fd)

@@ -1,0 +1,33 @@
+"""Bytes in, whole lines out, with a bound on the longest. No descriptors here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+
+class Lines:
+    """One stream's unfinished line."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._partial = b""
+        self._skipping = False
+
+    def feed(self, data: bytes) -> Iterator[bytes | None]:
+        """Every line that is whole now, without its newline; None once for one longer than the limit."""
+        *whole, rest = (self._partial + data).split(b"\n")
+        for line in whole:
+            if self._skipping:
+                self._skipping = False
+            else:
+                yield line if len(line) <= self._limit else None
+        if len(rest) > self._limit or self._skipping:
+            if not self._skipping:
+                self._skipping = True
+                yield None
+            rest = b""
+        self._partial = rest
+
+    def rest(self) -> bytes:
+        """What came after the last newline; asked for at the end of the stream."""
+        return self._partial

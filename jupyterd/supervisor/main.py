@@ -1,0 +1,76 @@
+"""The composition root: makes the objects, hands them to each other, runs the loop.
+
+Decides nothing.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+
+from sdnotify import SystemdNotifier
+
+from jupyterd.core.journal_kinds import TROUBLE
+from jupyterd.core.words import Record, Started
+from jupyterd.protocol import plan
+from jupyterd.protocol.status import Process
+from jupyterd.supervisor import clock, inherited, loop
+from jupyterd.supervisor.children import Children
+from jupyterd.supervisor.listeners import Listeners
+from jupyterd.supervisor.perform import Log, Performer
+from jupyterd.supervisor.pipes import with_watchdog
+from jupyterd.supervisor.poller import Watch
+from jupyterd.supervisor.probes import Probes
+from jupyterd.supervisor.process import reap_strangers, start_time
+from jupyterd.supervisor.sd_notify import Notifier
+from jupyterd.supervisor.signals import Signals
+from jupyterd.supervisor.status_file import Status
+
+
+def main(argv: list[str], core: loop.Core[loop.World]) -> int:
+    """The supervisor's whole life; gives its exit code. `core` decides: jupyterd.core.step, or a script in a test."""
+    given = inherited.arguments(argv)
+    inherited.seal()
+    with os.fdopen(given.plan, "rb") as file:
+        file.seek(0)
+        made = plan.decode(file.read())
+    if isinstance(made, plan.Refused):
+        raise TypeError("a refused plan is for people, not for the supervisor")
+    watch = Watch()
+    connected = SystemdNotifier().socket  # it reads NOTIFY_SOCKET, which is removed next
+    surroundings = inherited.take(os.environ)
+    notifier = Notifier(connected, surroundings.watchdog_s)
+    log = _log(watch, made.state_dir, journal=surroundings.journal)
+    first = Started(
+        with_watchdog(made, surroundings.watchdog_s), clock.read(), Process(os.getpid(), start_time(os.getpid()))
+    )
+    children = Children(watch, log.stream, surroundings.watchdog_s, lambda what: log.write(Record(TROUBLE, what)))
+    Signals(watch, (lambda: reap_strangers(children.pids())) if os.getpid() == 1 else None)
+    performer = Performer(
+        log=log,
+        notifier=notifier,
+        listeners=Listeners(notifier, surroundings.sockets),
+        children=children,
+        probes=Probes(watch),
+        status=Status(made.runtime_dir),
+        banner_fd=given.banner,
+    )
+    del made, file
+    gc.collect()
+    gc.freeze()
+    try:
+        return loop.run(core, performer, watch, first)
+    finally:
+        log.close()
+
+
+def _log(watch: Watch, state_dir: str, *, journal: bool) -> Log:
+    """The one of the two that is used."""
+    if journal:
+        from jupyterd.supervisor.journal import Journal  # noqa: PLC0415 - each costs memory
+
+        return Journal()
+    from jupyterd.supervisor.console import Terminal  # noqa: PLC0415 - the same
+    from jupyterd.supervisor.console_sink import Sink  # noqa: PLC0415 - the same
+
+    return Terminal(watch, Sink(watch, state_dir))

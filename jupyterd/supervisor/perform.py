@@ -1,0 +1,111 @@
+"""Effects out: each is handed to the object that can carry it out. Nothing is decided and nothing waits here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol, assert_never
+
+from jupyterd.core import words
+from jupyterd.core.journal_kinds import TROUBLE
+from jupyterd.core.words import Effect, Event, Record
+from jupyterd.protocol.plan import Listen
+from jupyterd.protocol.status import Snapshot
+from jupyterd.supervisor.children import Children
+from jupyterd.supervisor.listeners import Listeners
+from jupyterd.supervisor.probes import Probes
+from jupyterd.supervisor.sd_notify import Notifier
+from jupyterd.supervisor.status_file import Status
+
+
+class Log(Protocol):
+    """Where records go: journal.Journal or terminal.Terminal."""
+
+    def write(self, record: Record) -> None:
+        """One record."""
+
+    def show(self, text: str) -> None:
+        """A banner."""
+
+    def stream(self, name: str) -> int:
+        """A descriptor for a child's output; the caller closes it."""
+
+    def close(self) -> None:
+        """Let go of what it owns."""
+
+
+@dataclass(slots=True)
+class Performer:
+    """Holds one object for each kind of deed."""
+
+    log: Log
+    notifier: Notifier
+    listeners: Listeners
+    children: Children
+    probes: Probes
+    status: Status
+    banner_fd: int | None
+    wanted: tuple[Listen, ...] = field(default=())
+    """The order in which the server gets its sockets: that of the last Bind."""
+    publish_problem: str | None = None
+
+    def perform(self, effect: Effect) -> Iterable[Event]:  # noqa: C901, PLR0912 - one line for each effect
+        """Carry it out; answers that are known at once come back."""
+        match effect:
+            case words.Bind(listen):
+                self.wanted = listen
+                return [self.listeners.bind(listen)]
+            case words.CloseListeners():
+                self.listeners.close()
+            case words.Spawn():
+                return [self.children.spawn(effect, self.listeners.fds(self.wanted))]
+            case words.SendSignal(role, pid, signal):
+                self.children.signal(role, pid, signal)
+            case words.Abandon(role, pid):
+                self.children.abandon(role, pid)
+            case words.Promote(pid):
+                self.children.promote(pid)
+            case words.Look(pid):
+                return [self.children.look(pid)]
+            case words.Tell(message):
+                self.children.tell(message)
+            case words.Probe():
+                return self.probes.begin(effect)
+            case words.CancelProbes():
+                self.probes.cancel()
+            case words.Notify():
+                self.notifier.tell(effect)
+            case words.Record():
+                self.log.write(effect)
+            case words.Publish(snapshot):
+                self._publish(snapshot)
+            case words.ShowBanner():
+                self._show_banner()
+            case words.Quit():
+                pass  # the loop leaves
+            case _:
+                assert_never(effect)
+        return ()
+
+    def rest(self, now: float, *, healthy: bool) -> float | None:
+        """The end of an iteration."""
+        return self.notifier.rest(now, healthy=healthy)
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        try:
+            self.status.publish(snapshot)
+            self.publish_problem = None
+        except OSError as error:
+            problem = f"the status for `jupyterd status` cannot be written: {error}"
+            if problem != self.publish_problem:  # once, not at each change
+                self.publish_problem = problem
+                self.log.write(Record(TROUBLE, problem))
+
+    def _show_banner(self) -> None:
+        """Once: it may hold a one-time token, and nobody else needs the descriptor."""
+        if self.banner_fd is not None:
+            with os.fdopen(self.banner_fd, "rb") as file:
+                self.banner_fd = None
+                file.seek(0)
+                self.log.show(file.read().decode(errors="replace"))

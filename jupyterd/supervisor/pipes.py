@@ -1,0 +1,103 @@
+"""What planner and sampler write on their standard output, read as it comes and bounded."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from jupyterd.core.words import FrameCame, PlanMade
+from jupyterd.protocol import gpu_frames, plan
+from jupyterd.supervisor.lines import Lines
+from jupyterd.supervisor.poller import READ, Watch
+from jupyterd.supervisor.process import End
+
+_READ_BYTES = 1 << 20
+"""The most that a pipe holds (pipe(7)), so one turn takes all there is. What stays unused of it costs no memory."""
+_DOCUMENT_MOST_BYTES = 4 << 20
+_FRAME_MOST_BYTES = 1 << 19
+
+
+class Pipe:
+    """Owns the reading end."""
+
+    def __init__(self, watch: Watch, fd: int) -> None:
+        self._watch = watch
+        self._fd: int | None = fd
+        os.set_blocking(fd, False)
+
+    def read(self) -> bytes:
+        """What is there; b"" when there is nothing, now or ever."""
+        if self._fd is None:
+            return b""
+        try:
+            data = os.read(self._fd, _READ_BYTES)
+        except BlockingIOError:
+            return b""
+        if not data:
+            self.close()
+        return data
+
+    def close(self) -> None:
+        """Stop reading."""
+        if self._fd is not None:
+            self._watch.forget(self._fd)
+            os.close(self._fd)
+            self._fd = None
+
+
+class Document:
+    """The planner's answer: one document, whole when the process has ended."""
+
+    def __init__(self, watch: Watch, fd: int, watchdog_s: float) -> None:
+        """`watchdog_s` goes into the plan: the planner cannot know who watches the supervisor."""
+        self._pipe = Pipe(watch, fd)
+        self._watchdog_s = watchdog_s
+        self._data = b""
+        self.close = self._pipe.close
+        watch.see(fd, READ, self.turn)
+
+    def turn(self) -> tuple[()]:
+        """Read what is there."""
+        self._data += self._pipe.read()
+        if len(self._data) > _DOCUMENT_MOST_BYTES:
+            self._pipe.close()
+        return ()
+
+    def answer(self, end: End) -> PlanMade:
+        """After it has ended."""
+        if len(self._data) > _DOCUMENT_MOST_BYTES:
+            return PlanMade("the planner's answer has no end")
+        if not self._data.strip():
+            how = f"exit code {end.code}" if end.signal is None else end.signal
+            return PlanMade(f"the planner ended without an answer ({how}); see: journalctl -t jupyterd-planner")
+        try:
+            made = plan.decode(self._data)
+        except ValueError as error:
+            return PlanMade(str(error))
+        return PlanMade(with_watchdog(made, self._watchdog_s) if isinstance(made, plan.Plan) else made)
+
+
+class Frames:
+    """The sampler's frames, one a line."""
+
+    def __init__(self, watch: Watch, fd: int) -> None:
+        self._pipe = Pipe(watch, fd)
+        self._lines = Lines(_FRAME_MOST_BYTES)
+        self.close = self._pipe.close
+        watch.see(fd, READ, self.turn)
+
+    def turn(self) -> list[FrameCame]:
+        """The frames that are whole now; one with None for each line that is none."""
+        return [FrameCame(_frame(line)) for line in self._lines.feed(self._pipe.read())]
+
+
+def _frame(line: bytes | None) -> gpu_frames.Frame | None:
+    try:
+        return gpu_frames.decode(line or b"")
+    except ValueError:
+        return None
+
+
+def with_watchdog(made: plan.Plan, watchdog_s: float) -> plan.Plan:
+    """The plan with what only the supervisor knows. Every plan passes here, so that equal ones stay equal."""
+    return replace(made, policy=replace(made.policy, watchdog_s=watchdog_s))

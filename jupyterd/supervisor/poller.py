@@ -1,0 +1,72 @@
+"""The one place where the supervisor waits: descriptors and timers, each with what to do then.
+
+It decides nothing and knows no event by name.
+"""
+
+from __future__ import annotations
+
+import selectors
+import time
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
+
+from jupyterd.core.words import Event
+
+Then = Callable[[], Iterable[Event]]
+"""What to do when a descriptor is ready or a timer is due: the facts that come of it."""
+
+READ = selectors.EVENT_READ
+WRITE = selectors.EVENT_WRITE
+
+
+class Watch:
+    """Owns the epoll descriptor. At most one Then for each descriptor."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.EpollSelector()
+        self._timers: dict[int, tuple[float, Then]] = {}
+        self._numbers = count()
+
+    def see(self, fd: int, mask: int, then: Then) -> None:
+        """Call `then` whenever `fd` is ready for `mask` (READ, WRITE or both); replaces what was said before."""
+        if fd in self._selector.get_map():
+            self._selector.modify(fd, mask, then)
+        else:
+            self._selector.register(fd, mask, then)
+
+    def forget(self, fd: int) -> None:
+        """Before the descriptor is closed; one that is not watched is no error."""
+        if fd in self._selector.get_map():
+            self._selector.unregister(fd)
+
+    def at(self, when: float, then: Then) -> int:
+        """Call `then` once at monotonic `when`. Gives a number for cancel()."""
+        number = next(self._numbers)
+        self._timers[number] = (when, then)
+        return number
+
+    def cancel(self, number: int) -> None:
+        """One that is gone already is no error."""
+        self._timers.pop(number, None)
+
+    def deadline(self) -> float | None:
+        """The next timer, monotonic."""
+        return min((when for when, _ in self._timers.values()), default=None)
+
+    def wait(self, timeout_s: float | None) -> Iterator[Then]:
+        """Wait once, then give what is to be done, one by one.
+
+        What is forgotten or replaced by an earlier one of the same round is left out: its descriptor's number may
+        already belong to another file.
+        """
+        for key, _ in self._selector.select(timeout_s):
+            if self._selector.get_map().get(key.fd) is key:
+                yield key.data
+        now = time.monotonic()
+        for number in [number for number, (when, _) in self._timers.items() if when <= now]:
+            if number in self._timers:
+                yield self._timers.pop(number)[1]
+
+    def close(self) -> None:
+        """Close the epoll descriptor."""
+        self._selector.close()

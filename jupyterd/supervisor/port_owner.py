@@ -1,0 +1,69 @@
+"""Who holds a busy port, as far as the account may see it: procfs only, bounded, never a name lookup that may block."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+
+_LISTEN = "0A"
+"""TCP_LISTEN in the column "st" of /proc/net/tcp (proc(5))."""
+_LOOKS_MOST = 50_000
+"""Descriptors looked at: a machine full of other people's processes must not stop the supervisor."""
+
+
+def holder(port: int, proc: str = "/proc") -> str:
+    """Like "python3 (pid 123, user alice)", "another jupyterd (...)", "a process of user root"; "" if unknown."""
+    sockets = dict(_listeners(port, proc))
+    if not sockets:
+        return ""
+    pid = _owner({f"socket:[{inode}]" for inode in sockets}, proc)
+    user = _user_name(next(iter(sockets.values())))
+    if pid is None:
+        return f"a process of user {user}"
+    return f"{_program(pid, proc)} (pid {pid}, user {user})"
+
+
+def _listeners(port: int, proc: str) -> Iterator[tuple[str, int]]:
+    """Inode and uid of each listening socket of the port."""
+    for table in ("tcp", "tcp6"):
+        with suppress(OSError), open(f"{proc}/net/{table}", encoding="ascii") as file:
+            for line in file:
+                _, local, _, state, _, _, _, uid, _, inode, *_ = line.split(maxsplit=10)
+                if state == _LISTEN and local.endswith(f":{port:04X}"):
+                    yield inode, int(uid)
+
+
+def _owner(links: set[str], proc: str) -> int | None:
+    """The first process that has one of these open."""
+    looks = 0
+    for pid in sorted(int(name) for name in os.listdir(proc) if name.isdigit()):
+        with suppress(OSError):  # another account's, or gone
+            for fd in os.listdir(f"{proc}/{pid}/fd"):
+                looks += 1
+                with suppress(OSError):  # closed meanwhile
+                    if os.readlink(f"{proc}/{pid}/fd/{fd}") in links:
+                        return pid
+        if looks > _LOOKS_MOST:
+            break
+    return None
+
+
+def _program(pid: int, proc: str) -> str:
+    with suppress(OSError):
+        with open(f"{proc}/{pid}/cmdline", "rb") as file:
+            if b"/jupyterd/" in (line := file.read(4096)) or b"jupyterd." in line:
+                return "another jupyterd"
+        with open(f"{proc}/{pid}/comm", encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
+    return "a process"
+
+
+def _user_name(uid: int) -> str:
+    """From /etc/passwd alone: a directory service may take its time."""
+    with suppress(OSError), open("/etc/passwd", encoding="utf-8", errors="replace") as file:
+        for line in file:
+            name, _, number, *_ = line.split(":")
+            if number == str(uid):
+                return name
+    return str(uid)

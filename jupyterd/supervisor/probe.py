@@ -1,0 +1,176 @@
+"""One probe: TCP, TLS and HTTP with the server over an address that the user would use, step by step on the watch.
+
+Decides nothing about health; it says what it saw in one phrase.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import ssl
+import sys
+import time
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING
+
+from jupyterd.core.words import Probe, ProbeEnded
+from jupyterd.protocol.plan import Target
+from jupyterd.supervisor import clock
+from jupyterd.supervisor.poller import READ, WRITE, Watch
+
+if TYPE_CHECKING:
+    from hashlib import sha256
+elif sys.version_info >= (3, 12):
+    from _sha2 import sha256
+else:
+    from _sha256 import sha256
+# hashlib's own last resort: hashlib itself brings OpenSSL's digests and blake2, 0.7 MB.
+
+_HEADERS_MOST_BYTES = 16384
+_OK = b"200"
+_SHOWN = 16
+"""Hex digits of a fingerprint in a phrase."""
+_CONNECT_PHRASES = {
+    errno.ECONNREFUSED: "connection refused",
+    errno.ENETUNREACH: "network unreachable",
+    errno.EHOSTUNREACH: "host unreachable",
+}
+_CLOSED = "the connection was closed without an answer"
+
+Talk = Generator[int, None, str | None]
+"""Yields what to wait for (READ, WRITE), returns the problem or None."""
+
+
+class Exchange:
+    """A probe under way; owns its socket and its timer. Ends once, with one ProbeEnded, unless it is closed before."""
+
+    def __init__(self, watch: Watch, context: ssl.SSLContext, probe: Probe, ended: Callable[[Exchange], None]) -> None:
+        """`ended` is called when it ends by itself."""
+        self._watch = watch
+        self._context = context
+        self._probe = probe
+        self._ended = ended
+        self._served: str | None = None
+        family = socket.AF_INET6 if ":" in probe.target.address else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        self._timer = watch.at(time.monotonic() + probe.timeout_s, self._too_late)
+        self._talk = self._begin()
+
+    def turn(self) -> list[ProbeEnded]:
+        """As far as it goes now."""
+        try:
+            mask = next(self._talk)
+        except StopIteration as end:
+            return self._end(end.value)
+        self._watch.see(self._socket.fileno(), mask, self.turn)
+        return []
+
+    def close(self) -> None:
+        """Without an answer."""
+        self._watch.cancel(self._timer)
+        self._watch.forget(self._socket.fileno())
+        self._talk.close()
+        self._socket.close()
+
+    def _end(self, problem: str | None) -> list[ProbeEnded]:
+        self.close()
+        self._ended(self)
+        return [ProbeEnded(self._probe.target, problem, self._served, clock.read())]
+
+    def _too_late(self) -> list[ProbeEnded]:
+        return self._end(f"no answer for {self._probe.timeout_s:g} s")
+
+    def _begin(self) -> Talk:
+        target = self._probe.target
+        code = self._socket.connect_ex((target.address, target.port))  # at once on loopback: no wake-up
+        if code == errno.EINPROGRESS:
+            yield WRITE
+            code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            return _CONNECT_PHRASES.get(code, os.strerror(code))
+        if self._probe.sha256 is not None:
+            problem = yield from self._shake_hands(self._probe.sha256)
+            if problem is not None:
+                return problem
+        return (yield from self._ask())
+
+    def _shake_hands(self, wanted_sha256: str) -> Talk:
+        # As bytes: a str would go through the codec "idna", whose tables cost 1 MB.
+        tls = self._context.wrap_socket(
+            self._socket, do_handshake_on_connect=False, server_hostname=_indicated_name(self._probe.target)
+        )
+        self._socket = tls
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                yield READ
+            except ssl.SSLWantWriteError:
+                yield WRITE
+            except OSError as error:
+                return f"TLS handshake failed: {_reason(error)}"
+        self._served = sha256(tls.getpeercert(binary_form=True) or b"").hexdigest()
+        if self._served != wanted_sha256:
+            return (
+                f"serves another certificate than the one on disk "
+                f"(sha256 {self._served[:_SHOWN]}..., on disk {wanted_sha256[:_SHOWN]}...)"
+            )
+        return None
+
+    def _ask(self) -> Talk:
+        unsent = _request(self._probe)
+        answer = b""
+        try:
+            while unsent:
+                try:
+                    unsent = unsent[self._socket.send(unsent) :]
+                except (BlockingIOError, ssl.SSLWantWriteError):
+                    yield WRITE
+                except ssl.SSLWantReadError:
+                    yield READ
+            while b"\r\n\r\n" not in answer:
+                if len(answer) > _HEADERS_MOST_BYTES:
+                    return "answers with headers that do not end"
+                try:
+                    data = self._socket.recv(_HEADERS_MOST_BYTES)
+                except (BlockingIOError, ssl.SSLWantReadError):
+                    yield READ
+                    continue
+                if not data:
+                    return _CLOSED
+                answer += data
+        except OSError:
+            return _CLOSED
+        return _verdict(answer)
+
+
+def _request(probe: Probe) -> bytes:
+    target = probe.target
+    name = f"[{target.name}]" if ":" in target.name else target.name
+    return (
+        f"GET {probe.path} HTTP/1.1\r\nHost: {name}:{target.port}\r\nUser-Agent: jupyterd\r\nConnection: close\r\n\r\n"
+    ).encode()
+
+
+def _verdict(answer: bytes) -> str | None:
+    protocol, _, rest = answer.partition(b"\r\n")[0].partition(b" ")
+    code = rest[:3]
+    if not protocol.startswith(b"HTTP/1.") or not code.isdigit():
+        return "answers something that is not HTTP"
+    return None if code == _OK else f"HTTP {code.decode()}"
+
+
+def _indicated_name(target: Target) -> bytes | None:
+    """For server name indication, which is for names only (RFC 6066)."""
+    is_literal = ":" in target.name or target.name.replace(".", "").isdigit()
+    return None if is_literal else target.name.encode("ascii", errors="ignore")
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | ConnectionError):
+        return "the connection was closed"
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.lower().replace("_", " ")
+    return error.strerror or str(error)

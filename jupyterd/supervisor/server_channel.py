@@ -1,0 +1,92 @@
+"""The supervisor's end of the channel to the server: lines in and out, never waiting."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+from jupyterd.core.words import ServerSaid
+from jupyterd.protocol import server_channel
+from jupyterd.supervisor.lines import Lines
+from jupyterd.supervisor.poller import READ, WRITE, Watch
+
+_READ_BYTES = 1 << 20
+"""More than a socket pair holds: one turn takes all there is. What stays unused of it costs no memory."""
+_WAITING_MOST_BYTES = 65536
+
+Complain = Callable[[str], None]
+
+
+class Channel:
+    """Owns our end of the socket pair. A breach of the rules is told once and ends the conversation."""
+
+    def __init__(self, watch: Watch, ours: socket.socket, pid: int, complain: Complain) -> None:
+        """`pid`: who is at the other end."""
+        self._watch = watch
+        self._socket: socket.socket | None = ours
+        self._pid = pid
+        self._complain = complain
+        self._lines = Lines(server_channel.LINE_MAX)
+        self._waiting = b""
+        ours.settimeout(0)
+        watch.see(ours.fileno(), READ, self.turn)
+
+    def tell(self, message: server_channel.ToServer) -> None:
+        """Send a line, now or when there is room."""
+        self._waiting += server_channel.encode(message)
+        if len(self._waiting) > _WAITING_MOST_BYTES:
+            self._breach("the server does not read what it is told")
+        self._flush()
+
+    def turn(self) -> list[ServerSaid]:
+        """What the server has said since the last time."""
+        self._flush()
+        if self._socket is None:
+            return []
+        try:
+            data = self._socket.recv(_READ_BYTES)
+        except BlockingIOError:
+            return []
+        except ConnectionError:
+            data = b""
+        if not data:  # its pidfd tells the rest
+            self.close()
+        return self._said(data)
+
+    def close(self) -> None:
+        """End the conversation."""
+        if self._socket is not None:
+            self._watch.forget(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
+
+    def _said(self, data: bytes) -> list[ServerSaid]:
+        said: list[ServerSaid] = []
+        for line in self._lines.feed(data):
+            try:
+                message = server_channel.decode(line or b"")
+            except ValueError as error:
+                self._breach(f"the server said something that is {error}")
+                break
+            if isinstance(message, server_channel.ToServer):
+                self._breach("the server said what only the supervisor says")
+                break
+            said.append(ServerSaid(self._pid, message))
+        return said
+
+    def _flush(self) -> None:
+        if self._socket is None or not self._waiting:
+            return
+        try:
+            sent = self._socket.send(self._waiting)
+        except BlockingIOError:
+            sent = 0
+        except ConnectionError:
+            self.close()
+            return
+        self._waiting = self._waiting[sent:]
+        self._watch.see(self._socket.fileno(), READ | WRITE if self._waiting else READ, self.turn)
+
+    def _breach(self, what: str) -> None:
+        self.close()
+        self._complain(what)

@@ -1,0 +1,54 @@
+"""The status snapshot on disk: replaced as a whole, and only when it says something else.
+
+It converts the core's monotonic times to Unix seconds.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from jupyterd.protocol.status import NAME, Snapshot, encode
+from jupyterd.supervisor import clock
+
+_SAME_CLOCK_S = 1.0
+
+
+class Status:
+    """Remembers what was written last."""
+
+    def __init__(self, runtime_dir: str) -> None:
+        self._path = os.path.join(runtime_dir, NAME)
+        self._last: Snapshot | None = None
+        self._offset_s = clock.read().wall_offset_s
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Replace the file, mode 0600. OSError when the directory does not take it; then the old one stands."""
+        if snapshot == self._last:
+            return
+        offset_s = clock.read().wall_offset_s
+        if abs(offset_s - self._offset_s) > _SAME_CLOCK_S:  # the clock was set: a small drift must not move dates
+            self._offset_s = offset_s
+        data = encode(_dated(snapshot, self._offset_s))
+        fresh = f"{self._path}.new"
+        if os.path.lexists(fresh):  # of a supervisor that was killed; nothing is written into what is there
+            os.unlink(fresh)
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+        os.replace(fresh, self._path)
+        self._last = snapshot
+
+
+def _dated(snapshot: Snapshot, offset_s: float) -> Snapshot:
+    def date(monotonic: float) -> float:
+        return round(monotonic + offset_s, 3)
+
+    return replace(
+        snapshot,
+        since=date(snapshot.since),
+        addresses=tuple(replace(each, since=date(each.since)) for each in snapshot.addresses),
+        recent=tuple(replace(each, at=date(each.at)) for each in snapshot.recent),
+        culled=tuple(replace(each, at=date(each.at)) for each in snapshot.culled),
+        items=tuple(replace(each, since=date(each.since)) for each in snapshot.items),
+    )

@@ -1,0 +1,149 @@
+"""While it serves: originals that change are noticed, the authority is handed out, and swaps drop nobody."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+import ssl
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from jupyterd.planner import jupyter_config
+from jupyterd.protocol import server_channel
+from jupyterd.server.http import certificate
+from jupyterd.server.live_settings import Live
+from jupyterd.settings import schema
+from jupyterd.tls import mark
+
+CLIENTS = 4
+
+
+def live(watched: dict[str, str], renew_at: float | None = None) -> Live:
+    pair = jupyter_config.Pair("/c", "/c", "aa", watched=watched, renew_at=renew_at)
+    document = json.loads(json.dumps(jupyter_config.live(schema.Settings(), pair)))
+    del document["format"]
+    return Live(**document)
+
+
+def test_a_file_that_was_replaced_written_or_taken_away(tmp_path: Path) -> None:
+    file = tmp_path / "pair.pem"
+    assert certificate.due(live({str(file): mark.ABSENT}), 0.0)[0] == ""
+    file.write_bytes(b"1")
+    assert "pair.pem changed" in certificate.due(live({str(file): mark.ABSENT}), 0.0)[0]
+    before = {str(file): mark.of(str(file))}
+    assert certificate.due(live(before), 0.0) == ("", before)
+    file.write_bytes(b"22")
+    assert certificate.due(live(before), 0.0)[0]
+    file.unlink()
+    assert certificate.due(live(before), 0.0)[0]
+
+
+def test_the_day_of_renewal() -> None:
+    assert certificate.due(live({}, renew_at=100.0), 99.0)[0] == ""
+    assert "made again" in certificate.due(live({}, renew_at=100.0), 100.0)[0]
+
+
+def test_it_asks_at_once_then_seldom_and_again_for_another_change(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(certificate, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(certificate, "ASK_AGAIN_S", 0.2)
+    asked: list[float] = []
+    file = tmp_path / "x"
+    settings = live({str(file): mark.ABSENT})
+    certificate.Watcher(lambda: settings, lambda _: asked.append(time.monotonic()))
+    file.write_bytes(b"1")
+    time.sleep(1.0)
+    assert 3 <= len(asked) <= 4  # at 0, 0.2, 0.6 and not before 1.4
+    file.write_bytes(b"22")
+    time.sleep(0.1)
+    assert 4 <= len(asked) <= 5
+    settings = live({str(file): mark.of(str(file))})
+    before = len(asked)
+    time.sleep(0.5)
+    assert len(asked) == before
+
+
+@pytest.mark.slow
+def test_the_server_says_that_an_original_has_changed(prepare) -> None:
+    served = prepare()
+    original = served.home.parent / "original.pem"
+    served.pair = jupyter_config.Pair(
+        served.pair.certificate, served.pair.key, served.pair.sha256, watched={str(original): mark.ABSENT}
+    )
+    served.start()
+    original.write_bytes(b"x")
+    began = time.monotonic()
+    assert "original.pem changed" in served.hear(server_channel.LookAgain).why
+    assert time.monotonic() - began < 15
+
+
+def test_the_authority_is_given_to_everybody_and_nothing_else_is(prepare) -> None:
+    served = prepare(server={"base_url": "/lab1/"})
+    pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    own = served.pair
+    served.pair = jupyter_config.Pair(own.certificate, own.key, own.sha256, authority=pem)
+    served.start()
+    answer = served.browser().get("/lab1/jupyterd/ca.crt")
+    assert (answer.status, answer.text) == (200, pem)
+    assert answer.headers["Content-Type"] == "application/x-x509-ca-cert"
+    assert served.browser().get("/lab1/jupyterd/other").status in (302, 403, 404)
+    served.pair = own
+    assert served.reload().problem is None
+    assert served.browser().get("/lab1/jupyterd/ca.crt").status == 404
+
+
+class Client(threading.Thread):
+    """Shakes hands and asks, one connection after the other; anything but 200 is a failure."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(daemon=True)
+        self.port, self.good, self.seen = port, 0, set[str]()
+        self.failures: list[str] = []
+        self.over = threading.Event()
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.context.check_hostname, self.context.verify_mode = False, ssl.CERT_NONE
+
+    def run(self) -> None:
+        while not self.over.is_set():
+            try:
+                self.ask()
+            except OSError as error:
+                self.failures.append(repr(error))
+
+    def ask(self) -> None:
+        with (
+            socket.create_connection(("127.0.0.1", self.port), 20) as plain,
+            self.context.wrap_socket(plain, server_hostname="localhost") as tls,
+        ):
+            self.seen.add(hashlib.sha256(tls.getpeercert(binary_form=True) or b"").hexdigest())
+            tls.sendall(b"GET /api HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            answer = tls.recv(4096)
+            if b" 200 " in answer.partition(b"\r\n")[0]:
+                self.good += 1
+            else:
+                self.failures.append(repr(answer[:80]))
+
+
+@pytest.mark.parametrize("swaps", [50, pytest.param(1000, marks=pytest.mark.slow)])
+def test_swaps_under_load_fail_no_handshake(serve, make_pair, swaps: int) -> None:
+    served = serve()
+    pairs = [make_pair(), make_pair(kind="rsa"), make_pair()]
+    clients = [Client(served.port) for _ in range(CLIENTS)]
+    for each in clients:
+        each.start()
+    for number in range(swaps):
+        served.store_pair(*pairs[number % len(pairs)])
+        assert served.reload().problem is None
+    for each in clients:
+        each.over.set()
+    for each in clients:
+        each.join(30)
+    assert [failure for each in clients for failure in each.failures] == []
+    assert set.union(*(each.seen for each in clients)) >= {sha256 for _, _, sha256 in pairs}
+    good = sum(each.good for each in clients)
+    assert good >= swaps, f"{good} handshakes are too few to mean something"
+    os.kill(served.process.pid, 0)

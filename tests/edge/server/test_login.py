@@ -1,0 +1,219 @@
+"""Logging in over real HTTP: the one-time token, the password that it sets, the lasting token, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+
+import pytest
+from jupyter_server.auth.security import passwd
+
+from jupyterd.protocol import server_channel
+from jupyterd.settings import login_store
+
+LASTING = "a-lasting-token-0123456789"
+
+
+@pytest.fixture
+def issue():
+    """issue(served) -> a one-time token, as the verb makes it."""
+
+    def make(served) -> str:
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                if os.geteuid() == 0:
+                    os.setgid(served.account.gid)
+                    os.setuid(served.account.uid)
+                os.write(write, login_store.issue_token(served.paths.login).encode())
+            finally:
+                os._exit(0)
+        os.close(write)
+        os.waitpid(pid, 0)
+        with os.fdopen(read) as pipe:
+            token = pipe.read()
+        assert token
+        return token
+
+    return make
+
+
+def _problem(answer) -> str:
+    found = re.search(r'role="alert">([^<]+)<', answer.text)
+    assert found, answer.text
+    return found[1]
+
+
+def test_the_one_time_token_works_once(serve, issue):
+    served = serve()
+    token = issue(served)
+    first, second = served.browser(), served.browser()
+    answer = first.login(token)
+    assert (answer.status, answer.headers["Location"]) == (302, "/tree")
+    assert first.logged_in()
+    served.hear(server_channel.LoggedIn)
+    answer = second.login(token)
+    assert answer.status == 401
+    assert "used already" in _problem(answer)
+    assert "jupyterd token" in _problem(answer)
+    assert not second.logged_in()
+    assert token not in served.output()
+    assert token not in served.paths.login.read_text()
+
+
+def test_the_one_time_token_is_good_for_nothing_but_the_form(serve, issue):
+    served = serve()
+    token = issue(served)
+    assert served.browser().get(f"/api/contents?token={token}").status == 403
+    assert served.browser().get("/api/contents", Authorization=f"token {token}").status == 403
+    assert (
+        served.browser()
+        .login(
+            "",
+        )
+        .status
+        == 401
+    )
+    assert served.browser().get(f"/login?password={token}").status == 200
+    assert served.browser().login(token).status == 302
+
+
+def test_a_password_is_set_with_it_and_outlives_restarts(serve, issue):
+    served = serve()
+    token = issue(served)
+    browser = served.browser()
+    assert browser.login(token, new_password="correct horse", new_password_again="correct horse").status == 302
+    served.hear(server_channel.LoggedIn)
+    assert browser.logged_in()
+    assert served.browser().login("wrong").status == 401
+    assert served.browser().login("correct horse").status == 302
+    assert served.paths.login.stat().st_mode & 0o777 == 0o600
+    served.end()
+    served.start()
+    assert browser.logged_in()
+    assert served.browser().login("correct horse").status == 302
+    assert "correct horse" not in served.output()
+
+
+def test_passwords_that_differ_leave_the_token_alive(serve, issue):
+    served = serve()
+    token = issue(served)
+    answer = served.browser().login(token, new_password="one", new_password_again="two")
+    assert answer.status == 401
+    assert "differ" in _problem(answer)
+    assert served.browser().login(token).status == 302
+
+
+def test_a_forbidden_change_leaves_the_token_alive(serve, issue):
+    served = serve(login={"allow_password_change": False})
+    token = issue(served)
+    assert 'id="new_password"' not in served.browser().get("/login").text
+    answer = served.browser().login(token, new_password="one", new_password_again="one")
+    assert answer.status == 401
+    assert "allow_password_change" in _problem(answer)
+    assert served.browser().login(token).status == 302
+
+
+def test_the_password_of_the_settings_wins(serve, issue):
+    served = serve()
+    token = issue(served)
+    browser = served.browser()
+    assert browser.login(token, new_password="from browser", new_password_again="from browser").status == 302
+    assert served.reload(login={"password_hash": passwd("from settings")}).problem is None
+    assert not browser.logged_in()  # another password ends what was given under the old one
+    assert served.browser().login("from browser").status == 401
+    assert served.browser().login("from settings").status == 302
+    answer = served.browser().login(issue(served), new_password="x", new_password_again="x")
+    assert "password_hash" in _problem(answer)
+
+
+def test_a_new_password_needs_a_one_time_token(serve):
+    served = serve(login={"token": LASTING})
+    answer = served.browser().login(LASTING, new_password="x", new_password_again="x")
+    assert answer.status == 401
+    assert served.browser().login(LASTING).status == 302
+
+
+def test_the_lasting_token_works_in_header_and_address(serve):
+    served = serve(login={"token": LASTING})
+    for scheme in ("token", "Bearer"):
+        assert served.browser().get("/api/contents", Authorization=f"{scheme} {LASTING}").status == 200
+    assert served.browser().get(f"/api/contents?token={LASTING}").status == 200
+    for wrong in ("", "x", LASTING + "x", "Ünïcode"):
+        assert served.browser().request("GET", "/api/contents", Authorization=f"token {wrong}").status == 403
+    page = served.browser().get("/tree", Authorization=f"token {LASTING}")
+    assert LASTING not in page.text
+
+
+def test_a_form_from_elsewhere_is_refused(serve, issue):
+    served = serve()
+    token = issue(served)
+    browser = served.browser()
+    browser.get("/login")
+    form = {"Content_Type": "application/x-www-form-urlencoded"}
+    assert browser.request("POST", "/login", f"password={token}", **form).status == 403
+    assert served.browser().login(token).status == 302
+
+
+def test_guesses_do_not_hold_up_the_others(serve):
+    served = serve(login={"password_hash": passwd("right")})
+    guessers = [threading.Thread(target=served.browser().login, args=("wrong",)) for _ in range(6)]
+    for each in guessers:
+        each.start()
+    import time  # noqa: PLC0415
+
+    slowest = 0.0
+    while any(each.is_alive() for each in guessers):
+        began = time.monotonic()
+        assert served.browser().get("/api").status == 200
+        slowest = max(slowest, time.monotonic() - began)
+    assert slowest < 1.0
+
+
+def test_the_page_says_what_to_do_and_loads_nothing_from_elsewhere(serve, issue):
+    served = serve()
+    page = served.browser().get("/login")
+    assert "jupyterd token" in page.text
+    issue(served)
+    page = served.browser().get("/login")
+    assert "First login" in page.text
+    nonce = re.search(r'script nonce="([^"]+)"', page.text)[1]
+    policy = page.headers["Content-Security-Policy"]
+    assert f"script-src 'nonce-{nonce}'" in policy
+    assert "default-src 'none'" in policy
+    assert page.headers["Cache-Control"] == "no-store"
+    assert not re.findall(r'(?:src|href)="https?:', page.text)
+
+
+def test_no_redirect_to_elsewhere(serve, issue):
+    served = serve()
+    token = issue(served)
+    browser = served.browser()
+    page = browser.get("/login?next=https://evil.example/")
+    xsrf = re.search(r'name="_xsrf" value="([^"]+)"', page.text)[1]
+    answer = browser.request(
+        "POST", "/login?next=https://evil.example/", f"_xsrf={xsrf}&password={token}",
+        Content_Type="application/x-www-form-urlencoded",
+    )  # fmt: skip
+    assert (answer.status, answer.headers["Location"]) == (302, "/")
+
+
+def test_cookies_are_kept_from_scripts_and_from_plain_http(serve):
+    served = serve(login={"token": LASTING})
+    answer = served.browser().login(LASTING)
+    cookie = next(each for each in answer.headers.get_all("Set-Cookie") if each.startswith("username-"))
+    assert "; Secure" in cookie
+    assert "; HttpOnly" in cookie
+
+
+def test_a_damaged_store_lets_nobody_in_and_is_told(serve):
+    served = serve(login={"token": LASTING})
+    served.paths.login.write_text(json.dumps({"format": 99}))
+    served.own(served.paths.login)
+    served.paths.login.chmod(0o600)
+    assert served.browser().login("").status == 401
+    assert served.browser().login(LASTING).status == 302
+    assert "login.json is damaged" in served.output()

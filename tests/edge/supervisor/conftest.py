@@ -1,0 +1,109 @@
+"""Real kernel objects for the supervisor's deeds: a watch to wait on, programs to start, servers to probe."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ssl
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from jupyterd.core.words import Event
+from jupyterd.protocol.plan import Command
+from jupyterd.supervisor.poller import Watch
+
+PATIENCE_S = 20.0
+
+
+@pytest.fixture
+def watch() -> Iterator[Watch]:
+    made = Watch()
+    yield made
+    made.close()
+
+
+Drive = Callable[..., list[Event]]
+
+
+@pytest.fixture
+def drive(watch: Watch) -> Drive:
+    """Turn the watch until `enough(events)`, and give the events."""
+
+    def until(enough: Callable[[list[Event]], bool], events: list[Event] | None = None) -> list[Event]:
+        came = list(events or [])
+        give_up = time.monotonic() + PATIENCE_S
+        while not enough(came):
+            now = time.monotonic()
+            assert now < give_up, f"not enough in {PATIENCE_S} s: {came}"
+            timer = watch.deadline()
+            for then in watch.wait(max(0.0, min(give_up, timer if timer is not None else give_up) - now)):
+                came += then()
+        return came
+
+    return until
+
+
+@pytest.fixture
+def python() -> Callable[..., Command]:
+    """A Python program as a Command."""
+
+    def command(code: str, *argv: str, **env: str) -> Command:
+        return Command((sys.executable, "-I", "-c", code, *argv), tuple(env.items()), "/")
+
+    return command
+
+
+@pytest.fixture
+def open_fds() -> Callable[[], int]:
+    return lambda: len(list(Path("/proc/self/fd").iterdir()))
+
+
+@dataclass(frozen=True)
+class Pair:
+    file: Path
+    sha256: str
+
+    def context(self) -> ssl.SSLContext:
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        made.load_cert_chain(self.file)
+        return made
+
+
+@pytest.fixture(scope="session")
+def make_pair(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Pair]:
+    def make() -> Pair:
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+        now = dt.datetime.now(dt.UTC)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - dt.timedelta(days=1))
+            .not_valid_after(now + dt.timedelta(days=1))
+            .sign(key, hashes.SHA256())
+        )
+        file = tmp_path_factory.mktemp("pair") / "pair.pem"
+        pem = serialization.Encoding.PEM
+        file.write_bytes(
+            key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+            + certificate.public_bytes(pem)
+        )
+        return Pair(file, certificate.fingerprint(hashes.SHA256()).hex())
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def pair(make_pair: Callable[[], Pair]) -> Pair:
+    return make_pair()

@@ -1,0 +1,174 @@
+"""Listening sockets, their trouble by kind, and systemd's fd store played by the test."""
+
+from __future__ import annotations
+
+import array
+import errno
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jupyterd.core.words import Bound
+from jupyterd.protocol.plan import Listen
+from jupyterd.supervisor.listeners import Listeners
+from jupyterd.supervisor.sd_notify import Notifier
+
+SILENT = Notifier(None, 0)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def listeners() -> Iterator[Listeners]:
+    made = Listeners(SILENT)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[socket.socket]:
+    """The other end of NOTIFY_SOCKET."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as made:
+        made.bind(str(tmp_path / "notify"))
+        made.settimeout(5)
+        yield made
+
+
+def notifier(manager: socket.socket) -> Notifier:
+    connected = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    connected.connect(manager.getsockname())
+    return Notifier(connected, 0)
+
+
+def receive(manager: socket.socket) -> tuple[bytes, list[int]]:
+    data, ancillary, _, _ = manager.recvmsg(4096, socket.CMSG_SPACE(16))
+    fds = array.array("i")
+    for _, _, content in ancillary:
+        fds.frombytes(content)
+    return data, list(fds)
+
+
+def test_both_wildcards_share_a_port(listeners: Listeners) -> None:
+    wanted = (Listen("0.0.0.0", port := free_port()), Listen("::", port))
+    assert listeners.bind(wanted) == Bound(())
+    for fd, host in zip(listeners.fds(wanted), ("127.0.0.1", "::1"), strict=True):
+        assert not os.get_inheritable(fd)
+        assert not os.get_blocking(fd)
+        with socket.create_connection((host, port), 5):
+            pass
+
+
+def test_wanted_ones_are_kept_and_others_closed(listeners: Listeners) -> None:
+    a, b, c = (Listen("127.0.0.1", free_port()) for _ in range(3))
+    listeners.bind((a, b))
+    (kept,) = listeners.fds((b,))
+    assert listeners.bind((c, b)) == Bound(())
+    assert listeners.fds((b,)) == (kept,)
+    assert len(listeners.fds((a, b, c))) == 2
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((a.host, a.port), 5)
+    listeners.close()
+    assert listeners.fds((a, b, c)) == ()
+
+
+def test_busy_names_the_holder_and_the_others_stay(listeners: Listeners) -> None:
+    code = (
+        "import socket, sys; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); input()"
+    )
+    argv = [sys.executable, "-I", "-c", code]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        busy = Listen("127.0.0.1", int(other.stdout.readline()))
+        free = Listen("127.0.0.1", free_port())
+        (failed,) = listeners.bind((busy, free)).failed
+        comm = Path(f"/proc/{other.pid}/comm").read_text().strip()
+        other.communicate("\n")
+    assert (failed.listen, failed.reason) == (busy, "busy")
+    assert failed.detail.startswith(f"{comm} (pid {other.pid}, user ")
+    assert len(listeners.fds((busy, free))) == 1
+    assert listeners.bind((busy, free)) == Bound(())
+
+
+def test_another_jupyterd_is_called_that(listeners: Listeners) -> None:
+    code = (
+        "import socket; s = socket.create_server(('::1', 0), family=socket.AF_INET6)\n"
+        "print(s.getsockname()[1], flush=True); input()"
+    )
+    argv = [sys.executable, "-I", "-c", code, "jupyterd.supervisor"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        (failed,) = listeners.bind((Listen("::1", int(other.stdout.readline())),)).failed
+        other.communicate("\n")
+    assert failed.detail.startswith(f"another jupyterd (pid {other.pid}, user ")
+
+
+def test_an_ordinary_account_still_learns_the_user_of_the_holder() -> None:
+    if os.getuid() != 0:
+        pytest.skip("needs root to become an ordinary account")
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        code = f"from jupyterd.supervisor.port_owner import holder; print(holder({held.getsockname()[1]}))"
+        said = subprocess.run(
+            ["/usr/bin/setpriv", "--reuid=65534", "--clear-groups", "/usr/bin/python3", "-c", code],
+            env={"PYTHONPATH": str(Path(__file__).parents[3])}, cwd="/", capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    assert said.stdout == "a process of user root\n"
+
+
+def test_absent_and_denied(listeners: Listeners) -> None:
+    (absent,) = listeners.bind((Listen("192.0.2.77", free_port()),)).failed
+    assert (absent.reason, absent.detail) == ("absent", os.strerror(errno.EADDRNOTAVAIL))
+    if os.getuid() != 0:
+        pytest.skip("needs root to become an ordinary account")
+    code = (
+        "from jupyterd.supervisor.listeners import Listeners; from jupyterd.supervisor.sd_notify import Notifier\n"
+        "from jupyterd.protocol.plan import Listen; import ctypes\n"
+        "print(Listeners(Notifier(None, 0)).bind((Listen('127.0.0.1', 9),)).failed[0].reason)"
+    )
+    least = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text().strip()
+    said = subprocess.run(
+        ["/usr/bin/setpriv", "--reuid=65534", "--clear-groups", "/usr/bin/python3", "-c", code],
+        env={"PYTHONPATH": str(Path(__file__).parents[3])}, cwd="/", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if int(least) <= 9:
+        pytest.skip("every port is free for everybody on this machine")
+    assert said.stdout == "denied\n", said.stderr
+
+
+def test_sockets_go_to_the_store_and_come_back(manager: socket.socket) -> None:
+    wanted = (Listen("127.0.0.1", free_port()), Listen("::1", free_port()))
+    before, after = notifier(manager), notifier(manager)
+    first = Listeners(before)
+    first.bind(wanted)
+    stored = []
+    for listen, name in zip(wanted, ("127.0.0.1", "__1"), strict=True):
+        data, (fd,) = receive(manager)
+        assert data == f"FDSTORE=1\nFDNAME=listen-{name}-{listen.port}".encode()
+        stored.append(fd)
+    before.close()  # the supervisor is killed: its own descriptors are gone, the stored ones are not
+    first.close()
+    pipe_end, other_end = os.pipe()
+    datagram = socket.socket(socket.AF_INET, socket.SOCK_DGRAM).detach()
+    again = Listeners(after, (*stored, pipe_end, datagram))
+    os.close(other_end)
+    for fd in (pipe_end, datagram):
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(fd)
+    assert again.bind(wanted[1:]) == Bound(())
+    assert again.fds(wanted) == (stored[1],)
+    assert not os.get_inheritable(stored[1])
+    assert receive(manager) == (f"FDSTOREREMOVE=1\nFDNAME=listen-127.0.0.1-{wanted[0].port}".encode(), [])
+    with socket.create_connection((wanted[1].host, wanted[1].port), 5):
+        pass
+    again.close()
+    assert receive(manager) == (f"FDSTOREREMOVE=1\nFDNAME=listen-__1-{wanted[1].port}".encode(), [])
+    after.close()

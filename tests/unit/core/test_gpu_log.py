@@ -1,0 +1,113 @@
+"""core.gpu: samples into one figure, the line for people, the journal's fields."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from jupyterd.core.gpu_log import aggregate, fields, line, title
+from jupyterd.protocol.gpu_frames import Gpu
+
+FULL = Gpu(
+    index=0,
+    uuid="GPU-1",
+    name="NVIDIA GeForce RTX 4090",
+    utilisation_mean=87.4,
+    utilisation_max=100.0,
+    memory_used_bytes=int(18.2 * 1024**3),
+    memory_total_bytes=24564 * 1024**2,
+    temperature_c=71,
+    power_w=310.2,
+    trouble=None,
+)
+NOTHING = Gpu(1, "", "", None, None, None, None, None, None, None)
+
+
+def test_line_reads_like_a_sentence() -> None:
+    assert line(FULL) == "gpu0 RTX 4090: 87 % (peak 100), 18.2 of 24 GiB, 71 °C, 310 W"
+
+
+@pytest.mark.parametrize(
+    ("gpu", "expected"),
+    [
+        (replace(FULL, utilisation_max=None), "gpu0 RTX 4090: 87 %, 18.2 of 24 GiB, 71 °C, 310 W"),
+        (replace(FULL, utilisation_mean=None, utilisation_max=None), "gpu0 RTX 4090: 18.2 of 24 GiB, 71 °C, 310 W"),
+        (replace(FULL, memory_total_bytes=None), "gpu0 RTX 4090: 87 % (peak 100), 18.2 GiB, 71 °C, 310 W"),
+        (replace(FULL, memory_used_bytes=None), "gpu0 RTX 4090: 87 % (peak 100), 71 °C, 310 W"),
+        (
+            replace(FULL, memory_used_bytes=0, power_w=0.0),
+            "gpu0 RTX 4090: 87 % (peak 100), 0.0 of 24 GiB, 71 °C, 0 W",
+        ),
+        (
+            replace(FULL, memory_total_bytes=81559 * 1024**2),
+            "gpu0 RTX 4090: 87 % (peak 100), 18.2 of 79.6 GiB, 71 °C, 310 W",
+        ),
+        (NOTHING, "gpu1: no figures"),
+        (replace(NOTHING, name="NVIDIA H200", asleep=True), "gpu1 H200: asleep"),
+        (replace(NOTHING, name="Tesla T4", trouble="it is lost"), "gpu1 Tesla T4: it is lost"),
+    ],
+)
+def test_line_leaves_out_what_is_unknown(gpu: Gpu, expected: str) -> None:
+    assert line(gpu) == expected
+
+
+def test_title_keeps_what_tells_models_apart() -> None:
+    assert title(replace(FULL, name="Quadro RTX 6000")) == "gpu0 Quadro RTX 6000"
+    assert title(replace(FULL, name="NVIDIA RTX 6000 Ada Generation")) == "gpu0 RTX 6000 Ada Generation"
+
+
+def test_fields_have_units_of_their_own_and_no_blanks() -> None:
+    assert dict(fields(FULL)) == {
+        "GPU_INDEX": "0",
+        "GPU_UUID": "GPU-1",
+        "GPU_UTIL_MEAN": "87.4",
+        "GPU_UTIL_MAX": "100.0",
+        "GPU_MEMORY_USED": str(int(18.2 * 1024**3)),
+        "GPU_MEMORY_TOTAL": str(24564 * 1024**2),
+        "GPU_TEMPERATURE": "71",
+        "GPU_POWER": "310.2",
+    }
+    assert fields(NOTHING) == (("GPU_INDEX", "1"),)
+
+
+def test_zero_is_a_figure_and_not_unknown() -> None:
+    idle = replace(FULL, utilisation_mean=0.0, utilisation_max=0.0, temperature_c=0)
+    assert dict(fields(idle))["GPU_UTIL_MEAN"] == "0.0"
+    assert dict(fields(idle))["GPU_TEMPERATURE"] == "0"
+    assert "0 % (peak 0)" in line(idle)
+
+
+def test_aggregate_means_peaks_and_levels() -> None:
+    samples = [
+        replace(
+            FULL, utilisation_mean=10.0, utilisation_max=95.0, power_w=100.0, memory_used_bytes=1, temperature_c=50
+        ),
+        replace(
+            FULL, utilisation_mean=30.0, utilisation_max=40.0, power_w=200.0, memory_used_bytes=2, temperature_c=60
+        ),
+    ]
+    one = aggregate(samples)
+    assert (one.utilisation_mean, one.utilisation_max, one.power_w) == (20.0, 95.0, 150.0)
+    assert (one.memory_used_bytes, one.temperature_c) == (2, 60)
+
+
+def test_a_failed_sample_does_not_look_like_an_idle_gpu() -> None:
+    one = aggregate([replace(FULL, utilisation_mean=80.0), replace(NOTHING, index=0, uuid="GPU-1", name=FULL.name)])
+    assert one.utilisation_mean == 80.0
+    assert one.memory_used_bytes == FULL.memory_used_bytes
+
+
+def test_nothing_known_stays_unknown() -> None:
+    assert aggregate([NOTHING, NOTHING]) == NOTHING
+
+
+def test_trouble_and_sleep_are_the_last_ones() -> None:
+    assert aggregate([replace(FULL, trouble="it is lost"), FULL]).trouble is None
+    assert aggregate([FULL, replace(NOTHING, trouble="it is lost")]).trouble == "it is lost"
+    assert aggregate([FULL, replace(NOTHING, asleep=True)]).asleep
+
+
+def test_no_samples_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no samples"):
+        aggregate([])

@@ -1,0 +1,117 @@
+"""Pure answers: causes of death, stop or restart, environments."""
+
+from __future__ import annotations
+
+import pytest
+
+from jupyterd.launch import exit_cause, launcher, stop_or_restart, user_unit
+from jupyterd.launch.stop_or_restart import Unit
+from jupyterd.launch.words import Ending
+from jupyterd.server.kernels.environment import kernel_environment, user_environment
+
+
+@pytest.mark.parametrize(
+    ("ending", "oom", "why", "expected"),
+    [
+        (Ending(signal="SIGKILL"), False, "stopped by me", "stopped by me"),
+        (Ending(signal="SIGKILL", result="oom-kill"), False, "", "out of memory"),
+        (Ending(signal="SIGKILL"), True, "", "out of memory"),
+        (Ending(signal="SIGKILL"), False, "", "killed (SIGKILL)"),
+        (Ending(signal="SIGKILL"), None, "", "for lack of memory or by somebody"),
+        (Ending(signal="SIGKILL", result="signal"), None, "", "killed (SIGKILL), by a person"),
+        (Ending(signal="SIGTERM"), True, "", "ended by a signal (SIGTERM)"),
+        (Ending(signal="SIGSEGV"), False, "", "crashed (SIGSEGV)"),
+        (Ending(code=0), True, "", "exit code 0"),
+        (Ending(code=3), False, "", "exit code 3"),
+        (Ending(code=127), False, "", "could not be started"),
+        (Ending(), False, "", "not seen"),
+    ],
+)
+def test_why_it_ended(ending, oom, why, expected):
+    assert expected in exit_cause.cause(ending, oom=oom, why=why)
+
+
+@pytest.mark.parametrize(
+    ("result", "code", "status", "expected"),
+    [
+        ("oom-kill", "2", "9", "out of memory"),
+        ("oom-kill", "1", "1", "out of memory"),  # a worker was killed, and its kernel gave up
+        ("signal", "2", "9", "killed (SIGKILL), by a person"),
+        ("core-dump", "3", "11", "crashed (SIGSEGV)"),
+        ("exit-code", "1", "3", "it ended by itself with exit code 3"),
+        ("success", "1", "0", "it ended by itself (exit code 0)"),
+        ("", "", "", "its end was not seen"),
+    ],
+)
+def test_what_systemd_says_of_a_unit_as_a_cause(result, code, status, expected):
+    shown = {"LoadState": "loaded", "Result": result, "ExecMainCode": code, "ExecMainStatus": status}
+    assert exit_cause.cause(user_unit.told(shown), oom=False).startswith(expected)
+    assert user_unit.told({"LoadState": "not-found"}) == Ending(code=0), "it forgets those that ended well"
+
+
+JOBS = """  17 jupyterd.service              restart running
+  18 other.service                 stop    waiting
+"""
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected"),
+    [("jupyterd.service", "restart"), ("other.service", "stop"), ("third.service", "unknown"), ("jupyterd", "unknown")],
+)
+def test_stop_or_restart(unit, expected):
+    assert stop_or_restart.verdict(JOBS, unit) == expected
+    assert stop_or_restart.verdict("", unit) == "unknown"
+    assert stop_or_restart.verdict("No jobs running.\n", unit) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "expected"),
+    [
+        ("0::/system.slice/jupyterd.service\n", Unit("jupyterd.service", of_user=False)),
+        ("12:pids:/x\n1:name=systemd:/system.slice/jupyterd.service\n", Unit("jupyterd.service", of_user=False)),
+        (
+            "0::/user.slice/user-7.slice/user@7.service/app.slice/jupyterd.service\n",
+            Unit("jupyterd.service", of_user=True),
+        ),
+        ("0::/user.slice/user-7.slice/session-3.scope\n", None),
+        ("0::/\n", None),
+        ("0::/system.slice/docker-abc.scope\n", None),
+        ("0::/user.slice/user-7.slice/user@7.service\n", None),
+    ],
+)
+def test_which_unit_this_is(cgroup, expected):
+    assert stop_or_restart.own_unit(cgroup) == expected
+
+
+def test_a_user_loses_nothing_but_what_is_the_servers():
+    given = {
+        "PATH": "/srv/venv/bin:/home/a/bin:/usr/bin", "VIRTUAL_ENV": "/srv/venv", "HOME": "/home/a",
+        "CUDA_HOME": "/cuda", "JUPYTER_TOKEN": "x", "JUPYTERD_CHANNEL_FD": "3", "JPY_PARENT_PID": "1",
+        "NOTIFY_SOCKET": "/n", "LISTEN_FDS": "1",
+        "WATCHDOG_USEC": "1", "CREDENTIALS_DIRECTORY": "/c", "INVOCATION_ID": "i", "JOURNAL_STREAM": "1:2",
+        "MEMORY_PRESSURE_WATCH": "/m", "STATE_DIRECTORY": "/s", "PYTHONHOME": "/p", "PYTHONPATH": "/mine",
+    }  # fmt: skip
+    assert user_environment(given, server_prefix="/srv/venv") == {
+        "PATH": "/home/a/bin:/usr/bin", "HOME": "/home/a", "CUDA_HOME": "/cuda", "PYTHONPATH": "/mine",
+    }  # fmt: skip
+
+
+def test_a_virtual_environment_of_the_users_own_stays():
+    given = {"PATH": "/mine/bin:/usr/bin", "VIRTUAL_ENV": "/mine"}
+    assert user_environment(given, server_prefix="/srv/venv") == given
+
+
+def test_an_empty_path_becomes_the_systems():
+    assert user_environment({"PATH": "/srv/venv/bin"}, server_prefix="/srv/venv")["PATH"] == "/bin:/usr/bin"
+
+
+def test_pip_means_the_kernels_environment(tmp_path):
+    (tmp_path / "pyvenv.cfg").touch()
+    made = kernel_environment({"PATH": "/usr/bin", "VIRTUAL_ENV": "/other"}, f"{tmp_path}/bin/python")
+    assert made == {"PATH": f"{tmp_path}/bin:/usr/bin", "VIRTUAL_ENV": str(tmp_path)}
+    assert kernel_environment({"PATH": "/usr/bin"}, "/usr/bin/R") == {"PATH": "/usr/bin"}
+
+
+def test_names_are_short_and_predictable():
+    assert user_unit.unit_name("a-b") == "jupyterd-kernel-a-b.service"
+    assert launcher.socket_stem("01234567-89ab-cdef-0123-456789abcdef") == "0123456789ab"

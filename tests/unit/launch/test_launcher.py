@@ -1,0 +1,150 @@
+"""Detached processes, real ones: launched, known, signalled, ended, told."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from jupyterd.launch import detached, identity, launcher, registry, stop
+from jupyterd.launch.registry import Record
+from jupyterd.launch.words import Ending
+
+
+@pytest.fixture
+def launch(tmp_path):
+    made = []
+
+    def start(script, env=None, cwd="/"):
+        argv = ("/bin/sh", "-c", script, "$HOME `x`")
+        file = tmp_path / "connection.json"
+        file.write_text("{}")
+        order = Record(f"k{len(made)}", "sh", argv, cwd, str(file), "signal", None, time.time())
+        made.append(launcher.launch(tmp_path, order, env or {"PATH": "/usr/bin:/bin"}))
+        return made[-1]
+
+    yield start
+    for each in made:
+        launcher.signal_group(each.process, signal.SIGKILL)
+
+
+def wait(record, within_s=10):
+    pidfd = identity.open_pidfd(record.process)
+    if pidfd is not None:
+        poller = select.poll()
+        poller.register(pidfd, select.POLLIN)
+        assert poller.poll(within_s * 1000)
+        os.close(pidfd)
+
+
+def ended(directory, record):
+    until = time.monotonic() + 5
+    while (found := launcher.ending(directory, record)) == Ending() and time.monotonic() < until:
+        time.sleep(0.01)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("exit 3", Ending(code=3)),
+        ("exit 0", Ending(code=0)),
+        ("kill -KILL $$", Ending(signal="SIGKILL")),
+        ("kill -SEGV $$", Ending(signal="SIGSEGV")),
+        ("kill -INT $$", Ending(signal="SIGINT")),
+    ],
+)
+def test_how_it_ended_is_known_although_it_is_nobodys_child(tmp_path, launch, script, expected):
+    record = launch(script)
+    wait(record)
+    assert ended(tmp_path, record) == expected
+
+
+def test_it_is_its_own_session_and_gets_its_environment_and_argv_unchanged(tmp_path, launch):
+    record = launch(
+        'printf "%s|%s|%s" "$0" "$A" "$(pwd)" >"$OUT"; sleep 60', {"A": "$b 'c'", "OUT": f"{tmp_path}/out"}, "/usr"
+    )
+    pid = record.process.pid
+    assert os.getsid(pid) == os.getpgid(pid) == pid
+    assert int(Path(f"/proc/{pid}/oom_score_adj").read_text()) > int(Path("/proc/self/oom_score_adj").read_text())
+    until = time.monotonic() + 5
+    while not (tmp_path / "out").exists() or not (tmp_path / "out").read_text():
+        assert time.monotonic() < until
+    assert (tmp_path / "out").read_text() == "$HOME `x`|$b 'c'|/usr"
+    assert registry.read(tmp_path, record.id) == record
+
+
+def test_no_program_is_exit_code_127_and_said_in_its_log(tmp_path):
+    order = Record("k", "x", ("/nowhere",), "/nowhere", "/c", "signal", None, 0.0)
+    record = launcher.launch(tmp_path, order, {})
+    wait(record)
+    assert ended(tmp_path, record) == Ending(code=127)
+    words = (tmp_path / "k.log").read_text()
+    assert "cannot start /nowhere" in words
+    assert "starts in / instead" in words
+
+
+def test_all_end_at_the_same_time_and_leave_nothing(tmp_path, launch):
+    kind = launch("sleep 60")
+    stubborn = [launch("trap '' INT TERM; while :; do sleep 1; done") for _ in range(2)]
+    begin = time.monotonic()
+    assert stop.end_all(tmp_path, [kind, *stubborn], 0.8, "test") == []
+    assert 0.7 < time.monotonic() - begin < 3
+    assert not any(identity.is_alive(each.process) for each in [kind, *stubborn])
+    assert {each.name for each in tmp_path.iterdir()} == {"server.lock"}
+
+
+def test_while_a_server_runs_the_forgetting_is_left_to_it(tmp_path, launch):
+    record = launch("sleep 60")
+    held = registry.hold_as_server(tmp_path)
+    assert stop.end_all(tmp_path, [record], 1, "by me") == []
+    os.close(held)
+    assert (tmp_path / f"{record.id}.why").read_text() == "by me"
+    assert (tmp_path / f"{record.id}.json").exists()
+
+
+def test_what_a_dead_kernel_left_in_its_session_is_ended(tmp_path, launch):
+    record = launch(
+        "sh -c 'echo $$ >\"$OUT\"; exec sleep 60' & wait", {"OUT": f"{tmp_path}/out", "PATH": "/usr/bin:/bin"}
+    )
+    until = time.monotonic() + 5
+    while not (tmp_path / "out").exists() or not (tmp_path / "out").read_text().strip():
+        assert time.monotonic() < until
+    left = identity.identify(int((tmp_path / "out").read_text()))
+    os.kill(record.process.pid, signal.SIGKILL)
+    wait(record)
+    assert identity.is_alive(left)
+    launcher.forget(tmp_path, record)
+    until = time.monotonic() + 5
+    while identity.is_alive(left):
+        assert time.monotonic() < until
+
+
+def test_a_signal_to_one_that_is_gone_is_no_error(launch):
+    record = launch("exit 0")
+    wait(record)
+    assert launcher.signal_group(record.process, signal.SIGINT) is False
+
+
+def test_a_log_is_kept_short_without_a_hole(tmp_path):
+    log = tmp_path / "k.log"
+    with log.open("ab") as writer:
+        writer.write(b"line\n" * (detached.LOG_MAX_BYTES // 4))
+        writer.flush()
+        detached.trim_log(tmp_path, "k")
+        writer.write(b"last\n")
+    text = log.read_bytes()
+    assert len(text) < detached.LOG_MAX_BYTES
+    assert text.startswith(b"[...]\nline\n")
+    assert text.endswith(b"line\nlast\n")
+    assert b"\0" not in text
+
+
+def test_the_record_is_plain_json(tmp_path, launch):
+    record = launch("sleep 60")
+    assert json.loads((tmp_path / f"{record.id}.json").read_text())["argv"][0] == "/bin/sh"
