@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from jupyterd.core.journal_kinds import KINDS, Kind
+from jupyterd.core.journal_kinds import KINDS, RecordKind
 
 HELP = "Print the journal's message catalog."
 
@@ -25,5 +25,5 @@ def text() -> str:
     return head + "".join(map(_entry, KINDS))
 
 
-def _entry(kind: Kind) -> str:
+def _entry(kind: RecordKind) -> str:
     return f"\n-- {kind.message_id}\nSubject: {kind.subject}\nDefined-By: jupyterd\n\n{kind.advice or kind.subject}\n"

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyterd.launch import identity, launcher, recorder_process, registry, sampler_process, stop, stop_or_restart
-from jupyterd.launch.registry import Record
+from jupyterd.launch.registry import Entry
 from jupyterd.launch.words import LaunchFailed
 from jupyterd.protocol.policy import Policy
 from jupyterd.settings import paths
@@ -102,8 +102,8 @@ def become_owner(directory: Path) -> None:
     os.environ["XDG_RUNTIME_DIR"] = f"/run/user/{found.st_uid}"
 
 
-def _choose(running: list[Record], wanted: list[str]) -> list[Record] | None:
-    chosen: list[Record] = []
+def _choose(running: list[Entry], wanted: list[str]) -> list[Entry] | None:
+    chosen: list[Entry] = []
     for word in wanted:
         match [each for each in running if each.id.startswith(word)]:
             case [only]:
@@ -117,7 +117,7 @@ def _choose(running: list[Record], wanted: list[str]) -> list[Record] | None:
     return chosen
 
 
-def _list(directory: Path, running: list[Record], *, as_json: bool) -> int:
+def _list(directory: Path, running: list[Entry], *, as_json: bool) -> int:
     if as_json:
         print(json.dumps([_shown(directory, each) for each in running], indent=1))
         return 0
@@ -130,7 +130,7 @@ def _list(directory: Path, running: list[Record], *, as_json: bool) -> int:
     return 0
 
 
-def _shown(directory: Path, record: Record) -> dict[str, Any]:
+def _shown(directory: Path, record: Entry) -> dict[str, Any]:
     shown = asdict(record)
     shown.pop("argv")
     process = shown.pop("process") or {}
@@ -141,7 +141,7 @@ def _shown(directory: Path, record: Record) -> dict[str, Any]:
     return {**shown, "limits": dict(record.limits), "pid": process.get("pid"), "notebook": notebook}
 
 
-def _stop_said(directory: Path, every: list[Record], running: list[Record], args: argparse.Namespace) -> int:
+def _stop_said(directory: Path, every: list[Entry], running: list[Entry], args: argparse.Namespace) -> int:
     if not (args.all or args.id or args.terminals or args.sampler):
         print("jupyterd kernels stop: which? name their ids, or say --all", file=sys.stderr)
         return 2
@@ -175,7 +175,7 @@ def _stop_sampler(lock: Path) -> None:
         )
 
 
-def _stop(directory: Path, chosen: list[Record], grace_s: float, why: str) -> int:
+def _stop(directory: Path, chosen: list[Entry], grace_s: float, why: str) -> int:
     if not chosen:
         print("no kernels")
         return 0
@@ -191,7 +191,7 @@ def _stop(directory: Path, chosen: list[Record], grace_s: float, why: str) -> in
     return 1 if left else 0
 
 
-def _restart(directory: Path, record: Record) -> int:
+def _restart(directory: Path, record: Entry) -> int:
     with registry.without_server(directory) as alone:
         if not alone:
             return _let_server_restart(directory, record)
@@ -207,7 +207,7 @@ def _restart(directory: Path, record: Record) -> int:
     return 0
 
 
-def _let_server_restart(directory: Path, record: Record) -> int:
+def _let_server_restart(directory: Path, record: Entry) -> int:
     """The server starts a kernel that ended without being told to; so its view is right, and its tabs are told."""
     stop.end([record], Policy().kernels_grace_s, lambda _: None)
     until = time.monotonic() + _SERVER_RESTARTS_S

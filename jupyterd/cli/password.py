@@ -11,7 +11,7 @@ import os
 import sys
 
 from jupyterd.cli import login_state, token, which_server
-from jupyterd.cli.status.read import Standing, look
+from jupyterd.cli.status.read import ServerStatus, look
 from jupyterd.settings import login_store, rules, table
 from jupyterd.settings.paths import Paths
 from jupyterd.settings.problems import Invalid
@@ -54,7 +54,7 @@ def main(args: argparse.Namespace) -> int:
         paths = token.server(found, where)
         if paths is None:
             return _say("the server of this machine belongs to another account:\n    sudo jupyterd password")
-        return _set(paths, args, runs=isinstance(found, Standing))
+        return _set(paths, args, runs=isinstance(found, ServerStatus))
     except Invalid as error:
         print(*error.problems, sep="\n", file=sys.stderr)
         return TROUBLE

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 from jupyterd.cli.status import read
-from jupyterd.cli.status.read import Nothing, Standing
+from jupyterd.cli.status.read import Nothing, ServerStatus
 from jupyterd.protocol.policy import Policy
 from jupyterd.settings import paths
 
@@ -34,7 +34,7 @@ def main(args: argparse.Namespace) -> int:
     """0: in force; 1: refused, or not over in time; 3: nothing runs."""
     file = paths.discover(os.environ, os.getuid(), "service" if args.system else None).status
 
-    def look() -> Standing | None:
+    def look() -> ServerStatus | None:
         found = read.look((file,))
         return None if isinstance(found, Nothing) else found
 
@@ -65,7 +65,7 @@ def main(args: argparse.Namespace) -> int:
     return TROUBLE if refused else 0
 
 
-def _later(look: Callable[[], Standing | None], before: Standing) -> Standing | None:
+def _later(look: Callable[[], ServerStatus | None], before: ServerStatus) -> ServerStatus | None:
     """The first snapshot of the same supervisor in which the reload is over."""
     deadline = time.monotonic() + WAIT_S
     while time.monotonic() < deadline:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from jupyterd.cli import banner, login_state, ssh, typed, which_server
-from jupyterd.cli.status.read import Nothing, Standing, look
+from jupyterd.cli.status.read import Nothing, ServerStatus, look
 from jupyterd.settings.paths import Paths
 from jupyterd.settings.problems import Invalid
 
@@ -60,18 +60,18 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def server(found: Standing | Nothing, where: tuple[Paths, ...]) -> Paths | None:
+def server(found: ServerStatus | Nothing, where: tuple[Paths, ...]) -> Paths | None:
     """Whose token it is: the running server's, or the one that would run; None for another account's."""
-    if isinstance(found, Standing):
+    if isinstance(found, ServerStatus):
         return Paths(mode="foreground", state=Path(found.snapshot.state_dir), runtime=found.file.parent)
     if found.denied:
         return None
     return where[0]
 
 
-def show(found: Standing | Nothing, login: banner.Login, here: ssh.Here) -> None:
+def show(found: ServerStatus | Nothing, login: banner.Login, here: ssh.Here) -> None:
     """To standard output, also into a pipe: the person asked for it."""
-    if isinstance(found, Standing) and found.snapshot.urls:
+    if isinstance(found, ServerStatus) and found.snapshot.urls:
         served = banner.of_snapshot(found.snapshot)
         print(banner.text(served, login, here, typed.typed(os.environ)), end="")
         return

@@ -7,35 +7,33 @@ from typing import assert_never
 
 from jupyterd.core import backoff, calendar, gpu_cull_actions, gpu_health, journal_kinds, probes
 from jupyterd.core.child import (
+    BackingOff,
     Child,
-    Ending,
-    Glance,
+    Inspection,
     Killing,
-    Off,
-    Proving,
-    Resting,
     Running,
     Serving,
     Spawning,
+    Standby,
     Starting,
-    Warm,
+    Stopped,
+    Stopping,
+    Verifying,
     Working,
     process,
 )
-from jupyterd.core.words import (
+from jupyterd.core.effects import CancelProbes, Effect, Record
+from jupyterd.core.events import (
     BindFailed,
     Bound,
-    CancelProbes,
     ChildExited,
     ChildStarted,
     DeadlineCame,
-    Effect,
     Event,
     FrameCame,
-    Looked,
     PlanMade,
     ProbeEnded,
-    Record,
+    ProcessInspected,
     Role,
     ServerSaid,
     Signal,
@@ -47,7 +45,7 @@ from jupyterd.core.world import Binding, Gpus, Listening, Run, Stop, World, chil
 from jupyterd.protocol import server_channel
 from jupyterd.protocol.plan import Plan, Refused
 from jupyterd.protocol.policy import Policy
-from jupyterd.protocol.status import Process, Restart
+from jupyterd.protocol.status import ProcessIdentity, Restart
 
 Step = tuple[World, tuple[Effect, ...]]
 RECENT = 10
@@ -72,7 +70,7 @@ def absorb(world: World, event: Event, now: float, jitter: float) -> Step:  # no
             return _gone(world, event.role, f"could not be started: {event.problem}", now, jitter)
         case ChildExited():
             return _child_exited(world, event, now, jitter)
-        case Looked():
+        case ProcessInspected():
             return _looked(world, event, now), ()
         case ServerSaid():
             return _said(world, event, now)
@@ -120,7 +118,7 @@ def _child_started(world: World, event: ChildStarted, now: float) -> Step:
     if not isinstance(before, Spawning):
         return world, ()
     policy = known(world).policy
-    running = Process(event.pid, event.started)
+    running = ProcessIdentity(event.pid, event.started)
     match event.role:
         case Role.SERVER:
             fields = (("JUPYTERD_PID", str(event.pid)),)
@@ -157,25 +155,25 @@ def _gone(world: World, role: Role, how: str, now: float, jitter: float) -> Step
             return _server_gone(world, before, how, now, jitter)
         case Role.PLANNER:
             # Its answer, even that it had none, comes before its end; only a failed spawn has none at all.
-            world = replace(world, planner=Off())
+            world = replace(world, planner=Stopped())
             if not _reading(world) or isinstance(world.wanted, Stop):
                 return world, ()
             return _refused(world, (f"the settings could not be read: the planner {how}",), now)
         case Role.SPARE:
-            wanted_so = isinstance(before, Ending | Killing) and not before.failure
-            return replace(world, spare=Off() if wanted_so else Resting(now + HELPER_REST_S, how)), ()
+            wanted_so = isinstance(before, Stopping | Killing) and not before.failure
+            return replace(world, spare=Stopped() if wanted_so else BackingOff(now + HELPER_REST_S, how)), ()
         case Role.SAMPLER:
             world = gpu_cull_actions.forgotten(world)
             rest = max(SAMPLER_REST_S, policy.machine_retry_s)
-            if isinstance(before, Ending | Killing) and not before.failure:
-                return replace(world, sampler=Off(), gpus=Gpus()), ()
-            problem = before.why if isinstance(before, Ending | Killing) else how
+            if isinstance(before, Stopping | Killing) and not before.failure:
+                return replace(world, sampler=Stopped(), gpus=Gpus()), ()
+            problem = before.why if isinstance(before, Stopping | Killing) else how
             kept = replace(world.gpus, frames=(), log_at=None, shown=(), problem=problem)
-            return replace(world, sampler=Resting(now + rest, how), gpus=kept), ()
+            return replace(world, sampler=BackingOff(now + rest, how), gpus=kept), ()
         case Role.CULLER:
-            return replace(world, culler=Off()), ()
+            return replace(world, culler=Stopped()), ()
         case Role.ENDER:
-            world = replace(world, ender=Off())
+            world = replace(world, ender=Stopped())
             if isinstance(world.wanted, Stop):
                 world = replace(world, wanted=replace(world.wanted, kernels_done=True))
             return world, ()
@@ -187,15 +185,15 @@ def _server_gone(world: World, before: Child, how: str, now: float, jitter: floa
     plan = known(world)
     world = replace(world, probes=(), down_since=now if world.down_since is None else world.down_since)
     effects: tuple[Effect, ...] = (CancelProbes(),)
-    asked = isinstance(before, Ending | Killing)
-    if isinstance(world.wanted, Stop) or (isinstance(before, Ending | Killing) and not before.failure):
+    asked = isinstance(before, Stopping | Killing)
+    if isinstance(world.wanted, Stop) or (isinstance(before, Stopping | Killing) and not before.failure):
         if isinstance(world.wanted, Run):
-            world = _count(world, before.why if isinstance(before, Ending | Killing) else how, now)
-        return replace(world, server=Off()), effects
-    cause = before.why if isinstance(before, Ending | Killing) else how
+            world = _count(world, before.why if isinstance(before, Stopping | Killing) else how, now)
+        return replace(world, server=Stopped()), effects
+    cause = before.why if isinstance(before, Stopping | Killing) else how
     score = backoff.failed(world.score, now, plan.policy)
     rest = backoff.delay_s(score, plan.policy, jitter)
-    world = _count(replace(world, score=score, server=Resting(now + rest, cause)), cause, now)
+    world = _count(replace(world, score=score, server=BackingOff(now + rest, cause)), cause, now)
     if asked:  # told when it was replaced
         return world, effects
     running = process(before)
@@ -211,18 +209,22 @@ def _count(world: World, cause: str, now: float) -> World:
 
 def _said(world: World, event: ServerSaid, now: float) -> Step:  # noqa: PLR0911 - one for each message
     server, spare = world.server, world.spare
-    if isinstance(spare, Running) and spare.process.pid == event.pid and isinstance(event.message, server_channel.Warm):
-        return replace(world, spare=replace(spare, stage=Warm())), ()
+    if (
+        isinstance(spare, Running)
+        and spare.process.pid == event.pid
+        and isinstance(event.message, server_channel.Imported)
+    ):
+        return replace(world, spare=replace(spare, stage=Standby())), ()
     if not isinstance(server, Running) or server.process.pid != event.pid:
         return world, ()
     match event.message:
         case server_channel.Ready():
             if isinstance(server.stage, Starting):
                 opened = world.sockets.open if isinstance(world.sockets, Listening) else ()
-                server = replace(server, stage=Proving(server.stage.deadline))
+                server = replace(server, stage=Verifying(server.stage.deadline))
                 world = replace(world, server=server, probes=probes.fresh(known(world), opened, now))
             return world, ()
-        case server_channel.Kernels() as kernels:
+        case server_channel.KernelCounts() as kernels:
             return replace(world, kernels=kernels, kernels_of=event.pid), ()
         case server_channel.Failed(problem=problem):
             return replace(world, cannot_start=problem), ()
@@ -231,17 +233,17 @@ def _said(world: World, event: ServerSaid, now: float) -> Step:  # noqa: PLR0911
             return replace(world, server=replace(server, given=given), live_problem=problem), ()
         case server_channel.LookAgain():
             return replace(world, replan_at=now), ()
-        case server_channel.LoggedIn() | server_channel.Warm():
+        case server_channel.LoggedIn() | server_channel.Imported():
             return world, ()
         case _:
             assert_never(event.message)
 
 
-def _looked(world: World, event: Looked, now: float) -> World:
+def _looked(world: World, event: ProcessInspected, now: float) -> World:
     server = world.server
     if not isinstance(server, Running) or server.process.pid != event.pid or not isinstance(server.stage, Serving):
         return world
-    glance = Glance(now, event.state, event.ran_s, event.run_delay_s, event.turned)
+    glance = Inspection(now, event.state, event.ran_s, event.run_delay_s, event.turned)
     first, last = server.stage.first or glance, server.stage.last
     if last is not None and last.at - first.at > known(world).policy.hang_after_s:
         first = last  # how it has been of late, not how it was when the trouble began
@@ -339,10 +341,10 @@ def _probe_ended(world: World, event: ProbeEnded, now: float) -> Step:
     plan = known(world)
     world = replace(world, clock=event.clock)
     server = world.server
-    if not isinstance(server, Running) or not isinstance(server.stage, Proving | Serving):
+    if not isinstance(server, Running) or not isinstance(server.stage, Verifying | Serving):
         return world, ()
     expected = None if plan.certificate is None else plan.certificate.sha256
-    proving = isinstance(server.stage, Proving)
+    proving = isinstance(server.stage, Verifying)
     asked = probes.ended(world.probes, event, now, plan.policy, proving=proving, expected=expected)
     if isinstance(server.stage, Serving) and asked and asked[0].failing_since is None and asked[0].began is None:
         server = replace(server, stage=replace(server.stage, first=None, last=None, still=None))

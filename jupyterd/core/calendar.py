@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from jupyterd.core.words import Clock
+from jupyterd.core.events import WallClock
 
 DAY_S = 86400
 _WEEKDAYS = ("Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed")  # 1 January 1970 was a Thursday
 
 
-def unix(now: float, clock: Clock) -> float:
+def unix(now: float, clock: WallClock) -> float:
     """Unix seconds at the monotonic time `now`."""
     return now + clock.wall_offset_s
 
 
-def date(unix_s: float, clock: Clock) -> str:
+def date(unix_s: float, clock: WallClock) -> str:
     """Local time as systemctl prints it: "Sun 2026-11-22 19:05"."""
     days, second = divmod(int(unix_s) + clock.utc_offset_s, DAY_S)
     year, month, day = _civil(days)

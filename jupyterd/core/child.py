@@ -8,14 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import assert_never
 
-from jupyterd.core.words import Abandon, Effect, Role, SendableSignal, SendSignal, Spawn
+from jupyterd.core.effects import Abandon, Effect, SendableSignal, SendSignal, Spawn
+from jupyterd.core.events import Role
 from jupyterd.protocol.plan import Command, Listen
 from jupyterd.protocol.policy import Policy
-from jupyterd.protocol.status import Process
+from jupyterd.protocol.status import ProcessIdentity
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class StartedWith:
     """What a child was started with, to see later whether the plan asks for something else."""
 
     key: str
@@ -24,12 +25,12 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
-class Off:
+class Stopped:
     """No process, and none is due."""
 
 
 @dataclass(frozen=True, slots=True)
-class Resting:
+class BackingOff:
     """No process until then, because of `why`."""
 
     until: float
@@ -40,7 +41,7 @@ class Resting:
 class Spawning:
     """Asked for; the answer comes in the same turn of the loop."""
 
-    given: Given
+    given: StartedWith
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Working:
 
 
 @dataclass(frozen=True, slots=True)
-class Warm:
+class Standby:
     """A spare with everything imported: it may wait for ever."""
 
 
@@ -63,7 +64,7 @@ class Starting:
 
 
 @dataclass(frozen=True, slots=True)
-class Proving:
+class Verifying:
     """It has; now every listening socket must answer a probe."""
 
     deadline: float
@@ -77,16 +78,16 @@ class Serving:
 
     since: float
     told_live: str
-    first: Glance | None = None
-    last: Glance | None = None
-    still: Glance | None = None
+    first: Inspection | None = None
+    last: Inspection | None = None
+    still: Inspection | None = None
     """The first look since its event loop last turned."""
     looking: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
-    """What Looked said, and when."""
+class Inspection:
+    """What ProcessInspected said, and when."""
 
     at: float
     state: str
@@ -95,23 +96,23 @@ class Glance:
     turned: float | None
 
 
-Stage = Working | Warm | Starting | Proving | Serving
+Stage = Working | Standby | Starting | Verifying | Serving
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
     """A process, what it was given, and how far it is."""
 
-    process: Process
-    given: Given
+    process: ProcessIdentity
+    given: StartedWith
     stage: Stage
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class Stopping:
     """Asked to end, because of `why`; SIGKILL at `kill_at`. `failure` counts in the score."""
 
-    process: Process
+    process: ProcessIdentity
     kill_at: float
     why: str
     failure: bool
@@ -121,16 +122,16 @@ class Ending:
 class Killing:
     """Killed; a process that is still there at `abandon_at` is wedged."""
 
-    process: Process
+    process: ProcessIdentity
     abandon_at: float
     why: str
     failure: bool
 
 
-Child = Off | Resting | Spawning | Running | Ending | Killing
+Child = Stopped | BackingOff | Spawning | Running | Stopping | Killing
 
 
-def spawn(role: Role, command: Command, given: Given) -> tuple[Child, tuple[Effect, ...]]:
+def spawn(role: Role, command: Command, given: StartedWith) -> tuple[Child, tuple[Effect, ...]]:
     """Ask for the process."""
     return Spawning(given), (Spawn(role, command),)
 
@@ -139,27 +140,29 @@ def end(  # noqa: PLR0913 - each fact about an end is needed
     child: Running, role: Role, at: float, why: str, *, failure: bool = False, signal: SendableSignal = "TERM"
 ) -> tuple[Child, tuple[Effect, ...]]:
     """Ask a running child to end, with SIGKILL at the time `at`."""
-    return Ending(child.process, at, why, failure), (SendSignal(role, child.process.pid, signal),)
+    return Stopping(child.process, at, why, failure), (SendSignal(role, child.process.pid, signal),)
 
 
-def kill(child: Running | Ending, role: Role, now: float, policy: Policy, why: str) -> tuple[Child, tuple[Effect, ...]]:
+def kill(
+    child: Running | Stopping, role: Role, now: float, policy: Policy, why: str
+) -> tuple[Child, tuple[Effect, ...]]:
     """SIGKILL at once."""
-    failure = child.failure if isinstance(child, Ending) else True
+    failure = child.failure if isinstance(child, Stopping) else True
     dying = Killing(child.process, now + policy.kill_timeout_s, why, failure)
     return dying, (SendSignal(role, child.process.pid, "KILL"),)
 
 
 def abandon(child: Killing, role: Role) -> tuple[Child, tuple[Effect, ...]]:
     """Go on without it."""
-    return Off(), (Abandon(role, child.process.pid),)
+    return Stopped(), (Abandon(role, child.process.pid),)
 
 
-def process(child: Child) -> Process | None:
+def process(child: Child) -> ProcessIdentity | None:
     """The process, while there is one."""
     match child:
-        case Running() | Ending() | Killing():
+        case Running() | Stopping() | Killing():
             return child.process
-        case Off() | Resting() | Spawning():
+        case Stopped() | BackingOff() | Spawning():
             return None
         case _:
             assert_never(child)
@@ -168,17 +171,17 @@ def process(child: Child) -> Process | None:
 def deadline(child: Child) -> float | None:
     """When this machine wants to be looked at again."""
     match child:
-        case Off() | Spawning():
+        case Stopped() | Spawning():
             return None
-        case Resting():
+        case BackingOff():
             return child.until
-        case Ending():
+        case Stopping():
             return child.kill_at
         case Killing():
             return child.abandon_at
-        case Running(stage=Serving() | Warm()):
+        case Running(stage=Serving() | Standby()):
             return None
-        case Running(stage=Working() | Starting() | Proving() as stage):
+        case Running(stage=Working() | Starting() | Verifying() as stage):
             return stage.deadline
         case _:
             assert_never(child)  # type: ignore[arg-type]  # mypy does not narrow through the nested pattern

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from jupyterd.core import calendar, gpu_health, health
-from jupyterd.core.child import Resting, process
+from jupyterd.core.child import BackingOff, process
+from jupyterd.core.events import BindFailed
 from jupyterd.core.health import Condition
-from jupyterd.core.words import BindFailed
 from jupyterd.core.world import Listening, Stop, Unbound, World, known
 from jupyterd.protocol.plan import Certificate
 
@@ -76,7 +76,7 @@ def _server(world: World) -> Iterator[Condition]:
     if world.down_since is None or waiting or not world.told.ready:
         return
     match world.server:
-        case Resting(why=why):
+        case BackingOff(why=why):
             text = f"the server {why}"
         case other if process(other) is None:
             text = "the server is being started again"

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from jupyterd.protocol.gpu_frames import Frame, Gpu, Process
+from jupyterd.protocol.gpu_frames import Frame, Gpu, GpuProcess
 from jupyterd.protocol.policy import Policy
 
 GPU_IDLE_PER_CENT = 1.0
@@ -36,7 +36,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class CullCandidate:
     """What is remembered of a kernel from look to look; times are monotonic."""
 
     facts: Facts
@@ -50,7 +50,7 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CullVerdict:
     """What is to be told or done about one kernel."""
 
     what: Literal["warn", "end"]
@@ -64,7 +64,7 @@ def facts(frame: Frame, idle: Iterable[str] | None) -> tuple[Facts, ...]:
     """Of every kernel that holds memory of a GPU. `idle` are those in which no cell runs; None: nobody says."""
     at_rest = None if idle is None else frozenset(idle)
     cpu = {each.id: each.cpu_s for each in frame.kernels or ()}
-    mine: dict[str, list[tuple[Gpu, Process]]] = {}
+    mine: dict[str, list[tuple[Gpu, GpuProcess]]] = {}
     for gpu in frame.gpus:
         for process in gpu.processes or ():
             if process.kernel is not None:
@@ -83,14 +83,14 @@ def facts(frame: Frame, idle: Iterable[str] | None) -> tuple[Facts, ...]:
 
 
 def look(
-    watched: Sequence[Watched], seen: Sequence[Facts], now: float, policy: Policy, *, with_cpu: bool
-) -> tuple[tuple[Watched, ...], tuple[Verdict, ...]]:
+    watched: Sequence[CullCandidate], seen: Sequence[Facts], now: float, policy: Policy, *, with_cpu: bool
+) -> tuple[tuple[CullCandidate, ...], tuple[CullVerdict, ...]]:
     """What is remembered from now on, and what follows. `with_cpu`: processor time was asked for this time; only then
     a kernel can be found idle, while any other sign of work counts at every look.
     """
     before = {each.facts.kernel: each for each in watched}
-    after: list[Watched] = []
-    verdicts: list[Verdict] = []
+    after: list[CullCandidate] = []
+    verdicts: list[CullVerdict] = []
     for each in seen:
         old = before.get(each.kernel)
         if old is not None and now - old.at > 2 * policy.gpu_silence_s:  # nobody looked meanwhile
@@ -103,21 +103,23 @@ def look(
     return tuple(after), tuple(verdicts)
 
 
-def _updated(old: Watched | None, new: Facts, now: float, policy: Policy, *, with_cpu: bool) -> Watched:
+def _updated(old: CullCandidate | None, new: Facts, now: float, policy: Policy, *, with_cpu: bool) -> CullCandidate:
     """The facts taken over; `idle_since` begins when two readings of the processor lie around nothing."""
     if not with_cpu:
-        kept = Watched(new, now) if old is None else replace(old, facts=replace(new, cpu_s=old.facts.cpu_s), at=now)
+        kept = (
+            CullCandidate(new, now) if old is None else replace(old, facts=replace(new, cpu_s=old.facts.cpu_s), at=now)
+        )
         return kept if _may_be_idle(new, policy) else _busy(kept)
     cpu_at = None if new.cpu_s is None else now
     if old is None:
-        return Watched(new, now, cpu_at)
+        return CullCandidate(new, now, cpu_at)
     one = replace(old, facts=new, at=now, cpu_at=cpu_at)
     if not _may_be_idle(new, policy) or not _rested(old, new, now):
         return _busy(one)
     return replace(one, idle_since=old.cpu_at if old.idle_since is None else old.idle_since)
 
 
-def _judged(one: Watched, now: float, policy: Policy) -> tuple[Watched, Verdict | None]:
+def _judged(one: CullCandidate, now: float, policy: Policy) -> tuple[CullCandidate, CullVerdict | None]:
     if one.idle_since is None:
         return one, None
     idle_s = now - one.idle_since
@@ -125,11 +127,11 @@ def _judged(one: Watched, now: float, policy: Policy) -> tuple[Watched, Verdict 
         if idle_s < max(0.0, policy.cull_idle_s - policy.cull_warning_s):
             return one, None
         left_s = max(policy.cull_idle_s - idle_s, policy.cull_warning_s)
-        return replace(one, warned_at=now), Verdict("warn", one.facts, idle_s, left_s)
+        return replace(one, warned_at=now), CullVerdict("warn", one.facts, idle_s, left_s)
     due = idle_s >= policy.cull_idle_s and now - one.warned_at >= policy.cull_warning_s
     if not due or (one.ended_at is not None and (policy.cull_dry_run or now - one.ended_at < AGAIN_S)):
         return one, None
-    return replace(one, ended_at=now), Verdict("end", one.facts, idle_s, 0.0)
+    return replace(one, ended_at=now), CullVerdict("end", one.facts, idle_s, 0.0)
 
 
 def _may_be_idle(each: Facts, policy: Policy) -> bool:
@@ -143,7 +145,7 @@ def _may_be_idle(each: Facts, policy: Policy) -> bool:
     )
 
 
-def _rested(old: Watched, new: Facts, now: float) -> bool:
+def _rested(old: CullCandidate, new: Facts, now: float) -> bool:
     """Whether the processor did next to nothing since it was read last. A smaller sum is a process that ended without
     anybody counting it: there was work.
     """
@@ -152,16 +154,16 @@ def _rested(old: Watched, new: Facts, now: float) -> bool:
     return 0 <= new.cpu_s - old.facts.cpu_s <= CPU_IDLE_SHARE * (now - old.cpu_at)
 
 
-def _busy(one: Watched) -> Watched:
+def _busy(one: CullCandidate) -> CullCandidate:
     return replace(one, idle_since=None, warned_at=None, ended_at=None)
 
 
-def _memory(processes: Sequence[Process]) -> int | None:
+def _memory(processes: Sequence[GpuProcess]) -> int | None:
     known = [each.memory_bytes for each in processes if each.memory_bytes is not None]
     return sum(known) if known else None
 
 
-def _per_cent(held: Sequence[tuple[Gpu, Process]]) -> float | None:
+def _per_cent(held: Sequence[tuple[Gpu, GpuProcess]]) -> float | None:
     """None as soon as one GPU says nothing at all."""
     by_gpu: dict[str, tuple[Gpu, list[float | None]]] = {}
     for gpu, process in held:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jupyterd.core import calendar, gpu_cull, journal_kinds
-from jupyterd.core.child import Given, Off, process, spawn
-from jupyterd.core.gpu_cull import Facts, Verdict
-from jupyterd.core.words import Clock, Effect, Record, Role, Tell
+from jupyterd.core.child import StartedWith, Stopped, process, spawn
+from jupyterd.core.effects import Effect, Record, SendToServer
+from jupyterd.core.events import Role, WallClock
+from jupyterd.core.gpu_cull import CullVerdict, Facts
 from jupyterd.core.world import Freeing, Warned, World, is_wedged, known
 from jupyterd.protocol.gpu_frames import Frame
 from jupyterd.protocol.plan import Command
@@ -40,7 +41,7 @@ def took(world: World, frame: Frame, now: float) -> Step:
         if each.what == "warn":
             text = _warning(each, now, world.clock, dry=policy.cull_dry_run)
             warned.append(Warned(each.facts.kernel, text))
-            effects += [] if policy.cull_dry_run else [Tell(Notice(_notice(each, now, world.clock)))]
+            effects += [] if policy.cull_dry_run else [SendToServer(Notice(_notice(each, now, world.clock)))]
         elif policy.cull_dry_run:
             effects.append(_record(each.facts, f"{_named(each.facts)} would be ended now: {_reason(each)} (dry run)"))
         elif all(each.facts.kernel != other.facts.kernel for other in to_end):
@@ -64,7 +65,7 @@ def idle_kernels(world: World) -> tuple[str, ...] | None:
 def end_next(world: World, now: float) -> Step:
     """A rule of settle.py: the next kernel that is still idle goes to the helper."""
     freeing, command = world.freeing, known(world).culler
-    if not freeing.to_end or not isinstance(world.culler, Off) or is_wedged(world, Role.CULLER) or command is None:
+    if not freeing.to_end or not isinstance(world.culler, Stopped) or is_wedged(world, Role.CULLER) or command is None:
         return world, ()
     verdict, *others = freeing.to_end
     world = replace(world, freeing=replace(freeing, to_end=tuple(others)))
@@ -73,20 +74,20 @@ def end_next(world: World, now: float) -> Step:
     if kernel not in idle or kernel not in (idle_kernels(world) or ()):
         return world, ()
     argv = (*command.argv, kernel, "--why", f"ended by jupyterd to free the GPU: {reason}")
-    culler, effects = spawn(Role.CULLER, Command(argv, command.env, command.cwd), Given("culler"))
+    culler, effects = spawn(Role.CULLER, Command(argv, command.env, command.cwd), StartedWith("culler"))
     text = f"{_named(verdict.facts)} is ended to free the GPU: {reason}"
     ended = (*freeing.ended, Restart(now, text))[-_REMEMBERED:]
     world = replace(world, culler=culler, freeing=replace(world.freeing, ended=ended))
     return world, (_record(verdict.facts, text), *effects)
 
 
-def _warning(verdict: Verdict, now: float, clock: Clock, *, dry: bool) -> str:
+def _warning(verdict: CullVerdict, now: float, clock: WallClock, *, dry: bool) -> str:
     will = "would be" if dry else "is"
     end = f"{_named(verdict.facts)} {will} ended at {_time(verdict, now, clock)} to free the GPU"
     return f"{end}, unless a cell runs in it: {_reason(verdict)}"
 
 
-def _notice(verdict: Verdict, now: float, clock: Clock) -> str:
+def _notice(verdict: CullVerdict, now: float, clock: WallClock) -> str:
     """For the page, which cuts what is longer than 140 characters."""
     facts = verdict.facts
     name = f"kernel {facts.kernel[:8]}" if facts.notebook is None else facts.notebook.rpartition("/")[2]
@@ -95,7 +96,7 @@ def _notice(verdict: Verdict, now: float, clock: Clock) -> str:
     return f"{name}: idle for {_span(verdict.idle_s)}; {what}. Run a cell to keep it."
 
 
-def _time(verdict: Verdict, now: float, clock: Clock) -> str:
+def _time(verdict: CullVerdict, now: float, clock: WallClock) -> str:
     return calendar.date(calendar.unix(now + verdict.left_s, clock), clock).rpartition(" ")[2]
 
 
@@ -105,7 +106,7 @@ def _named(facts: Facts) -> str:
     return f"the kernel of {facts.notebook.rpartition('/')[2]}"
 
 
-def _reason(verdict: Verdict) -> str:
+def _reason(verdict: CullVerdict) -> str:
     amount = _amount(verdict.facts)
     if verdict.what == "warn":
         return f"it holds {amount} of its memory and has been idle for {_span(verdict.idle_s)}"

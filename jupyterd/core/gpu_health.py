@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from jupyterd.core import gpu_lines, gpu_log, health, xids
-from jupyterd.core.health import Condition, Held
+from jupyterd.core.health import ActiveCondition, Condition
 from jupyterd.core.holders import GIB, Holder, holders, named, size
 from jupyterd.protocol.gpu_frames import Frame, Gpu
 
@@ -59,7 +59,9 @@ def remember(errors: Iterable[Error], frame: Frame, now: float) -> tuple[Error, 
     return tuple(kept.values())
 
 
-def conditions(frame: Frame, errors: Iterable[Error], held: Iterable[Held], now: float) -> Iterator[Condition]:
+def conditions(
+    frame: Frame, errors: Iterable[Error], held: Iterable[ActiveCondition], now: float
+) -> Iterator[Condition]:
     """Every problem of this moment."""
     if frame.trouble is not None:
         yield Condition(health.GPU, "driver", frame.trouble, frame.advice or "nvidia-smi")

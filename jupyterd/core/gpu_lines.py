@@ -20,7 +20,7 @@ _MINUTE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class LastLine:
     """What the journal has heard last about one GPU. `quiet_since` is when it had its first line as an idle one."""
 
     uuid: str
@@ -37,8 +37,8 @@ def idle(each: Gpu) -> bool | None:
 
 
 def due(
-    said: Sequence[Said], gpus: Sequence[Gpu], now: float, policy: Policy
-) -> tuple[tuple[Said, ...], tuple[tuple[Gpu, str], ...]]:
+    said: Sequence[LastLine], gpus: Sequence[Gpu], now: float, policy: Policy
+) -> tuple[tuple[LastLine, ...], tuple[tuple[Gpu, str], ...]]:
     """(what has been said now, the GPUs that get a line, each with its line).
 
     A GPU that sleeps or is in trouble (which a health item tells) has nothing to say each minute either. Work that
@@ -57,7 +57,7 @@ def due(
         since = last.quiet_since if last is not None and last.quiet_since is not None else now
         doing = _idle_for(now - since) if collapsed and idle(each) else None
         lines.append((each, gpu_log.line(each, doing)))
-        after.append(Said(each.uuid, now, since if quiet else None, held_by))
+        after.append(LastLine(each.uuid, now, since if quiet else None, held_by))
     return tuple(after), tuple(lines)
 
 

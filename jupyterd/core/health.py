@@ -13,7 +13,7 @@ Severity = Literal["error", "warning"]
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class HealthKind:
     """`hidden_by` names codes that explain this one: while they are visible, this one is not shown."""
 
     code: str
@@ -23,41 +23,45 @@ class Kind:
     hidden_by: tuple[str, ...] = ()
 
 
-SERVER_DOWN = Kind("server-down", "The server does not serve", "error", visible_after_s=5.0, hidden_by=("waiting",))
-CANNOT_START = Kind("server-cannot-start", "The server says why it cannot start", "error")
-WAITING = Kind("waiting", "The machine is not ready for the server", "error", visible_after_s=1.0)
-PORT = Kind("listen", "An address cannot be listened on", "error", visible_after_s=1.0)
-ADDRESS_MUTE = Kind(
+SERVER_DOWN = HealthKind(
+    "server-down", "The server does not serve", "error", visible_after_s=5.0, hidden_by=("waiting",)
+)
+CANNOT_START = HealthKind("server-cannot-start", "The server says why it cannot start", "error")
+WAITING = HealthKind("waiting", "The machine is not ready for the server", "error", visible_after_s=1.0)
+PORT = HealthKind("listen", "An address cannot be listened on", "error", visible_after_s=1.0)
+ADDRESS_MUTE = HealthKind(
     "address-mute", "An address does not answer", "warning", visible_after_s=10.0, hidden_by=("server-down", "waiting")
 )
-CERTIFICATE_DIFFERS = Kind(
+CERTIFICATE_DIFFERS = HealthKind(
     "certificate-differs", "Another certificate is served than the one on disk", "warning", visible_after_s=10.0
 )
-CERTIFICATE_EXPIRED = Kind("certificate-expired", "The certificate has expired", "error")
-CERTIFICATE_EARLY = Kind("certificate-not-yet-valid", "The certificate is not valid yet", "error")
-CERTIFICATE_ENDS = Kind("certificate-ends", "The certificate ends soon", "warning")
-CERTIFICATE_ALMOST_OVER = Kind("certificate-almost-over", "Nobody has renewed the certificate", "error")
-SETTINGS_REFUSED = Kind("settings-refused", "The settings on disk are refused; older ones are in force", "warning")
-LIVE_REFUSED = Kind("live-refused", "The running server refused a changed setting", "warning")
-WEDGED = Kind("wedged", "A process does not end even after SIGKILL", "error")
-SAMPLER = Kind("gpu-sampler", "The GPU sampler does not work", "warning", hidden_by=("wedged",))
-GPU = Kind("gpu", "A GPU or its driver is in trouble", "error")
-GPU_ERROR = Kind("gpu-error", "A GPU has reported an error that needs somebody", "error")
-GPU_XID = Kind("gpu-xid", "A GPU has reported an error", "warning")
-GPU_SLOWED = Kind("gpu-slowed", "A GPU is slowed down", "warning", visible_after_s=90.0)
+CERTIFICATE_EXPIRED = HealthKind("certificate-expired", "The certificate has expired", "error")
+CERTIFICATE_EARLY = HealthKind("certificate-not-yet-valid", "The certificate is not valid yet", "error")
+CERTIFICATE_ENDS = HealthKind("certificate-ends", "The certificate ends soon", "warning")
+CERTIFICATE_ALMOST_OVER = HealthKind("certificate-almost-over", "Nobody has renewed the certificate", "error")
+SETTINGS_REFUSED = HealthKind(
+    "settings-refused", "The settings on disk are refused; older ones are in force", "warning"
+)
+LIVE_REFUSED = HealthKind("live-refused", "The running server refused a changed setting", "warning")
+WEDGED = HealthKind("wedged", "A process does not end even after SIGKILL", "error")
+SAMPLER = HealthKind("gpu-sampler", "The GPU sampler does not work", "warning", hidden_by=("wedged",))
+GPU = HealthKind("gpu", "A GPU or its driver is in trouble", "error")
+GPU_ERROR = HealthKind("gpu-error", "A GPU has reported an error that needs somebody", "error")
+GPU_XID = HealthKind("gpu-xid", "A GPU has reported an error", "warning")
+GPU_SLOWED = HealthKind("gpu-slowed", "A GPU is slowed down", "warning", visible_after_s=90.0)
 """A second look, a minute later, must see it too."""
-GPU_FULL = Kind("gpu-memory-full", "A GPU's memory is nearly full", "warning", visible_after_s=30.0)
-GPU_HELD = Kind("gpu-memory-held", "A GPU does nothing and its memory is held", "warning", visible_after_s=3600.0)
-GPU_DRIVER_CHANGED = Kind("gpu-driver-changed", "The GPU driver on disk is not the one that runs", "warning")
-CULL_SOON = Kind("gpu-cull-soon", "A kernel is ended soon to free a GPU", "warning")
-ADVISED = Kind("advised", "The settings work, but", "warning")
+GPU_FULL = HealthKind("gpu-memory-full", "A GPU's memory is nearly full", "warning", visible_after_s=30.0)
+GPU_HELD = HealthKind("gpu-memory-held", "A GPU does nothing and its memory is held", "warning", visible_after_s=3600.0)
+GPU_DRIVER_CHANGED = HealthKind("gpu-driver-changed", "The GPU driver on disk is not the one that runs", "warning")
+CULL_SOON = HealthKind("gpu-cull-soon", "A kernel is ended soon to free a GPU", "warning")
+ADVISED = HealthKind("advised", "The settings work, but", "warning")
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
     """Something is wrong now. Two with the same kind and `about` are the same problem, whatever the text says."""
 
-    kind: Kind
+    kind: HealthKind
     about: str
     text: str
     advice: str
@@ -71,7 +75,7 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class ActiveCondition:
     """A condition, since when it holds, whether that is long enough to show it, and whether it has been told
     (a ripe one is not while another explains it).
     """
@@ -83,17 +87,17 @@ class Held:
 
 
 def update(
-    held: Sequence[Held], conditions: Iterable[Condition], now: float
-) -> tuple[tuple[Held, ...], tuple[Condition, ...], tuple[Held, ...]]:
+    held: Sequence[ActiveCondition], conditions: Iterable[Condition], now: float
+) -> tuple[tuple[ActiveCondition, ...], tuple[Condition, ...], tuple[ActiveCondition, ...]]:
     """(held now, newly visible, cleared among those that were visible)."""
     before = {(each.condition.kind.code, each.condition.about): each for each in held}
-    seen: dict[tuple[str, str], Held] = {}
+    seen: dict[tuple[str, str], ActiveCondition] = {}
     for condition in conditions:
         key = (condition.kind.code, condition.about)
         old = before.get(key)
         since = now if old is None else old.since
         ripe = now >= since + condition.kind.visible_after_s
-        seen[key] = Held(condition, since, ripe, told=old is not None and old.told)
+        seen[key] = ActiveCondition(condition, since, ripe, told=old is not None and old.told)
     explained = {each.condition.kind.code for each in seen.values() if each.ripe}
     after, raised = [], []
     for each in seen.values():
@@ -105,6 +109,6 @@ def update(
     return tuple(after), tuple(raised), cleared
 
 
-def deadline(held: Sequence[Held]) -> float | None:
+def deadline(held: Sequence[ActiveCondition]) -> float | None:
     """When the next condition becomes ripe."""
     return min((each.since + each.condition.kind.visible_after_s for each in held if not each.ripe), default=None)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from jupyterd.protocol.gpu_frames import Process
+from jupyterd.protocol.gpu_frames import GpuProcess
 
 _Number = TypeVar("_Number", int, float)
 GIB = 1024**3
@@ -31,9 +31,9 @@ class Holder:
     pids: tuple[int, ...]
 
 
-def holders(processes: Sequence[Process] | None) -> tuple[Holder, ...]:
+def holders(processes: Sequence[GpuProcess] | None) -> tuple[Holder, ...]:
     """By memory, the most first. Two notebooks of one name are told apart by their directories."""
-    groups: dict[tuple[str | None, ...], list[Process]] = {}
+    groups: dict[tuple[str | None, ...], list[GpuProcess]] = {}
     for each in processes or ():
         key = (each.kernel,) if each.kernel is not None else (None, each.user, each.command)
         groups.setdefault(key, []).append(each)
@@ -61,7 +61,7 @@ def size(memory_bytes: int) -> str:
     return f"{memory_bytes / GIB:.1f} GiB" if memory_bytes >= GIB / 10 else f"{memory_bytes / _MIB:.0f} MiB"
 
 
-def _label(one: Process, names: Counter[str]) -> str:
+def _label(one: GpuProcess, names: Counter[str]) -> str:
     if one.notebook is not None:
         name = _name(one.notebook)
         return name if names[name] == 1 else "/".join(one.notebook.rsplit("/", 2)[-2:])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class RecordKind:
     """`event` is the value of JUPYTERD_EVENT=, `priority` a syslog level (3 error ... 6 info)."""
 
     event: str
@@ -20,57 +20,57 @@ class Kind:
     """What it means and what to type; "" for records that need no catalog entry beyond the subject."""
 
 
-SERVING = Kind(
+SERVING = RecordKind(
     "serving", "6a4d5755c779425d907bc614b4a88669", 5, "The Jupyter server serves",
     "Every listening socket answered a probe over TCP, TLS and HTTP with the certificate that is on disk.",
 )  # fmt: skip
-SERVER_EXITED = Kind(
+SERVER_EXITED = RecordKind(
     "server-exited", "39fb352e3b64463b8bf8e2df383f5cfc", 4, "The Jupyter server ended by itself",
     "It is started again. Its own last lines: journalctl -t jupyterd-server -n 50. If it keeps ending, the delay\n"
     "grows up to a minute and STATUS tells the next attempt; nothing needs to be typed once the cause is gone.",
 )  # fmt: skip
-SERVER_HUNG = Kind(
+SERVER_HUNG = RecordKind(
     "server-hung", "cb9daa7f812c4fdf8d1e4d48375e7634", 3, "The Jupyter server did not answer on any address",
     "It was alive and mute, so it is replaced. Kernels do not belong to it and go on.",
 )  # fmt: skip
-SERVER_STARTED = Kind(
+SERVER_STARTED = RecordKind(
     "server-started", "183d3986c3724d038cc869d3bad3ec4c", 6, "The Jupyter server was started",
     "It counts as serving when it has said so and answered a probe.",
 )  # fmt: skip
-RELOADED = Kind(
+RELOADED = RecordKind(
     "reloaded", "d6d5ccabadb549d4bd47917e6c782e1f", 5, "The settings were read again",
     "The record says what changed and whether the server was restarted for it.",
 )  # fmt: skip
-RELOAD_REFUSED = Kind(
+RELOAD_REFUSED = RecordKind(
     "reload-refused", "7dc1dfd5ccae4bbdbf1219d7d35aeb39", 3, "A reload was refused; the old settings stay in force",
     "See all problems with: jupyterd config check",
 )  # fmt: skip
-ITEM_RAISED = Kind(
+ITEM_RAISED = RecordKind(
     "health-raised", "4ff5e4b2d15b4226afe7f6fad01d9d01", 4, "A problem became visible",
     "HEALTH_CODE= names it. All that are visible now: jupyterd status",
 )  # fmt: skip
-ITEM_CLEARED = Kind(
+ITEM_CLEARED = RecordKind(
     "health-cleared", "3c75da5340f9417c9f07c88d94fc8636", 5, "A problem is over", "Nothing needs to be done.",
 )  # fmt: skip
-CERTIFICATE = Kind(
+CERTIFICATE = RecordKind(
     "certificate", "7b217803de22471ebd0ae486af820e90", 5, "Another certificate is served",
     "A renewed one was found on disk, or one was installed. What is served, in full: jupyterd cert show",
 )  # fmt: skip
-STOPPING = Kind(
+STOPPING = RecordKind(
     "stopping", "ac8d846b230a40afb38678940629a792", 6, "jupyterd was asked to stop", "Everything is ended in order.",
 )  # fmt: skip
-STOPPED = Kind("stopped", "146dff62750e4eaebc4d9fd1237f0cf6", 6, "jupyterd stopped", "")
-WEDGED = Kind(
+STOPPED = RecordKind("stopped", "146dff62750e4eaebc4d9fd1237f0cf6", 6, "jupyterd stopped", "")
+WEDGED = RecordKind(
     "wedged", "8cd3a8f20def470099d729cb9c26286f", 3, "A process does not end even after SIGKILL",
     "It waits in the kernel for a device or a network disk (state D). jupyterd goes on without it. Its place:\n"
     "cat /proc/PID/stack (as root). Only the device, the file server or a reboot ends it.",
 )  # fmt: skip
-GPU = Kind(
+GPU = RecordKind(
     "gpu", "cf0e037faca045fa88c69635fca364b0", 6, "GPU utilisation",
     "One record a minute for each GPU, and one each 15 minutes while it does nothing. One GPU, as JSON:\n"
     "journalctl -u jupyterd GPU_INDEX=0 -o json. One notebook: journalctl -u jupyterd GPU_NOTEBOOK=/PATH/OF/IT.ipynb",
 )  # fmt: skip
-GPU_RAISED = Kind(
+GPU_RAISED = RecordKind(
     "gpu-raised", "b1a9f0c64ea44ea58c3d2d0e6f3c7a51", 4, "A GPU needs somebody",
     "HEALTH_CODE= names the kind, and the record says what to type. gpu: lost, or its driver gives nothing. gpu-xid:\n"
     "the driver has reported an error by number; the number's meaning stands beside it. gpu-slowed: heat or the power\n"
@@ -79,16 +79,16 @@ GPU_RAISED = Kind(
     "gpu-driver-changed: after an upgrade, until the next boot, new programs cannot use the GPU.\n"
     "gpu-sampler: the process that asks the driver does not work. Notebooks that use no GPU go on in every case.",
 )  # fmt: skip
-TROUBLE = Kind(
+TROUBLE = RecordKind(
     "trouble", "656e8b9e74dc475790cbd2fcd6acf94d", 4, "jupyterd could not do something of its own, and goes on",
     "The record says what. A full disk: df -h. After an upgrade: sudo systemctl restart jupyterd",
 )  # fmt: skip
-KERNEL_CULLED = Kind(
+KERNEL_CULLED = RecordKind(
     "kernel-culled", "7a0c1c0f5d8b4b0a9f2e6d4c8b1a3e57", 5, "A kernel was ended to free a GPU",
     "It held GPU memory, its GPUs and CPUs were idle and no cell ran, for as long as [gpu.cull] says. What runs now:\n"
     "jupyterd gpu. To let such kernels be: [gpu.cull] enabled = false in jupyterd.toml; then reload.",
 )  # fmt: skip
-NOTE = Kind("note", "e44fe999c38c46fbbcc324164391dabf", 6, "A note about this start", "")
+NOTE = RecordKind("note", "e44fe999c38c46fbbcc324164391dabf", 6, "A note about this start", "")
 
 KINDS = (
     SERVING, SERVER_EXITED, SERVER_HUNG, SERVER_STARTED, RELOADED, RELOAD_REFUSED, ITEM_RAISED, ITEM_CLEARED,

@@ -9,8 +9,9 @@ from dataclasses import replace
 
 from jupyterd.core import child as lives
 from jupyterd.core import journal_kinds, probes
-from jupyterd.core.child import Glance, Running, Serving
-from jupyterd.core.words import CancelProbes, Effect, Look, Record, Role
+from jupyterd.core.child import Inspection, Running, Serving
+from jupyterd.core.effects import CancelProbes, Effect, InspectProcess, Record
+from jupyterd.core.events import Role
 from jupyterd.core.world import World, known
 from jupyterd.protocol.policy import Policy
 
@@ -30,7 +31,7 @@ def replace_hung(world: World, now: float) -> Step:
     look_at = next_look(world)
     if look_at is not None and now >= look_at:
         looking = replace(server, stage=replace(server.stage, looking=True))
-        return replace(world, server=looking), (Look(server.process.pid),)
+        return replace(world, server=looking), (InspectProcess(server.process.pid),)
     last = server.stage.last
     at = probes.hung_at(world.probes, plan.policy)
     if last is not None and last.state == STOPPED:
@@ -70,7 +71,7 @@ def _hangs(stage: Serving, hung_at: float | None, policy: Policy) -> bool:
     return _patient_until(stage, last, hung_at, policy) is None
 
 
-def _patient_until(stage: Serving, last: Glance, hung_at: float, policy: Policy) -> float | None:
+def _patient_until(stage: Serving, last: Inspection, hung_at: float, policy: Policy) -> float | None:
     """When to look again at a server that is mute and yet not hung, because the machine is slow or because its loop
     turns (for a while that is enough); None: it is hung.
     """
@@ -82,7 +83,7 @@ def _patient_until(stage: Serving, last: Glance, hung_at: float, policy: Policy)
     return until if last.at < until else None
 
 
-def _works_on(stage: Serving, last: Glance, policy: Policy) -> bool:
+def _works_on(stage: Serving, last: Inspection, policy: Policy) -> bool:
     """Whether its loop stands still although it had a processor for long enough: no machine is too slow for that."""
     still = stage.still
     return last.turned is not None and still is not None and last.ran_s - still.ran_s >= policy.hang_after_s

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from jupyterd.core.words import Probe, ProbeEnded
+from jupyterd.core.effects import Probe
+from jupyterd.core.events import ProbeEnded
 from jupyterd.protocol.plan import Listen, Plan, Target
 from jupyterd.protocol.policy import Policy
 

@@ -10,23 +10,24 @@ from dataclasses import replace
 from jupyterd.core import child as lives
 from jupyterd.core import journal_kinds, probes
 from jupyterd.core.child import (
-    Ending,
-    Given,
+    BackingOff,
     Killing,
-    Off,
-    Proving,
-    Resting,
     Running,
     Serving,
     Spawning,
+    Standby,
+    StartedWith,
     Starting,
-    Warm,
+    Stopped,
+    Stopping,
+    Verifying,
     Working,
 )
+from jupyterd.core.effects import Bind, CancelProbes, Effect, Promote, Record, SendToServer
+from jupyterd.core.events import Role
 from jupyterd.core.gpu_cull_actions import end_next
 from jupyterd.core.liveness import DUMP_S, replace_hung
 from jupyterd.core.stopping import end_all, end_kernels, leave
-from jupyterd.core.words import Bind, CancelProbes, Effect, Promote, Record, Role, Tell
 from jupyterd.core.world import Binding, Listening, Stop, Unbound, Wedged, World, child, is_wedged, known, with_child
 from jupyterd.protocol.server_channel import Go
 from jupyterd.protocol.server_channel import Reload as ReloadLine
@@ -58,11 +59,11 @@ def _overdue(world: World, now: float) -> Step:
     for role in Role:
         before = child(world, role)
         match before:
-            case Ending(kill_at=kill_at, why=why) if now >= kill_at:
+            case Stopping(kill_at=kill_at, why=why) if now >= kill_at:
                 after, more = lives.kill(before, role, now, policy, why)
             case Running(stage=Working(deadline=deadline)) if deadline is not None and now >= deadline:
                 after, more = lives.kill(before, role, now, policy, "was silent for too long")
-            case Running(stage=Starting(deadline=deadline) | Proving(deadline=deadline)) if now >= deadline:
+            case Running(stage=Starting(deadline=deadline) | Verifying(deadline=deadline)) if now >= deadline:
                 after, more = _too_slow(world, before, now)
             case Killing(process=process, abandon_at=abandon_at) if now >= abandon_at:
                 after, more = lives.abandon(before, role)
@@ -112,9 +113,9 @@ def _plan_again(world: World, now: float) -> Step:
         problem = "an earlier planner is stuck in the kernel (jupyterd status names it)"
         record = Record(journal_kinds.RELOAD_REFUSED, f"reload refused: {problem}")
         return replace(world, refused=(problem,), reload=replace(world.reload, asked=False)), (record,)
-    if not isinstance(world.planner, Off) or not (due or world.reload.asked) or is_wedged(world, Role.PLANNER):
+    if not isinstance(world.planner, Stopped) or not (due or world.reload.asked) or is_wedged(world, Role.PLANNER):
         return world, ()
-    planner, effects = lives.spawn(Role.PLANNER, known(world).planner, Given("planner"))
+    planner, effects = lives.spawn(Role.PLANNER, known(world).planner, StartedWith("planner"))
     reload = replace(world.reload, asked=False, reading=world.reload.asked)
     return replace(world, planner=planner, replan_at=None, reload=reload), effects
 
@@ -122,8 +123,8 @@ def _plan_again(world: World, now: float) -> Step:
 def _rest_over(world: World, now: float) -> Step:
     for role in (Role.SERVER, Role.SPARE, Role.SAMPLER):
         before = child(world, role)
-        if isinstance(before, Resting) and now >= before.until:
-            world = with_child(world, role, Off())
+        if isinstance(before, BackingOff) and now >= before.until:
+            world = with_child(world, role, Stopped())
     return world, ()
 
 
@@ -134,31 +135,31 @@ def may_start(world: World) -> bool:
 
 def _start(world: World, now: float) -> Step:
     """The spare takes over where there is one that fits; otherwise a server is started from nothing."""
-    if not isinstance(world.server, Off) or not may_start(world) or not isinstance(world.sockets, Listening):
+    if not isinstance(world.server, Stopped) or not may_start(world) or not isinstance(world.sockets, Listening):
         return world, ()
     plan, spare = known(world), world.spare
-    given = Given(plan.server_key, plan.live_key, world.sockets.open)
-    if isinstance(spare, Running) and isinstance(spare.stage, Warm) and spare.given == _spare_given(world):
+    given = StartedWith(plan.server_key, plan.live_key, world.sockets.open)
+    if isinstance(spare, Running) and isinstance(spare.stage, Standby) and spare.given == _spare_given(world):
         promoted = Running(spare.process, given, Starting(now + plan.policy.start_timeout_s))
         fields = (("JUPYTERD_PID", str(spare.process.pid)),)
         record = Record(journal_kinds.SERVER_STARTED, f"the spare takes over (pid {spare.process.pid})", fields)
-        world = replace(world, server=promoted, spare=Off(), live_problem=None)
-        return world, (Promote(spare.process.pid), Tell(Go()), record)
+        world = replace(world, server=promoted, spare=Stopped(), live_problem=None)
+        return world, (Promote(spare.process.pid), SendToServer(Go()), record)
     server, effects = lives.spawn(Role.SERVER, plan.server, given)
     return replace(world, server=server, live_problem=None), effects
 
 
-def _spare_given(world: World) -> Given:
+def _spare_given(world: World) -> StartedWith:
     """What a spare depends on before it reads the settings: its program, its environment, its sockets."""
     server = known(world).server
     opened = world.sockets.open if isinstance(world.sockets, Listening) else ()
-    return Given("\0".join((*server.argv, *(f"{name}={value}" for name, value in server.env))), listen=opened)
+    return StartedWith("\0".join((*server.argv, *(f"{name}={value}" for name, value in server.env))), listen=opened)
 
 
 def spare_due(world: World) -> float | None:
     """When a spare is to be made: some time after the server began to serve; None if there is nothing to make."""
     policy, server = known(world).policy, world.server
-    if not policy.spare or not isinstance(world.spare, Off) or is_wedged(world, Role.SPARE):
+    if not policy.spare or not isinstance(world.spare, Stopped) or is_wedged(world, Role.SPARE):
         return None
     if not isinstance(server, Running) or not isinstance(server.stage, Serving):
         return None
@@ -202,13 +203,13 @@ def _tell_live(world: World, now: float) -> Step:  # noqa: ARG001 - every rule h
     if live in (server.given.live, server.stage.told_live):
         return world, ()
     told = replace(server, stage=replace(server.stage, told_live=live))
-    return replace(world, server=told), (Tell(ReloadLine(live)),)
+    return replace(world, server=told), (SendToServer(ReloadLine(live)),)
 
 
 def _prove(world: World, now: float) -> Step:
     """Ready was said and every listening socket has answered: it serves."""
     server = world.server
-    if not isinstance(server, Running) or not isinstance(server.stage, Proving) or not probes.proved(world.probes):
+    if not isinstance(server, Running) or not isinstance(server.stage, Verifying) or not probes.proved(world.probes):
         return world, ()
     plan = known(world)
     away = 0.0 if world.down_since is None else now - world.down_since
@@ -221,7 +222,7 @@ def _prove(world: World, now: float) -> Step:
 
 def _probe(world: World, now: float) -> Step:
     server = world.server
-    if not isinstance(server, Running) or not isinstance(server.stage, Proving | Serving):
+    if not isinstance(server, Running) or not isinstance(server.stage, Verifying | Serving):
         return world, ()
     asked, effects = probes.begin_due(world.probes, known(world), now)
     return replace(world, probes=asked), effects
@@ -231,10 +232,10 @@ def _sample(world: World, now: float) -> Step:
     """A sampler exactly where the plan has one; never a second beside a wedged one."""
     command = known(world).sampler
     match world.sampler:
-        case Off() if command is not None and not is_wedged(world, Role.SAMPLER):
-            sampler, effects = lives.spawn(Role.SAMPLER, command, Given("\0".join(command.argv)))
-        case Resting() if command is None:
-            sampler, effects = Off(), ()
+        case Stopped() if command is not None and not is_wedged(world, Role.SAMPLER):
+            sampler, effects = lives.spawn(Role.SAMPLER, command, StartedWith("\0".join(command.argv)))
+        case BackingOff() if command is None:
+            sampler, effects = Stopped(), ()
         case Running(given=given) if command is None or given.key != "\0".join(command.argv):
             why = "was ended for changed settings"
             sampler, effects = lives.end(world.sampler, Role.SAMPLER, now + 1.0, why)
@@ -250,7 +251,7 @@ def _close_reload(world: World, now: float) -> Step:
         return world, ()
     server, plan = world.server, known(world)
     settled = True
-    if isinstance(server, Running | Ending | Killing | Spawning):
+    if isinstance(server, Running | Stopping | Killing | Spawning):
         settled = isinstance(server, Running) and isinstance(server.stage, Serving)
         if settled and isinstance(server, Running) and world.live_problem is None:
             settled = server.given.live == plan.live_key

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jupyterd.core import calendar, conditions, gpu_lines, gpu_log, health, journal_kinds
-from jupyterd.core.child import Resting, Running, Serving, process
-from jupyterd.core.health import Held
+from jupyterd.core.child import BackingOff, Running, Serving, process
+from jupyterd.core.effects import Effect, Notify, Publish, Record, ShowBanner
+from jupyterd.core.health import ActiveCondition
 from jupyterd.core.probes import Probing
-from jupyterd.core.words import Effect, Notify, Publish, Record, ShowBanner
 from jupyterd.core.world import Listening, Stop, World, known, serves
 from jupyterd.protocol.gpu_frames import Gpu
-from jupyterd.protocol.status import Address, Item, Process, Snapshot
+from jupyterd.protocol.status import Address, Item, ProcessIdentity, Snapshot
 
 Step = tuple[World, tuple[Effect, ...]]
 EXTEND_EVERY_S = 20.0
@@ -70,7 +70,7 @@ def _state(world: World, now: float) -> Step:
     return (world, ()) if state == world.state else (replace(world, state=state, state_since=now), ())
 
 
-def _visible(world: World) -> tuple[Held, ...]:
+def _visible(world: World) -> tuple[ActiveCondition, ...]:
     return tuple(each for each in world.held if each.told)
 
 
@@ -105,7 +105,7 @@ def _doing(world: World) -> str:
             every_s = plan.policy.machine_retry_s if plan.waiting else plan.policy.bind_retry_s
             return f"Waiting: {'; '.join(waiting)}; looked at again every {every_s:.0f} s"
         case _:
-            if isinstance(world.server, Resting):
+            if isinstance(world.server, BackingOff):
                 until = calendar.date(calendar.unix(world.server.until, world.clock), world.clock)
                 return f"The server {world.server.why}; next start at {until.rsplit(' ', 1)[1]}"
             running = process(world.server)
@@ -175,12 +175,12 @@ def snapshot(world: World) -> Snapshot:
     )
 
 
-def _sampler(world: World) -> Process | None:
+def _sampler(world: World) -> ProcessIdentity | None:
     """The sampler, by its own word; while it has not spoken, the relay that looks for it."""
     relay, last = process(world.sampler), world.gpus.last
     if relay is None or last is None or last.pid is None or last.started is None:
         return relay
-    return Process(last.pid, last.started)
+    return ProcessIdentity(last.pid, last.started)
 
 
 def _address(each: Probing, scheme: str, base_url: str, world: World) -> Address:
@@ -195,6 +195,6 @@ def _address(each: Probing, scheme: str, base_url: str, world: World) -> Address
     )
 
 
-def _item(each: Held) -> Item:
+def _item(each: ActiveCondition) -> Item:
     condition = each.condition
     return Item(condition.named, condition.kind.severity, condition.text, condition.advice, each.since)

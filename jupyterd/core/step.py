@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from jupyterd.core import health, probes
 from jupyterd.core.apply import absorb
-from jupyterd.core.child import Off, Proving, Running, Serving
+from jupyterd.core.child import Running, Serving, Stopped, Verifying
 from jupyterd.core.child import deadline as child_deadline
+from jupyterd.core.effects import Effect
+from jupyterd.core.events import Event, Role
 from jupyterd.core.liveness import next_look
 from jupyterd.core.reconcile import settle, spare_due
 from jupyterd.core.report import report
-from jupyterd.core.words import Effect, Event, Role
 from jupyterd.core.world import Listening, Stop, World, child, is_wedged, known
 
 SLACK_S = 5.0
@@ -38,11 +39,11 @@ def deadline(world: World) -> float | None:
     times = [child_deadline(child(world, role)) for role in Role]
     if not isinstance(world.wanted, Stop):
         times += [world.reload.close_by, world.gpus.log_at, world.told.extend_at]
-        if isinstance(world.planner, Off) and not is_wedged(world, Role.PLANNER):
+        if isinstance(world.planner, Stopped) and not is_wedged(world, Role.PLANNER):
             times.append(world.replan_at)
         if isinstance(world.sockets, Listening):
             times.append(world.sockets.retry_at)
-        if isinstance(world.server, Running) and isinstance(world.server.stage, Proving | Serving):
+        if isinstance(world.server, Running) and isinstance(world.server.stage, Verifying | Serving):
             times.append(probes.deadline(world.probes, known(world).policy))
             times += [next_look(world), spare_due(world)]
     times.append(health.deadline(world.held))

@@ -9,8 +9,9 @@ from dataclasses import replace
 
 from jupyterd.core import child as lives
 from jupyterd.core import journal_kinds
-from jupyterd.core.child import Ending, Given, Off, Resting, Running
-from jupyterd.core.words import CancelProbes, Effect, Quit, Record, Role
+from jupyterd.core.child import BackingOff, Running, StartedWith, Stopped, Stopping
+from jupyterd.core.effects import CancelProbes, Effect, Quit, Record
+from jupyterd.core.events import Role
 from jupyterd.core.world import Stop, World, child, known, with_child
 
 Step = tuple[World, tuple[Effect, ...]]
@@ -36,12 +37,12 @@ def end_all(world: World, now: float) -> Step:
     for role, seconds in patience.items():
         before = child(world, role)
         match before:
-            case Resting():
-                after: lives.Child = Off()
+            case BackingOff():
+                after: lives.Child = Stopped()
                 more: tuple[Effect, ...] = ()
             case Running() if seconds is not None and not hurry:
                 after, more = lives.end(before, role, now + seconds, "was stopped")
-            case Running() | Ending() if hurry and seconds is not None:
+            case Running() | Stopping() if hurry and seconds is not None:
                 after, more = lives.kill(before, role, now, policy, "was stopped at once")
             case _:
                 continue
@@ -53,11 +54,11 @@ def end_all(world: World, now: float) -> Step:
 def end_kernels(world: World, now: float) -> Step:  # noqa: ARG001 - every rule has the same form
     """By the ender, in order, once no server uses them."""
     stop = world.wanted
-    if not isinstance(stop, Stop) or stop.kernels_done or not isinstance(world.server, Off):
+    if not isinstance(stop, Stop) or stop.kernels_done or not isinstance(world.server, Stopped):
         return world, ()
-    if not isinstance(world.ender, Off):
+    if not isinstance(world.ender, Stopped):
         return world, ()
-    ender, effects = lives.spawn(Role.ENDER, known(world).ender, Given("ender"))
+    ender, effects = lives.spawn(Role.ENDER, known(world).ender, StartedWith("ender"))
     return replace(world, ender=ender), effects
 
 
@@ -66,6 +67,6 @@ def leave(world: World, now: float) -> Step:  # noqa: ARG001 - every rule has th
     stop = world.wanted
     if world.quitting or not isinstance(stop, Stop) or not stop.kernels_done:
         return world, ()
-    if any(not isinstance(child(world, role), Off) for role in Role):
+    if any(not isinstance(child(world, role), Stopped) for role in Role):
         return world, ()
     return replace(world, quitting=True), (Record(journal_kinds.STOPPED, "stopped in order"), Quit(0))

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from jupyterd.core.backoff import Score
-from jupyterd.core.child import Child, Off, Running, Serving
-from jupyterd.core.gpu_cull import Verdict, Watched
+from jupyterd.core.child import Child, Running, Serving, Stopped
+from jupyterd.core.events import BindFailed, Role, WallClock
+from jupyterd.core.gpu_cull import CullCandidate, CullVerdict
 from jupyterd.core.gpu_health import Error
-from jupyterd.core.gpu_lines import Said
-from jupyterd.core.health import Held
+from jupyterd.core.gpu_lines import LastLine
+from jupyterd.core.health import ActiveCondition
 from jupyterd.core.probes import Probing
-from jupyterd.core.words import BindFailed, Clock, Role
 from jupyterd.protocol.gpu_frames import Frame, Gpu
 from jupyterd.protocol.plan import Listen, Plan
-from jupyterd.protocol.server_channel import Kernels
-from jupyterd.protocol.status import Process, Restart, Snapshot
+from jupyterd.protocol.server_channel import KernelCounts
+from jupyterd.protocol.status import ProcessIdentity, Restart, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Listening:
 
 
 @dataclass(frozen=True, slots=True)
-class Reload:
+class ReloadRequest:
     """`asked`: somebody wants the settings read and no planner has begun since. `reading`: the planner that runs
     does it. RELOADING=1 stands open until READY=1, which comes at `close_by` whatever happens.
     """
@@ -71,7 +71,7 @@ class Reload:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Announced:
     """What the outside has been told last, to tell it only what is new."""
 
     ready: bool = False
@@ -95,7 +95,7 @@ class Gpus:
     shown: tuple[Gpu, ...] = ()
     last: Frame | None = None
     problem: str | None = None
-    said: tuple[Said, ...] = ()
+    said: tuple[LastLine, ...] = ()
     errors: tuple[Error, ...] = ()
 
 
@@ -111,9 +111,9 @@ class Warned:
 class Freeing:
     """Kernels that hold GPU memory, those among them that were warned about, and those that are to be ended."""
 
-    watched: tuple[Watched, ...] = ()
+    watched: tuple[CullCandidate, ...] = ()
     warned: tuple[Warned, ...] = ()
-    to_end: tuple[Verdict, ...] = ()
+    to_end: tuple[CullVerdict, ...] = ()
     ended: tuple[Restart, ...] = ()
 
 
@@ -122,7 +122,7 @@ class Wedged:
     """A process that SIGKILL did not end."""
 
     role: Role
-    process: Process
+    process: ProcessIdentity
     since: float
 
 
@@ -131,19 +131,19 @@ class World:
     """See the fields' own types. `plan` is None before the first event only."""
 
     plan: Plan | None = None
-    clock: Clock = Clock(0.0, 0)
-    supervisor: Process = Process(0, 0)
+    clock: WallClock = WallClock(0.0, 0)
+    supervisor: ProcessIdentity = ProcessIdentity(0, 0)
     wanted: Run | Stop = Run()
     sockets: Unbound | Binding | Listening = Unbound()
-    server: Child = Off()
-    spare: Child = Off()
-    planner: Child = Off()
-    sampler: Child = Off()
-    ender: Child = Off()
-    culler: Child = Off()
+    server: Child = Stopped()
+    spare: Child = Stopped()
+    planner: Child = Stopped()
+    sampler: Child = Stopped()
+    ender: Child = Stopped()
+    culler: Child = Stopped()
     wedged: tuple[Wedged, ...] = ()
     probes: tuple[Probing, ...] = ()
-    reload: Reload = Reload()
+    reload: ReloadRequest = ReloadRequest()
     replan_at: float | None = None
     """When the machine is looked at again, because it was not ready or because another certificate is served."""
     refused: tuple[str, ...] = ()
@@ -151,7 +151,7 @@ class World:
     live_problem: str | None = None
     cannot_start: str | None = None
     score: Score = Score()
-    kernels: Kernels | None = None
+    kernels: KernelCounts | None = None
     kernels_of: int = 0
     """The pid of the server that said so."""
     reloads: int = 0
@@ -161,10 +161,10 @@ class World:
     """Since when nothing serves; None while the server does."""
     gpus: Gpus = Gpus()
     freeing: Freeing = Freeing()
-    held: tuple[Held, ...] = ()
+    held: tuple[ActiveCondition, ...] = ()
     state: str = "starting"
     state_since: float = 0.0
-    told: Told = Told()
+    told: Announced = Announced()
     quitting: bool = False
 
 

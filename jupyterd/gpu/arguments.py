@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jupyterd.protocol import sampler_lock
-from jupyterd.protocol.sampler_lock import Places
+from jupyterd.protocol.sampler_lock import SamplerPaths
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SamplerArguments:
     """What a sampler is to do: how often, where kernels and notebooks are looked up, where readers find it (None: on
     standard output). `version` is only there to be another one after an upgrade.
     """
@@ -22,7 +22,7 @@ class Asked:
     records: Path | None = None
     sessions: Path | None = None
     notebooks: Path = Path("/")
-    places: Places | None = None
+    places: SamplerPaths | None = None
     version: str = ""
     history: Path | None = None
     history_every_s: int = 60
@@ -30,7 +30,7 @@ class Asked:
     """Processor time of kernels that hold GPU memory is wanted: for culling."""
 
 
-def words(asked: Asked) -> tuple[str, ...]:
+def words(asked: SamplerArguments) -> tuple[str, ...]:
     """As arguments."""
     optional = (("--records", asked.records), ("--sessions", asked.sessions))
     return (
@@ -43,7 +43,7 @@ def words(asked: Asked) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def parse(arguments: Sequence[str]) -> Asked:
+def parse(arguments: Sequence[str]) -> SamplerArguments:
     """Back; ValueError for anything else (argparse would cost the sampler a megabyte)."""
     if len(arguments) % 2:
         raise ValueError("an argument without its value")
@@ -52,14 +52,14 @@ def parse(arguments: Sequence[str]) -> Asked:
     records, sessions = pairs.pop("--records", None), pairs.pop("--sessions", None)
     notebooks = Path(pairs.pop("--notebooks", "/"))
     lock, socket, version = pairs.pop("--lock", ""), pairs.pop("--socket", ""), pairs.pop("--version", "")
-    places = Places(Path(lock), Path(socket)) if lock and socket else None
+    places = SamplerPaths(Path(lock), Path(socket)) if lock and socket else None
     history, history_every_s = pairs.pop("--history", None), int(pairs.pop("--history-every", "60"))
     loads = pairs.pop("--loads", "no") == "yes"
     if history_every_s <= 0:
         raise ValueError(f"not a time: {history_every_s}")
     if pairs:
         raise ValueError(f"unknown: {', '.join(pairs)}")
-    return Asked(
+    return SamplerArguments(
         every_s=every_s,
         details_every_s=details_every_s,
         records=_path(records),

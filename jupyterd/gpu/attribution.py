@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from jupyterd.gpu.details import User
-from jupyterd.protocol.gpu_frames import Process
+from jupyterd.protocol.gpu_frames import GpuProcess
 
 _GENERATIONS_MAX = 64
 _LOCKED_S = 0.5
@@ -60,7 +60,7 @@ class Attribution:
         self._paths = self._notebooks()
         self._kernels = self._recorded()
 
-    def who(self, user: User, utilisation: float | None) -> Process | None:
+    def who(self, user: User, utilisation: float | None) -> GpuProcess | None:
         """None when there is no such process here: some drivers tell of those that are long gone."""
         stat = self._stat(user.pid)
         if stat is None:
@@ -70,7 +70,7 @@ class Attribution:
             name, owner = self._name_and_owner(user.pid)
             known = self._known[user.pid] = _Known(stat[_STARTED], owner, self._kernel(user.pid), name)
         notebook = None if known.kernel is None else self._paths.get(known.kernel)
-        return Process(
+        return GpuProcess(
             user.pid, user.memory_bytes, utilisation, known.user, known.kernel, notebook, known.command, user.instance
         )
 

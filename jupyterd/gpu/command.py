@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from jupyterd import __version__
-from jupyterd.gpu.arguments import Asked, words
+from jupyterd.gpu.arguments import SamplerArguments, words
 from jupyterd.gpu.driver import driver_present
 from jupyterd.protocol.plan import Command
 from jupyterd.protocol.policy import Policy
-from jupyterd.protocol.sampler_lock import Places
+from jupyterd.protocol.sampler_lock import SamplerPaths
 from jupyterd.settings.paths import Paths
 from jupyterd.settings.schema import Settings
 
@@ -21,11 +21,11 @@ _PASSED = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
 """All that the sampler needs. LD_LIBRARY_PATH: some systems have their driver's library nowhere else."""
 
 
-def command(settings: Settings, paths: Paths, environ: Mapping[str, str], places: Places) -> Command | None:
+def command(settings: Settings, paths: Paths, environ: Mapping[str, str], places: SamplerPaths) -> Command | None:
     """The sampler's command; None where GPU lines are switched off or there is no driver."""
     if not settings.gpu.enabled or not driver_present("/", environ):
         return None
-    asked = Asked(
+    asked = SamplerArguments(
         every_s=settings.gpu.sample_every_s,
         details_every_s=max(settings.gpu.details_every_s, settings.gpu.sample_every_s),
         records=paths.kernel_records,

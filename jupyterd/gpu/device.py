@@ -13,11 +13,11 @@ from typing import TypeVar
 from jupyterd.gpu import details, nvml, nvml_errors
 from jupyterd.gpu.details import Rows, User
 from jupyterd.gpu.nvml import NvmlError
-from jupyterd.protocol.gpu_frames import Gpu, Mig, Process
+from jupyterd.protocol.gpu_frames import Gpu, GpuProcess, Mig
 
 _T = TypeVar("_T")
 _Way = Callable[[nvml.Handle], _T]
-Who = Callable[[User, float | None], Process | None]
+Who = Callable[[User, float | None], GpuProcess | None]
 """Whose process that is, with its utilisation; None: nobody's, for the driver tells of processes that are gone."""
 _WATTS_MAX = 20_000.0
 _PROCESSES_MAX = 200
@@ -35,7 +35,7 @@ class _Seldom:
     ecc: int | None
     rows: Rows | None
     recovery: str | None
-    processes: tuple[Process, ...] | None
+    processes: tuple[GpuProcess, ...] | None
     mig: tuple[Mig, ...]
 
 
@@ -131,7 +131,7 @@ class Device:
             tuple(mig for _, mig in parts),
         )
 
-    def _processes(self, parts: Sequence[nvml.Handle]) -> tuple[Process, ...] | None:
+    def _processes(self, parts: Sequence[nvml.Handle]) -> tuple[GpuProcess, ...] | None:
         """By pid. One that computes and draws is told twice, with the same memory."""
         lists = [
             self._first([details.computing, details.computing_v2]),

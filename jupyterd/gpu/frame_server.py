@@ -14,7 +14,7 @@ import socket
 import time
 
 from jupyterd.protocol import sampler_lock
-from jupyterd.protocol.sampler_lock import Places, Standing
+from jupyterd.protocol.sampler_lock import LockOwner, SamplerPaths
 
 _STDOUT = 1
 _BACKLOG = 8
@@ -56,7 +56,7 @@ class Output:
 class Readers:
     """Owns the lock, the listening socket and the readers' connections. Raises BlockingIOError: another one does."""
 
-    def __init__(self, places: Places, words: tuple[str, ...]) -> None:
+    def __init__(self, places: SamplerPaths, words: tuple[str, ...]) -> None:
         self._last = b""
         handed = os.environ.pop(_HANDED, "")
         if handed:
@@ -70,7 +70,7 @@ class Readers:
             self._listening = _listen(places)
             self._readers = []
         os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, sampler_lock.encode(Standing(os.getpid(), sampler_lock.started(os.getpid()), words)), 0)
+        os.pwrite(self._lock, sampler_lock.encode(LockOwner(os.getpid(), sampler_lock.started(os.getpid()), words)), 0)
         self._alone_since = time.monotonic()
 
     def send(self, line: bytes) -> bool:
@@ -134,7 +134,7 @@ class Readers:
         reader.close()
 
 
-def _lock(places: Places) -> int:
+def _lock(places: SamplerPaths) -> int:
     fd = os.open(places.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -144,7 +144,7 @@ def _lock(places: Places) -> int:
     return fd
 
 
-def _listen(places: Places) -> socket.socket:
+def _listen(places: SamplerPaths) -> socket.socket:
     places.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     places.socket.unlink(missing_ok=True)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyterd.gpu import intervals
-from jupyterd.gpu.intervals import GpuSpan, Holder, HolderSpan, Spans
+from jupyterd.gpu.intervals import GpuSpan, HolderInterval, HolderSpan, Spans
 
 VERSION = 1
 HOUR_S = 3600
@@ -264,7 +264,7 @@ def _gpu_id(file: sqlite3.Connection, each: GpuSpan) -> int:
     return int(file.execute("SELECT id FROM gpu WHERE uuid = ?", (each.uuid,)).fetchone()[0])
 
 
-def _holder_id(file: sqlite3.Connection, each: Holder) -> int:
+def _holder_id(file: sqlite3.Connection, each: HolderInterval) -> int:
     """A kernel keeps its row when its notebook is renamed, and so all of its past goes by the new name."""
     file.execute(
         "INSERT INTO holder (key, kernel, notebook, user) VALUES (?, ?, ?, ?)"
@@ -285,7 +285,7 @@ def _read_holders(file: sqlite3.Connection, where: str, values: Sequence[int]) -
 
 def _holder_span(row: tuple[Any, ...]) -> HolderSpan:
     at, span_s, uuid, kernel, notebook, user, *figures = row
-    return HolderSpan(at, span_s, uuid, Holder(kernel, notebook, user), *figures)
+    return HolderSpan(at, span_s, uuid, HolderInterval(kernel, notebook, user), *figures)
 
 
 def _put_gpu(file: sqlite3.Connection, gpu: int, each: GpuSpan) -> None:

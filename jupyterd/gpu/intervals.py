@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from jupyterd.protocol.gpu_frames import Frame, Gpu, Process
+from jupyterd.protocol.gpu_frames import Frame, Gpu, GpuProcess
 
 _T = TypeVar("_T")
 _LEAST_S = 0.001
@@ -39,7 +39,7 @@ class GpuSpan:
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class HolderInterval:
     """Who held memory: a kernel, with the notebook that it belonged to last, or another account's programs."""
 
     kernel: str | None
@@ -54,7 +54,7 @@ class HolderSpan:
     at: int
     span_s: int
     uuid: str
-    holder: Holder
+    holder: HolderInterval
     held_s: float
     utilisation_mean: float | None
     """Per cent of the GPU, while it was held."""
@@ -93,7 +93,7 @@ def of_frames(frames: Sequence[Frame], at: int, span_s: int) -> Spans:
     )
 
 
-def key(holder: Holder) -> str:
+def key(holder: HolderInterval) -> str:
     """What stays the same when its notebook is renamed."""
     return f"kernel {holder.kernel}" if holder.kernel is not None else f"user {holder.user or ''}"
 
@@ -161,7 +161,7 @@ def coarser(spans: Spans, span_s: int) -> Spans:
     )
 
 
-def shares(processes: Sequence[Process]) -> list[float]:
+def shares(processes: Sequence[GpuProcess]) -> list[float]:
     """Of the GPU's energy, for each process: by utilisation while any computes, otherwise by memory held, equal when
     neither is known. NVML has no counter by process, so what the idle card draws is theirs too.
     """
@@ -193,9 +193,9 @@ def _holders(gpu: Gpu, covered_s: float, at: int, span_s: int) -> list[HolderSpa
     """Each holder once, with the processes of it together."""
     processes = gpu.processes or ()
     energy_j = _energy(gpu, covered_s)
-    found: dict[str, tuple[Holder, list[Process], float]] = {}
+    found: dict[str, tuple[HolderInterval, list[GpuProcess], float]] = {}
     for process, share in zip(processes, shares(processes) if processes else (), strict=True):
-        holder = Holder(process.kernel, process.notebook, process.user)
+        holder = HolderInterval(process.kernel, process.notebook, process.user)
         _, mine, before = found.get(key(holder), (holder, [], 0.0))
         found[key(holder)] = (holder, [*mine, process], before + share)
     return [

@@ -39,7 +39,7 @@ _HOUR_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class NvmlProblem:
     """Why NVML gives nothing. It is asked again after `again_s`, then after twice that, up to `at_most_s`."""
 
     text: str
@@ -50,53 +50,53 @@ class Trouble:
     """Only another process can see the cure: the loader keeps a library that it has once loaded."""
 
 
-NO_GPU = Trouble(
+NO_GPU = NvmlProblem(
     "the NVIDIA driver finds no GPU", "sudo dmesg | grep -i nvrm", again_s=_MINUTE_S, at_most_s=10 * _MINUTE_S
 )
 _REBOOT = "sudo dmesg | grep -i nvrm; then sudo reboot"
 
 
 _DRIVER = {
-    DRIVER_NOT_LOADED: Trouble(
+    DRIVER_NOT_LOADED: NvmlProblem(
         "the NVIDIA driver is not loaded",
         "sudo modprobe nvidia; sudo dmesg | grep -i nvrm",
     ),
-    LIBRARY_NOT_FOUND: Trouble(
+    LIBRARY_NOT_FOUND: NvmlProblem(
         "the NVIDIA driver's library cannot be loaded ({said})",
         "install the library of the same version as the driver (on Debian: sudo apt install libnvidia-ml1)",
         again_s=_MINUTE_S,
         at_most_s=_HOUR_S,
     ),
-    LIB_RM_VERSION_MISMATCH: Trouble(
+    LIB_RM_VERSION_MISMATCH: NvmlProblem(
         "the NVIDIA driver that runs and its library are of different versions{both}, as after an upgrade",
         "sudo reboot",
         again_s=10 * _MINUTE_S,
         at_most_s=10 * _MINUTE_S,
         fresh=True,
     ),
-    FUNCTION_NOT_FOUND: Trouble(
+    FUNCTION_NOT_FOUND: NvmlProblem(
         "the NVIDIA driver's library is too old ({said})",
         "install a newer NVIDIA driver",
         again_s=10 * _MINUTE_S,
         at_most_s=10 * _MINUTE_S,
         fresh=True,
     ),
-    GPU_IS_LOST: Trouble("a lost GPU keeps the NVIDIA driver from starting", _REBOOT, again_s=_MINUTE_S),
-    RESET_REQUIRED: Trouble(
+    GPU_IS_LOST: NvmlProblem("a lost GPU keeps the NVIDIA driver from starting", _REBOOT, again_s=_MINUTE_S),
+    RESET_REQUIRED: NvmlProblem(
         "a GPU that needs a reset keeps the NVIDIA driver from starting", _REBOOT, again_s=_MINUTE_S
     ),
     GPU_NOT_FOUND: NO_GPU,
-    NO_PERMISSION: Trouble("this account may not use the NVIDIA driver", "ls -l /dev/nvidia*", again_s=_MINUTE_S),
+    NO_PERMISSION: NvmlProblem("this account may not use the NVIDIA driver", "ls -l /dev/nvidia*", again_s=_MINUTE_S),
 }
 
 
-def of_driver(code: int, said: str, unlike: tuple[str, str] | None = None) -> Trouble:
+def of_driver(code: int, said: str, unlike: tuple[str, str] | None = None) -> NvmlProblem:
     """The trouble behind a failure of NVML as a whole; `said` is the library's, or the loader's, own word, `unlike` the
     versions of driver and library where they are known to differ.
     """
     found = _DRIVER.get(code)
     if found is None:
-        return Trouble(f"the NVIDIA driver does not answer ({said}, NVML error {code})", "nvidia-smi")
+        return NvmlProblem(f"the NVIDIA driver does not answer ({said}, NVML error {code})", "nvidia-smi")
     both = f" ({unlike[0]} and {unlike[1]})" if unlike is not None else ""
     return replace(found, text=found.text.replace("{said}", said).replace("{both}", both))
 

@@ -13,10 +13,10 @@ from jupyterd.gpu.attribution import Attribution
 from jupyterd.gpu.device import Device, asleep, unknown
 from jupyterd.gpu.driver import pci_gpus
 from jupyterd.gpu.nvml import NvmlError
-from jupyterd.gpu.nvml_errors import Trouble
+from jupyterd.gpu.nvml_errors import NvmlProblem
 from jupyterd.gpu.xid import Events, KernelLog
 from jupyterd.protocol import sampler_lock
-from jupyterd.protocol.gpu_frames import Frame, Gpu, Kernel, Xid
+from jupyterd.protocol.gpu_frames import Frame, Gpu, GpuKernel, Xid
 
 _LOST_AGAIN_S = 60.0
 _LOST_AT_MOST_S = 600.0
@@ -68,10 +68,10 @@ class Sampler:
             kernels=self._loads(gpus) if looks and self._with_loads else None,
         )  # fmt: skip
 
-    def _loads(self, gpus: tuple[Gpu, ...]) -> tuple[Kernel, ...]:
+    def _loads(self, gpus: tuple[Gpu, ...]) -> tuple[GpuKernel, ...]:
         pids = {each.kernel: each.pid for gpu in gpus for each in gpu.processes or () if each.kernel is not None}
         asked = [(kernel, self._attribution.own_pid(kernel) or pid) for kernel, pid in pids.items()]
-        return tuple(Kernel(kernel, used) for kernel, used in loads.cpu_s(asked, self._root).items())
+        return tuple(GpuKernel(kernel, used) for kernel, used in loads.cpu_s(asked, self._root).items())
 
     def _sample(self, now: float) -> Frame:
         due = self.again_at is not None and now >= self.again_at
@@ -154,7 +154,7 @@ class Sampler:
         if all(each.trouble for each in frame.gpus):
             self._close()
 
-    def _rest(self, problem: Trouble, now: float) -> Frame:
+    def _rest(self, problem: NvmlProblem, now: float) -> Frame:
         self._said = Frame((), problem.text, problem.advice)
         self.fresh = problem.fresh
         self._later(problem.again_s, problem.at_most_s, now)

@@ -12,8 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from jupyterd.launch.registry import Record
-from jupyterd.launch.words import Ending, LaunchFailed
+from jupyterd.launch.registry import Entry
+from jupyterd.launch.words import ExitStatus, LaunchFailed
 
 LOG_MAX_BYTES = 1 << 20
 WRAPPER = Path(__file__).with_name("wrapper.py")
@@ -24,7 +24,7 @@ _SCRIPT = '( "$1" -I -S "$2" "$3" "$4"; ended=$?; umask 077; [ -e "$3/$4.json" ]
 _BY_SIGNAL = 128
 
 
-def launch(directory: Path, record: Record, deadline_s: float) -> None:
+def launch(directory: Path, record: Entry, deadline_s: float) -> None:
     """Start it and return once the shell is its own master; the wrapper then writes who it is."""
     log = directory / f"{record.id}.log"
     # O_APPEND: whoever shortens the file from outside leaves no hole in it
@@ -44,18 +44,18 @@ def launch(directory: Path, record: Record, deadline_s: float) -> None:
         raise LaunchFailed(f"{record.kind} {record.name}: /bin/sh exited with {done.returncode}; see {log}")
 
 
-def ending(directory: Path, kernel_id: str) -> Ending:
+def ending(directory: Path, kernel_id: str) -> ExitStatus:
     """What the waiting shell wrote; all None while it has not, or when it was killed too."""
     try:
         status = int((directory / f"{kernel_id}.end").read_text(encoding="ascii"))
     except (FileNotFoundError, ValueError):
-        return Ending()
+        return ExitStatus()
     if status <= _BY_SIGNAL:
-        return Ending(code=status)
+        return ExitStatus(code=status)
     try:
-        return Ending(signal=signal.Signals(status - _BY_SIGNAL).name)
+        return ExitStatus(signal=signal.Signals(status - _BY_SIGNAL).name)
     except ValueError:
-        return Ending(code=status)
+        return ExitStatus(code=status)
 
 
 def trim_log(directory: Path, kernel_id: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jupyterd.launch.words import Ending
+from jupyterd.launch.words import ExitStatus
 
 _CRASHED = "crashed ({}) in compiled code that the notebook called"
 _SIGNALS = {
@@ -27,7 +27,7 @@ def oom_kills() -> int | None:
     return int(found[0]) if found else None
 
 
-def cause(ending: Ending, *, oom: bool | None, why: str = "") -> str:
+def cause(ending: ExitStatus, *, oom: bool | None, why: str = "") -> str:
     """One phrase. `oom`: the machine killed something for lack of memory while this kernel ended, None: nobody looked;
     `why`: who stopped it on purpose, if anybody.
     """

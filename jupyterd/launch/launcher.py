@@ -14,14 +14,14 @@ from pathlib import Path
 
 from jupyterd.launch import detached, identity, registry, user_unit
 from jupyterd.launch.identity import Identity
-from jupyterd.launch.registry import Record
-from jupyterd.launch.words import Ending, LaunchFailed
+from jupyterd.launch.registry import Entry
+from jupyterd.launch.words import ExitStatus, LaunchFailed
 
 LAUNCH_DEADLINE_S = 20.0
 _LOOK_EVERY_S = 0.002
 
 
-def launch(directory: Path, record: Record, env: Mapping[str, str], deadline_s: float = LAUNCH_DEADLINE_S) -> Record:
+def launch(directory: Path, record: Entry, env: Mapping[str, str], deadline_s: float = LAUNCH_DEADLINE_S) -> Entry:
     """Write the record, start the process, and return the record with its identity. Raises LaunchFailed.
 
     The name of the unit must be free (see `clear`). Should the caller die meanwhile, the record is there all the same.
@@ -42,7 +42,7 @@ def launch(directory: Path, record: Record, env: Mapping[str, str], deadline_s: 
         raise
 
 
-def _await_process(directory: Path, record: Record, until: float) -> Identity:
+def _await_process(directory: Path, record: Entry, until: float) -> Identity:
     while time.monotonic() < until:
         if (process := registry.read_process(directory, record.id)) is not None:
             return process
@@ -50,7 +50,7 @@ def _await_process(directory: Path, record: Record, until: float) -> Identity:
     raise LaunchFailed(f"{record.kind} {record.name}: started, but it did not say who it is in time; see {directory}")
 
 
-def clear(record: Record) -> None:
+def clear(record: Entry) -> None:
     """Before the same kernel is launched again: end what its last process left behind."""
     if record.unit is not None:
         user_unit.clear(record.unit)
@@ -58,20 +58,20 @@ def clear(record: Record) -> None:
         end_leftovers(record.process)
 
 
-def ending(directory: Path, record: Record, patience_s: float = 0.0) -> Ending:
+def ending(directory: Path, record: Entry, patience_s: float = 0.0) -> ExitStatus:
     """How it ended; only to be asked when it has. A detached one's waiting shell may need `patience_s` to say so."""
     if record.unit is None:
         until = time.monotonic() + patience_s
-        while (told := detached.ending(directory, record.id)) == Ending() and time.monotonic() < until:
+        while (told := detached.ending(directory, record.id)) == ExitStatus() and time.monotonic() < until:
             time.sleep(_LOOK_EVERY_S)
         return told
     try:
         return user_unit.ending(record.unit)
     except LaunchFailed:
-        return Ending()
+        return ExitStatus()
 
 
-def forget(directory: Path, record: Record) -> None:
+def forget(directory: Path, record: Entry) -> None:
     """What has ended for good: unit, leftovers, record; a kernel's connection file (it holds the key) and sockets."""
     with contextlib.suppress(LaunchFailed):
         clear(record)

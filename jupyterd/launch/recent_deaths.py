@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from jupyterd.launch import registry
-from jupyterd.launch.registry import Record
+from jupyterd.launch.registry import Entry
 
 NAME = "ended"
 _KEPT = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class RecentDeath:
     """`at` in Unix seconds; `notebook` is "" where none is known; `cause` is one phrase."""
 
     at: float
@@ -25,7 +25,7 @@ class Ended:
     cause: str
 
 
-def note(directory: Path, record: Record, cause: str) -> None:
+def note(directory: Path, record: Entry, cause: str) -> None:
     """Put one to the others; the oldest go. OSError where the disk is full."""
     try:
         notebook = registry.read_env(directory, record.id).get("JPY_SESSION_NAME", "")
@@ -35,15 +35,15 @@ def note(directory: Path, record: Record, cause: str) -> None:
         earlier = decode((directory / NAME).read_bytes())
     except (OSError, ValueError):
         earlier = ()
-    every = (*earlier, Ended(time.time(), record.id, record.name, notebook, cause))[-_KEPT:]
+    every = (*earlier, RecentDeath(time.time(), record.id, record.name, notebook, cause))[-_KEPT:]
     registry.replace_file(directory / NAME, json.dumps([asdict(each) for each in every], indent=1))
 
 
-def decode(data: bytes) -> tuple[Ended, ...]:
+def decode(data: bytes) -> tuple[RecentDeath, ...]:
     """Oldest first. ValueError when it is no such file."""
     try:
         return tuple(
-            Ended(float(each["at"]), *(str(each[field]) for field in ("kernel", "name", "notebook", "cause")))
+            RecentDeath(float(each["at"]), *(str(each[field]) for field in ("kernel", "name", "notebook", "cause")))
             for each in json.loads(data)
         )
     except (KeyError, TypeError, RecursionError) as error:

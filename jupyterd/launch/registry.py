@@ -27,7 +27,7 @@ PARTS = (".json", ".env", ".pid", ".end", ".why", ".log")
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class Entry:
     """One kernel or terminal. `process` is None from the order until the wrapper has written who it is."""
 
     id: str
@@ -72,7 +72,7 @@ def replace_file(path: Path, text: str) -> None:
     beside.replace(path)
 
 
-def write(directory: Path, record: Record, env: Mapping[str, str]) -> None:
+def write(directory: Path, record: Entry, env: Mapping[str, str]) -> None:
     """Before the launch, so that a server killed in the middle of it leaves no kernel that nobody knows."""
     prepare(directory)
     for part in (".pid", ".end", ".why"):
@@ -84,7 +84,7 @@ def write(directory: Path, record: Record, env: Mapping[str, str]) -> None:
     replace_file(directory / f"{record.id}.json", json.dumps(document, indent=1))
 
 
-def read(directory: Path, kernel_id: str) -> Record:
+def read(directory: Path, kernel_id: str) -> Entry:
     """One record; ValueError when it is none, FileNotFoundError when there is none."""
     document = _load(directory / f"{kernel_id}.json")
     try:
@@ -95,7 +95,7 @@ def read(directory: Path, kernel_id: str) -> Record:
         document["argv"] = tuple(document["argv"])
         document["limits"] = tuple((str(name), str(value)) for name, value in document["limits"])
         document["process"] = read_process(directory, kernel_id)
-        return Record(**document)
+        return Entry(**document)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a kernel record: {type(error).__name__}: {error}") from error
 
@@ -115,9 +115,9 @@ def read_env(directory: Path, kernel_id: str) -> dict[str, str]:
     return {str(name): str(value) for name, value in _load(directory / f"{kernel_id}.env").items()}
 
 
-def read_all(directory: Path) -> tuple[list[Record], list[str]]:
+def read_all(directory: Path) -> tuple[list[Entry], list[str]]:
     """Every readable record, oldest first, and one sentence for each that was set aside."""
-    found: list[Record] = []
+    found: list[Entry] = []
     problems: list[str] = []
     for path in sorted(directory.glob("*.json")) if directory.is_dir() else ():
         try:

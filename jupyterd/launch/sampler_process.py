@@ -20,7 +20,7 @@ from typing import Literal
 from jupyterd.launch import identity, user_unit
 from jupyterd.launch.words import LaunchFailed
 from jupyterd.protocol import sampler_lock
-from jupyterd.protocol.sampler_lock import Places, Standing
+from jupyterd.protocol.sampler_lock import LockOwner, SamplerPaths
 from jupyterd.settings.paths import Paths
 
 _LAUNCH_S = 10.0
@@ -35,16 +35,16 @@ Ended = Literal["none", "ended", "stuck"]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RunningSampler:
     """The sampler that runs. The pidfd is the caller's to close."""
 
-    standing: Standing
+    standing: LockOwner
     pidfd: int
 
 
-def places(paths: Paths) -> Places:
+def places(paths: Paths) -> SamplerPaths:
     """Of this state directory's sampler."""
-    return Places(paths.state / "gpu.lock", paths.runtime / "gpu.sock")
+    return SamplerPaths(paths.state / "gpu.lock", paths.runtime / "gpu.sock")
 
 
 def unit_name(lock: Path) -> str:
@@ -72,7 +72,7 @@ def launch(program: Sequence[str], env: Mapping[str, str], lock: Path, *, as_uni
     )  # fmt: skip
 
 
-def find(lock: Path) -> Found | None:
+def find(lock: Path) -> RunningSampler | None:
     """Who holds the lock; None when nobody does, or it has ended between two looks."""
     try:
         fd = os.open(lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -96,7 +96,7 @@ def find(lock: Path) -> Found | None:
     if identity.started(standing.pid) != standing.started:
         os.close(pidfd)
         return None
-    return Found(standing, pidfd)
+    return RunningSampler(standing, pidfd)
 
 
 def end(lock: Path) -> Ended:

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from jupyterd.launch import sampler_process, user_unit
-from jupyterd.launch.sampler_process import Found
+from jupyterd.launch.sampler_process import RunningSampler
 from jupyterd.launch.words import LaunchFailed
 from jupyterd.linux import lineage
 from jupyterd.protocol import gpu_frames
 from jupyterd.protocol.gpu_frames import Frame
-from jupyterd.protocol.sampler_lock import Places
+from jupyterd.protocol.sampler_lock import SamplerPaths
 
 _MODULE = "jupyterd.launch.sampler_relay"
 _ANSWER_S = 15.0
@@ -41,7 +41,7 @@ _USAGE = 2
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Arguments:
     as_unit: bool
     lock: Path
     socket: Path
@@ -72,7 +72,7 @@ class _Beat:
             os.write(1, gpu_frames.encode(self._said))
 
 
-def argv(program: Sequence[str], places: Places, *, as_unit: bool) -> tuple[str, ...]:
+def argv(program: Sequence[str], places: SamplerPaths, *, as_unit: bool) -> tuple[str, ...]:
     """The relay's command line for this sampler."""
     how = "unit" if as_unit else "detached"
     return (sys.executable, "-I", "-m", _MODULE, how, str(places.lock), str(places.socket), "--", *program)
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
     lineage.die_with_parent()
     match list(arguments):
         case ["unit" | "detached" as how, lock, path, "--", *program] if program:
-            asked = _Asked(how == "unit", Path(lock), Path(path), tuple(program))
+            asked = _Arguments(how == "unit", Path(lock), Path(path), tuple(program))
         case _:
             os.write(2, f"usage: python -I -m {_MODULE} unit|detached LOCK SOCKET -- PROGRAM...\n".encode())
             sys.exit(_USAGE)
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
     os.execvp("cat", ["cat"])  # noqa: S606 - 2 MB instead of 12 for as long as all is well
 
 
-def _linked(asked: _Asked, beat: _Beat) -> socket.socket | None:
+def _linked(asked: _Arguments, beat: _Beat) -> socket.socket | None:
     """A connection on which the sampler has spoken; None: look again."""
     found = sampler_process.find(asked.lock)
     if found is None:
@@ -115,7 +115,7 @@ def _linked(asked: _Asked, beat: _Beat) -> socket.socket | None:
         os.close(found.pidfd)
 
 
-def _launched(asked: _Asked, beat: _Beat) -> socket.socket | None:
+def _launched(asked: _Arguments, beat: _Beat) -> socket.socket | None:
     for attempt in range(_ATTEMPTS):
         try:
             sampler_process.launch(asked.program, os.environ, asked.lock, as_unit=asked.as_unit)
@@ -135,7 +135,7 @@ def _launched(asked: _Asked, beat: _Beat) -> socket.socket | None:
     return None
 
 
-def _spoken(asked: _Asked, beat: _Beat, patience_s: float) -> socket.socket | None:
+def _spoken(asked: _Arguments, beat: _Beat, patience_s: float) -> socket.socket | None:
     """Connect and wait for the first byte, which is left for cat."""
     begun = time.monotonic()
     until = begun + patience_s
@@ -171,7 +171,7 @@ def _stands(lock: Path) -> bool:
     return True
 
 
-def _wait_for_the_stuck(found: Found, beat: _Beat) -> None:
+def _wait_for_the_stuck(found: RunningSampler, beat: _Beat) -> None:
     """Its memory and the GPU are the kernel's; no second one is sent into the same trap."""
     pid = found.standing.pid
     text = f"the NVIDIA driver hangs: the GPU sampler (pid {pid}) waits in the kernel and cannot be killed"

@@ -17,7 +17,7 @@ from pathlib import Path
 import zmq
 
 from jupyterd.launch import identity, launcher, messages, registry, user_unit
-from jupyterd.launch.registry import Record
+from jupyterd.launch.registry import Entry
 from jupyterd.launch.words import LaunchFailed
 
 _TERM_AT = 0.75
@@ -25,7 +25,7 @@ _TERM_AT = 0.75
 _AFTER_KILL_S = 3.0
 
 
-def interrupt(record: Record) -> bool:
+def interrupt(record: Entry) -> bool:
     """As the notebook's stop button; False when the kernel is gone."""
     if record.process is None or not identity.is_alive(record.process):
         return False
@@ -36,7 +36,7 @@ def interrupt(record: Record) -> bool:
     return launcher.signal_group(record.process, signal.SIGINT)
 
 
-def end_all(directory: Path, running: Sequence[Record], grace_s: float, why: str) -> list[Record]:
+def end_all(directory: Path, running: Sequence[Entry], grace_s: float, why: str) -> list[Entry]:
     """End these kernels within `grace_s` (and 3 s for what only KILL ends) for good; returns those left.
 
     `why` is laid beside each record first: a server that runs meanwhile then forgets the kernel instead of starting
@@ -49,7 +49,7 @@ def end_all(directory: Path, running: Sequence[Record], grace_s: float, why: str
     return end(running, grace_s, lambda record: launcher.forget(directory, record))
 
 
-def hang_up(record: Record) -> None:
+def hang_up(record: Entry) -> None:
     """As a closed terminal window: a shell gets HUP, tmux (which has no device of its own) ends its session by TERM."""
     if record.process is None or (pidfd := identity.open_pidfd(record.process)) is None:
         return
@@ -65,7 +65,7 @@ def hang_up(record: Record) -> None:
 def end_terminals(directory: Path, grace_s: float, *, units: bool) -> None:
     """End every terminal on record and forget it, and with `units` also what outlived its shell in one."""
     every, _ = registry.read_all(directory)
-    open_fds: dict[int, Record] = {}
+    open_fds: dict[int, Entry] = {}
     for record in every:
         hang_up(record)
         pidfd = None if record.process is None else identity.open_pidfd(record.process)
@@ -75,7 +75,7 @@ def end_terminals(directory: Path, grace_s: float, *, units: bool) -> None:
             open_fds[pidfd] = record
     begin = time.monotonic()
 
-    def forget(record: Record) -> None:
+    def forget(record: Entry) -> None:
         launcher.forget(directory, record)
 
     _await(open_fds, forget, begin + grace_s)
@@ -86,9 +86,9 @@ def end_terminals(directory: Path, grace_s: float, *, units: bool) -> None:
             user_unit.end_terminals(grace_s)
 
 
-def end(running: Sequence[Record], grace_s: float, ended: Callable[[Record], None]) -> list[Record]:
+def end(running: Sequence[Entry], grace_s: float, ended: Callable[[Entry], None]) -> list[Entry]:
     """End these processes and call `ended` for each; returns those that even KILL did not end in time."""
-    open_fds: dict[int, Record] = {}
+    open_fds: dict[int, Entry] = {}
     for record in running:
         pidfd = None if record.process is None else identity.open_pidfd(record.process)
         if pidfd is None:
@@ -113,18 +113,18 @@ def end(running: Sequence[Record], grace_s: float, ended: Callable[[Record], Non
     return list(open_fds.values())
 
 
-def _say(context: zmq.Context[zmq.Socket[bytes]], record: Record, kind: str, content: dict[str, bool]) -> None:
+def _say(context: zmq.Context[zmq.Socket[bytes]], record: Entry, kind: str, content: dict[str, bool]) -> None:
     with contextlib.suppress(OSError, ValueError, KeyError, zmq.ZMQError):  # TERM and KILL come all the same
         messages.send_control(context, Path(record.connection_file), kind, content)
 
 
-def _signal(running: Iterable[Record], signum: int) -> None:
+def _signal(running: Iterable[Entry], signum: int) -> None:
     for record in running:
         if record.process is not None:
             launcher.signal_group(record.process, signum)
 
 
-def _await(open_fds: dict[int, Record], ended: Callable[[Record], None], until: float) -> None:
+def _await(open_fds: dict[int, Entry], ended: Callable[[Entry], None], until: float) -> None:
     poller = select.poll()
     for pidfd in open_fds:
         poller.register(pidfd, select.POLLIN)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Verdict = Literal["stop", "restart", "unknown"]
+UnitJob = Literal["stop", "restart", "unknown"]
 _ANSWER_S = 5.0
 _USER_MANAGER = re.compile(r"/user@\d+\.service/")
 
@@ -36,7 +36,7 @@ def own_unit(cgroup: str) -> Unit | None:
     return None
 
 
-def verdict(jobs: str, unit: str) -> Verdict:
+def verdict(jobs: str, unit: str) -> UnitJob:
     """From the lines of `systemctl list-jobs --no-legend --plain`: number, unit, type, state."""
     for line in jobs.splitlines():
         match line.split():
@@ -47,7 +47,7 @@ def verdict(jobs: str, unit: str) -> Verdict:
     return "unknown"
 
 
-def ask(unit: Unit) -> Verdict:
+def ask(unit: Unit) -> UnitJob:
     """Ask its manager; "unknown" when there is no answer in time."""
     scope = ("--user",) if unit.of_user else ()
     env = {"PATH": "/usr/bin:/bin", "XDG_RUNTIME_DIR": f"/run/user/{os.getuid()}", "LC_ALL": "C.UTF-8"}

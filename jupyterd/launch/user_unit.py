@@ -17,8 +17,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from jupyterd.launch.detached import WRAPPER
-from jupyterd.launch.registry import Record
-from jupyterd.launch.words import Ending, LaunchFailed
+from jupyterd.launch.registry import Entry
+from jupyterd.launch.words import ExitStatus, LaunchFailed
 
 SLICE = "jupyterd.slice"
 # continue: a worker that is killed for lack of memory must not take the notebook with it (systemd.service(5)).
@@ -75,7 +75,7 @@ def trouble() -> str | None:
     return None
 
 
-def launch(record: Record, directory: Path, deadline_s: float) -> None:
+def launch(record: Entry, directory: Path, deadline_s: float) -> None:
     """Start the unit; returns when its wrapper runs (Type=exec)."""
     if (problem := trouble()) is not None:
         raise LaunchFailed(f"{record.kind} {record.name}: {problem}")
@@ -132,7 +132,7 @@ def end_terminals(grace_s: float) -> None:
         time.sleep(_LOOK_EVERY_S)
 
 
-def ending(unit: str) -> Ending:
+def ending(unit: str) -> ExitStatus:
     """How the unit's main process, which has ended, did so; once systemd knows as well, which it learns after us.
 
     systemd forgets units that ended well: that is exit code 0.
@@ -143,20 +143,20 @@ def ending(unit: str) -> Ending:
     return told(shown)
 
 
-def told(shown: Mapping[str, str]) -> Ending:
+def told(shown: Mapping[str, str]) -> ExitStatus:
     """The same from what `systemctl show` has printed."""
     if shown.get("LoadState") == "not-found":
-        return Ending(code=0)
+        return ExitStatus(code=0)
     result = shown.get("Result", "")
     status = shown.get("ExecMainStatus", "")
     if not status.isdigit():
-        return Ending(result=result)
+        return ExitStatus(result=result)
     if shown.get("ExecMainCode") == _CLD_EXITED:
-        return Ending(code=int(status), result=result)
+        return ExitStatus(code=int(status), result=result)
     try:
-        return Ending(signal=signal.Signals(int(status)).name, result=result)
+        return ExitStatus(signal=signal.Signals(int(status)).name, result=result)
     except ValueError:
-        return Ending(result=result)
+        return ExitStatus(result=result)
 
 
 def show(unit: str) -> dict[str, str]:

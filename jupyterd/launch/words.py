@@ -10,7 +10,7 @@ class LaunchFailed(Exception):  # noqa: N818 - past tense, like every event; the
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class ExitStatus:
     """How a process ended; what is not known is None."""
 
     code: int | None = None

@@ -113,10 +113,10 @@ def _planted(path: Path, what: str) -> PermissionError:
 
 
 def _refused(path: Path, sentence: str) -> PermissionError:
-    return Refused(errno.EPERM, sentence, str(path))
+    return UnsafeFile(errno.EPERM, sentence, str(path))
 
 
-class Refused(PermissionError):  # noqa: N818 - it is what happened
+class UnsafeFile(PermissionError):  # noqa: N818 - it is what happened
     """Reads as its sentence, without number and path around it."""
 
     def __str__(self) -> str:

@@ -14,7 +14,7 @@ import attrs
 
 from jupyterd.planner import interfaces
 from jupyterd.protocol.plan import Listen, Target
-from jupyterd.settings.schema import Server
+from jupyterd.settings.schema import ServerSettings
 
 EVERY_V4, EVERY_V6 = "0.0.0.0", "::"  # noqa: S104 - what "*" means, when the person asks for it
 LOOPBACKS = ("127.0.0.1", "::1")
@@ -34,7 +34,7 @@ class Interfaces:
     ipv6: bool
 
 
-def look(server: Server) -> Interfaces:
+def look(server: ServerSettings) -> Interfaces:
     """Ask the kernel and the resolver."""
     found = [address for name, address in interfaces.look() if not name.startswith(VIRTUAL)]
     usable = [each for each in found if _reachable(ipaddress.ip_address(each))]
@@ -70,7 +70,7 @@ def _resolve(name: str) -> list[str]:
         return []
 
 
-def listeners(server: Server, machine: Interfaces) -> tuple[Listen, ...]:
+def listeners(server: ServerSettings, machine: Interfaces) -> tuple[Listen, ...]:
     """One socket for each address; "*" and "localhost" mean both families where there are both."""
     hosts: list[str] = []
     for each in server.ip:
@@ -102,7 +102,7 @@ def targets(listen: Sequence[Listen], machine: Interfaces) -> tuple[Target, ...]
     return (*first, *others)
 
 
-def urls(found: Iterable[Target], scheme: str, base_url: str, server: Server) -> tuple[str, ...]:
+def urls(found: Iterable[Target], scheme: str, base_url: str, server: ServerSettings) -> tuple[str, ...]:
     """What to show, best first: names that one has given, the host's, addresses, localhost."""
 
     def rank(target: Target) -> tuple[int, str]:
@@ -136,7 +136,7 @@ def _literal(name: str) -> bool:
     return True
 
 
-def certificate_names(server: Server, machine: Interfaces) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def certificate_names(server: ServerSettings, machine: Interfaces) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(names, addresses) that the self-signed certificate is for: all that a browser may be told."""
     names = dict.fromkeys([*server.names, *(name for name, _ in machine.names), socket.gethostname(), "localhost"])
     return tuple(names), (*machine.addresses, *LOOPBACKS)

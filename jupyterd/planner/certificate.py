@@ -30,7 +30,7 @@ class Chosen:
     """Certificate.source."""
     origin: str = ""
     """What the copy is a copy of."""
-    files: jupyter_config.Pair | None = None
+    files: jupyter_config.PairFiles | None = None
     problems: tuple[str, ...] = ()
     waiting: tuple[Trouble, ...] = ()
     warnings: tuple[Trouble, ...] = ()
@@ -58,7 +58,7 @@ def choose(
     remarks = tuple(Trouble("certificate-remark", each.text, each.advice) for each in chosen.pair.remarks)
     ours = chosen.source in ("local", "self-signed")
     signer = authority.read(paths.authority) if chosen.source == "local" else None
-    files = jupyter_config.Pair(
+    files = jupyter_config.PairFiles(
         certificate=str(paths.served),
         key=str(paths.served),
         sha256=chosen.pair.sha256,

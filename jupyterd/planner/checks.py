@@ -19,7 +19,7 @@ from jupyterd.settings import login_store
 from jupyterd.settings.address_rules import is_public
 from jupyterd.settings.files import reason
 from jupyterd.settings.paths import Paths
-from jupyterd.settings.problems import Known, Origin, Problem
+from jupyterd.settings.problems import KnownSettings, Origin, Problem
 from jupyterd.settings.schema import Settings
 
 
@@ -37,7 +37,7 @@ def check(settings: Settings, origins: Mapping[str, Origin], paths: Paths, accou
     return _joined(part for _, part in _parts(settings, origins, paths, account))
 
 
-def check_known(known: Known, paths: Paths, account: Account) -> Checked:
+def check_known(known: KnownSettings, paths: Paths, account: Account) -> Checked:
     """The same for settings that have a problem, without what depends on those that are doubtful."""
     parts = _parts(known.settings, known.origins, paths, account)
     return _joined(part for names, part in parts if not known.doubtful.intersection(names))

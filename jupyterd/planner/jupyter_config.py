@@ -17,7 +17,7 @@ import attrs
 from jupyterd.linux import private_files
 from jupyterd.protocol.plan import Command
 from jupyterd.settings.paths import Paths
-from jupyterd.settings.schema import Kernels, Login, Server, Settings
+from jupyterd.settings.schema import KernelSettings, LoginSettings, ServerSettings, Settings
 
 NAME = "jupyter_server_config.json"
 LIVE_FORMAT = 1
@@ -34,7 +34,7 @@ _LOG_LEVELS = {"WARNING": "WARN"}
 
 
 @attrs.frozen
-class Pair:
+class PairFiles:
     """The certificate and its key, as files; `key` equals `certificate` for a combined file."""
 
     certificate: str
@@ -64,7 +64,7 @@ def generate(settings: Settings, paths: Paths) -> Traits:
     return traits
 
 
-def live(settings: Settings, pair: Pair | None, names: Iterable[str] = ()) -> dict[str, Any]:
+def live(settings: Settings, pair: PairFiles | None, names: Iterable[str] = ()) -> dict[str, Any]:
     """The content of live.json: what a running server reads again when told. `pair` None is plain HTTP; `names` are
     the host names under which browsers may come ("*.example.org" too); addresses among them need no permission.
     """
@@ -97,7 +97,7 @@ def write(paths: Paths, traits: Traits, live_settings: dict[str, Any]) -> None:
     private_files.replace(paths.live, _document(live_settings))
 
 
-def _server(server: Server) -> Traits:
+def _server(server: ServerSettings) -> Traits:
     return {
         "Application": {"log_level": _LOG_LEVELS.get(server.log_level, server.log_level)},
         "ServerApp": {
@@ -113,7 +113,7 @@ def _server(server: Server) -> Traits:
     }
 
 
-def _extensions(server: Server) -> Traits:
+def _extensions(server: ServerSettings) -> Traits:
     """Those that jupyterd decides about; others come enabled by the package that brings them.
 
     notebook_shim only serves configuration written for Notebook 6, and loads extensions from /etc/jupyter for it.
@@ -128,7 +128,7 @@ def _extensions(server: Server) -> Traits:
     return {"ServerApp": {"jpserver_extensions": decided}}
 
 
-def _kernels(kernels: Kernels, paths: Paths) -> Traits:
+def _kernels(kernels: KernelSettings, paths: Paths) -> Traits:
     launcher = "detached" if paths.mode == "foreground" else "user-unit"
     return {
         "KernelSpecManager": {
@@ -160,7 +160,7 @@ def _kernels(kernels: Kernels, paths: Paths) -> Traits:
     }
 
 
-def _login(login: Login) -> dict[str, Any]:
+def _login(login: LoginSettings) -> dict[str, Any]:
     return {
         "password_hash": login.password_hash,
         "token": login.token,

@@ -59,7 +59,7 @@ def make_plan(asked: Ask, *, write: bool) -> Plan | Refused:
     """The plan, or every problem at once. With `write` the files that the server reads are put in place too."""
     try:
         return _make_plan(asked, write=write)
-    except private_files.Refused as error:  # a link or a FIFO in place of a secret: nobody but a person knows why
+    except private_files.UnsafeFile as error:  # a link or a FIFO in place of a secret: nobody but a person knows why
         return Refused((str(error),))
 
 

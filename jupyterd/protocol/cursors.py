@@ -26,7 +26,7 @@ _MARK_AT = (96, 176)
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Cursor:
     """`digest` and `date` of the last message that arrived there, and the tag of the last request answered."""
 
     digest: bytes = bytes(16)
@@ -35,16 +35,16 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Tab:
+class TabCursor:
     """`held`: what it has not seen is kept for it."""
 
     session: str
     held: bool
     seen: float
-    mark: Mark
+    mark: Cursor
 
 
-def read(path: Path) -> list[Tab]:
+def read(path: Path) -> list[TabCursor]:
     """Every tab on record."""
     try:
         data = path.read_bytes()
@@ -54,7 +54,7 @@ def read(path: Path) -> list[Tab]:
     return [found for each in slots if (found := _tab(data, each * _SIZE)) is not None]
 
 
-class Marks:
+class CursorTable:
     """The file as the server holds it. Owns the mapping."""
 
     def __init__(self, path: Path) -> None:
@@ -70,7 +70,7 @@ class Marks:
         """Let go of the mapping; the file stays."""
         self._map.close()
 
-    def claim(self, session: str, now: float, connected: frozenset[str]) -> tuple[int, Mark | None]:
+    def claim(self, session: str, now: float, connected: frozenset[str]) -> tuple[int, Cursor | None]:
         """A tab's slot, and where it stopped; None for a tab that was never here. ValueError: too long a name."""
         name = session.encode()
         if not 0 < len(name) <= SESSION_MAX:
@@ -94,7 +94,7 @@ class Marks:
         _WHO.pack_into(self._map, at, 1, 1, now, name)
         return slot, None
 
-    def put(self, slot: int, mark: Mark) -> None:
+    def put(self, slot: int, mark: Cursor) -> None:
         """The tab has come so far."""
         counts = [_counted(self._map, slot * _SIZE + each)[0] for each in _MARK_AT]
         older = counts.index(min(counts))
@@ -108,16 +108,16 @@ class Marks:
         _WHO.pack_into(self._map, slot * _SIZE, 1, held, now, name)
 
 
-def _tab(data: bytes | mmap.mmap, at: int) -> Tab | None:
+def _tab(data: bytes | mmap.mmap, at: int) -> TabCursor | None:
     used, held, seen, name = _WHO.unpack_from(data, at)
     if not used:
         return None
     latest = max((_counted(data, at + each) for each in _MARK_AT), key=lambda found: found[0])
-    return Tab(name.rstrip(b"\0").decode(errors="replace"), bool(held), seen, latest[1])
+    return TabCursor(name.rstrip(b"\0").decode(errors="replace"), bool(held), seen, latest[1])
 
 
-def _counted(data: bytes | mmap.mmap, at: int) -> tuple[int, Mark]:
+def _counted(data: bytes | mmap.mmap, at: int) -> tuple[int, Cursor]:
     count, digest, date, replied, check = _MARK.unpack_from(data, at)
     if count == 0 or zlib.crc32(bytes(data[at : at + _BODY.size])) != check:
-        return 0, Mark()
-    return count, Mark(digest, date.rstrip(b"\0"), replied)
+        return 0, Cursor()
+    return count, Cursor(digest, date.rstrip(b"\0"), replied)

@@ -13,7 +13,7 @@ FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class GpuProcess:
     """A process that uses a GPU. One of another account may keep all to itself but its pid and user."""
 
     pid: int
@@ -93,7 +93,7 @@ class Gpu:
     recovery: str | None = None
     """What the driver asks for, of RECOVERY."""
     xids: tuple[Xid, ...] = ()
-    processes: tuple[Process, ...] | None = None
+    processes: tuple[GpuProcess, ...] | None = None
     mig: tuple[Mig, ...] = ()
     """The parts of a divided GPU; empty: it is whole."""
 
@@ -107,7 +107,7 @@ RECOVERY = ("none", "reset", "reboot", "drain", "drain-and-reset", "imex", "bus-
 
 
 @dataclass(frozen=True, slots=True)
-class Kernel:
+class GpuKernel:
     """A kernel whose processes hold memory of a GPU."""
 
     id: str
@@ -134,7 +134,7 @@ class Frame:
     """The sampler's. None: the relay speaks, which knows nothing of GPUs."""
     started: int | None = None
     """The sampler's, as snapshot.Process.started."""
-    kernels: tuple[Kernel, ...] | None = None
+    kernels: tuple[GpuKernel, ...] | None = None
     """None: not asked this time."""
 
 
@@ -151,7 +151,7 @@ def decode(line: bytes) -> Frame:
             raise ValueError("another format")
         gpus = tuple(_gpu(each) for each in document.pop("gpus"))
         kernels = document.pop("kernels", None)  # a sampler of yesterday may run on
-        kernels = None if kernels is None else tuple(Kernel(**each) for each in kernels)
+        kernels = None if kernels is None else tuple(GpuKernel(**each) for each in kernels)
         return Frame(gpus=gpus, kernels=kernels, **document)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"not a frame: {line[:80]!r}") from error
@@ -161,7 +161,7 @@ def _gpu(document: dict[str, Any]) -> Gpu:
     throttle, processes = document.pop("throttle"), document.pop("processes")
     return Gpu(
         throttle=None if throttle is None else tuple(throttle),
-        processes=None if processes is None else tuple(Process(**each) for each in processes),
+        processes=None if processes is None else tuple(GpuProcess(**each) for each in processes),
         xids=tuple(Xid(**each) for each in document.pop("xids")),
         mig=tuple(Mig(**each) for each in document.pop("mig")),
         **document,

@@ -69,23 +69,23 @@ class Told:
     digest: str
 
 
-FromServer = Hello | Back | Away | Over
-ToServer = Yours | Told
+ToRecorder = Hello | Back | Away | Over
+FromRecorder = Yours | Told
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Hello, Back, Away, Over, Yours, Told)}
 
 
-def encode(message: FromServer | ToServer) -> bytes:
+def encode(message: ToRecorder | FromRecorder) -> bytes:
     """One line, newline included."""
     return json.dumps({type(message).__name__: asdict(message)}).encode() + b"\n"
 
 
-def decode(line: bytes) -> FromServer | ToServer:
+def decode(line: bytes) -> ToRecorder | FromRecorder:
     """One line back; ValueError names what it does not know."""
     try:
         ((name, fields),) = json.loads(line).items()
         if "tabs" in fields:
             fields["tabs"] = tuple((str(kernel), str(session)) for kernel, session in fields["tabs"])
-        message: FromServer | ToServer = _KINDS[name](**fields)
+        message: ToRecorder | FromRecorder = _KINDS[name](**fields)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"not a message: {line[:80]!r}") from error
     return message

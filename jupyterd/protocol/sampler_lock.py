@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class SamplerPaths:
     """The lock lies in the state directory, which outlives everything; the socket's path must be short."""
 
     lock: Path
@@ -21,7 +21,7 @@ class Places:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LockOwner:
     """The sampler that holds the lock. `started` is field 22 of /proc/PID/stat; `words` is how it was asked to work,
     version included: another sampler is wanted when these are others.
     """
@@ -31,16 +31,16 @@ class Standing:
     words: tuple[str, ...]
 
 
-def encode(standing: Standing) -> bytes:
+def encode(standing: LockOwner) -> bytes:
     """For the lock file."""
     return json.dumps(asdict(standing)).encode()
 
 
-def decode(data: bytes) -> Standing:
+def decode(data: bytes) -> LockOwner:
     """Back; ValueError when it is none."""
     try:
         document = json.loads(data)
-        return Standing(int(document["pid"]), int(document["started"]), tuple(map(str, document["words"])))
+        return LockOwner(int(document["pid"]), int(document["started"]), tuple(map(str, document["words"])))
     except (TypeError, KeyError, ValueError) as error:
         raise ValueError("it does not say who the sampler is") from error
 
@@ -50,6 +50,6 @@ def started(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[19])
 
 
-def arguments(places: Places, version: str) -> Sequence[str]:
+def arguments(places: SamplerPaths, version: str) -> Sequence[str]:
     """What the sampler's command line has of all this."""
     return ("--lock", str(places.lock), "--socket", str(places.socket), "--version", version)

@@ -25,12 +25,12 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class Warm:
+class Imported:
     """Spare: everything is imported, and it waits for Go."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kernels:
+class KernelCounts:
     """Server: how many kernels there are and how many of them are busy; sent when it changes, never polled."""
 
     total: int
@@ -86,11 +86,12 @@ class Reload:
     live_key: str
 
 
-FromServer = Ready | Warm | Kernels | Reloaded | Failed | LoggedIn | LookAgain
+FromServer = Ready | Imported | KernelCounts | Reloaded | Failed | LoggedIn | LookAgain
 ToServer = Reload | Go | Notice
 
 _KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Ready, Warm, Kernels, Reloaded, Failed, LoggedIn, LookAgain, Reload, Go, Notice)
+    kind.__name__: kind
+    for kind in (Ready, Imported, KernelCounts, Reloaded, Failed, LoggedIn, LookAgain, Reload, Go, Notice)
 }
 
 

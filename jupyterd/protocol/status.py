@@ -18,7 +18,7 @@ NAME = "status.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class ProcessIdentity:
     """`started` is field 22 of /proc/PID/stat (clock ticks since boot), so that a pid is never mistaken."""
 
     pid: int
@@ -70,10 +70,10 @@ class Snapshot:
     """The sentence of STATUS=."""
     since: float
     """When `state` began."""
-    supervisor: Process
-    server: Process | None
-    spare: Process | None
-    sampler: Process | None
+    supervisor: ProcessIdentity
+    server: ProcessIdentity | None
+    spare: ProcessIdentity | None
+    sampler: ProcessIdentity | None
     urls: tuple[str, ...]
     addresses: tuple[Address, ...]
     certificate: Certificate | None

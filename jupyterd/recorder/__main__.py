@@ -16,7 +16,7 @@ from jupyterd.recorder import loop
 def main() -> int:
     """0 in every orderly case, another recorder being there included."""
     sockets, directory, records, max_bytes = sys.argv[1:5]
-    places = loop.Places(Path(sockets), Path(directory), Path(records))
+    places = loop.RecorderPaths(Path(sockets), Path(directory), Path(records))
     os.umask(0o077)
     for each in (places.sockets, places.spool):
         each.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -11,12 +11,12 @@ import socket
 from pathlib import Path
 
 from jupyterd.protocol import recorder_channel
-from jupyterd.protocol.recorder_channel import FromServer, Told, ToServer, Yours
+from jupyterd.protocol.recorder_channel import FromRecorder, Told, ToRecorder, Yours
 
 _READ = 65536
 
 
-class Callers:
+class Clients:
     """Owns the sockets. Nobody can call before `listen`."""
 
     def __init__(self, path: Path) -> None:
@@ -42,7 +42,7 @@ class Callers:
             made.settimeout(0)
             self._open[made.fileno()] = (made, bytearray())
 
-    def read(self, descriptor: int) -> list[FromServer] | None:
+    def read(self, descriptor: int) -> list[ToRecorder] | None:
         """What it has said; None when it is gone."""
         caller, buffer = self._open[descriptor]
         try:
@@ -62,7 +62,7 @@ class Callers:
         buffer[:] = rest
         return [each for each in said if not isinstance(each, Yours | Told)]
 
-    def answer(self, descriptor: int, message: ToServer) -> None:
+    def answer(self, descriptor: int, message: FromRecorder) -> None:
         """A line; to one that does not read, nothing."""
         with contextlib.suppress(OSError):
             self._open[descriptor][0].send(recorder_channel.encode(message))
@@ -75,7 +75,7 @@ class Callers:
             each.close()
 
 
-def _known(line: bytes) -> FromServer | ToServer | None:
+def _known(line: bytes) -> ToRecorder | FromRecorder | None:
     try:
         return recorder_channel.decode(line)
     except ValueError:  # of a later version

@@ -15,7 +15,7 @@ import zmq
 
 from jupyterd.protocol import cursors, spool
 from jupyterd.recorder.made_replies import Made, Replies, header
-from jupyterd.recorder.spool_writer import Log
+from jupyterd.recorder.spool_writer import SpoolWriter
 
 _AT_ONCE = 500
 """Messages taken from one kernel before the others have their turn."""
@@ -55,12 +55,12 @@ def read_connection(path: Path) -> Connection:
     return Connection(str(info["transport"]), str(info["ip"]), iopub, shell, stdin)
 
 
-class Kernel:
+class RecordedKernel:
     """Owns its sockets and its log."""
 
     def __init__(self, context: Sockets, connection: Connection, directory: Path, max_bytes: int) -> None:
         self._context, self._connection, self._directory = context, connection, directory
-        self._log = Log(directory, max_bytes)
+        self._log = SpoolWriter(directory, max_bytes)
         self._replies = Replies()
         for each in self._log.recover():
             if each.kind == spool.IOPUB:

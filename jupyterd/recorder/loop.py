@@ -15,10 +15,10 @@ from pathlib import Path
 import zmq
 
 from jupyterd.protocol import spool
-from jupyterd.protocol.recorder_channel import Away, Back, FromServer, Hello, Over, Told, Yours
+from jupyterd.protocol.recorder_channel import Away, Back, Hello, Over, Told, ToRecorder, Yours
 from jupyterd.recorder import clients, inotify
-from jupyterd.recorder.clients import Callers
-from jupyterd.recorder.kernel import Kernel, Sockets, read_connection
+from jupyterd.recorder.clients import Clients
+from jupyterd.recorder.kernel import RecordedKernel, Sockets, read_connection
 
 _ALONE_S = 20.0
 """Without any kernel for so long it ends."""
@@ -29,7 +29,7 @@ _GATHER_S = 0.005
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class RecorderPaths:
     """Directories: connection files and sockets, the spool, the launcher's records (for the server's lock)."""
 
     sockets: Path
@@ -49,16 +49,16 @@ class Other(Exception):  # noqa: N818 - a fact, not a fault
 class Recorder:
     """All of it. `served` is which server (descriptor) serves which tabs."""
 
-    places: Places
+    places: RecorderPaths
     python: str
     """Whose code this is; another one's is taken on when no cell is under way."""
     max_bytes: int
     context: Sockets
-    callers: Callers
+    callers: Clients
     changes: int
     wake: int
     """Readable when a signal has come."""
-    kernels: dict[str, Kernel] = field(default_factory=dict)
+    kernels: dict[str, RecordedKernel] = field(default_factory=dict)
     served: dict[int, set[tuple[str, str]]] = field(default_factory=dict)
     unsure: bool = True
     """No server has said hello since we are here, and one may be standing at its tabs' places."""
@@ -131,7 +131,7 @@ class Recorder:
             with contextlib.suppress(OSError, ValueError, KeyError):  # not whole yet: it says so again when it is
                 connection = read_connection(there[name])
                 directory = self.places.spool / name
-                self.kernels[name] = Kernel(self.context, connection, directory, self.max_bytes)
+                self.kernels[name] = RecordedKernel(self.context, connection, directory, self.max_bytes)
 
     def settle(self) -> None:
         """Whether we have to stand at the places of all absent tabs: yes, once no server can be there."""
@@ -157,7 +157,7 @@ class Recorder:
         for message in said:
             self._do(descriptor, message)
 
-    def _do(self, descriptor: int, message: FromServer) -> None:
+    def _do(self, descriptor: int, message: ToRecorder) -> None:
         match message:
             case Hello(python=python, max_bytes=max_bytes, tabs=tabs):
                 self.heir = python if python != self.python and os.access(python, os.X_OK) else ""
@@ -201,10 +201,10 @@ def _remove(directory: Path) -> None:
         directory.rmdir()
 
 
-def begin(places: Places, python: str, max_bytes: int, wake: int) -> Recorder:
+def begin(places: RecorderPaths, python: str, max_bytes: int, wake: int) -> Recorder:
     """OSError when the directories are not there."""
     return Recorder(
-        places, python, max_bytes, zmq.Context(), Callers(places.sockets / spool.SOCKET),
+        places, python, max_bytes, zmq.Context(), Clients(places.sockets / spool.SOCKET),
         inotify.watch(places.sockets), wake,
     )  # fmt: skip
 

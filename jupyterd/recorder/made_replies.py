@@ -15,7 +15,7 @@ from typing import Any
 from jupyterd.protocol import spool
 
 _RESTARTED = "the kernel was started again here"
-Frames = list[bytes] | tuple[bytes, ...]
+MessageParts = list[bytes] | tuple[bytes, ...]
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ class Replies:
         """Whether any request is under way."""
         return bool(self._cells)
 
-    def follow(self, frames: Frames) -> list[Made]:
+    def follow(self, frames: MessageParts) -> list[Made]:
         """A reply, when these frames are the idle status of an execute_request. Damaged messages count for nothing."""
         try:
             match spool.message_type(frames[1]):
@@ -95,10 +95,10 @@ class Replies:
             made.append(_reply(header("execute_reply"), cell.parent, self._content(cell)))
         return made
 
-    def _cell(self, frames: Frames) -> Cell:
+    def _cell(self, frames: MessageParts) -> Cell:
         return self._cells.setdefault(json.loads(frames[2])["msg_id"], Cell(frames[2], spool.date(frames[1])))
 
-    def _status(self, frames: Frames) -> list[Made]:
+    def _status(self, frames: MessageParts) -> list[Made]:
         state, parent = json.loads(frames[4])["execution_state"], json.loads(frames[2])
         if state == "starting":  # another process: nothing of before will ever end
             return self.close(_RESTARTED)

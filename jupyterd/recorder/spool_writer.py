@@ -31,7 +31,7 @@ class File:
     thinned: bool = False
 
 
-class Log:
+class SpoolWriter:
     """Appends. A new one begins a new file: the last one may end in a record that was never finished."""
 
     def __init__(self, directory: Path, max_bytes: int) -> None:

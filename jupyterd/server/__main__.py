@@ -55,7 +55,7 @@ def main() -> int:
     return _serve(mode, paths, channel, sockets)
 
 
-def _serve(mode: str, paths: Paths, channel: supervisor_link.Link, sockets: list[socket.socket]) -> NoReturn:
+def _serve(mode: str, paths: Paths, channel: supervisor_link.SupervisorLink, sockets: list[socket.socket]) -> NoReturn:
     from jupyterd.server import app, logs, start_errors  # noqa: PLC0415 - Jupyter, 0.3 s
 
     try:

@@ -33,17 +33,17 @@ from jupyterd.linux import private_files
 from jupyterd.protocol.server_channel import Go, LoggedIn, LookAgain, Notice, Ready, Reload, Reloaded, ToServer
 from jupyterd.server import jupyterlab, live_settings, notices
 from jupyterd.server.auth import login_cookie, proxies, rate_limit, unsafe_settings
-from jupyterd.server.auth.identity_provider import Door
-from jupyterd.server.auth.security_headers import Careful
-from jupyterd.server.channels.websocket import Tab
+from jupyterd.server.auth.identity_provider import IdentityProvider
+from jupyterd.server.auth.security_headers import SecurityHeaders
+from jupyterd.server.channels.websocket import KernelWebsocket
 from jupyterd.server.http import certificate, descriptors, tls
 from jupyterd.server.http.limits import Limits
-from jupyterd.server.http.log_limit import Budget
-from jupyterd.server.http.server import Front
+from jupyterd.server.http.log_limit import LogLimit
+from jupyterd.server.http.server import BoundedHTTPServer
 from jupyterd.server.kernels.counting import CountingKernelManager
 from jupyterd.server.kernels.kernelspecs import KernelSpecManager
 from jupyterd.server.start_errors import StartFailed
-from jupyterd.server.supervisor_link import Link
+from jupyterd.server.supervisor_link import SupervisorLink
 from jupyterd.settings.paths import Paths
 
 DRAIN_TIMEOUT_S = 3.0
@@ -62,15 +62,15 @@ class JupyterdServerApp(ServerApp):
     """Jupyter's own hook (ExtensionApp.serverapp_class). `start` below gives it the first three."""
 
     paths: Paths
-    link: Link
+    link: SupervisorLink
     sockets: list[socket.socket]
-    _live: live_settings.Live
-    _front: Front
+    _live: live_settings.LiveSettings
+    _front: BoundedHTTPServer
     _believer: proxies.Believer
     _leaving = False
     connections_max = Integer(Limits().connections_max, help="[server] connections_max").tag(config=True)
     limits = Dict(help="Other numbers than limits.py has, by their names: for tests").tag(config=True)
-    _refusals: Budget
+    _refusals: LogLimit
     _reloading: asyncio.Lock
 
     # --- what is installed ------------------------------------------------------------------------------------
@@ -85,11 +85,11 @@ class JupyterdServerApp(ServerApp):
 
     @default("kernel_websocket_connection_class")
     def _default_kernel_websocket_connection_class(self) -> type:
-        return Tab
+        return KernelWebsocket
 
     @default("identity_provider_class")
     def _identity_provider_class_default(self) -> type:
-        return Door
+        return IdentityProvider
 
     @default("cookie_secret")
     def _default_cookie_secret(self) -> bytes:
@@ -163,7 +163,7 @@ class JupyterdServerApp(ServerApp):
         self.certfile = self.keyfile = ""
         self._go_to_root_dir()
         super().init_configurables()
-        if isinstance(self.identity_provider, Door):
+        if isinstance(self.identity_provider, IdentityProvider):
             self.identity_provider.live = self._live
             self.identity_provider.store = self.paths.login
             self.identity_provider.first_login = lambda: self.link.say(LoggedIn())
@@ -204,11 +204,11 @@ class JupyterdServerApp(ServerApp):
         notices.register(self.event_logger)
 
     def init_webapp(self) -> None:
-        """Jupyter's hook. Host names are checked by Front, for every handler and on every address."""
+        """Jupyter's hook. Host names are checked by BoundedHTTPServer, for every handler and on every address."""
         self.allow_remote_access = True
         self.tornado_settings["log_function"] = self._log_request
         super().init_webapp()
-        self.web_app.add_transform(Careful)
+        self.web_app.add_transform(SecurityHeaders)
         allowed = self._generated()["Jupyterd"]["allow_unsafe"]
         found = unsafe_settings.switched_off(self.web_app.settings)
         if refusal := unsafe_settings.refusal(found, allowed, self.config_file_paths[0]):
@@ -235,7 +235,7 @@ class JupyterdServerApp(ServerApp):
         """Jupyter's hook: our HTTPServer, with the inherited sockets as soon as the loop runs."""
         self._believer = proxies.Believer(self.web_app)
         self._believer.trusted = proxies.networks(self._live.trusted_proxies)
-        self._front = self._http_server = Front(
+        self._front = self._http_server = BoundedHTTPServer(
             self._believer,
             ssl_options=_context(self._live),
             max_body_size=self.max_body_size,
@@ -243,8 +243,8 @@ class JupyterdServerApp(ServerApp):
         )
         self._front.limits, self._front.tell = self._limits(), self.log.warning
         self._front.names = self._live.names
-        self._refusals = Budget(self.log.warning, "requests without a login were refused")
-        if isinstance(self.identity_provider, Door):
+        self._refusals = LogLimit(self.log.warning, "requests without a login were refused")
+        if isinstance(self.identity_provider, IdentityProvider):
             self._front.knows = login_cookie.by(self.identity_provider, self.cookie_secret)
         self.io_loop.add_callback(self._front.add_sockets, self.sockets)
 
@@ -311,7 +311,7 @@ class JupyterdServerApp(ServerApp):
                 self._front.names = fresh.names
                 self._live = fresh
                 self._believer.trusted = proxies.networks(fresh.trusted_proxies)
-                if isinstance(self.identity_provider, Door):
+                if isinstance(self.identity_provider, IdentityProvider):
                     self.identity_provider.live = fresh
                     self.identity_provider.look_again()
             self.log.info("settings read again%s", f": {problem}; the old ones stay" if problem else "")
@@ -352,13 +352,13 @@ class JupyterdServerApp(ServerApp):
             await connections.close_all()
 
 
-def _context(settings: live_settings.Live) -> ssl.SSLContext | None:
+def _context(settings: live_settings.LiveSettings) -> ssl.SSLContext | None:
     if settings.certificate is None:
         return None
     return tls.context(settings.certificate, settings.key or settings.certificate)
 
 
-def start(paths: Paths, link: Link, sockets: list[socket.socket], log: dict[str, Any]) -> None:
+def start(paths: Paths, link: SupervisorLink, sockets: list[socket.socket], log: dict[str, Any]) -> None:
     """Make the application, serve, and come back when it has left. Raises what makes a start impossible."""
     files = {"open_files": descriptors.raise_limit()}
     # Of extensions' handlers that do not say who may call them. Here Jupyter asks for a login in their place

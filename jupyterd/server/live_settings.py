@@ -16,7 +16,7 @@ FORMAT = 1
 
 
 @attrs.frozen
-class Live:
+class LiveSettings:
     """As in live.json. `certificate` None is plain HTTP; an empty hash or token is none."""
 
     certificate: str | None
@@ -37,7 +37,7 @@ class Live:
     """Addresses and networks whose X-Forwarded-For is believed."""
 
 
-def read(path: Path) -> Live:
+def read(path: Path) -> LiveSettings:
     """ValueError or OSError says what is wrong; neither shows a secret."""
     data = private_files.read(path)
     if data is None:
@@ -46,6 +46,6 @@ def read(path: Path) -> Live:
         document = json.loads(data)
         if document.pop("format") != FORMAT:
             raise ValueError("another format")
-        return Live(**document)
+        return LiveSettings(**document)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path} is not of this version of jupyterd ({type(error).__name__})") from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from jupyterd.server.http.log_limit import Budget
+from jupyterd.server.http.log_limit import LogLimit
 
 OWN = "JupyterdServerApp"
 """The name of the server's own logger: it goes without saying."""
@@ -54,7 +54,7 @@ class Strangers(logging.Filter):
 
     def __init__(self, *_: object, **__: object) -> None:
         super().__init__()
-        self._budget = Budget(logging.getLogger("tornado").warning, "connections spoke neither TLS nor HTTP properly")
+        self._budget = LogLimit(logging.getLogger("tornado").warning, "connections spoke neither TLS nor HTTP properly")
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is shown."""

@@ -17,10 +17,10 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 
-from jupyterd.protocol.server_channel import SPARE, Go, Warm
+from jupyterd.protocol.server_channel import SPARE, Go, Imported
 from jupyterd.server import changes
 from jupyterd.server.jupyterlab import load as load_lab
-from jupyterd.server.supervisor_link import Link
+from jupyterd.server.supervisor_link import SupervisorLink
 from jupyterd.settings.paths import Paths
 
 NICE = 10
@@ -44,7 +44,7 @@ MODULES = (
 LAB_MODULES = ("jupyterlab_server.handlers", "jupyter_lsp.serverextension", "httpcore")
 
 
-def wait(link: Link, inherited: Iterable[int], paths: Paths, environ: Mapping[str, str]) -> None:
+def wait(link: SupervisorLink, inherited: Iterable[int], paths: Paths, environ: Mapping[str, str]) -> None:
     """Import, say Warm, and come back at Go; without a supervisor the process ends here. `environ` and
     the descriptors `inherited` are what this process was started with, for the case that it has to begin anew.
     """
@@ -53,7 +53,7 @@ def wait(link: Link, inherited: Iterable[int], paths: Paths, environ: Mapping[st
     before = _packages()
     gc.collect()
     gc.freeze()  # what is imported is never garbage: collections skip it, and its pages stay as they are
-    link.say(Warm())
+    link.say(Imported())
     if not _hears(link, before):
         _begin_anew(inherited, {**environ, SPARE: "1"})
     if not isinstance(link.hear_one(), Go):
@@ -64,7 +64,7 @@ def wait(link: Link, inherited: Iterable[int], paths: Paths, environ: Mapping[st
         _begin_anew(inherited, environ)
 
 
-def _hears(link: Link, before: Stamps) -> bool:
+def _hears(link: SupervisorLink, before: Stamps) -> bool:
     """Waits until the supervisor says something. False: packages have changed meanwhile, and nothing more does."""
     watched = changes.watch(sorted({each if Path(each).is_dir() else str(Path(each).parent) for each, _ in before}))
     waiter = select.poll()

@@ -14,7 +14,7 @@ from jupyterd.protocol import server_channel
 SEND_TIMEOUT_S = 2.0
 
 
-class Link(asyncio.Protocol):
+class SupervisorLink(asyncio.Protocol):
     """Owns the inherited socket."""
 
     def __init__(self, sock: socket.socket) -> None:
@@ -86,7 +86,7 @@ class Link(asyncio.Protocol):
         self._lost()
 
 
-def take(environ: MutableMapping[str, str]) -> tuple[Link, list[socket.socket]]:
+def take(environ: MutableMapping[str, str]) -> tuple[SupervisorLink, list[socket.socket]]:
     """The channel and the listening sockets that were inherited; removes both variables, so that no child sees them.
     ValueError if this process was not started by the supervisor.
     """
@@ -100,4 +100,4 @@ def take(environ: MutableMapping[str, str]) -> tuple[Link, list[socket.socket]]:
         each.set_inheritable(False)
     for each in sockets[1:]:
         each.setblocking(False)  # noqa: FBT003 - socket's own
-    return Link(sockets[0]), sockets[1:]
+    return SupervisorLink(sockets[0]), sockets[1:]

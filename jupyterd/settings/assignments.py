@@ -22,7 +22,7 @@ _AT = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", re.D
 
 
 @attrs.frozen
-class Found:
+class Assigned:
     """A known setting is set to something. `typed`: a text without quotes, in a place with a current directory."""
 
     row: Setting
@@ -32,7 +32,7 @@ class Found:
     item_lines: tuple[int, ...] = ()
 
 
-def in_toml(path: Path, text: str) -> list[Found | Problem]:
+def in_toml(path: Path, text: str) -> list[Assigned | Problem]:
     """Every assignment in the text of a file; one problem for a text that is not TOML."""
     place = str(path)
     foreign = legacy.jupyter_file(path.name, text)
@@ -54,7 +54,7 @@ class _Reader:
     place: str
     lines: dict[lines.Path, int]
 
-    def top(self, name: str, value: object) -> list[Found | Problem]:
+    def top(self, name: str, value: object) -> list[Assigned | Problem]:
         if name in SECTION_NAMES:
             return self._section(name, value)
         if isinstance(value, dict) and legacy.is_old_class((name,)):
@@ -65,7 +65,7 @@ class _Reader:
             return [Problem(self._at((name,)), found, advice=f"move it below a line [{row.section}]")]
         return [self._unknown((name,), table=isinstance(value, dict | list))]
 
-    def _section(self, name: str, value: object) -> list[Found | Problem]:
+    def _section(self, name: str, value: object) -> list[Assigned | Problem]:
         if isinstance(value, list) and all(isinstance(each, dict) for each in value):
             found = f"[[{name}]] is a list of tables"
             return [Problem(self._at(tuple(name.split("."))), found, advice=f"write [{name}], once")]
@@ -73,7 +73,7 @@ class _Reader:
             found = f"{name} is {described(value)}"
             known = f"known in it: {_known(name)}"
             return [Problem(self._at(tuple(name.split("."))), found, f"[{name}] is a section", known)]
-        result: list[Found | Problem] = []
+        result: list[Assigned | Problem] = []
         for key, raw in value.items():
             path = (*name.split("."), key)
             if f"{name}.{key}" in SECTION_NAMES:
@@ -85,7 +85,7 @@ class _Reader:
                 continue
             count = len(raw) if isinstance(raw, list) else 0
             at = tuple(lines.line_of(self.lines, (*path, index)) or 1 for index in range(count))
-            result.append(Found(row, raw, self._at(path), item_lines=at))
+            result.append(Assigned(row, raw, self._at(path), item_lines=at))
         return result
 
     def _unknown(self, path: tuple[str, ...], *, table: bool = False) -> Problem:
@@ -122,28 +122,28 @@ def advice_for(path: tuple[str, ...], *, table: bool = False) -> str:  # noqa: P
     return "all settings: jupyterd config sample"
 
 
-def in_environment(environ: Mapping[str, str]) -> list[Found | Problem]:
+def in_environment(environ: Mapping[str, str]) -> list[Assigned | Problem]:
     """JUPYTERD_SERVER_PORT and the like. Other JUPYTERD_ variables are not settings, unless they look like one."""
-    result: list[Found | Problem] = []
+    result: list[Assigned | Problem] = []
     for name, value in environ.items():
         origin = Origin(f"environment {name}")
         row = _VARIABLES.get(name)
         if row is not None:
-            result.append(Found(row, value, origin, typed=True))
+            result.append(Assigned(row, value, origin, typed=True))
         elif (meant := _variable_meant(name, value)) is not None:
             result.append(Problem(origin, "is not a setting", advice=meant))
     return result
 
 
-def on_command_line(overrides: Mapping[str, str | bool]) -> list[Found | Problem]:
+def on_command_line(overrides: Mapping[str, str | bool]) -> list[Assigned | Problem]:
     """What options.overrides gave; an old Jupyter option comes with its old name ("NotebookApp.port")."""
-    result: list[Found | Problem] = []
+    result: list[Assigned | Problem] = []
     for name, value in overrides.items():
         new = name if name in SETTINGS else legacy.new_name(name.rpartition(".")[2])
         row = None if new is None else SETTINGS[new]
         if row is not None and row.name == name and not row.secret:
             flag = row.flag.replace("--", "--no-", 1) if value is False else row.flag
-            result.append(Found(row, value, Origin(flag), typed=True))
+            result.append(Assigned(row, value, Origin(flag), typed=True))
         elif row is None:
             advice = advice_for(tuple(name.split(".")))
             result.append(Problem(Origin(f"--{name}"), "is not an option of jupyterd", advice=advice))

@@ -22,7 +22,7 @@ _LEVELS = {10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "ERROR"}
 
 
 @attrs.frozen
-class Said:
+class Assignment:
     """One assignment, as in `c.NotebookApp.port = 8889`. `value` is what JSON knows, or Odd."""
 
     file: str
@@ -49,7 +49,7 @@ class Taken:
     remarks: tuple[str, ...] = ()
 
 
-def taken(said: Iterable[Said], home: str) -> Taken:
+def taken(said: Iterable[Assignment], home: str) -> Taken:
     """All of it, in whatever order it comes."""
     values: dict[str, Value] = {}
     places: dict[str, str] = {}
@@ -72,13 +72,13 @@ def taken(said: Iterable[Said], home: str) -> Taken:
     return Taken(values, places, tuple(remarks))
 
 
-def _rank(said: Said) -> tuple[int, bool, int]:
+def _rank(said: Assignment) -> tuple[int, bool, int]:
     file = PurePath(said.file)
     known = NAMES.index(file.stem) if file.stem in NAMES else len(NAMES)
     return known, file.suffix == ".json", legacy.priority(said.owner)
 
 
-def _judged(said: Said, home: str, *, has_root: bool) -> tuple[str, Value] | str:  # noqa: PLR0911 - one for each answer
+def _judged(said: Assignment, home: str, *, has_root: bool) -> tuple[str, Value] | str:  # noqa: PLR0911 - one for each answer
     """(setting, value), or why it is none; "" where nothing need be said."""
     key, value = said.key, said.value
     server = legacy.priority(said.owner) >= 0

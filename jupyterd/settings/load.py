@@ -14,9 +14,9 @@ import attrs
 
 from jupyterd.linux.accounts import Account, account
 from jupyterd.settings import assignments, files, rules, table
-from jupyterd.settings.assignments import Found
+from jupyterd.settings.assignments import Assigned
 from jupyterd.settings.paths import Mode
-from jupyterd.settings.problems import DEFAULT, Invalid, Known, Origin, Problem
+from jupyterd.settings.problems import DEFAULT, Invalid, KnownSettings, Origin, Problem
 from jupyterd.settings.schema import Settings
 from jupyterd.settings.table import Value
 from jupyterd.settings.values import Fault, Judged, from_text, from_toml
@@ -26,7 +26,7 @@ CREDENTIALS = {"jupyterd.password_hash": "login.password_hash", "jupyterd.token"
 
 
 @attrs.frozen
-class Place:
+class FileSource:
     """A settings file, or a directory of them (*.toml, in the order of their names)."""
 
     path: Path
@@ -38,7 +38,7 @@ class Place:
 class Sources:
     """Where settings may come from, later ones over earlier ones: places, credentials, environment, overrides."""
 
-    places: tuple[Place, ...]
+    places: tuple[FileSource, ...]
     credentials: Path | None
     environ: Mapping[str, str]
     overrides: Mapping[str, str | bool]
@@ -67,7 +67,7 @@ def sources(
     explicit = explicit_file or (Path(environ["JUPYTERD_CONFIG"]) if environ.get("JUPYTERD_CONFIG") else None)
     credentials = environ.get("CREDENTIALS_DIRECTORY", "")
     return Sources(
-        places=(Place(explicit, must_exist=True),) if explicit else _places(paths_mode, environ, mine),
+        places=(FileSource(explicit, must_exist=True),) if explicit else _places(paths_mode, environ, mine),
         credentials=Path(credentials) if credentials.startswith("/") else None,
         environ={name: value for name, value in environ.items() if name.startswith("JUPYTERD_")},
         overrides=overrides,
@@ -84,11 +84,13 @@ def configuration_directory(mode: Mode, environ: Mapping[str, str], mine: Accoun
     return Path(base if base.startswith("/") else f"{mine.home}/.config") / "jupyterd"
 
 
-def _places(mode: Mode, environ: Mapping[str, str], mine: Account) -> tuple[Place, ...]:
+def _places(mode: Mode, environ: Mapping[str, str], mine: Account) -> tuple[FileSource, ...]:
     own = configuration_directory(mode, environ, mine)
     # A checkout's ./run listens on localhost whatever somebody has installed on the machine.
     bases = (own,) if mode == "foreground" else (Path("/usr/lib/jupyterd"), own)
-    return tuple(place for base in bases for place in (Place(base / FILE), Place(base / f"{FILE}.d", directory=True)))
+    return tuple(
+        place for base in bases for place in (FileSource(base / FILE), FileSource(base / f"{FILE}.d", directory=True))
+    )
 
 
 def load(given: Sources) -> Loaded:
@@ -115,13 +117,13 @@ def load(given: Sources) -> Loaded:
     problems += rules.together(values, origins, doubtful)
     settings = table.build(values)
     if problems:
-        known = Known(settings, origins, frozenset(doubtful))
+        known = KnownSettings(settings, origins, frozenset(doubtful))
         raise Invalid(tuple(dict.fromkeys(problems)), None if any(each.hides for each in problems) else known)
     return Loaded(settings, origins)
 
 
-def _assignments(given: Sources) -> list[Found | Problem]:
-    found: list[Found | Problem] = []
+def _assignments(given: Sources) -> list[Assigned | Problem]:
+    found: list[Assigned | Problem] = []
     for place in given.places:
         paths = files.listed(place.path, given.account) if place.directory else (place.path,)
         if isinstance(paths, Problem):
@@ -135,7 +137,7 @@ def _assignments(given: Sources) -> list[Found | Problem]:
     return found
 
 
-def _from_file(path: Path, mine: Account, *, must_exist: bool) -> list[Found | Problem]:
+def _from_file(path: Path, mine: Account, *, must_exist: bool) -> list[Assigned | Problem]:
     text = files.read(path, mine, must_exist=must_exist)
     if text is None:
         return []
@@ -145,7 +147,7 @@ def _from_file(path: Path, mine: Account, *, must_exist: bool) -> list[Found | P
     return [*found, *_exposed(path, text.facts, mine, found)]
 
 
-def _exposed(path: Path, facts: os.stat_result, mine: Account, found: list[Found | Problem]) -> list[Problem]:
+def _exposed(path: Path, facts: os.stat_result, mine: Account, found: list[Assigned | Problem]) -> list[Problem]:
     """Secrets that others can read, and settings that others can write: those could name a program of theirs."""
     origin = Origin(str(path))
     if facts.st_mode & 0o002:
@@ -157,24 +159,26 @@ def _exposed(path: Path, facts: os.stat_result, mine: Account, found: list[Found
     return [
         Problem(each.origin, f"{each.row.name} can be read by {who}", advice=advice)
         for each in found
-        if isinstance(each, Found) and each.row.secret and each.raw != ""
+        if isinstance(each, Assigned) and each.row.secret and each.raw != ""
     ]
 
 
-def _from_credentials(given: Sources) -> list[Found | Problem]:
+def _from_credentials(given: Sources) -> list[Assigned | Problem]:
     """systemd.exec(5), LoadCredential=: files that only the service can read."""
-    found: list[Found | Problem] = []
+    found: list[Assigned | Problem] = []
     for credential, name in CREDENTIALS.items() if given.credentials else ():
         assert given.credentials is not None  # noqa: S101 - for the type checker: the loop is empty otherwise
         text = files.read(given.credentials / credential, given.account, must_exist=False)
         if isinstance(text, Problem):
             found.append(text)
         elif text is not None:
-            found.append(Found(table.SETTINGS[name], text.text.strip(), Origin(f"credential {credential}"), typed=True))
+            found.append(
+                Assigned(table.SETTINGS[name], text.text.strip(), Origin(f"credential {credential}"), typed=True)
+            )
     return found
 
 
-def _value(found: Found, given: Sources) -> Judged:
+def _value(found: Assigned, given: Sources) -> Judged:
     row, raw = found.row, found.raw
     value = from_text(row, raw) if found.typed and isinstance(raw, str) else from_toml(row, raw)
     if isinstance(value, Fault | list):
@@ -183,7 +187,7 @@ def _value(found: Found, given: Sources) -> Judged:
     return rules.settled(row, value, rules.Context(given.account.home, cwd))
 
 
-def _problem(found: Found, fault: Fault) -> Problem:
+def _problem(found: Assigned, fault: Fault) -> Problem:
     origin = found.origin
     if fault.item is not None and fault.item < len(found.item_lines):
         origin = attrs.evolve(origin, line=found.item_lines[fault.item])

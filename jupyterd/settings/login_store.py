@@ -27,11 +27,11 @@ PASSWORD_LEAST, PASSWORD_MOST = 8, 1024
 LOCK_TIMEOUT_S = 5.0
 """The lock is held for a read and a rename; who waits longer sees a machine in trouble."""
 
-Verdict = Literal["fresh", "used", "wrong"]
+PasswordVerdict = Literal["fresh", "used", "wrong"]
 
 
 @attrs.frozen
-class Login:
+class StoredLogin:
     """Hashes only. An empty string is "none"; times are Unix seconds, 0 for never."""
 
     password_hash: str = ""
@@ -44,16 +44,16 @@ class Login:
     used: float = 0.0
 
 
-def read(path: Path) -> Login:
+def read(path: Path) -> StoredLogin:
     """What is there; an empty Login for no file. ValueError says what is wrong with the file."""
     data = private_files.read(path)
     if data is None:
-        return Login()
+        return StoredLogin()
     try:
         document = json.loads(data)
         if document.pop("format") != FORMAT:
             raise ValueError("another format")
-        return Login(**document)
+        return StoredLogin(**document)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path} is damaged ({error}): move it away, then type: jupyterd token") from error
 
@@ -101,7 +101,7 @@ def password_fault(password: str) -> str:
     return ""
 
 
-def judge(login: Login, token: str) -> Verdict:
+def judge(login: StoredLogin, token: str) -> PasswordVerdict:
     """What the one-time token is worth, in constant time for one length."""
     found = _sha256(token)
     if login.token_sha256 and hmac.compare_digest(found, login.token_sha256):
@@ -111,7 +111,7 @@ def judge(login: Login, token: str) -> Verdict:
     return "wrong"
 
 
-def consume(path: Path, token: str, password_hash: str | None = None) -> Verdict:
+def consume(path: Path, token: str, password_hash: str | None = None) -> PasswordVerdict:
     """Use the token up, and set the password in the same step. Only the first caller gets "fresh"."""
     with _locked(path):
         login = read(path)
@@ -129,7 +129,7 @@ def _sha256(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _write(path: Path, login: Login) -> None:
+def _write(path: Path, login: StoredLogin) -> None:
     private_files.replace(path, json.dumps({"format": FORMAT, **attrs.asdict(login)}, indent=1).encode() + b"\n")
 
 

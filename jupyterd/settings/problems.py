@@ -47,7 +47,7 @@ class Problem:
 
 
 @attrs.frozen
-class Known:
+class KnownSettings:
     """The settings as far as they are known in spite of problems; those named in `doubtful` have a default in place
     of what was meant. With it the machine can be looked at all the same, and every problem told at once.
     """
@@ -60,7 +60,7 @@ class Known:
 class Invalid(Exception):  # noqa: N818 - reads as `except Invalid`: an adjective, like the settings it is about
     """The settings cannot be used; `problems` are all that were seen, in the order of the layers."""
 
-    def __init__(self, problems: tuple[Problem, ...], known: Known | None = None) -> None:
+    def __init__(self, problems: tuple[Problem, ...], known: KnownSettings | None = None) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = problems
         self.known = known

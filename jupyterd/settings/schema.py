@@ -39,7 +39,7 @@ def setting(  # noqa: PLR0913 - one keyword for each fact about a setting
 
 
 @attrs.frozen
-class Server:
+class ServerSettings:
     """Where it listens and what it shows."""
 
     ip: tuple[str, ...] = setting(
@@ -78,7 +78,7 @@ class Server:
 
 
 @attrs.frozen
-class Login:
+class LoginSettings:
     """Who gets in. With neither password nor token, a one-time token for the first login is made."""
 
     password_hash: str = setting(
@@ -98,7 +98,7 @@ class Login:
 
 
 @attrs.frozen
-class Tls:
+class TlsSettings:
     """The certificate. Unset: the one of `jupyterd cert install`, or else one that is made here."""
 
     enabled: bool = setting(True, "Serve over TLS. Without it only localhost is served.")
@@ -117,7 +117,7 @@ class Tls:
 
 
 @attrs.frozen
-class Kernels:
+class KernelSettings:
     """Where notebooks run."""
 
     environment: str = setting(
@@ -157,7 +157,7 @@ class Kernels:
 
 
 @attrs.frozen
-class Gpu:
+class GpuSettings:
     """The GPU lines in the journal, and their history."""
 
     enabled: bool = setting(True, "Log GPU utilisation where an NVIDIA driver is present.", change="live")
@@ -183,7 +183,7 @@ class Gpu:
 
 
 @attrs.frozen
-class GpuCull:
+class GpuCullSettings:
     """Which kernels are ended to free a GPU. An open tab does not keep one; a GPU or CPU that works, or about which
     nothing is known, does.
     """
@@ -207,7 +207,7 @@ class GpuCull:
 
 
 @attrs.frozen
-class Supervision:
+class SupervisionSettings:
     """When the supervisor acts; the defaults suit a machine that should simply stay up."""
 
     probe_every_s: float = setting(
@@ -235,10 +235,10 @@ class Supervision:
 class Settings:
     """All of them, by section; "gpu_cull" is [gpu.cull]. Paths that are not empty are absolute: load.py expands "~"."""
 
-    server: Server = attrs.field(factory=Server)
-    login: Login = attrs.field(factory=Login)
-    tls: Tls = attrs.field(factory=Tls)
-    kernels: Kernels = attrs.field(factory=Kernels)
-    gpu: Gpu = attrs.field(factory=Gpu)
-    gpu_cull: GpuCull = attrs.field(factory=GpuCull)
-    supervision: Supervision = attrs.field(factory=Supervision)
+    server: ServerSettings = attrs.field(factory=ServerSettings)
+    login: LoginSettings = attrs.field(factory=LoginSettings)
+    tls: TlsSettings = attrs.field(factory=TlsSettings)
+    kernels: KernelSettings = attrs.field(factory=KernelSettings)
+    gpu: GpuSettings = attrs.field(factory=GpuSettings)
+    gpu_cull: GpuCullSettings = attrs.field(factory=GpuCullSettings)
+    supervision: SupervisionSettings = attrs.field(factory=SupervisionSettings)

@@ -11,10 +11,10 @@ import attrs
 
 from jupyterd.settings import schema
 
-Kind = Literal["bool", "int", "float", "str", "list"]
+ValueKind = Literal["bool", "int", "float", "str", "list"]
 Value = bool | int | float | str | tuple[str, ...]
 
-_KINDS: dict[type, Kind] = {bool: "bool", int: "int", float: "float", str: "str", tuple: "list"}
+_KINDS: dict[type, ValueKind] = {bool: "bool", int: "int", float: "float", str: "str", tuple: "list"}
 # On the command line these sections are what people mean without saying so; the others are named: --gpu-log-every.
 _PLAIN_SECTIONS = ("server", "login", "tls", "supervision")
 
@@ -25,7 +25,7 @@ class Setting:
 
     section: str
     key: str
-    kind: Kind
+    kind: ValueKind
     default: Value
     doc: str
     change: schema.Change

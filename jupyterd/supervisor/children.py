@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from jupyterd.core.words import ChildExited, ChildStarted, Event, Looked, Role, SendableSignal, Spawn, SpawnFailed
+from jupyterd.core.effects import SendableSignal, Spawn
+from jupyterd.core.events import ChildExited, ChildStarted, Event, ProcessInspected, Role, SpawnFailed
 from jupyterd.protocol import heartbeat, server_channel
 from jupyterd.protocol.plan import Command
 from jupyterd.supervisor import process
-from jupyterd.supervisor.pipes import Document, Frames
+from jupyterd.supervisor.pipes import Document, FramePipe
 from jupyterd.supervisor.poller import READ, Watch
 from jupyterd.supervisor.server_channel import Channel, Complain
 
@@ -34,8 +35,8 @@ class _Child:
     """One child and our end of its line."""
 
     role: Role
-    process: process.Process
-    voice: Channel | Document | Frames | None
+    process: process.SpawnedProcess
+    voice: Channel | Document | FramePipe | None
     """What it says to us, if it says anything."""
     beat: int | None = None
     """Of server and spare: the memory in which their event loop says when it turned."""
@@ -93,12 +94,12 @@ class Children:
             server = self._by_role[Role.SERVER] = replace(spare, role=Role.SERVER)
             self._watch.see(server.process.pidfd, READ, partial(self._ended, server))
 
-    def look(self, pid: int) -> Looked:
+    def look(self, pid: int) -> ProcessInspected:
         """How the process is: proc files and shared memory only, which never block."""
         child = self._by_role.get(Role.SERVER)
         memory = child.beat if child is not None and child.process.pid == pid else None
         turned = None if memory is None else heartbeat.read(memory)
-        return Looked(pid, process.state(pid), *process.scheduled_s(pid), turned)
+        return ProcessInspected(pid, process.state(pid), *process.scheduled_s(pid), turned)
 
     def abandon(self, role: Role, pid: int) -> None:
         """Watch it only to reap it."""
@@ -150,7 +151,7 @@ class Children:
             os.close(writing)
         if role is Role.PLANNER:
             return _Child(role, started, Document(self._watch, reading, self._watchdog_s))
-        return _Child(role, started, Frames(self._watch, reading))
+        return _Child(role, started, FramePipe(self._watch, reading))
 
     def _ended(self, child: _Child) -> Iterable[Event]:
         """Its pidfd is ready. What it has said comes before how it ended."""

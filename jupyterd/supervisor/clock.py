@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from jupyterd.core.words import Clock
+from jupyterd.core.events import WallClock
 
 
-def read() -> Clock:
+def read() -> WallClock:
     """As it is now."""
-    return Clock(time.time() - time.monotonic(), time.localtime().tm_gmtoff)
+    return WallClock(time.time() - time.monotonic(), time.localtime().tm_gmtoff)

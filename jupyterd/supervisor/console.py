@@ -9,7 +9,7 @@ import os
 import time
 from functools import partial
 
-from jupyterd.core.words import Record
+from jupyterd.core.effects import Record
 from jupyterd.supervisor.console_sink import Sink
 from jupyterd.supervisor.lines import Lines
 from jupyterd.supervisor.poller import READ, Watch
@@ -24,7 +24,7 @@ _HARMLESS = dict.fromkeys((*range(9), *range(10, 32), 127, *range(128, 160)), "?
 _LEVEL = "<>"
 
 
-class Terminal:
+class Console:
     """Owns the reading ends of the children's pipes."""
 
     def __init__(self, watch: Watch, sink: Sink) -> None:

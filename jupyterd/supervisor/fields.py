@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from jupyterd.core.words import Record
+from jupyterd.core.effects import Record
 
 IDENTIFIER = "jupyterd"
 

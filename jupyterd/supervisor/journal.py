@@ -12,7 +12,7 @@ import os
 import socket
 from dataclasses import replace
 
-from jupyterd.core.words import Record
+from jupyterd.core.effects import Record
 from jupyterd.supervisor.fields import encode
 
 _DIRECTORY = "/run/systemd/journal"

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Literal
 
-from jupyterd.core.words import BindFailed, Bound
+from jupyterd.core.events import BindFailed, Bound
 from jupyterd.protocol.plan import Listen
 from jupyterd.supervisor.port_owner import holder
 from jupyterd.supervisor.sd_notify import Notifier

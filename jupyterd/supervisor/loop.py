@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
-from jupyterd.core.words import DeadlineCame, Effect, Event, Quit
+from jupyterd.core.effects import Effect, Quit
+from jupyterd.core.events import DeadlineCame, Event
 from jupyterd.supervisor.poller import Watch
 
 World = TypeVar("World")

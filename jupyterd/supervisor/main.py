@@ -10,14 +10,15 @@ import os
 
 from sdnotify import SystemdNotifier
 
+from jupyterd.core.effects import Record
+from jupyterd.core.events import Started
 from jupyterd.core.journal_kinds import TROUBLE
-from jupyterd.core.words import Record, Started
 from jupyterd.protocol import plan
-from jupyterd.protocol.status import Process
+from jupyterd.protocol.status import ProcessIdentity
 from jupyterd.supervisor import clock, inherited, loop
 from jupyterd.supervisor.children import Children
 from jupyterd.supervisor.listeners import Listeners
-from jupyterd.supervisor.perform import Log, Performer
+from jupyterd.supervisor.perform import Performer, RecordSink
 from jupyterd.supervisor.pipes import with_watchdog
 from jupyterd.supervisor.poller import Watch
 from jupyterd.supervisor.probes import Probes
@@ -42,7 +43,9 @@ def main(argv: list[str], core: loop.Core[loop.World]) -> int:
     notifier = Notifier(connected, surroundings.watchdog_s)
     log = _log(watch, made.state_dir, journal=surroundings.journal)
     first = Started(
-        with_watchdog(made, surroundings.watchdog_s), clock.read(), Process(os.getpid(), start_time(os.getpid()))
+        with_watchdog(made, surroundings.watchdog_s),
+        clock.read(),
+        ProcessIdentity(os.getpid(), start_time(os.getpid())),
     )
     children = Children(watch, log.stream, surroundings.watchdog_s, lambda what: log.write(Record(TROUBLE, what)))
     Signals(watch, (lambda: reap_strangers(children.pids())) if os.getpid() == 1 else None)
@@ -64,13 +67,13 @@ def main(argv: list[str], core: loop.Core[loop.World]) -> int:
         log.close()
 
 
-def _log(watch: Watch, state_dir: str, *, journal: bool) -> Log:
+def _log(watch: Watch, state_dir: str, *, journal: bool) -> RecordSink:
     """The one of the two that is used."""
     if journal:
         from jupyterd.supervisor.journal import Journal  # noqa: PLC0415 - each costs memory
 
         return Journal()
-    from jupyterd.supervisor.console import Terminal  # noqa: PLC0415 - the same
+    from jupyterd.supervisor.console import Console  # noqa: PLC0415 - the same
     from jupyterd.supervisor.console_sink import Sink  # noqa: PLC0415 - the same
 
-    return Terminal(watch, Sink(watch, state_dir))
+    return Console(watch, Sink(watch, state_dir))

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol, assert_never
 
-from jupyterd.core import words
+from jupyterd.core import effects
+from jupyterd.core.effects import Effect, Record
+from jupyterd.core.events import Event
 from jupyterd.core.journal_kinds import TROUBLE
-from jupyterd.core.words import Effect, Event, Record
 from jupyterd.protocol.plan import Listen
 from jupyterd.protocol.status import Snapshot
 from jupyterd.supervisor.children import Children
@@ -19,7 +20,7 @@ from jupyterd.supervisor.sd_notify import Notifier
 from jupyterd.supervisor.status_file import Status
 
 
-class Log(Protocol):
+class RecordSink(Protocol):
     """Where records go: journal.Journal or terminal.Terminal."""
 
     def write(self, record: Record) -> None:
@@ -39,7 +40,7 @@ class Log(Protocol):
 class Performer:
     """Holds one object for each kind of deed."""
 
-    log: Log
+    log: RecordSink
     notifier: Notifier
     listeners: Listeners
     children: Children
@@ -53,36 +54,36 @@ class Performer:
     def perform(self, effect: Effect) -> Iterable[Event]:  # noqa: C901, PLR0912 - one line for each effect
         """Carry it out; answers that are known at once come back."""
         match effect:
-            case words.Bind(listen):
+            case effects.Bind(listen):
                 self.wanted = listen
                 return [self.listeners.bind(listen)]
-            case words.CloseListeners():
+            case effects.CloseListeners():
                 self.listeners.close()
-            case words.Spawn():
+            case effects.Spawn():
                 return [self.children.spawn(effect, self.listeners.fds(self.wanted))]
-            case words.SendSignal(role, pid, signal):
+            case effects.SendSignal(role, pid, signal):
                 self.children.signal(role, pid, signal)
-            case words.Abandon(role, pid):
+            case effects.Abandon(role, pid):
                 self.children.abandon(role, pid)
-            case words.Promote(pid):
+            case effects.Promote(pid):
                 self.children.promote(pid)
-            case words.Look(pid):
+            case effects.InspectProcess(pid):
                 return [self.children.look(pid)]
-            case words.Tell(message):
+            case effects.SendToServer(message):
                 self.children.tell(message)
-            case words.Probe():
+            case effects.Probe():
                 return self.probes.begin(effect)
-            case words.CancelProbes():
+            case effects.CancelProbes():
                 self.probes.cancel()
-            case words.Notify():
+            case effects.Notify():
                 self.notifier.tell(effect)
-            case words.Record():
+            case effects.Record():
                 self.log.write(effect)
-            case words.Publish(snapshot):
+            case effects.Publish(snapshot):
                 self._publish(snapshot)
-            case words.ShowBanner():
+            case effects.ShowBanner():
                 self._show_banner()
-            case words.Quit():
+            case effects.Quit():
                 pass  # the loop leaves
             case _:
                 assert_never(effect)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from jupyterd.core.words import FrameCame, PlanMade
+from jupyterd.core.events import FrameCame, PlanMade
 from jupyterd.protocol import gpu_frames, plan
 from jupyterd.supervisor.lines import Lines
 from jupyterd.supervisor.poller import READ, Watch
@@ -77,7 +77,7 @@ class Document:
         return PlanMade(with_watchdog(made, self._watchdog_s) if isinstance(made, plan.Plan) else made)
 
 
-class Frames:
+class FramePipe:
     """The sampler's frames, one a line."""
 
     def __init__(self, watch: Watch, fd: int) -> None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 
-from jupyterd.core.words import Event
+from jupyterd.core.events import Event
 
 Then = Callable[[], Iterable[Event]]
 """What to do when a descriptor is ready or a timer is due: the facts that come of it."""

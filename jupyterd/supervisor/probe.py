@@ -14,7 +14,8 @@ import time
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
-from jupyterd.core.words import Probe, ProbeEnded
+from jupyterd.core.effects import Probe
+from jupyterd.core.events import ProbeEnded
 from jupyterd.protocol.plan import Target
 from jupyterd.supervisor import clock
 from jupyterd.supervisor.poller import READ, WRITE, Watch

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ssl
 
-from jupyterd.core.words import Probe, ProbeEnded
+from jupyterd.core.effects import Probe
+from jupyterd.core.events import ProbeEnded
 from jupyterd.supervisor import clock
 from jupyterd.supervisor.poller import Watch
 from jupyterd.supervisor.probe import Exchange

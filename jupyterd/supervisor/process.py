@@ -19,7 +19,7 @@ _CHANGED = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class SpawnedProcess:
     """A child that was not reaped yet; `started` is field 22 of /proc/PID/stat, so that its pid is never mistaken."""
 
     pid: int
@@ -35,7 +35,7 @@ class End:
     signal: str | None
 
 
-def spawn(command: Command, *, stdout: int, stderr: int, pass_fds: Sequence[int] = ()) -> Process:
+def spawn(command: Command, *, stdout: int, stderr: int, pass_fds: Sequence[int] = ()) -> SpawnedProcess:
     """Start it in a session of its own, with exactly its environment (and our pid, for lineage.die_with_parent),
     default signals, /dev/null as input, and `pass_fds` under the same numbers. OSError says why not.
 
@@ -60,7 +60,7 @@ def spawn(command: Command, *, stdout: int, stderr: int, pass_fds: Sequence[int]
         for fd in pass_fds:
             os.set_inheritable(fd, False)
     # The child is ours and not reaped: its pid cannot be anybody else's yet.
-    return Process(pid, os.pidfd_open(pid), start_time(pid))
+    return SpawnedProcess(pid, os.pidfd_open(pid), start_time(pid))
 
 
 def start_time(pid: int) -> int:
@@ -86,13 +86,13 @@ def scheduled_s(pid: int) -> tuple[float, float]:
     return 0.0, 0.0
 
 
-def send(process: Process, name: str) -> None:
+def send(process: SpawnedProcess, name: str) -> None:
     """Signal it ("TERM", "KILL", ...); one that has ended is no error."""
     with suppress(ProcessLookupError):
         signal.pidfd_send_signal(process.pidfd, signal.Signals[f"SIG{name}"])
 
 
-def reap(process: Process) -> End | None:
+def reap(process: SpawnedProcess) -> End | None:
     """Take its exit status; None while it runs. The pidfd stays the caller's to close."""
     result = os.waitid(os.P_PIDFD, process.pidfd, os.WEXITED | os.WNOHANG)
     if result is None:

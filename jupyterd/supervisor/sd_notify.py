@@ -11,7 +11,7 @@ import socket
 import time
 from collections import deque
 
-from jupyterd.core.words import Notify
+from jupyterd.core.effects import Notify
 
 _WAITING_MOST = 32
 """Messages kept for a systemd that does not read now (it re-executes, say)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
-from jupyterd.core.words import ServerSaid
+from jupyterd.core.events import ServerSaid
 from jupyterd.protocol import server_channel
 from jupyterd.supervisor.lines import Lines
 from jupyterd.supervisor.poller import READ, WRITE, Watch

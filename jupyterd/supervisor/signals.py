@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable
 from types import FrameType
 
-from jupyterd.core.words import Signal, SignalReceived
+from jupyterd.core.events import Signal, SignalReceived
 from jupyterd.supervisor.poller import READ, Watch
 
 _MEANINGS = {signal.SIGHUP: Signal.HUP, signal.SIGTERM: Signal.TERM, signal.SIGINT: Signal.INT}

@@ -12,7 +12,7 @@ from sim.worlds import HOUR, Faults, Machine, plan
 
 from jupyterd.core import step as core
 from jupyterd.core.child import Child, Running
-from jupyterd.core.words import Event, Signal
+from jupyterd.core.events import Event, Signal
 
 WORLDS = 12
 FAULTS = Faults(

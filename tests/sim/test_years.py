@@ -8,7 +8,7 @@ import pytest
 from sim.worlds import HOUR, YEAR, Faults, Machine, plan
 
 from jupyterd.core import journal_kinds
-from jupyterd.core.words import ChildExited, Role, Signal
+from jupyterd.core.events import ChildExited, Role, Signal
 from jupyterd.core.world import serves
 from jupyterd.protocol.policy import Policy
 

@@ -10,47 +10,49 @@ import random
 from dataclasses import dataclass, field, replace
 
 from jupyterd.core import step as core
-from jupyterd.core.words import (
+from jupyterd.core.effects import (
     Abandon,
     Bind,
-    BindFailed,
-    Bound,
     CancelProbes,
-    ChildExited,
-    ChildStarted,
-    Clock,
     CloseListeners,
-    DeadlineCame,
     Effect,
-    Event,
-    FrameCame,
-    Look,
-    Looked,
+    InspectProcess,
     Notify,
-    PlanMade,
     Probe,
-    ProbeEnded,
     Promote,
     Publish,
     Quit,
     Record,
-    Role,
     SendSignal,
-    ServerSaid,
+    SendToServer,
     ShowBanner,
+    Spawn,
+)
+from jupyterd.core.events import (
+    BindFailed,
+    Bound,
+    ChildExited,
+    ChildStarted,
+    DeadlineCame,
+    Event,
+    FrameCame,
+    PlanMade,
+    ProbeEnded,
+    ProcessInspected,
+    Role,
+    ServerSaid,
     Signal,
     SignalReceived,
-    Spawn,
     SpawnFailed,
     Started,
-    Tell,
+    WallClock,
 )
 from jupyterd.core.world import Stop, World
 from jupyterd.protocol import server_channel
 from jupyterd.protocol.gpu_frames import Frame, Gpu
 from jupyterd.protocol.plan import Certificate, Command, Listen, Plan, Refused, Target, Trouble
 from jupyterd.protocol.policy import Policy
-from jupyterd.protocol.status import Process
+from jupyterd.protocol.status import ProcessIdentity
 
 NOTHING = Command(("/bin/true",), (), "/")
 HOUR = 3600.0
@@ -161,7 +163,7 @@ class Machine:
 
     def begin(self) -> None:
         """The first event."""
-        self.feed(Started(self.plan, Clock(1.7e9, 0), Process(1, 1)))
+        self.feed(Started(self.plan, WallClock(1.7e9, 0), ProcessIdentity(1, 1)))
         self._plan_signal()
         self._plan_trouble()
 
@@ -243,7 +245,7 @@ class Machine:
     def _fail_probes(self, fake: Fake) -> None:
         del fake
         for target in list(self.pending):
-            self.later(0.0, ProbeEnded(target, "connection reset", None, Clock(1.7e9, 0)))
+            self.later(0.0, ProbeEnded(target, "connection reset", None, WallClock(1.7e9, 0)))
 
     def _plan_signal(self) -> None:
         if self.faults.signal_every_s:
@@ -286,15 +288,15 @@ class Machine:
                 spare.role = Role.SERVER
                 self.alive[Role.SERVER] = spare
                 self.promotions += 1
-            case Tell(message=server_channel.Go()):
+            case SendToServer(message=server_channel.Go()):
                 self._server(self.alive[Role.SERVER], warm=True)
-            case Look(pid=pid):
+            case InspectProcess(pid=pid):
                 fake = self._fake(pid)
                 state = "" if fake is None else "T" if self.now >= fake.stopped_from else "S"
                 ran_s = 0.3 * (self.now - fake.mute_from) if fake is not None and fake.spinning else 0.0
                 turned = None if fake is None else self.turned(fake)
-                self.later(0.0, Looked(pid, state, ran_s, self.starved_s(self.now), turned))
-            case Tell(message=server_channel.Reload() as message):
+                self.later(0.0, ProcessInspected(pid, state, ran_s, self.starved_s(self.now), turned))
+            case SendToServer(message=server_channel.Reload() as message):
                 server = self.alive[Role.SERVER]
                 problem = "a broken pair" if self.chance(self.faults.planner_refuses) else None
                 if problem is None:
@@ -331,7 +333,7 @@ class Machine:
             case Role.SPARE:
                 if self.chance(faults.crash / 2):
                     self.later(self.random.uniform(0.0, 600.0), ChildExited(role, fake.pid, 1, None))
-                self.later(self.random.uniform(0.3, 5.0), ServerSaid(fake.pid, server_channel.Warm()))
+                self.later(self.random.uniform(0.3, 5.0), ServerSaid(fake.pid, server_channel.Imported()))
             case Role.PLANNER:
                 self._planner(fake)
             case Role.SAMPLER:
@@ -418,7 +420,7 @@ class Machine:
 
     def _answer(self, probe: Probe) -> None:
         server = self.alive.get(Role.SERVER)
-        clock = Clock(1.7e9, 0)
+        clock = WallClock(1.7e9, 0)
         if server is None or server.silent or self.now >= server.mute_from or self.now < server.ready_at:
             self.later(probe.timeout_s, ProbeEnded(probe.target, f"no answer for {probe.timeout_s:.0f} s", None, clock))
             return

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from jupyterd.cli import token, which_server
-from jupyterd.cli.status.read import Standing, look, standing
+from jupyterd.cli.status.read import ServerStatus, look, standing
 from jupyterd.launch import identity
 from jupyterd.linux.accounts import account
 from jupyterd.planner import addresses
@@ -36,11 +36,11 @@ LOOK_EVERY_S = 0.2
 
 
 @attrs.frozen
-class Place:
+class CertContext:
     """`running` is the snapshot of the supervisor that is there now."""
 
     paths: Paths
-    running: Standing | None
+    running: ServerStatus | None
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -48,19 +48,19 @@ class Place:
         return () if self.running is None else self.running.snapshot.urls
 
 
-def here(which: which_server.Which | None) -> Place:
+def here(which: which_server.Which | None) -> CertContext:
     """Find it, and be its account from now on. PermissionError when it is another account's."""
     where = which_server.places(which, os.environ, os.geteuid())
     if os.geteuid() == 0 and where[0].state.is_dir():
         where = where[:1]
         _become(where[0].state.stat())
     found = look(which_server.snapshots(where))
-    if isinstance(found, Standing):
+    if isinstance(found, ServerStatus):
         mode = next((each.mode for each in where if each.status == found.file), where[0].mode)
-        return Place(Paths(mode=mode, state=Path(found.snapshot.state_dir), runtime=found.file.parent), found)
+        return CertContext(Paths(mode=mode, state=Path(found.snapshot.state_dir), runtime=found.file.parent), found)
     if found.denied:
         raise PermissionError("the server of this machine belongs to another account: type it with sudo")
-    return Place(where[0], None)
+    return CertContext(where[0], None)
 
 
 def _become(owner: os.stat_result) -> None:
@@ -92,7 +92,7 @@ class Names:
     """tls.certificate; "" where none is set."""
 
 
-def names(place: Place) -> Names:
+def names(place: CertContext) -> Names:
     """By the settings on disk and by what the running server shows. Invalid when the settings are refused."""
     mode, environ = place.paths.mode, os.environ
     who = account(os.geteuid(), environ, service=mode == "service")
@@ -102,7 +102,7 @@ def names(place: Place) -> Names:
     return Names(tuple(dict.fromkeys([*hosts, *filter(None, shown)])), literal, settings.tls.certificate)
 
 
-def configured(place: Place) -> str:
+def configured(place: CertContext) -> str:
     """The file that the settings name, which goes before everything else; "" if they name none."""
     told = None if place.running is None else place.running.snapshot.certificate
     if told is not None:
@@ -113,7 +113,7 @@ def configured(place: Place) -> str:
         return ""
 
 
-def tell(running: Standing) -> bool:
+def tell(running: ServerStatus) -> bool:
     """SIGHUP to exactly this supervisor: it makes another plan. False when it is gone."""
     told = running.snapshot.supervisor
     pidfd = identity.open_pidfd(identity.Identity(told.pid, told.started, identity.boot_id()))
@@ -126,7 +126,7 @@ def tell(running: Standing) -> bool:
     return True
 
 
-def until_served(running: Standing, wanted: Callable[[Certificate], bool]) -> Certificate | None:
+def until_served(running: ServerStatus, wanted: Callable[[Certificate], bool]) -> Certificate | None:
     """Tell it, then wait until a client is shown such a certificate; None, with the reason printed, when it is not."""
     if not tell(running):
         _say("the server has just ended: what is on disk is used at its next start")
@@ -150,7 +150,7 @@ def until_served(running: Standing, wanted: Callable[[Certificate], bool]) -> Ce
     return None
 
 
-def shown(running: Standing) -> str | None:
+def shown(running: ServerStatus) -> str | None:
     """SHA-256 of the certificate that a client is shown now, on the first address that answers."""
     for url in [*(each.url for each in running.snapshot.addresses if each.ok), *running.snapshot.urls]:
         parts = urlsplit(url)

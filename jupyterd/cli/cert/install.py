@@ -11,7 +11,7 @@ import time
 from urllib.parse import urlsplit
 
 from jupyterd.cli.cert import context
-from jupyterd.cli.cert.context import Place
+from jupyterd.cli.cert.context import CertContext
 from jupyterd.linux import private_files
 from jupyterd.tls import collect
 from jupyterd.tls.collect import Collected
@@ -38,13 +38,13 @@ def main(args: argparse.Namespace) -> int:
     return _serve(place, found.leaf)
 
 
-def _put(place: Place, found: Collected) -> None:
+def _put(place: CertContext, found: Collected) -> None:
     private_files.directory(place.paths.state)
     private_files.directory(place.paths.installed.parent)
     private_files.replace(place.paths.installed, found.pem)
 
 
-def _serve(place: Place, leaf: Leaf) -> int:
+def _serve(place: CertContext, leaf: Leaf) -> int:
     _describe(leaf)
     if context.configured(place):
         _say(
@@ -64,7 +64,7 @@ def _serve(place: Place, leaf: Leaf) -> int:
     return 0
 
 
-def _names(place: Place, leaf: Leaf) -> list[PairProblem]:
+def _names(place: CertContext, leaf: Leaf) -> list[PairProblem]:
     """What people type should be in it."""
     known = {urlsplit(url).hostname or "" for url in place.urls}
     if not known or known & set(leaf.names) or any(f"*.{each.partition('.')[2]}" in leaf.names for each in known):
@@ -87,7 +87,7 @@ def _describe(leaf: Leaf) -> None:
         print(f"  {'SHA-256' if not number else '       '}  {line}")
 
 
-def _remove(place: Place) -> int:
+def _remove(place: CertContext) -> int:
     if not place.paths.installed.exists():
         _say("there is no installed certificate; what is served: jupyterd cert show")
         return TROUBLE

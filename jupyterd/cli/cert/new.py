@@ -10,7 +10,7 @@ import sys
 import time
 
 from jupyterd.cli.cert import context, trust
-from jupyterd.cli.cert.context import Place
+from jupyterd.cli.cert.context import CertContext
 from jupyterd.linux import private_files
 from jupyterd.tls import authority
 from jupyterd.tls.authority import Authority
@@ -41,7 +41,7 @@ def main(args: argparse.Namespace) -> int:
     return code
 
 
-def _found(place: Place) -> Authority:
+def _found(place: CertContext) -> Authority:
     wanted = context.names(place)
     private_files.directory(place.paths.state)
     authority.found(place.paths.authority, wanted.names[0], wanted.names, wanted.addresses, time.time())
@@ -51,7 +51,7 @@ def _found(place: Place) -> Authority:
     return made
 
 
-def _serve(place: Place, made: Authority) -> int:
+def _serve(place: CertContext, made: Authority) -> int:
     """Wait until the server shows a certificate that this authority has signed."""
     if place.running is None or place.running.snapshot.certificate is None:
         print("Nothing is served over TLS now; from the next start on it will be with a certificate of this authority.")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyterd.cli.cert import context, trust
-from jupyterd.cli.cert.context import Place
+from jupyterd.cli.cert.context import CertContext
 from jupyterd.tls import authority, check, files, handshake
 from jupyterd.tls.authority import Authority
 from jupyterd.tls.check import Pair
@@ -38,7 +38,7 @@ def main(args: argparse.Namespace) -> int:
     return 0 if told["ok"] else TROUBLE
 
 
-def document(place: Place) -> dict[str, Any]:
+def document(place: CertContext) -> dict[str, Any]:
     """For --json; `page` is the same for people."""
     now = time.time()
     running = None if place.running is None else place.running.snapshot
@@ -153,7 +153,7 @@ def _row(label: str, text: str) -> str:
     return f"  {label:<{LABEL}}{text}"
 
 
-def _authority(place: Place) -> int:
+def _authority(place: CertContext) -> int:
     found = authority.read(place.paths.authority)
     if not isinstance(found, Authority):
         print(f"jupyterd: {found.text}\n    jupyterd cert new makes one", file=sys.stderr)

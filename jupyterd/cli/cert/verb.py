@@ -48,7 +48,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """1 when it was not done; the reason is on standard error."""
-    verb: Any = import_module("jupyterd.cli.cert_" + ("install" if args.what == "remove" else args.what))
+    verb: Any = import_module("jupyterd.cli.cert." + ("install" if args.what == "remove" else args.what))
     try:
         code: int = verb.main(args)
     except Invalid as error:

@@ -11,8 +11,8 @@ import attrs
 from jupyterd.cli.gpu import usage
 from jupyterd.cli.gpu.usage import Use
 from jupyterd.core import gpu_log
-from jupyterd.gpu.intervals import GpuSpan, Holder
-from jupyterd.protocol.gpu_frames import Gpu, Process
+from jupyterd.gpu.intervals import GpuSpan, HolderInterval
+from jupyterd.protocol.gpu_frames import Gpu, GpuProcess
 from jupyterd.settings.problems import printable
 
 GIB = 1 << 30
@@ -21,19 +21,19 @@ UNKNOWN = "?"
 
 
 @attrs.frozen
-class Held:
+class HeldMemory:
     """One holder's part of one GPU now; `pids` of its processes there."""
 
-    holder: Holder
+    holder: HolderInterval
     name: str
     memory_bytes: int | None
     utilisation: float | None
     pids: tuple[int, ...]
 
 
-def held(one: Gpu, home: str) -> list[Held]:
+def held(one: Gpu, home: str) -> list[HeldMemory]:
     """Who holds memory of it, the one with most first; other accounts' programs each by themselves."""
-    found: dict[tuple[object, ...], list[Process]] = {}
+    found: dict[tuple[object, ...], list[GpuProcess]] = {}
     for each in one.processes or ():
         alone = None if each.kernel is not None else each.pid
         found.setdefault((each.kernel, alone), []).append(each)
@@ -86,16 +86,16 @@ def memory(count: int | None) -> str:
     return f"{count / GIB:.1f} GiB" if count >= GIB else f"{count / MIB:.0f} MiB"
 
 
-def _held(mine: list[Process], home: str) -> Held:
+def _held(mine: list[GpuProcess], home: str) -> HeldMemory:
     first = mine[0]
-    holder = Holder(first.kernel, first.notebook, first.user)
+    holder = HolderInterval(first.kernel, first.notebook, first.user)
     name = usage.shown(holder, home)
     if first.kernel is None:
         name = f"{first.command or 'a program'} of {first.user or 'an unknown account'} (not a notebook)"
     amounts = [each.memory_bytes for each in mine if each.memory_bytes is not None]
     work = [each.utilisation for each in mine if each.utilisation is not None]
     pids = tuple(each.pid for each in mine)
-    return Held(holder, name, sum(amounts) if amounts else None, sum(work) if work else None, pids)
+    return HeldMemory(holder, name, sum(amounts) if amounts else None, sum(work) if work else None, pids)
 
 
 def _holders(one: Gpu, home: str, columns: int) -> Iterator[str]:

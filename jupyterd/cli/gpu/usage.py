@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from jupyterd.gpu.intervals import GpuSpan, Holder, HolderSpan, Spans, merge_gpu
+from jupyterd.gpu.intervals import GpuSpan, HolderInterval, HolderSpan, Spans, merge_gpu
 from jupyterd.settings.problems import printable
 
 _T = TypeVar("_T")
@@ -76,7 +76,7 @@ def uses(holders: Sequence[HolderSpan], home: str) -> list[Use]:
     return sorted(found, key=lambda use: (-(use.kwh or 0.0), -use.gpu_hours, use.name))
 
 
-def shown(holder: Holder, home: str) -> str:
+def shown(holder: HolderInterval, home: str) -> str:
     """How a holder is called in a table."""
     if holder.notebook is not None:
         inside = home and holder.notebook.startswith(f"{home.rstrip('/')}/")

@@ -22,7 +22,7 @@ from jupyterd.cli import kernels, which_server
 from jupyterd.cli.gpu import page, usage
 from jupyterd.cli.gpu import since as moments
 from jupyterd.cli.status import read, verb
-from jupyterd.cli.status.read import Nothing, Standing
+from jupyterd.cli.status.read import Nothing, ServerStatus
 from jupyterd.gpu import driver, history
 from jupyterd.gpu.intervals import Spans
 from jupyterd.protocol.gpu_frames import Gpu
@@ -51,7 +51,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 @attrs.frozen
-class Asked:
+class Request:
     """What is wanted, and how wide it may be."""
 
     args: argparse.Namespace
@@ -71,18 +71,18 @@ def main(args: argparse.Namespace) -> int:
         print(*error.problems, sep="\n", file=sys.stderr)
         return TROUBLE
     found = read.look(which_server.snapshots(found_places))
-    known = found if isinstance(found, Standing) else found.left
+    known = found if isinstance(found, ServerStatus) else found.left
     state = found_places[0].state if known is None else Path(known.snapshot.state_dir)
     mine = attrs.evolve(found_places[0], state=state)
     columns = min(WIDEST, max(NARROWEST, shutil.get_terminal_size((80, 24)).columns))
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-    asked = Asked(args, _home(state), columns, colour)
+    asked = Request(args, _home(state), columns, colour)
     if args.since is None:
         return _now(asked, found, which_server.snapshots(found_places))
     return _past(asked, mine)
 
 
-def _now(asked: Asked, found: Standing | Nothing, files: tuple[Path, ...]) -> int:
+def _now(asked: Request, found: ServerStatus | Nothing, files: tuple[Path, ...]) -> int:
     if isinstance(found, Nothing):
         print(verb.absent(found, files), file=sys.stderr)
         return NOTHING if found.left is not None or not (found.damaged or found.denied) else TROUBLE
@@ -112,7 +112,7 @@ def _only(one: Gpu, notebook: str) -> Gpu:
     return replace(one, processes=mine)
 
 
-def _nothing(found: Standing, wanted: argparse.Namespace) -> str:
+def _nothing(found: ServerStatus, wanted: argparse.Namespace) -> str:
     if wanted.notebook is not None and found.snapshot.gpus:
         return f"no notebook {wanted.notebook!r} holds memory of a GPU now"
     if wanted.gpu is not None and found.snapshot.gpus:
@@ -126,7 +126,7 @@ def _nothing(found: Standing, wanted: argparse.Namespace) -> str:
     return "the GPUs have not been asked yet; try again in a moment"
 
 
-def _past(asked: Asked, mine: Paths) -> int:
+def _past(asked: Request, mine: Paths) -> int:
     wanted, until = asked.args, time.time()
     try:
         since = moments.past(wanted.since, until)
@@ -169,7 +169,7 @@ def _no_past(every: Spans, wanted: argparse.Namespace, file: Path) -> str:
     return f"nothing is on record of GPU {wanted.gpu!r} since {wanted.since}"
 
 
-def _draw(asked: Asked, past: Spans, since: float, until: float) -> None:
+def _draw(asked: Request, past: Spans, since: float, until: float) -> None:
     from jupyterd.cli.gpu import plot  # noqa: PLC0415 - the plotting library is for this alone
 
     begun = max(since, min(each.at for each in past.gpus))
@@ -198,7 +198,7 @@ def _document(one: Gpu, home: str) -> dict[str, Any]:
     }
 
 
-def _held_document(each: page.Held) -> dict[str, Any]:
+def _held_document(each: page.HeldMemory) -> dict[str, Any]:
     facts = attrs.asdict(each, recurse=False)
     holder = facts.pop("holder")
     return {"notebook": holder.notebook, "kernel": holder.kernel, "user": holder.user, **facts}

@@ -15,7 +15,7 @@ from typing import Literal
 import attrs
 
 from jupyterd.cli.setup import jupyter_import, questions
-from jupyterd.cli.setup.target import Target
+from jupyterd.cli.setup.target import SetupTarget
 from jupyterd.settings import rules, table
 from jupyterd.settings.imported import Taken
 from jupyterd.settings.table import Value
@@ -24,8 +24,8 @@ from jupyterd.tls import collect
 from jupyterd.tls.key_pair import PairProblem
 
 HASH, ROOT = "login.password_hash", "server.allow_root"
-Kind = Literal["auto", "authority", "acme", "files"]
-_KINDS: dict[str, Kind] = {"": "auto", "auto": "auto", "authority": "authority", "acme": "acme"}
+CertificateChoice = Literal["auto", "authority", "acme", "files"]
+_KINDS: dict[str, CertificateChoice] = {"": "auto", "auto": "auto", "authority": "authority", "acme": "acme"}
 _CERTIFICATES = """\
 Certificate:
   1  {now}
@@ -44,10 +44,10 @@ class Secret:
 
 
 @attrs.frozen
-class Certificate:
+class CertificateAnswer:
     """Which one; `files` and `domains` for those that need them."""
 
-    kind: Kind = "auto"
+    kind: CertificateChoice = "auto"
     files: tuple[Path, ...] = ()
     domains: tuple[str, ...] = ()
     email: str = ""
@@ -61,12 +61,12 @@ class Answers:
 
     values: Mapping[str, Value]
     secret: Secret | None
-    certificate: Certificate
+    certificate: CertificateAnswer
     remarks: tuple[str, ...] = ()
 
 
 @attrs.frozen
-class Known:
+class Existing:
     """What is so before. `fresh`: there is no settings file yet. `values` are those that are in force, or would be."""
 
     fresh: bool
@@ -85,7 +85,7 @@ class _Question:
     typed: str | None
 
 
-def collect_answers(args: argparse.Namespace, target: Target, known: Known, *, ask: bool) -> Answers:
+def collect_answers(args: argparse.Namespace, target: SetupTarget, known: Existing, *, ask: bool) -> Answers:
     """ValueError says what is wrong with an option. The terminal is used only with `ask`."""
     imported = _imported(args.take, target, known, ask=ask)
     remarks = list(imported.remarks)
@@ -119,7 +119,7 @@ def collect_answers(args: argparse.Namespace, target: Target, known: Known, *, a
     return Answers(values, secret, _certificate(args, known, ask=ask), tuple(remarks))
 
 
-def _imported(take: str | bool | None, target: Target, known: Known, *, ask: bool) -> Taken:  # noqa: FBT001 - argparse's
+def _imported(take: str | bool | None, target: SetupTarget, known: Existing, *, ask: bool) -> Taken:  # noqa: FBT001 - argparse's
     if take is False:
         return Taken()
     where = Path(take) if isinstance(take, str) and take else Path(target.account.home, ".jupyter")
@@ -143,7 +143,7 @@ def _from_stdin() -> str:
     return text
 
 
-def _setting(asked: _Question, target: Target, *, ask: bool) -> Value:
+def _setting(asked: _Question, target: SetupTarget, *, ask: bool) -> Value:
     row, before, typed = table.SETTINGS[asked.name], asked.before, asked.typed
 
     def judge(text: str) -> Value | str:
@@ -170,7 +170,7 @@ def _setting(asked: _Question, target: Target, *, ask: bool) -> Value:
     return found
 
 
-def _certificate(args: argparse.Namespace, known: Known, *, ask: bool) -> Certificate:
+def _certificate(args: argparse.Namespace, known: Existing, *, ask: bool) -> CertificateAnswer:
     which = args.certificate
     if which is None and args.domain:
         which = "acme"
@@ -186,29 +186,29 @@ def _certificate(args: argparse.Namespace, known: Known, *, ask: bool) -> Certif
             raise ValueError(fault)
     absolute = tuple(each.absolute() for each in paths)
     domains = tuple(args.domain or ())
-    return Certificate(kind, absolute, domains, args.email or "", args.acme_server or "", args.agree_tos)
+    return CertificateAnswer(kind, absolute, domains, args.email or "", args.acme_server or "", args.agree_tos)
 
 
-def _asked_certificate(known: Known) -> Certificate:
+def _asked_certificate(known: Existing) -> CertificateAnswer:
     now = "the one that is there" if known.has_certificate else "one that is made by itself; browsers warn of it once"
     choice = questions.judged(
         _CERTIFICATES.format(now=now), "1", lambda text: "" if text in {"1", "2", "3", "4"} else "1, 2, 3 or 4"
     )
     match choice:
         case "2":
-            return Certificate("authority")
+            return CertificateAnswer("authority")
         case "3":
             typed = questions.judged(
                 "Files (certificate, key, chain, with spaces between)", "",
                 lambda text: _files_fault(tuple(map(Path, text.split()))),
             )  # fmt: skip
-            return Certificate("files", tuple(Path(each).absolute() for each in typed.split()))
+            return CertificateAnswer("files", tuple(Path(each).absolute() for each in typed.split()))
         case "4":
             name = questions.judged("Name of this machine", "", lambda text: "" if "." in text else "such as gpu.a.org")
             email = questions.judged("Your e-mail address", "", lambda text: "" if "@" in text else "you@example.org")
-            return Certificate("acme", domains=(name,), email=email)
+            return CertificateAnswer("acme", domains=(name,), email=email)
         case _:
-            return Certificate()
+            return CertificateAnswer()
 
 
 def _files_fault(paths: tuple[Path, ...]) -> str:

@@ -13,8 +13,8 @@ import attrs
 
 from jupyterd.cli.setup import options, questions, services, user_service
 from jupyterd.cli.setup import unit_files as files
-from jupyterd.cli.setup.answers import Answers, Certificate, Known, collect_answers
-from jupyterd.cli.setup.target import Target
+from jupyterd.cli.setup.answers import Answers, CertificateAnswer, Existing, collect_answers
+from jupyterd.cli.setup.target import SetupTarget
 from jupyterd.settings import edit, sample, table
 from jupyterd.settings.table import Value
 from jupyterd.settings.values import toml
@@ -31,7 +31,7 @@ class Todo:
     answers: Answers
 
 
-def todo(args: argparse.Namespace, target: Target) -> Todo | None:
+def todo(args: argparse.Namespace, target: SetupTarget) -> Todo | None:
     """None when the person said no."""
     quiet = args.yes or args.dry_run
     known = _known(target)
@@ -58,14 +58,14 @@ def todo(args: argparse.Namespace, target: Target) -> Todo | None:
     return made if quiet or not shown or questions.yes("Go on?") else None
 
 
-def _known(target: Target) -> Known:
+def _known(target: SetupTarget) -> Existing:
     loaded = target.load()
     values = {name: table.value_of(loaded.settings, row) for name, row in table.SETTINGS.items()}
     fresh = not target.settings.exists()
     if fresh and not target.user:
         values["server.ip"] = ("*",)
     state = target.paths.state.is_dir()
-    return Known(
+    return Existing(
         fresh=fresh,
         values=values,
         has_password=state and target.verb("password", target.flag, "--is-set") == 0,
@@ -74,7 +74,7 @@ def _known(target: Target) -> Known:
     )
 
 
-def _text(target: Target, values: Mapping[str, Value]) -> str:
+def _text(target: SetupTarget, values: Mapping[str, Value]) -> str:
     """What the settings file will hold: a new one has every setting in it; in one that is there only values change."""
     try:
         before = target.settings.read_text()
@@ -86,7 +86,7 @@ def _text(target: Target, values: Mapping[str, Value]) -> str:
         raise ValueError(f"{target.settings}: {error}") from None
 
 
-def _shown(target: Target, made: Todo, known: Known) -> Iterator[str]:
+def _shown(target: SetupTarget, made: Todo, known: Existing) -> Iterator[str]:
     """What is new, one line each."""
     account, answers = target.account.name, made.answers
     if made.new_text:
@@ -103,7 +103,7 @@ def _shown(target: Target, made: Todo, known: Known) -> Iterator[str]:
         yield f"a service that starts at boot; {account}'s processes may stay after logout (loginctl enable-linger)"
 
 
-def _values(answers: Answers, known: Known) -> Iterator[str]:
+def _values(answers: Answers, known: Existing) -> Iterator[str]:
     for name, value in answers.values.items():
         row = table.SETTINGS[name]
         if known.fresh or value != known.values[name]:
@@ -111,7 +111,7 @@ def _values(answers: Answers, known: Known) -> Iterator[str]:
             yield f"    [{row.section}] {row.key} = {'(secret)' if row.secret else toml(value)}{was}"
 
 
-def _certificate(target: Target, certificate: Certificate) -> Iterator[str]:
+def _certificate(target: SetupTarget, certificate: CertificateAnswer) -> Iterator[str]:
     match certificate.kind:
         case "authority" if files.mark(target.paths.authority) is None:
             yield f"{target.paths.authority}   an authority of this machine's own"

@@ -18,7 +18,7 @@ from typing import Any
 
 from jupyterd.cli.setup import jupyter_import_child
 from jupyterd.linux.accounts import Account
-from jupyterd.settings.imported import NAMES, Odd, Said, Taken, taken
+from jupyterd.settings.imported import NAMES, Assignment, Odd, Taken, taken
 
 DEADLINE_S = 30.0
 _LARGEST_BYTES = 1 << 20
@@ -34,7 +34,7 @@ def found(where: Path) -> tuple[Path, ...]:
 
 def take(files: tuple[Path, ...], mine: Account, deadline_s: float = DEADLINE_S) -> Taken:
     """What they say, as settings. A file that could not be read is a remark."""
-    said: list[Said] = []
+    said: list[Assignment] = []
     remarks: list[str] = []
     for file in files:
         answer = _evaluated(file, mine, deadline_s)
@@ -44,7 +44,7 @@ def take(files: tuple[Path, ...], mine: Account, deadline_s: float = DEADLINE_S)
         for owner, section in answer["classes"].items():
             for key, value in section.items():
                 kind = jupyter_import_child.odd(value)
-                said.append(Said(str(file), owner, key, value if kind is None else Odd(kind)))
+                said.append(Assignment(str(file), owner, key, value if kind is None else Odd(kind)))
     made = taken(said, mine.home)
     return Taken(made.values, made.places, (*remarks, *made.remarks))
 

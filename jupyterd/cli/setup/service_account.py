@@ -21,7 +21,7 @@ _HUMANS = range(1000, 60000)
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class PasswdEntry:
     """One line of the password database, as far as it matters here."""
 
     name: str
@@ -45,7 +45,7 @@ def present() -> str | None:
     return next((line.removeprefix("User=") for line in lines if line.startswith("User=")), None)
 
 
-def choose(named: str | None, environ: Mapping[str, str], accounts: Iterable[Account]) -> Account | Undecided:
+def choose(named: str | None, environ: Mapping[str, str], accounts: Iterable[PasswdEntry]) -> PasswdEntry | Undecided:
     """--account, else who called sudo, else the sole human account."""
     known = {each.name: each for each in accounts}
     if named is not None:
@@ -67,11 +67,11 @@ def choose(named: str | None, environ: Mapping[str, str], accounts: Iterable[Acc
             return Undecided(f"which account shall it serve? Say: ./install --account NAME   (there are: {names})")
 
 
-def _can_log_in(account: Account) -> bool:
+def _can_log_in(account: PasswdEntry) -> bool:
     return account.shell.rsplit("/", 1)[-1] not in {"nologin", "false", "sync", ""}
 
 
-def agreed(account: Account, target: str, answers: TextIO, questions: TextIO) -> bool:
+def agreed(account: PasswdEntry, target: str, answers: TextIO, questions: TextIO) -> bool:
     """Shows what will be done and asks; Enter means yes."""
     print(
         f"jupyterd will be installed as a service that runs as {account.name}:\n"
@@ -116,22 +116,22 @@ def main() -> int:
     return 0
 
 
-def for_service(named: str | None) -> Account | Undecided:
+def for_service(named: str | None) -> PasswdEntry | Undecided:
     """The named one, else the one that it has, else as choose() has it."""
     named = named or present()
-    accounts = [Account(entry.pw_name, entry.pw_uid, entry.pw_shell) for entry in pwd.getpwall()]
+    accounts = [PasswdEntry(entry.pw_name, entry.pw_uid, entry.pw_shell) for entry in pwd.getpwall()]
     if named is not None and named not in {each.name for each in accounts}:
         accounts += _looked_up(named)
     return choose(named, os.environ, accounts)
 
 
-def _looked_up(name: str) -> list[Account]:
+def _looked_up(name: str) -> list[PasswdEntry]:
     # Directory services (LDAP, SSSD) know accounts that they do not list.
     try:
         entry = pwd.getpwnam(name)
     except KeyError:
         return []
-    return [Account(entry.pw_name, entry.pw_uid, entry.pw_shell)]
+    return [PasswdEntry(entry.pw_name, entry.pw_uid, entry.pw_shell)]
 
 
 if __name__ == "__main__":

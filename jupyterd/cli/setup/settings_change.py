@@ -10,13 +10,13 @@ from collections.abc import Mapping
 
 from jupyterd.cli.setup import unit_files as files
 from jupyterd.cli.setup.changes import Todo
-from jupyterd.cli.setup.target import Target
+from jupyterd.cli.setup.target import SetupTarget
 from jupyterd.linux.accounts import others_in_group
 from jupyterd.settings import table
 from jupyterd.settings.table import Value
 
 
-def put(target: Target, todo: Todo) -> int:
+def put(target: SetupTarget, todo: Todo) -> int:
     """Written, and taken back when the service would refuse them: then its exit code, else 0."""
     before = target.settings.read_text() if target.settings.exists() else None
     if todo.new_text:
@@ -36,7 +36,7 @@ def put(target: Target, todo: Todo) -> int:
     return refused
 
 
-def _overruled(target: Target, values: Mapping[str, Value]) -> None:
+def _overruled(target: SetupTarget, values: Mapping[str, Value]) -> None:
     """A drop-in of the person's own goes before this file: say so."""
     loaded = target.load()
     for name, value in values.items():
@@ -44,7 +44,7 @@ def _overruled(target: Target, values: Mapping[str, Value]) -> None:
             print(f"jupyterd: {name} is another: {loaded.origins[name]} goes before this file", file=sys.stderr)
 
 
-def _write(target: Target, text: str) -> None:
+def _write(target: SetupTarget, text: str) -> None:
     """A file that is there keeps owner and mode, as far as these keep secrets."""
     path, mine = target.settings, target.account
     uid, gid, mode = (mine.uid, mine.gid, 0o600) if target.user else (0, mine.gid, 0o640)
@@ -64,7 +64,7 @@ def _holds_secret(text: str) -> bool:
     return any(document.get(row.section, {}).get(row.key) for row in table.SETTINGS.values() if row.secret)
 
 
-def _let_read(target: Target) -> None:
+def _let_read(target: SetupTarget) -> None:
     """One that is there keeps its text, but the account must be able to read it."""
     found, mine = target.settings.stat(), target.account
     if found.st_uid != mine.uid and found.st_gid != mine.gid and not found.st_mode & 0o004:

@@ -36,7 +36,7 @@ _HANDED_ON = (
 
 
 @attrs.frozen
-class Target:
+class SetupTarget:
     """`settings` is the file that is written; a link is followed to where it leads."""
 
     account: Account
@@ -89,7 +89,7 @@ class Target:
         }
 
 
-def find_target(named: str | None) -> Target:
+def find_target(named: str | None) -> SetupTarget:
     """Of who asks. ValueError says why there is none and what to type."""
     uid = os.geteuid()
     if uid != 0:
@@ -103,10 +103,10 @@ def find_target(named: str | None) -> Target:
     foreign = services.foreign_state(mine)
     if foreign is not None:
         raise ValueError(foreign)
-    return Target(mine, paths.discover({}, 0, "service"), Path(os.path.realpath(files.SETTINGS)))
+    return SetupTarget(mine, paths.discover({}, 0, "service"), Path(os.path.realpath(files.SETTINGS)))
 
 
-def _own(named: str | None, uid: int) -> Target:
+def _own(named: str | None, uid: int) -> SetupTarget:
     mine = account(uid, os.environ, service=False)
     if named not in (None, mine.name):
         raise ValueError(f"only root can set up a server of {named}: sudo jupyterd setup --account {named}")
@@ -117,4 +117,4 @@ def _own(named: str | None, uid: int) -> Target:
     if served:
         raise ValueError("the machine's service serves you already; it is set up with: sudo jupyterd setup")
     where = load.configuration_directory("user", os.environ, mine) / load.FILE
-    return Target(mine, paths.discover(os.environ, uid, "user"), Path(os.path.realpath(where)))
+    return SetupTarget(mine, paths.discover(os.environ, uid, "user"), Path(os.path.realpath(where)))

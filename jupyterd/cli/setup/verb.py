@@ -15,7 +15,7 @@ from jupyterd.cli.setup import changes, options, services, settings_change, syst
 from jupyterd.cli.setup import unit_files as files
 from jupyterd.cli.setup.answers import Answers
 from jupyterd.cli.setup.changes import Todo
-from jupyterd.cli.setup.target import Target, find_target
+from jupyterd.cli.setup.target import SetupTarget, find_target
 from jupyterd.settings.problems import Invalid
 
 HELP = "set up a server for keeps: the machine's service (root), or your own (anybody else); again to change it"
@@ -50,7 +50,7 @@ def main(args: argparse.Namespace) -> int:
         return _say("given up; what is in place stays, and the same command goes on from there", TROUBLE)
 
 
-def _do(target: Target, todo: Todo, args: argparse.Namespace) -> int:
+def _do(target: SetupTarget, todo: Todo, args: argparse.Namespace) -> int:
     remark = user_service.manager(target.account) if target.user else None
     if remark:
         print(f"jupyterd: {remark}", file=sys.stderr)
@@ -85,14 +85,14 @@ def _do(target: Target, todo: Todo, args: argparse.Namespace) -> int:
     return target.verb("token", target.flag, "--if-needed")
 
 
-def _password(target: Target, answers: Answers) -> bool:
+def _password(target: SetupTarget, answers: Answers) -> bool:
     if answers.secret is None:
         return True
     how = "--stdin" if answers.secret.kind == "password" else "--hash-stdin"
     return target.verb("password", target.flag, how, "--if-new", typed=answers.secret.text + "\n") == 0
 
 
-def _certificate(target: Target, answers: Answers) -> int:
+def _certificate(target: SetupTarget, answers: Answers) -> int:
     """By the verbs that there are for it; root's own, which become the account by themselves."""
     wanted = answers.certificate
     match wanted.kind:

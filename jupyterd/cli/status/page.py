@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import attrs
 
 from jupyterd.cli import fingerprint
-from jupyterd.cli.status.read import Seen, Standing
+from jupyterd.cli.status.read import Seen, ServerStatus
 from jupyterd.core import gpu_log
 from jupyterd.protocol.plan import Certificate
 from jupyterd.protocol.status import Address, Item
@@ -27,7 +27,7 @@ LOGS = {
 
 
 @attrs.frozen
-class Look:
+class PageOptions:
     """How to paint: Unix seconds now, columns, and whether in colour."""
 
     now: float
@@ -42,7 +42,7 @@ class Look:
 _INKS = {"good": "32", "warning": "33", "error": "31;1", "strong": "1", "dim": "2"}
 
 
-def page(found: Standing, look: Look) -> str:
+def page(found: ServerStatus, look: PageOptions) -> str:
     """The whole page, newline at the end."""
     told = found.snapshot
     lines = [*_head(found, look), ""]
@@ -77,7 +77,7 @@ def page(found: Standing, look: Look) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _head(found: Standing, look: Look) -> Iterator[str]:
+def _head(found: ServerStatus, look: PageOptions) -> Iterator[str]:
     told = found.snapshot
     if found.life == "halted":
         dot, what = look.ink("error", "●"), f"halted: {found.supervisor.process.pid} got SIGSTOP and decides nothing"
@@ -95,13 +95,13 @@ def _head(found: Standing, look: Look) -> Iterator[str]:
         yield f"      kill -CONT {found.supervisor.process.pid}"
 
 
-def _answer(each: Address, look: Look) -> str:
+def _answer(each: Address, look: PageOptions) -> str:
     if each.ok:
         return look.ink("good", "answers")
     return look.ink("error", each.detail or f"mute for {span(look.now - each.since)}")
 
 
-def _processes(found: Standing, look: Look) -> Iterator[str]:
+def _processes(found: ServerStatus, look: PageOptions) -> Iterator[str]:
     each: tuple[tuple[str, Seen | None], ...] = (
         ("Server", found.server), ("Spare server", found.spare), ("Supervisor", found.supervisor),
         ("GPU sampler", found.sampler),
@@ -120,7 +120,7 @@ def _kernels(total: int | None, busy: int | None) -> str:
     return f"{total}, {busy or 'none'} busy" if total else "none"
 
 
-def _reach(found: Standing, look: Look) -> Iterator[str]:
+def _reach(found: ServerStatus, look: PageOptions) -> Iterator[str]:
     """What the kernels' surroundings do not give them."""
     if over_tcp := sorted({each.name for each in found.kernels if each.tcp}):
         text = f"over TCP, where other accounts of this machine can reach them: {', '.join(over_tcp)}"
@@ -130,7 +130,7 @@ def _reach(found: Standing, look: Look) -> Iterator[str]:
         yield from _row("", text, look)
 
 
-def _ended(found: Standing, look: Look) -> Iterator[str]:
+def _ended(found: ServerStatus, look: PageOptions) -> Iterator[str]:
     lately = [each for each in reversed(found.ended) if 0 <= look.now - each.at < ENDED_SHOWN_S][:ENDED_SHOWN]
     for each in lately:
         at = time.strftime("%a %d %b %H:%M", time.localtime(each.at))
@@ -138,7 +138,7 @@ def _ended(found: Standing, look: Look) -> Iterator[str]:
         yield from _row("", f"{at}  {notebook} ({each.name}): {each.cause}", look)
 
 
-def _certificate(pair: Certificate, look: Look) -> Iterator[str]:
+def _certificate(pair: Certificate, look: PageOptions) -> Iterator[str]:
     more = len(pair.names) - NAMES_SHOWN
     names = ", ".join(pair.names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
     yield from _row(
@@ -152,7 +152,7 @@ def _certificate(pair: Certificate, look: Look) -> Iterator[str]:
         yield from _row("", f"{'SHA-256' if not number else '':<9}{line}", look)
 
 
-def _restarts(found: Standing, look: Look) -> Iterator[str]:
+def _restarts(found: ServerStatus, look: PageOptions) -> Iterator[str]:
     told = found.snapshot
     yield from _row("Restarts", str(told.restarts) if told.restarts else "none", look)
     for each in reversed(told.recent):
@@ -160,7 +160,7 @@ def _restarts(found: Standing, look: Look) -> Iterator[str]:
         yield from _row("", f"{look.ink('dim', at)}  {each.cause}", look)
 
 
-def _item(item: Item, look: Look) -> Iterator[str]:
+def _item(item: Item, look: PageOptions) -> Iterator[str]:
     yield ""
     word = look.ink(item.severity if item.severity in _INKS else "error", item.severity)
     title = f"{item.severity} {item.code}, for {span(look.now - item.since)}"
@@ -172,7 +172,7 @@ def _item(item: Item, look: Look) -> Iterator[str]:
         yield f"      {item.advice}"
 
 
-def _row(label: str, text: str, look: Look) -> Iterator[str]:
+def _row(label: str, text: str, look: PageOptions) -> Iterator[str]:
     """A label and its text; long texts go on under themselves (escape sequences count as nothing)."""
     wide = look.columns - LABEL - 2
     lines = (

@@ -16,12 +16,12 @@ import cattrs
 import psutil
 
 from jupyterd.cli.status import running_kernels
-from jupyterd.cli.status.running_kernels import Kernel
+from jupyterd.cli.status.running_kernels import RunningKernel
 from jupyterd.cli.untrusted import clean, read
 from jupyterd.launch import identity, recent_deaths
-from jupyterd.launch.recent_deaths import Ended
+from jupyterd.launch.recent_deaths import RecentDeath
 from jupyterd.protocol import status
-from jupyterd.protocol.status import Process, Snapshot
+from jupyterd.protocol.status import ProcessIdentity, Snapshot
 
 Life = Literal["runs", "halted", "gone"]
 """Of the supervisor; "halted" is SIGSTOP or a debugger: it is there and decides nothing."""
@@ -31,12 +31,12 @@ Life = Literal["runs", "halted", "gone"]
 class Seen:
     """A process of the snapshot, as /proc knows it; `rss_bytes` is None when it is gone."""
 
-    process: Process
+    process: ProcessIdentity
     rss_bytes: int | None
 
 
 @attrs.frozen
-class Standing:
+class ServerStatus:
     """A snapshot that could be read, and what became of its supervisor. `document` is what the file holds."""
 
     file: Path
@@ -47,9 +47,9 @@ class Standing:
     server: Seen | None
     spare: Seen | None
     sampler: Seen | None
-    ended: tuple[Ended, ...] = ()
+    ended: tuple[RecentDeath, ...] = ()
     """The kernels that died lately, oldest first."""
-    kernels: tuple[Kernel, ...] = ()
+    kernels: tuple[RunningKernel, ...] = ()
     """Those that run, whoever is there to serve them."""
 
 
@@ -59,12 +59,12 @@ class Nothing:
     `damaged` a sentence for each file that is no snapshot.
     """
 
-    left: Standing | None = None
+    left: ServerStatus | None = None
     denied: tuple[Path, ...] = ()
     damaged: tuple[str, ...] = ()
 
 
-def look(files: Iterable[Path]) -> Standing | Nothing:
+def look(files: Iterable[Path]) -> ServerStatus | Nothing:
     """The first snapshot, in this order, whose supervisor is there."""
     nothing = Nothing()
     for file in files:
@@ -83,10 +83,10 @@ def look(files: Iterable[Path]) -> Standing | Nothing:
     return nothing
 
 
-def standing(file: Path) -> Standing:
+def standing(file: Path) -> ServerStatus:
     """Read one snapshot and look at its processes. FileNotFoundError, PermissionError, OSError; ValueError: garbage."""
     document, told = decode(read(file))
-    return Standing(
+    return ServerStatus(
         file, document, told, life(told.supervisor),
         _seen(told.supervisor),
         None if told.server is None else _seen(told.server),
@@ -97,7 +97,7 @@ def standing(file: Path) -> Standing:
     )  # fmt: skip
 
 
-def _ended(file: Path, owner: int) -> tuple[Ended, ...]:
+def _ended(file: Path, owner: int) -> tuple[RecentDeath, ...]:
     try:
         return recent_deaths.decode(json.dumps(clean(json.loads(read(file, owner)))).encode())
     except (OSError, ValueError, RecursionError):
@@ -116,7 +116,7 @@ def decode(data: bytes) -> tuple[dict[str, Any], Snapshot]:
         raise ValueError(f"not a status snapshot of this version ({type(error).__name__})") from error
 
 
-def life(supervisor: Process) -> Life:
+def life(supervisor: ProcessIdentity) -> Life:
     """Whether exactly this process is there, and free to act."""
     if supervisor.pid <= 0 or identity.started(supervisor.pid) != supervisor.started:
         return "gone"
@@ -127,7 +127,7 @@ def life(supervisor: Process) -> Life:
     return "halted" if state in {psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP} else "runs"
 
 
-def _seen(process: Process) -> Seen:
+def _seen(process: ProcessIdentity) -> Seen:
     if process.pid <= 0 or identity.started(process.pid) != process.started:
         return Seen(process, None)
     try:

@@ -16,7 +16,7 @@ from jupyterd.launch import identity
 
 
 @attrs.frozen
-class Kernel:
+class RunningKernel:
     """`detached`: in no unit of its own; `tcp`: other accounts of the machine can reach its sockets."""
 
     id: str
@@ -25,7 +25,7 @@ class Kernel:
     tcp: bool
 
 
-def kernels(state: Path, owner: int) -> tuple[Kernel, ...]:
+def kernels(state: Path, owner: int) -> tuple[RunningKernel, ...]:
     """Every one on record whose process is there, by id."""
     directory = state / "kernels"
     try:
@@ -35,7 +35,7 @@ def kernels(state: Path, owner: int) -> tuple[Kernel, ...]:
     return tuple(kernel for path in found if (kernel := _kernel(path, owner)) is not None)
 
 
-def _kernel(path: Path, owner: int) -> Kernel | None:
+def _kernel(path: Path, owner: int) -> RunningKernel | None:
     try:
         record, process = _document(path, owner), _document(path.with_suffix(".pid"), owner)
         if identity.started(int(process["pid"])) != process["started"]:
@@ -47,7 +47,7 @@ def _kernel(path: Path, owner: int) -> Kernel | None:
         tcp = _document(file, owner)["transport"] == "tcp"
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         tcp = False
-    return Kernel(path.stem, name, detached, tcp)
+    return RunningKernel(path.stem, name, detached, tcp)
 
 
 def _document(path: Path, owner: int) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import attrs
 
 from jupyterd.cli import which_server
 from jupyterd.cli.status import page
-from jupyterd.cli.status.read import Nothing, Standing, look
+from jupyterd.cli.status.read import Nothing, ServerStatus, look
 from jupyterd.settings.problems import Invalid
 
 HELP = "what is served, and whether all is well (exit 0 serving, 1 trouble, 3 not running)"
@@ -47,16 +47,16 @@ def main(args: argparse.Namespace) -> int:
     found = look(files)
     if args.json:
         print(json.dumps(document(found, files), indent=1))
-    elif isinstance(found, Standing):
+    elif isinstance(found, ServerStatus):
         colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
         columns = min(WIDEST, max(NARROWEST, shutil.get_terminal_size((80, 24)).columns))
-        sys.stdout.write(page.page(found, page.Look(time.time(), columns, colour)))
+        sys.stdout.write(page.page(found, page.PageOptions(time.time(), columns, colour)))
     else:
         print(absent(found, files))
     return code(found)
 
 
-def code(found: Standing | Nothing) -> int:
+def code(found: ServerStatus | Nothing) -> int:
     """The exit code."""
     if isinstance(found, Nothing):
         return TROUBLE if found.damaged or (found.denied and found.left is None) else NOT_RUNNING
@@ -65,9 +65,9 @@ def code(found: Standing | Nothing) -> int:
     return SERVING if serves else TROUBLE
 
 
-def document(found: Standing | Nothing, files: tuple[Path, ...]) -> dict[str, Any]:
+def document(found: ServerStatus | Nothing, files: tuple[Path, ...]) -> dict[str, Any]:
     """For --json. Without a supervisor there are no pids in it: they would be somebody else's by now."""
-    if isinstance(found, Standing):
+    if isinstance(found, ServerStatus):
         halted = found.life == "halted"
         problem = f"the supervisor (pid {found.supervisor.process.pid}) is halted" if halted else None
         lately = [asdict(each) for each in found.ended]
@@ -87,7 +87,7 @@ def _remain(mode: str, count: int) -> str:
     )
 
 
-def _kernels(found: Standing) -> dict[str, Any]:
+def _kernels(found: ServerStatus) -> dict[str, Any]:
     return {"kernels_running": [attrs.asdict(each) for each in found.kernels]}
 
 

@@ -27,9 +27,9 @@ from jupyterd.server.auth import rate_limit
 from jupyterd.server.auth.allowance import Refusal
 from jupyterd.server.auth.open_websockets import Openings
 from jupyterd.server.auth.rate_limit import Busy, Gatekeeper, Turn
-from jupyterd.server.live_settings import Live
+from jupyterd.server.live_settings import LiveSettings
 from jupyterd.settings import login_store
-from jupyterd.settings.login_store import Login
+from jupyterd.settings.login_store import StoredLogin
 
 UNAUTHORIZED, TOO_MANY, UNAVAILABLE = 401, 429, 503
 
@@ -46,10 +46,10 @@ class Answer:
     retry_after_s: float = 0.0
 
 
-class Door(PasswordIdentityProvider):
+class IdentityProvider(PasswordIdentityProvider):
     """ServerApp.identity_provider_class. `token` stays empty: Jupyter shows that one in pages, files and logs."""
 
-    live: Live
+    live: LiveSettings
     """Set by the application, and again on Reload."""
     store: Path
     """login.json."""
@@ -58,7 +58,7 @@ class Door(PasswordIdentityProvider):
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - traitlets' own
         super().__init__(**options)
-        self._stored: tuple[tuple[int, ...], Login] = ((), Login())
+        self._stored: tuple[tuple[int, ...], StoredLogin] = ((), StoredLogin())
         self._keeper = Gatekeeper(self.log, time.monotonic)
         self._openings = Openings(self._generation)
         self._in_force: str | None = None
@@ -77,7 +77,7 @@ class Door(PasswordIdentityProvider):
         return True
 
     @property
-    def stored(self) -> Login:
+    def stored(self) -> StoredLogin:
         """What login.json says now; one stat(2) while it does not change."""
         try:
             found = self.store.lstat()
@@ -89,7 +89,7 @@ class Door(PasswordIdentityProvider):
                 self._stored = (mark, login_store.read(self.store))
             except (OSError, ValueError) as error:
                 self.log.error("%s", error)  # noqa: TRY400 - a sentence, not a stack
-                self._stored = (mark, Login())
+                self._stored = (mark, StoredLogin())
         return self._stored[1]
 
     @property
@@ -277,7 +277,7 @@ class DoorHandler(LoginFormHandler):
     @allow_unauthenticated
     async def post(self) -> None:
         """The form was sent."""
-        door = cast("Door", self.identity_provider)
+        door = cast("IdentityProvider", self.identity_provider)
         answer = await door.judge(self)
         if answer.user is None:
             self.set_status(answer.status)
@@ -290,7 +290,7 @@ class DoorHandler(LoginFormHandler):
         self._redirect_safe(self.get_argument("next", default=self.base_url))
 
     def _render(self, message: str | None = None) -> None:
-        door = cast("Door", self.identity_provider)
+        door = cast("IdentityProvider", self.identity_provider)
         waiting = bool(door.stored.token_sha256)
         self.write(
             self.render_template(

@@ -13,15 +13,15 @@ import attrs
 from tornado.httputil import HTTPServerRequest
 from tornado.web import decode_signed_value
 
-from jupyterd.server.auth.identity_provider import Door
+from jupyterd.server.auth.identity_provider import IdentityProvider
 
 COOKIE_VERSION = 2
 """Tornado's format since 2014; one of the first version is only ever a forgery here, and is logged in full."""
 
 
 @attrs.frozen
-class _Asked:
-    """What Door's methods need of a handler."""
+class _CookieRequest:
+    """What IdentityProvider's methods need of a handler."""
 
     request: HTTPServerRequest
     secret: bytes
@@ -34,6 +34,6 @@ class _Asked:
         return value
 
 
-def by(door: Door, cookie_secret: bytes) -> Callable[[HTTPServerRequest], bool]:
-    """Front.knows for this door."""
-    return lambda request: door.get_user_cookie(_Asked(request, cookie_secret)) is not None  # type: ignore[arg-type]
+def by(door: IdentityProvider, cookie_secret: bytes) -> Callable[[HTTPServerRequest], bool]:
+    """BoundedHTTPServer.knows for this identity provider."""
+    return lambda request: door.get_user_cookie(_CookieRequest(request, cookie_secret)) is not None  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 """Whose X-Forwarded-For is believed: the proxies that the settings name, and nobody else's.
 
-Between Front and the application, so that every handler and every log line sees the same address. Jupyter's own
-trust_xheaders believes everybody: with it a guesser would have a new address for each guess.
+Between the HTTP server and the application, so that every handler and every log line sees the same address. Jupyter's
+own trust_xheaders believes everybody: with it a guesser would have a new address for each guess.
 """
 
 from __future__ import annotations

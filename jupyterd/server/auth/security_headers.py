@@ -19,7 +19,7 @@ there over plain HTTP; the TLS port answers plain HTTP with the way to https by 
 """
 
 
-class Careful(web.OutputTransform):
+class SecurityHeaders(web.OutputTransform):
     """Tornado's hook (Application.add_transform)."""
 
     def __init__(self, _request: httputil.HTTPServerRequest) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jupyterd.protocol import spool
-from jupyterd.protocol.cursors import Mark, Marks
+from jupyterd.protocol.cursors import Cursor, CursorTable
 from jupyterd.server.channels import spool_reader
 
 _PING_EVERY_S = 0.005
@@ -27,7 +27,7 @@ class Arrival:
         self, directory: Path, session: str, connected: frozenset[str], ping: Callable[[bytes], object]
     ) -> None:
         """`directory` is the kernel's spool. OSError, ValueError where there is no place in the table."""
-        table = Marks(directory / spool.MARKS)
+        table = CursorTable(directory / spool.MARKS)
         try:
             self._slot, found = table.claim(session, time.time(), connected)
             self.begin = spool_reader.end(directory) if found is None else found
@@ -35,7 +35,7 @@ class Arrival:
         except ValueError:
             table.close()
             raise
-        self._table: Marks | None = table
+        self._table: CursorTable | None = table
         self._send_ping = ping
         self._sent = b""
         self.replied = self.begin.replied
@@ -44,9 +44,9 @@ class Arrival:
         """What the ping under way stands for."""
 
     @property
-    def sent(self) -> Mark:
+    def sent(self) -> Cursor:
         """The last message that was sent."""
-        return Mark(spool.digest(self._sent), spool.date(self._sent)) if self._sent else self.begin
+        return Cursor(spool.digest(self._sent), spool.date(self._sent)) if self._sent else self.begin
 
     @property
     def awaited(self) -> bool:
@@ -64,12 +64,12 @@ class Arrival:
             return
         header, replied = self._pinged
         self._pinged = None
-        self._table.put(self._slot, Mark(spool.digest(header), spool.date(header), replied))
+        self._table.put(self._slot, Cursor(spool.digest(header), spool.date(header), replied))
         if (self._sent, self.replied) != (header, replied):
             asyncio.get_running_loop().call_later(_PING_EVERY_S, self._ping)
 
     def leave(self, *, held: bool) -> None:
-        """The tab is away; `held` as in Marks.leave."""
+        """The tab is away; `held` as in CursorTable.leave."""
         if self._table is not None:
             self._table.leave(self._slot, time.time(), held=held)
             self._table.close()

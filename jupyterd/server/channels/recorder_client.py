@@ -15,7 +15,7 @@ from pathlib import Path
 from jupyterd.launch import recorder_process
 from jupyterd.launch.words import LaunchFailed
 from jupyterd.protocol import recorder_channel, spool
-from jupyterd.protocol.recorder_channel import Away, Back, FromServer, Hello, Over, Told, Yours
+from jupyterd.protocol.recorder_channel import Away, Back, Hello, Over, Told, ToRecorder, Yours
 
 _ANSWER_S = 0.5
 _TOLD_S = 3.0
@@ -105,7 +105,7 @@ class Recording:
                 await asyncio.wait_for(self._there.wait(), _COMING_S)
         return self._writer is not None
 
-    def _say(self, message: FromServer) -> None:
+    def _say(self, message: ToRecorder) -> None:
         if self._writer is not None and not self._writer.is_closing():
             self._writer.write(recorder_channel.encode(message))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from jupyterd.protocol import spool
-from jupyterd.protocol.cursors import Mark
+from jupyterd.protocol.cursors import Cursor
 from jupyterd.protocol.spool import Spooled
 from jupyterd.server.channels import spool_reader
 
@@ -109,11 +109,11 @@ class Missed:
 
     # --- the spool ----------------------------------------------------------------------------------------------
 
-    async def give_all(self, mark: Mark, *, paced: bool) -> None:
+    async def give_all(self, mark: Cursor, *, paced: bool) -> None:
         """All behind the mark, then what was held. `paced`: no faster than a browser should get it. Raises whatever
         the tab raises when it is closed meanwhile.
         """
-        reader = spool_reader.Reader(self._directory, mark)
+        reader = spool_reader.SpoolReader(self._directory, mark)
         try:
             await asyncio.to_thread(reader.begin)
             await self._read(reader, paced=paced)
@@ -131,7 +131,7 @@ class Missed:
                 self._tab.give_held(message)
         self._held.clear()
 
-    async def _read(self, reader: spool_reader.Reader, *, paced: bool) -> None:
+    async def _read(self, reader: spool_reader.SpoolReader, *, paced: bool) -> None:
         """Until a live message is one that the spool has too: from there on the live ones are all that follows. Not
         before the record that was asked for.
         """

@@ -9,13 +9,13 @@ import os
 from pathlib import Path
 
 from jupyterd.protocol import spool
-from jupyterd.protocol.cursors import Mark
+from jupyterd.protocol.cursors import Cursor
 from jupyterd.protocol.spool import Spooled
 
 _CHUNK = 1 << 20
 
 
-def end(directory: Path) -> Mark:
+def end(directory: Path) -> Cursor:
     """The mark of a tab that has seen everything so far."""
     for path in reversed(spool.files(directory)):
         last = None
@@ -24,14 +24,14 @@ def end(directory: Path) -> Mark:
             pass
         if last is not None:
             found = spool.unpack(data, last[0])
-            return Mark(found.digest, spool.date(found.frames[1]))
-    return Mark()
+            return Cursor(found.digest, spool.date(found.frames[1]))
+    return Cursor()
 
 
-class Reader:
+class SpoolReader:
     """Every record behind a mark, once, in order; also those that are written meanwhile. Owns one file at a time."""
 
-    def __init__(self, directory: Path, mark: Mark) -> None:
+    def __init__(self, directory: Path, mark: Cursor) -> None:
         self._directory, self._mark = directory, mark
         self._file: Path | None = None
         self._descriptor: int | None = None
@@ -42,7 +42,7 @@ class Reader:
     def begin(self) -> None:
         """Find the place; newest file first, where it nearly always is."""
         every = spool.files(self._directory)
-        if self._mark == Mark():
+        if self._mark == Cursor():
             return
         for path in reversed(every):
             at = spool.find(_bytes(path), self._mark.digest)

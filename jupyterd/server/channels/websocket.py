@@ -12,7 +12,7 @@ from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebso
 from tornado.websocket import WebSocketClosedError
 
 from jupyterd.protocol import spool
-from jupyterd.protocol.cursors import Mark
+from jupyterd.protocol.cursors import Cursor
 from jupyterd.server.channels.acknowledge import Arrival
 from jupyterd.server.channels.recorder_client import Recording
 from jupyterd.server.channels.replay import Missed, header_and_parent, id_of
@@ -25,7 +25,7 @@ _GONE = 1001
 """Close code of a page that was closed or left (RFC 6455): it does not come back."""
 
 
-class Tab(ZMQChannelsWebsocketConnection):
+class KernelWebsocket(ZMQChannelsWebsocketConnection):
     """Jupyter's hook: ServerApp.kernel_websocket_connection_class."""
 
     _arrival: Arrival | None = None
@@ -82,7 +82,7 @@ class Tab(ZMQChannelsWebsocketConnection):
     @classmethod
     async def close_all(cls) -> None:
         """Jupyter's hook: the server leaves. What the browsers have got by now is acknowledged within moments."""
-        tabs = [each for each in cls._open_sockets if isinstance(each, Tab)]
+        tabs = [each for each in cls._open_sockets if isinstance(each, KernelWebsocket)]
         until = time.monotonic() + _LAST_WORDS_S
         while any([each.falls_silent() for each in tabs]) and time.monotonic() < until:  # noqa: ASYNC110, C419 - a moment
             await asyncio.sleep(_LOOK_S)
@@ -155,13 +155,13 @@ class Tab(ZMQChannelsWebsocketConnection):
     @classmethod
     async def all_up_to(cls, kernel_id: str, digest: bytes) -> None:
         """Every tab of this kernel gets what the recorder has put into the spool, up to this record."""
-        tabs = [each for each in cls._open_sockets if isinstance(each, Tab) and each.kernel_id == kernel_id]
+        tabs = [each for each in cls._open_sockets if isinstance(each, KernelWebsocket) and each.kernel_id == kernel_id]
         if waiting := [future for each in tabs if (future := each.up_to(digest)) is not None]:
             await asyncio.wait(waiting, timeout=_SHOWN_S)
 
     # --- what was missed ----------------------------------------------------------------------------------------
 
-    async def _catch_up(self, mark: Mark, *, paced: bool) -> None:
+    async def _catch_up(self, mark: Cursor, *, paced: bool) -> None:
         try:
             await self._missed.give_all(mark, paced=paced)
         except WebSocketClosedError:

@@ -15,7 +15,7 @@ from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.utils import url_path_join
 from tornado import web
 
-from jupyterd.server.live_settings import Live
+from jupyterd.server.live_settings import LiveSettings
 from jupyterd.tls import mark
 
 LOOK_EVERY_S = 10.0
@@ -28,7 +28,7 @@ PATH = "jupyterd/ca.crt"
 class Watcher:
     """A thread of its own: a stat of a file on a network disk may take for ever, and nothing else waits for it."""
 
-    def __init__(self, live: Callable[[], Live], ask: Callable[[str], None]) -> None:
+    def __init__(self, live: Callable[[], LiveSettings], ask: Callable[[str], None]) -> None:
         """`live` gives the settings in force; `ask` is told why another plan is due, from this thread."""
         self._live = live
         self._ask = ask
@@ -51,7 +51,7 @@ class Watcher:
             self._seen = seen
 
 
-def due(live: Live, now: float) -> tuple[str, dict[str, str]]:
+def due(live: LiveSettings, now: float) -> tuple[str, dict[str, str]]:
     """(why another plan is due or "", how the watched files look). `now` is Unix time. Blocks as long as stat does."""
     seen = {path: mark.of(path) for path in live.watched}
     changed = [path for path, looks in seen.items() if looks != live.watched[path]]
@@ -65,7 +65,7 @@ def due(live: Live, now: float) -> tuple[str, dict[str, str]]:
 class AuthorityHandler(JupyterHandler):
     """GET <base>/jupyterd/ca.crt: the public half, for whoever is about to trust it; no login, for it is no secret."""
 
-    def initialize(self, live: Callable[[], Live]) -> None:
+    def initialize(self, live: Callable[[], LiveSettings]) -> None:
         """Tornado's hook."""
         self._live = live
 
@@ -81,6 +81,8 @@ class AuthorityHandler(JupyterHandler):
         self.finish(authority)
 
 
-def handlers(base_url: str, live: Callable[[], Live]) -> list[tuple[str, type[web.RequestHandler], dict[str, Any]]]:
+def handlers(
+    base_url: str, live: Callable[[], LiveSettings]
+) -> list[tuple[str, type[web.RequestHandler], dict[str, Any]]]:
     """For Application.add_handlers."""
     return [(url_path_join(base_url, PATH), AuthorityHandler, {"live": live})]

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from jupyterd.server.http.limits import Limits
-from jupyterd.server.http.timeouts import HERE, WEIGHT, Doing, Guest, Timer, due, is_late, place
+from jupyterd.server.http.timeouts import HERE, WEIGHT, Connection, Phase, Timer, due, is_late, place
 
 SHED_PART = 32
 """When there are too many, the worst thirty-second part goes at once: finding them means looking at all."""
 
 
-class Clock(Protocol):
+class LoopClock(Protocol):
     """The event loop, as far as it is needed here."""
 
     def time(self) -> float:
@@ -29,15 +29,15 @@ class Clock(Protocol):
 
 
 @dataclass(slots=True)
-class Guests:
+class Connections:
     """All of them."""
 
     limits: Limits
-    clock: Clock
+    clock: LoopClock
     tell: Callable[[str], None]
     """Gets one sentence for the person who reads the journal."""
-    known: set[Guest] = field(default_factory=set)
-    strangers: dict[str, set[Guest]] = field(default_factory=dict)
+    known: set[Connection] = field(default_factory=set)
+    strangers: dict[str, set[Connection]] = field(default_factory=dict)
     """By address."""
     elsewhere: int = 0
     """How many strangers are not of this machine."""
@@ -45,18 +45,18 @@ class Guests:
 
     # --- coming and going ---------------------------------------------------------------------------------------
 
-    def admit(self, address: object, close: Callable[[], None]) -> Guest:
+    def admit(self, address: object, close: Callable[[], None]) -> Connection:
         """A connection was accepted. It is never the one that goes: where there are too many, others do."""
         where = place(address)
         self._make_room(where)
         now = self.clock.time()
-        guest = Guest(where, close, now, marked=now)
+        guest = Connection(where, close, now, marked=now)
         self.strangers.setdefault(where, set()).add(guest)
         self.elsewhere += where != HERE
         self._arm(guest)
         return guest
 
-    def leave(self, guest: Guest) -> None:
+    def leave(self, guest: Connection) -> None:
         """It is closed, whoever did it."""
         if not guest.there:
             return
@@ -69,7 +69,7 @@ class Guests:
         else:
             self._forget_stranger(guest)
 
-    def recognise(self, guest: Guest) -> None:
+    def recognise(self, guest: Connection) -> None:
         """It carries a valid login: from now on it counts among its own, and is waited for longer."""
         if guest.known or not guest.there:
             return
@@ -77,14 +77,14 @@ class Guests:
         guest.known = True
         self.known.add(guest)
         if len(self.known) > self.limits.connections_max:
-            idle = [each for each in self.known if each.doing is Doing.IDLE]
+            idle = [each for each in self.known if each.doing is Phase.IDLE]
             self._dismiss(self._worst(idle, self.limits.connections_max))
 
     def shed(self, count: int) -> int:
         """Descriptors ran out: close so many, those without a login first; how many there were to close."""
         everybody = (each for group in self.strangers.values() for each in group)
         worst = heapq.nlargest(count, everybody, self._burden)
-        worst += heapq.nlargest(count - len(worst), (g for g in self.known if g.doing is Doing.IDLE), self._burden)
+        worst += heapq.nlargest(count - len(worst), (g for g in self.known if g.doing is Phase.IDLE), self._burden)
         self._dismiss(worst)
         return len(worst)
 
@@ -97,22 +97,22 @@ class Guests:
     def unread(self) -> bool:
         """Whether somebody has not taken the whole of an answer yet."""
         everybody = (self.known, *self.strangers.values())
-        return any(each.doing is Doing.WAITING and each.unread() for group in everybody for each in group)
+        return any(each.doing is Phase.WAITING and each.unread() for group in everybody for each in group)
 
     # --- what they do -------------------------------------------------------------------------------------------
 
-    def greeted(self, guest: Guest) -> None:
+    def greeted(self, guest: Connection) -> None:
         """The first bytes are there; the time for the whole handshake goes on."""
-        guest.doing = Doing.HELLO
+        guest.doing = Phase.HELLO
         guest.marked = self.clock.time()
 
-    def transferred(self, guest: Guest, count: int, *, incoming: bool) -> None:
+    def transferred(self, guest: Connection, count: int, *, incoming: bool) -> None:
         """So many bytes came or went."""
         guest.moved += count
-        if incoming and guest.doing in {Doing.SILENT, Doing.HELLO, Doing.IDLE}:
-            self.does(guest, Doing.HEADER)
+        if incoming and guest.doing in {Phase.SILENT, Phase.HELLO, Phase.IDLE}:
+            self.does(guest, Phase.HEADER)
 
-    def does(self, guest: Guest, doing: Doing) -> None:
+    def does(self, guest: Connection, doing: Phase) -> None:
         """It begins something else."""
         if not guest.there:
             return
@@ -123,7 +123,7 @@ class Guests:
 
     # --- deadlines ----------------------------------------------------------------------------------------------
 
-    def _arm(self, guest: Guest) -> None:
+    def _arm(self, guest: Connection) -> None:
         """A timer that comes too early looks again: most requests are over before any of theirs."""
         until = due(guest, self.limits)
         if guest.timer is not None:
@@ -134,7 +134,7 @@ class Guests:
         if until is not None:
             guest.timer = self.clock.call_at(until, lambda: self._look(guest))
 
-    def _look(self, guest: Guest) -> None:
+    def _look(self, guest: Connection) -> None:
         guest.timer = None
         until = due(guest, self.limits)
         now = self.clock.time()
@@ -159,18 +159,18 @@ class Guests:
             others = (each for at, group in self.strangers.items() if at != HERE for each in group)
             self._dismiss(self._worst(others, limits.connections_max))
 
-    def _worst(self, guests: Iterable[Guest], most: int) -> list[Guest]:
+    def _worst(self, guests: Iterable[Connection], most: int) -> list[Connection]:
         return heapq.nlargest(max(1, most // SHED_PART), guests, self._burden)
 
-    def _burden(self, guest: Guest) -> float:
+    def _burden(self, guest: Connection) -> float:
         return (self.clock.time() - max(guest.since, guest.marked)) * WEIGHT[guest.doing]
 
-    def _dismiss(self, guests: Iterable[Guest]) -> None:
+    def _dismiss(self, guests: Iterable[Connection]) -> None:
         for guest in list(guests):
             self.leave(guest)
             guest.close()
 
-    def _forget_stranger(self, guest: Guest) -> None:
+    def _forget_stranger(self, guest: Connection) -> None:
         group = self.strangers[guest.address]
         group.discard(guest)
         self.elsewhere -= guest.address != HERE

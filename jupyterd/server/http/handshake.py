@@ -12,27 +12,27 @@ import socket
 from collections import deque
 from collections.abc import Callable
 
-from jupyterd.server.http.connections import Guests
-from jupyterd.server.http.timeouts import Guest
+from jupyterd.server.http.connections import Connections
+from jupyterd.server.http.timeouts import Connection
 
 _TLS_HANDSHAKE = b"\x16"
 
-Serve = Callable[[socket.socket, Guest, object], None]
+Serve = Callable[[socket.socket, Connection, object], None]
 
 
-class Greeting:
+class Handshakes:
     """`secure` gets what begins a handshake, `plain` what speaks otherwise."""
 
-    def __init__(self, guests: Guests, at_once: int, secure: Serve, plain: Serve) -> None:
+    def __init__(self, guests: Connections, at_once: int, secure: Serve, plain: Serve) -> None:
         self._guests = guests
         self._at_once = at_once
         self._secure = secure
         self._plain = plain
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[tuple[socket.socket, Guest, object]] = deque()
+        self._waiting: deque[tuple[socket.socket, Connection, object]] = deque()
         self._latest = True
 
-    def await_first_byte(self, connection: socket.socket, guest: Guest, address: object) -> None:
+    def await_first_byte(self, connection: socket.socket, guest: Connection, address: object) -> None:
         """It was just accepted. A silent one costs a descriptor, and no TLS state."""
         fd = connection.fileno()
 
@@ -58,7 +58,7 @@ class Greeting:
         if self._waiting:
             self._loop.call_soon(self._greet)
 
-    def _greet_one(self, connection: socket.socket, guest: Guest, address: object) -> None:
+    def _greet_one(self, connection: socket.socket, guest: Connection, address: object) -> None:
         if not guest.there:
             return
         try:

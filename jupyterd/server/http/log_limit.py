@@ -9,7 +9,7 @@ LINES = 60
 PERIOD_S = 60.0
 
 
-class Budget:
+class LogLimit:
     """`tell` gets "N more <what> in the last ... s", at the first line of the next period."""
 
     def __init__(

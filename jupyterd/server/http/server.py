@@ -26,11 +26,11 @@ from tornado.httputil import (
 from tornado.iostream import StreamClosedError, UnsatisfiableReadError
 
 from jupyterd.server.http.accept import accept_from
-from jupyterd.server.http.connections import Guests
-from jupyterd.server.http.handshake import Greeting
+from jupyterd.server.http.connections import Connections
+from jupyterd.server.http.handshake import Handshakes
 from jupyterd.server.http.limits import Limits
 from jupyterd.server.http.streams import Plain, Secure
-from jupyterd.server.http.timeouts import Doing, Guest
+from jupyterd.server.http.timeouts import Connection, Phase
 
 SENT_ALREADY_S = 0.05
 """On leaving: a request that is on its way over an open connection."""
@@ -43,7 +43,7 @@ PLAIN_MAX_BYTES = 16384
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
 
 
-class Front(HTTPServer):
+class BoundedHTTPServer(HTTPServer):
     """An HTTPServer that answers plain HTTP on a TLS port with the way to https, and knows its open requests."""
 
     names: frozenset[str] = frozenset()
@@ -63,8 +63,8 @@ class Front(HTTPServer):
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
         """Tornado's hook: accept from now on. In the running event loop."""
-        self.guests = Guests(self.limits, asyncio.get_running_loop(), self.tell)
-        self._greeting = Greeting(self.guests, self.limits.hellos_at_once, self._serve_tls, self._serve_plain)
+        self.guests = Connections(self.limits, asyncio.get_running_loop(), self.tell)
+        self._greeting = Handshakes(self.guests, self.limits.hellos_at_once, self._serve_tls, self._serve_plain)
         for each in sockets:
             self._sockets[each.fileno()] = each
             self._handlers[each.fileno()] = accept_from(
@@ -100,11 +100,11 @@ class Front(HTTPServer):
     def answered(self, connection: Any, status: int, user: object) -> bool:  # noqa: ANN401 - an HTTP1Connection
         """A request was: whether its connection has ever carried a valid login. `user` is None if Jupyter saw none."""
         self.request_ended(connection)
-        guest: Guest = connection.context.guest
+        guest: Connection = connection.context.guest
         if user is not None:
             self.guests.recognise(guest)
         if status == HTTPStatus.SWITCHING_PROTOCOLS:
-            self.guests.does(guest, Doing.OPEN)
+            self.guests.does(guest, Phase.OPEN)
         return guest.known
 
     def start_request(self, server_conn: object, request_conn: Any) -> HTTPMessageDelegate:  # noqa: ANN401 - tornado's
@@ -119,7 +119,7 @@ class Front(HTTPServer):
         else:
             self._greeting.await_first_byte(connection, guest, address)
 
-    def _serve_tls(self, connection: socket.socket, guest: Guest, address: Any) -> None:  # noqa: ANN401 - the same
+    def _serve_tls(self, connection: socket.socket, guest: Connection, address: Any) -> None:  # noqa: ANN401 - the same
         context = self.ssl_options
         assert isinstance(context, ssl.SSLContext)  # noqa: S101 - as the application gives it
         try:
@@ -130,11 +130,11 @@ class Front(HTTPServer):
             return
         self._serve(Secure(wrapped, max_buffer_size=self.max_buffer_size), guest, address)
 
-    def _serve(self, stream: Plain | Secure, guest: Guest, address: Any) -> None:  # noqa: ANN401 - the same
+    def _serve(self, stream: Plain | Secure, guest: Connection, address: Any) -> None:  # noqa: ANN401 - the same
         stream.watch(self.guests, guest)
         self.handle_stream(stream, address)
 
-    def _serve_plain(self, connection: socket.socket, guest: Guest, _address: object) -> None:
+    def _serve_plain(self, connection: socket.socket, guest: Connection, _address: object) -> None:
         stream = Plain(connection)
         stream.watch(self.guests, guest)
         task = asyncio.get_running_loop().create_task(_point_to_https(stream))
@@ -161,18 +161,18 @@ def host_name(host: str) -> str:
 class _Gate(HTTPMessageDelegate):
     """Between connection and application: turns foreign names away, tells guests.py what the connection does."""
 
-    def __init__(self, front: Front, inner: HTTPMessageDelegate, connection: Any) -> None:  # noqa: ANN401 - an HTTP1Connection
+    def __init__(self, front: BoundedHTTPServer, inner: HTTPMessageDelegate, connection: Any) -> None:  # noqa: ANN401 - an HTTP1Connection
         self.front = front
         self.inner: HTTPMessageDelegate | None = inner
         self.connection = connection
-        self.guest: Guest = connection.stream.guest
+        self.guest: Connection = connection.stream.guest
         connection.context.guest = self.guest
         if self.guest.served:
-            front.guests.does(self.guest, Doing.IDLE)
+            front.guests.does(self.guest, Phase.IDLE)
 
     def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> Any:  # noqa: ANN401
         self.guest.served += 1
-        self.front.guests.does(self.guest, Doing.BODY)
+        self.front.guests.does(self.guest, Phase.BODY)
         host = headers.get("Host", "")
         if not self.front.may_call(host):
             self._refuse(*_foreign(host))
@@ -189,8 +189,8 @@ class _Gate(HTTPMessageDelegate):
         return None if self.inner is None else self.inner.data_received(chunk)
 
     def finish(self) -> None:
-        if self.guest.doing is Doing.BODY:
-            self.front.guests.does(self.guest, Doing.WAITING)
+        if self.guest.doing is Phase.BODY:
+            self.front.guests.does(self.guest, Phase.WAITING)
         if self.inner is not None:
             self.inner.finish()
 

@@ -9,17 +9,17 @@ from typing import Any
 
 from tornado.iostream import IOStream, SSLIOStream
 
-from jupyterd.server.http.connections import Guests
-from jupyterd.server.http.timeouts import Guest
+from jupyterd.server.http.connections import Connections
+from jupyterd.server.http.timeouts import Connection
 
 
-class _Watched:
+class _CountedStream:
     """Mixed into a stream of tornado's."""
 
-    guests: Guests
-    guest: Guest
+    guests: Connections
+    guest: Connection
 
-    def watch(self, guests: Guests, guest: Guest) -> None:
+    def watch(self, guests: Connections, guest: Connection) -> None:
         """From now on."""
         self.guests, self.guest = guests, guest
         guest.close, guest.unread = self.close, self.writing
@@ -47,9 +47,9 @@ class _Watched:
         self.guests.leave(self.guest)
 
 
-class Plain(_Watched, IOStream):
+class Plain(_CountedStream, IOStream):
     """Over TCP."""
 
 
-class Secure(_Watched, SSLIOStream):
+class Secure(_CountedStream, SSLIOStream):
     """Over TLS."""

@@ -15,7 +15,7 @@ HERE = "here"
 """In place of the address: this machine. Behind a tunnel or a proxy everybody is."""
 
 
-class Doing(Enum):
+class Phase(Enum):
     """What a connection is at."""
 
     SILENT = auto()
@@ -35,13 +35,13 @@ class Doing(Enum):
 
 
 WEIGHT = {
-    Doing.SILENT: 4.0,
-    Doing.HELLO: 2.0,
-    Doing.HEADER: 2.0,
-    Doing.BODY: 2.0,
-    Doing.IDLE: 1.0,
-    Doing.WAITING: 0.5,
-    Doing.OPEN: 0.5,
+    Phase.SILENT: 4.0,
+    Phase.HELLO: 2.0,
+    Phase.HEADER: 2.0,
+    Phase.BODY: 2.0,
+    Phase.IDLE: 1.0,
+    Phase.WAITING: 0.5,
+    Phase.OPEN: 0.5,
 }
 """Who goes: the longest at it, times this. Not strictly by kind, or whoever fills the place with connections that have
 asked something once would have each newcomer closed before it can say a word.
@@ -59,7 +59,7 @@ class Timer(Protocol):
 
 
 @dataclass(eq=False, slots=True)
-class Guest:
+class Connection:
     """One connection."""
 
     address: str
@@ -68,7 +68,7 @@ class Guest:
     """When it began what it is doing."""
     unread: Callable[[], bool] = bool
     """Whether a part of the answer has not been taken yet."""
-    doing: Doing = Doing.SILENT
+    doing: Phase = Phase.SILENT
     known: bool = False
     """It has carried a valid login."""
     served: int = 0
@@ -80,32 +80,32 @@ class Guest:
     there: bool = True
 
 
-def due(guest: Guest, limits: Limits) -> float | None:
+def due(guest: Connection, limits: Limits) -> float | None:
     """When to look at it, on the event loop's clock; None: never, it may stay."""
     patience = PATIENCE_WITH_THE_KNOWN if guest.known else 1
     match guest.doing:
-        case Doing.SILENT | Doing.HELLO:
+        case Phase.SILENT | Phase.HELLO:
             return guest.since + limits.hello_s
-        case Doing.HEADER:
+        case Phase.HEADER:
             return guest.since + limits.header_s
-        case Doing.IDLE:
+        case Phase.IDLE:
             return guest.since + (limits.idle_known_s if guest.known else limits.idle_s)
-        case Doing.BODY:
+        case Phase.BODY:
             return guest.marked + (limits.body_window_known_s if guest.known else limits.body_window_s)
-        case Doing.WAITING:
+        case Phase.WAITING:
             return guest.marked + limits.unread_s * patience
-        case Doing.OPEN:
+        case Phase.OPEN:
             return None if guest.known else guest.marked + limits.unread_s
 
 
-def is_late(guest: Guest, limits: Limits) -> bool:
+def is_late(guest: Connection, limits: Limits) -> bool:
     """When `due` has come: has it kept us waiting? A body and an answer are asked for progress, not for an end."""
     match guest.doing:
-        case Doing.BODY:
+        case Phase.BODY:
             return guest.moved < (1 if guest.known else limits.body_window_bytes)
-        case Doing.WAITING:
+        case Phase.WAITING:
             return guest.unread() and not guest.moved
-        case Doing.OPEN:
+        case Phase.OPEN:
             return not guest.moved
         case _:
             return True

@@ -18,7 +18,7 @@ from jupyter_client.kernelspec import KernelSpec, NoSuchKernel
 from jupyter_server._tz import utcnow
 
 from jupyterd.launch import exit_cause, identity, launcher, recent_deaths, registry
-from jupyterd.launch.registry import Record
+from jupyterd.launch.registry import Entry
 from jupyterd.protocol import spool
 from jupyterd.server.kernels import death_notice
 from jupyterd.server.kernels.kernel import Kernel
@@ -28,21 +28,21 @@ _AGAIN_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RegisteredKernels:
     """The running ones with their pidfds, those that died by themselves without one, for they will be started again;
     and one sentence about each that is no more or cannot be read.
     """
 
-    kernels: tuple[tuple[Record, int | None], ...]
+    kernels: tuple[tuple[Entry, int | None], ...]
     told: tuple[str, ...]
 
 
-def look(directory: Path) -> Found:
+def look(directory: Path) -> RegisteredKernels:
     """Every kernel on record; those that were ended meanwhile are forgotten, with their cause told."""
     every, told = registry.read_all(directory)
     registry.sweep(directory)
     boot = identity.boot_id()
-    found: list[tuple[Record, int | None]] = []
+    found: list[tuple[Entry, int | None]] = []
     for record in every:
         pidfd = None if record.process is None else identity.open_pidfd(record.process, boot)
         why = _why(directory, record.id)
@@ -61,10 +61,10 @@ def look(directory: Path) -> Found:
         with contextlib.suppress(OSError):
             recent_deaths.note(directory, record, cause)
         launcher.forget(directory, record)
-    return Found(tuple(found), tuple(told))
+    return RegisteredKernels(tuple(found), tuple(told))
 
 
-def take(make: Callable[..., Kernel], record: Record, pidfd: int | None) -> Kernel:
+def take(make: Callable[..., Kernel], record: Entry, pidfd: int | None) -> Kernel:
     """A Kernel that Jupyter cannot tell from one that it started itself."""
     kernel = make(connection_file=record.connection_file, kernel_name=record.name)
     kernel.kernel_id = record.id
@@ -89,7 +89,7 @@ def take(make: Callable[..., Kernel], record: Record, pidfd: int | None) -> Kern
     return kernel
 
 
-def _spec(kernel: Kernel, record: Record) -> KernelSpec | None:
+def _spec(kernel: Kernel, record: Entry) -> KernelSpec | None:
     with contextlib.suppress(NoSuchKernel, OSError, ValueError):
         return kernel.kernel_spec
     kernel._kernel_spec = KernelSpec(  # noqa: SLF001 - removed since; the record knows enough to go on

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from jupyterd.protocol.server_channel import Kernels
+from jupyterd.protocol.server_channel import KernelCounts
 from jupyterd.server.kernels.manager import KernelManager
 
 
 class CountingKernelManager(KernelManager):
     """Jupyter's hooks: a kernel is watched from its start or adoption on, and removed once."""
 
-    _told: Callable[[Kernels], None] | None = None
-    _last: Kernels | None = None
+    _told: Callable[[KernelCounts], None] | None = None
+    _last: KernelCounts | None = None
 
-    def tell(self, told: Callable[[Kernels], None] | None) -> None:
+    def tell(self, told: Callable[[KernelCounts], None] | None) -> None:
         """From now on `told` gets them: at once, then at each change; None: nobody does."""
         self._told, self._last = told, None
         self._changed()
@@ -32,11 +32,11 @@ class CountingKernelManager(KernelManager):
         self._changed()
         return removed
 
-    def counts(self) -> Kernels:
+    def counts(self) -> KernelCounts:
         """A kernel whose state is not known, as one that was adopted a moment ago, is not idle."""
         states = {name: getattr(each, "execution_state", None) for name, each in self._kernels.items()}
         busy = sum(state in ("busy", "starting", "restarting") for state in states.values())
-        return Kernels(len(states), busy, tuple(name for name, state in states.items() if state == "idle"))
+        return KernelCounts(len(states), busy, tuple(name for name, state in states.items() if state == "idle"))
 
     def _changed(self, _change: object = None) -> None:
         counts = self.counts()

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from jupyterd.launch import recent_deaths
-from jupyterd.launch.registry import Record
-from jupyterd.server.channels.websocket import Tab
+from jupyterd.launch.registry import Entry
+from jupyterd.server.channels.websocket import KernelWebsocket
 
 _AGAIN = "; it is started again, without its variables"
 _MISSED = "the end of this cell was missed, and output may be missing too: for a moment nobody listened"
 
 
-async def tell(kernel: Any, record: Record, cause: str, *, again: bool) -> None:  # noqa: ANN401 - a Kernel: it imports us
+async def tell(kernel: Any, record: Entry, cause: str, *, again: bool) -> None:  # noqa: ANN401 - a Kernel: it imports us
     """Before it is started `again`: then the tabs still know which cell it was at."""
     kernel.reason = cause
     what = "died" if again else "ended"
@@ -35,4 +35,4 @@ async def idle(kernel: Any, date: str) -> None:  # noqa: ANN401 - as above
 async def _over(kernel: Any, why: str, before: str = "") -> None:  # noqa: ANN401 - as above
     recording = getattr(kernel.parent, "recording", None)
     if recording is not None and (last := await recording.over(kernel.kernel_id, why, before)):
-        await Tab.all_up_to(kernel.kernel_id, last)
+        await KernelWebsocket.all_up_to(kernel.kernel_id, last)

@@ -34,7 +34,7 @@ class CannotStart(web.HTTPError):
         return self.get_message() or ""
 
 
-class Places(HasTraits):
+class KernelPaths(HasTraits):
     """What the generated configuration tells both managers, in its section "KernelManager"."""
 
     records_dir = Unicode(help="Paths.kernel_records").tag(config=True)
@@ -81,7 +81,7 @@ class Restarter(AsyncIOLoopKernelRestarter):
         self.stop()
 
 
-class Kernel(Places, ServerKernelManager):
+class Kernel(KernelPaths, ServerKernelManager):
     """Jupyter's manager of one kernel."""
 
     restarter_class = Restarter

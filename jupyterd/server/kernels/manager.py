@@ -21,7 +21,7 @@ from traitlets import default
 from jupyterd.launch import launcher, registry
 from jupyterd.server.channels.recorder_client import Recording
 from jupyterd.server.kernels import adoption
-from jupyterd.server.kernels.kernel import Kernel, Places
+from jupyterd.server.kernels.kernel import Kernel, KernelPaths
 from jupyterd.server.kernels.provisioner import Provisioner
 
 _AGAIN_MS = 20
@@ -30,7 +30,7 @@ half as long again for nothing, and a restarted kernel's first output is missed.
 _LOCK_TRIES, _LOCK_EVERY_S = 100, 0.01
 
 
-class KernelManager(Places, AsyncMappingKernelManager):
+class KernelManager(KernelPaths, AsyncMappingKernelManager):
     """Jupyter's manager of all kernels."""
 
     _lock: int | None = None

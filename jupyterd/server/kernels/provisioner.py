@@ -16,7 +16,7 @@ from jupyter_client.connect import LocalPortCache
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from jupyterd.launch import detached, exit_cause, identity, launcher, user_unit
-from jupyterd.launch.registry import Record
+from jupyterd.launch.registry import Entry
 from jupyterd.launch.words import LaunchFailed
 from jupyterd.server.kernels.environment import kernel_environment, user_environment
 
@@ -32,14 +32,14 @@ class Provisioner(LocalProvisioner):
 
     parent: Any
     """The Kernel that it belongs to."""
-    record: Record | None = None
+    record: Entry | None = None
     _pidfd: int | None = None
     _found_dead: bool = False
     _oom_kills: int | None = None
 
     # --- what jupyterd adds -------------------------------------------------------------------------------------
 
-    def attach(self, record: Record, pidfd: int | None) -> None:
+    def attach(self, record: Entry, pidfd: int | None) -> None:
         """Take a kernel: just launched, or adopted; without a pidfd one that has died."""
         self._let_go()
         self.record, self._pidfd, self._found_dead = record, pidfd, pidfd is None
@@ -144,12 +144,12 @@ class Provisioner(LocalProvisioner):
         self.attach(record, pidfd)
         return self.connection_info
 
-    def _order(self, cmd: list[str], cwd: str) -> Record:
+    def _order(self, cmd: list[str], cwd: str) -> Entry:
         km = self.parent
         own = self.kernel_spec.metadata.get("jupyterd", {})
         limits = {**km.limits, **{name: str(own[key]) for key, name in _OF_THE_SPEC.items() if key in own}}
         assert self.kernel_id is not None  # noqa: S101 - the manager sets it before any launch
-        return Record(
+        return Entry(
             id=self.kernel_id, name=km.kernel_name, argv=tuple(cmd), cwd=cwd, connection_file=km.connection_file,
             interrupt_mode=self.kernel_spec.interrupt_mode, created=time.time(),
             unit=user_unit.unit_name(self.kernel_id) if km.launcher == "user-unit" else None,

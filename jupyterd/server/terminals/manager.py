@@ -22,10 +22,10 @@ from tornado.ioloop import IOLoop
 from traitlets import Enum, Integer, Unicode
 
 from jupyterd.launch import identity, launcher, registry, stop, tmux, user_unit
-from jupyterd.launch.registry import Record
+from jupyterd.launch.registry import Entry
 from jupyterd.launch.words import LaunchFailed
 from jupyterd.server.kernels.environment import user_environment
-from jupyterd.server.terminals.pty import Terminal
+from jupyterd.server.terminals.pty import PtyTerminal
 
 _NAME = re.compile(r"[A-Za-z0-9_]{1,13}")
 """It becomes part of the name of a unit and of a socket, whose path may have 107 bytes (unix(7))."""
@@ -54,7 +54,7 @@ class AccountTerminalManager(TerminalManager):
         """The environment of a new shell: nothing of the server's own."""
         return user_environment(super().make_term_env(*args, **kwargs))
 
-    def new_named_terminal(self, **kwargs: Any) -> tuple[str, Terminal]:  # noqa: ANN401 - terminado's own
+    def new_named_terminal(self, **kwargs: Any) -> tuple[str, PtyTerminal]:  # noqa: ANN401 - terminado's own
         """Make one and return at once: it is launched meanwhile, and what goes wrong is written into it."""
         name = str(kwargs.get("name") or self._next_available_name())
         if not _NAME.fullmatch(name):
@@ -63,7 +63,7 @@ class AccountTerminalManager(TerminalManager):
             return name, self.terminals[name]
         options = {**self.term_settings, "shell_command": self.shell_command, **kwargs}
         env = self.make_term_env(**options)
-        term = Terminal(name, _keeper(env["PATH"]))
+        term = PtyTerminal(name, _keeper(env["PATH"]))
         term.last_activity = utcnow()
         term.open()
         self.terminals[name] = term
@@ -72,14 +72,14 @@ class AccountTerminalManager(TerminalManager):
         IOLoop.current().add_callback(self._launch, term, list(options["shell_command"]), cwd, env)
         return name, term
 
-    def get_terminal(self, url_component: Any = None) -> Terminal:  # noqa: ANN401 - terminado's
+    def get_terminal(self, url_component: Any = None) -> PtyTerminal:  # noqa: ANN401 - terminado's
         """For a tab that opens. The keeper draws anew what is on the screen and what has left it, for every tab."""
-        term: Terminal = self.terminals[url_component]
+        term: PtyTerminal = self.terminals[url_component]
         if term.keeper is not None and term.record is not None:
             self._look(term)
         return term
 
-    def on_eof(self, ptywclients: Terminal) -> None:  # type: ignore[override]
+    def on_eof(self, ptywclients: PtyTerminal) -> None:  # type: ignore[override]
         """Nobody is at the other end any more: a shell ended, or a keeper's client did (the shell may go on)."""
         self._stop_reading(ptywclients)
         ptywclients.leave()
@@ -98,7 +98,7 @@ class AccountTerminalManager(TerminalManager):
 
     # --- what jupyterd adds -------------------------------------------------------------------------------------
 
-    async def _launch(self, term: Terminal, shell: list[str], cwd: str, env: dict[str, str]) -> None:
+    async def _launch(self, term: PtyTerminal, shell: list[str], cwd: str, env: dict[str, str]) -> None:
         try:
             record = await asyncio.to_thread(self._start, term, shell, cwd, env)
         except (LaunchFailed, OSError) as error:
@@ -113,7 +113,7 @@ class AccountTerminalManager(TerminalManager):
         elif term.clients:
             self._look(term)
 
-    def _start(self, term: Terminal, shell: list[str], cwd: str, env: dict[str, str]) -> Record:
+    def _start(self, term: PtyTerminal, shell: list[str], cwd: str, env: dict[str, str]) -> Entry:
         """Blocking: in a thread."""
         directory = Path(self.records_dir)
         name = f"{term.term_name}-{secrets.token_hex(2)}"  # what is left of an earlier one may have the plain name
@@ -127,13 +127,13 @@ class AccountTerminalManager(TerminalManager):
             found = shutil.which(argv[0], path=env["PATH"])
             argv = (found or argv[0], *argv[1:])
         unit = user_unit.terminal_unit_name(name) if self.launcher == "user-unit" else None
-        order = Record(
+        order = Entry(
             id=name, name=term.term_name, argv=argv, cwd=cwd, connection_file="", interrupt_mode="signal", unit=unit,
             created=time.time(), kind="terminal", tty=tty, open_files=self.open_files,
         )  # fmt: skip
         return launcher.launch(directory, order, env, _LAUNCH_S)
 
-    def _look(self, term: Terminal) -> None:
+    def _look(self, term: PtyTerminal) -> None:
         if term.ptyproc is None:  # an earlier server's, or its looker was ended: then its tabs were told
             term.clients = []
             term.open()
@@ -147,7 +147,7 @@ class AccountTerminalManager(TerminalManager):
         env = {**user_environment(os.environ), "TERM": "xterm-256color"}
         term.look(Path(self.sockets_dir), env)
 
-    def _stop_reading(self, term: Terminal) -> None:
+    def _stop_reading(self, term: PtyTerminal) -> None:
         fd = term.ptyproc.fd
         del self.ptys_by_fd[fd]
         IOLoop.current().remove_handler(fd)
@@ -161,12 +161,12 @@ class AccountTerminalManager(TerminalManager):
             if record.tty or record.process is None or not identity.is_alive(record.process):
                 IOLoop.current().add_callback(asyncio.to_thread, self._end, record)
                 continue
-            term = Terminal(record.name, record.argv[0])
+            term = PtyTerminal(record.name, record.argv[0])
             term.last_activity = utcnow()
             self.terminals[record.name] = term
             self._watch(term, record)
 
-    def _watch(self, term: Terminal, record: Record) -> None:
+    def _watch(self, term: PtyTerminal, record: Entry) -> None:
         term.record = record
         term.launched.set()
         pidfd = None if record.process is None else identity.open_pidfd(record.process)
@@ -181,18 +181,18 @@ class AccountTerminalManager(TerminalManager):
 
         IOLoop.current().add_handler(pidfd, ended, IOLoop.READ)
 
-    def _ended(self, term: Terminal) -> None:
+    def _ended(self, term: PtyTerminal) -> None:
         """Its shell is gone. What it said last is still read: the end of the pseudo-terminal comes by itself."""
         term.gone.set()
         if self.terminals.get(term.term_name) is term:
             del self.terminals[term.term_name]
         IOLoop.current().add_callback(asyncio.to_thread, self._forget, term.record)
 
-    def _end(self, record: Record) -> None:
+    def _end(self, record: Entry) -> None:
         stop.hang_up(record)
         self._forget(record)
 
-    def _forget(self, record: Record) -> None:
+    def _forget(self, record: Entry) -> None:
         launcher.forget(Path(self.records_dir), record)
         Path(self.sockets_dir, record.id).unlink(missing_ok=True)
 

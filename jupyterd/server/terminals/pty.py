@@ -17,7 +17,7 @@ from typing import Any
 from terminado.management import PtyWithClients
 
 from jupyterd.launch import launcher, stop, tmux
-from jupyterd.launch.registry import Record
+from jupyterd.launch.registry import Entry
 
 _CHUNKS = 1000
 """Terminado's own measure of what a second tab is told."""
@@ -77,11 +77,11 @@ class Pty:
             self.fd = -1
 
 
-class Terminal(PtyWithClients):
+class PtyTerminal(PtyWithClients):
     """A terminal with its tabs. `ptyproc` is None as long as nobody has looked at one of an earlier server."""
 
     ptyproc: Any
-    record: Record | None = None
+    record: Entry | None = None
     """None until it has been launched."""
     last_activity: Any
     _looker: subprocess.Popen[bytes] | None = None

@@ -21,7 +21,7 @@ from jupyterd.launch import sampler_process, sampler_relay
 from jupyterd.linux import lineage
 from jupyterd.protocol import gpu_frames
 from jupyterd.protocol.gpu_frames import Frame
-from jupyterd.protocol.sampler_lock import Places
+from jupyterd.protocol.sampler_lock import SamplerPaths
 
 from .conftest import Driver
 
@@ -30,12 +30,12 @@ Start = Callable[..., subprocess.Popen[bytes]]
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Places:
-    return Places(tmp_path / "gpu.lock", tmp_path / "run" / "gpu.sock")
+def places(tmp_path: Path) -> SamplerPaths:
+    return SamplerPaths(tmp_path / "gpu.lock", tmp_path / "run" / "gpu.sock")
 
 
 @pytest.fixture
-def start(driver: Driver, places: Places) -> Iterator[Start]:
+def start(driver: Driver, places: SamplerPaths) -> Iterator[Start]:
     driver.has(gpu(0))
     started: list[subprocess.Popen[bytes]] = []
 
@@ -73,7 +73,7 @@ def of_sampler(frame: Frame) -> bool:
     return frame.pid is not None
 
 
-def running(places: Places) -> int | None:
+def running(places: SamplerPaths) -> int | None:
     found = sampler_process.find(places.lock)
     if found is None:
         return None
@@ -81,7 +81,7 @@ def running(places: Places) -> int | None:
     return found.standing.pid
 
 
-def test_the_sampler_outlives_the_relay_and_the_next_one_finds_it(start: Start, places: Places) -> None:
+def test_the_sampler_outlives_the_relay_and_the_next_one_finds_it(start: Start, places: SamplerPaths) -> None:
     first = start()
     frame = read_until(first, of_sampler)
     assert frame.gpus[0].uuid.startswith("GPU-")
@@ -94,7 +94,7 @@ def test_the_sampler_outlives_the_relay_and_the_next_one_finds_it(start: Start, 
     assert read_until(second, of_sampler).pid == frame.pid
 
 
-def test_another_way_of_asking_is_another_sampler(start: Start, places: Places) -> None:
+def test_another_way_of_asking_is_another_sampler(start: Start, places: SamplerPaths) -> None:
     first = start()
     before = read_until(first, of_sampler).pid
     after = read_until(start("0.3"), of_sampler).pid
@@ -104,7 +104,7 @@ def test_another_way_of_asking_is_another_sampler(start: Start, places: Places) 
     assert first.returncode == 0, "its sampler is gone, and so is it"
 
 
-def test_a_killed_sampler_ends_the_relay_and_the_next_relay_starts_one(start: Start, places: Places) -> None:
+def test_a_killed_sampler_ends_the_relay_and_the_next_relay_starts_one(start: Start, places: SamplerPaths) -> None:
     first = start()
     before = read_until(first, of_sampler).pid
     assert before is not None
@@ -128,7 +128,7 @@ def test_a_sampler_that_is_mute_is_replaced_and_that_is_told(start: Start) -> No
     assert read_until(second, of_sampler).pid != before
 
 
-def test_the_ender_ends_it_and_there_is_none_twice(start: Start, places: Places) -> None:
+def test_the_ender_ends_it_and_there_is_none_twice(start: Start, places: SamplerPaths) -> None:
     assert sampler_process.end(places.lock) == "none"
     process = start()
     read_until(process, of_sampler)
@@ -137,7 +137,7 @@ def test_the_ender_ends_it_and_there_is_none_twice(start: Start, places: Places)
     assert sampler_process.end(places.lock) == "none"
 
 
-def test_a_sampler_that_ends_at_once_is_told(places: Places) -> None:
+def test_a_sampler_that_ends_at_once_is_told(places: SamplerPaths) -> None:
     argv = sampler_relay.argv((sys.executable, "-I", "-S", "-c", "raise SystemExit(3)"), places, as_unit=False)
     with subprocess.Popen(argv, stdout=subprocess.PIPE, env=dict(os.environ)) as process:
         assert "ends as soon as" in str(read_until(process, lambda frame: frame.trouble is not None).trouble)
@@ -152,7 +152,7 @@ def test_wrong_arguments() -> None:
     assert b"usage" in done.stderr
 
 
-def connect(places: Places) -> socket.socket:
+def connect(places: SamplerPaths) -> socket.socket:
     reader = socket.socket(socket.AF_UNIX)
     reader.settimeout(PATIENCE_S)
     reader.connect(str(places.socket))
@@ -160,7 +160,7 @@ def connect(places: Places) -> socket.socket:
 
 
 def test_readers_get_the_last_frame_at_once_and_stay_over_an_exec(
-    places: Places, monkeypatch: pytest.MonkeyPatch
+    places: SamplerPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     readers = Readers(places, ("a",))
     with pytest.raises(BlockingIOError):

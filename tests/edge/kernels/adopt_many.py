@@ -12,7 +12,7 @@ from jupyter_client.connect import write_connection_file
 from traitlets.config import Config
 
 from jupyterd.launch import launcher, registry, stop
-from jupyterd.launch.registry import Record
+from jupyterd.launch.registry import Entry
 from jupyterd.server.kernels.kernelspecs import KernelSpecManager
 from jupyterd.server.kernels.manager import KernelManager
 
@@ -25,7 +25,7 @@ async def main() -> None:
         kernel_id = f"{number:08d}-0000-4000-8000-000000000000"
         file = str(sockets / f"kernel-{kernel_id}.json")
         write_connection_file(file, transport="ipc", ip=str(sockets / launcher.socket_stem(kernel_id)), key=b"k")
-        order = Record(kernel_id, "python3", ("/bin/sleep", "600"), "/", file, "signal", None, time.time())
+        order = Entry(kernel_id, "python3", ("/bin/sleep", "600"), "/", file, "signal", None, time.time())
         launcher.launch(directory, order, {"JPY_SESSION_NAME": "a.ipynb"})
     specs = KernelSpecManager(environment=sys.prefix, kernelspecs_dir=str(state / "share"))
     begin = time.perf_counter()

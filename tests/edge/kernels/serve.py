@@ -8,7 +8,7 @@ from pathlib import Path
 from jupyter_server.serverapp import ServerApp
 from traitlets.config import Config
 
-from jupyterd.server.channels.websocket import Tab
+from jupyterd.server.channels.websocket import KernelWebsocket
 from jupyterd.server.kernels.kernelspecs import KernelSpecManager
 from jupyterd.server.kernels.manager import KernelManager
 
@@ -24,7 +24,7 @@ def main() -> None:
     app.port, app.port_retries, app.ip, app.open_browser = int(port), 0, "127.0.0.1", False
     app.root_dir = str(Path(state) / "home")
     app.kernel_manager_class, app.kernel_spec_manager_class = KernelManager, KernelSpecManager
-    app.kernel_websocket_connection_class = Tab
+    app.kernel_websocket_connection_class = KernelWebsocket
     app.jpserver_extensions = {"jupyterlab": False, "jupyter_lsp": False, "notebook": False}  # not asked for here
     config.IdentityProvider.token = "t"
     config.SessionManager.database_filepath = f"{state}/sessions.db"

@@ -135,7 +135,7 @@ class Served:
     paths: Paths
     account: Account
     settings: schema.Settings
-    pair: jupyter_config.Pair | None
+    pair: jupyter_config.PairFiles | None
     port: int
     listener: socket.socket
     names: tuple[str, ...] = ()
@@ -247,7 +247,7 @@ class Served:
     def output(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
-    def store_pair(self, certificate: bytes, key: bytes, sha256: str) -> jupyter_config.Pair:
+    def store_pair(self, certificate: bytes, key: bytes, sha256: str) -> jupyter_config.PairFiles:
         place = self.home.parent / "pem"
         place.mkdir(exist_ok=True)
         for name, data in (("cert.pem", certificate), ("key.pem", key)):
@@ -256,7 +256,7 @@ class Served:
             new.chmod(0o600)
             new.replace(place / name)
         self.own(place)
-        self.pair = jupyter_config.Pair(str(place / "cert.pem"), str(place / "key.pem"), sha256)
+        self.pair = jupyter_config.PairFiles(str(place / "cert.pem"), str(place / "key.pem"), sha256)
         return self.pair
 
     def end(self, timeout_s: float = 15.0) -> int:

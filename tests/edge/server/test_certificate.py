@@ -16,18 +16,18 @@ import pytest
 from jupyterd.planner import jupyter_config
 from jupyterd.protocol import server_channel
 from jupyterd.server.http import certificate
-from jupyterd.server.live_settings import Live
+from jupyterd.server.live_settings import LiveSettings
 from jupyterd.settings import schema
 from jupyterd.tls import mark
 
 CLIENTS = 4
 
 
-def live(watched: dict[str, str], renew_at: float | None = None) -> Live:
-    pair = jupyter_config.Pair("/c", "/c", "aa", watched=watched, renew_at=renew_at)
+def live(watched: dict[str, str], renew_at: float | None = None) -> LiveSettings:
+    pair = jupyter_config.PairFiles("/c", "/c", "aa", watched=watched, renew_at=renew_at)
     document = json.loads(json.dumps(jupyter_config.live(schema.Settings(), pair)))
     del document["format"]
-    return Live(**document)
+    return LiveSettings(**document)
 
 
 def test_a_file_that_was_replaced_written_or_taken_away(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_it_asks_at_once_then_seldom_and_again_for_another_change(monkeypatch, t
 def test_the_server_says_that_an_original_has_changed(prepare) -> None:
     served = prepare()
     original = served.home.parent / "original.pem"
-    served.pair = jupyter_config.Pair(
+    served.pair = jupyter_config.PairFiles(
         served.pair.certificate, served.pair.key, served.pair.sha256, watched={str(original): mark.ABSENT}
     )
     served.start()
@@ -85,7 +85,7 @@ def test_the_authority_is_given_to_everybody_and_nothing_else_is(prepare) -> Non
     served = prepare(server={"base_url": "/lab1/"})
     pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
     own = served.pair
-    served.pair = jupyter_config.Pair(own.certificate, own.key, own.sha256, authority=pem)
+    served.pair = jupyter_config.PairFiles(own.certificate, own.key, own.sha256, authority=pem)
     served.start()
     answer = served.browser().get("/lab1/jupyterd/ca.crt")
     assert (answer.status, answer.text) == (200, pem)

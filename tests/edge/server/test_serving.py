@@ -185,17 +185,17 @@ def test_kernels_are_counted_and_survive(serve, place):
     body = json.dumps({"name": "mute"})
     answer = browser.request("POST", "/api/kernels", body, Authorization=f"token {TOKEN}")
     assert answer.status == 201, answer.text
-    assert served.hear(server_channel.Kernels) == server_channel.Kernels(total=0, busy=0)
-    assert served.hear(server_channel.Kernels) == server_channel.Kernels(total=1, busy=1)
+    assert served.hear(server_channel.KernelCounts) == server_channel.KernelCounts(total=0, busy=0)
+    assert served.hear(server_channel.KernelCounts) == server_channel.KernelCounts(total=1, busy=1)
     kernel = json.loads(answer.text)["id"]
     served.end()
     served.start()
-    assert served.hear(server_channel.Kernels) == server_channel.Kernels(total=1, busy=1)
+    assert served.hear(server_channel.KernelCounts) == server_channel.KernelCounts(total=1, busy=1)
     assert [each["id"] for each in json.loads(browser.get("/api/kernels", Authorization=f"token {TOKEN}").text)] == [
         kernel
     ]
     assert browser.request("DELETE", f"/api/kernels/{kernel}", Authorization=f"token {TOKEN}").status == 204
-    assert served.hear(server_channel.Kernels) == server_channel.Kernels(total=0, busy=0)
+    assert served.hear(server_channel.KernelCounts) == server_channel.KernelCounts(total=0, busy=0)
 
 
 def test_nothing_secret_in_output_argv_environment_or_files_of_others(serve):

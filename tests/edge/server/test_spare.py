@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 def warm(prepare: Callable[..., Any]) -> Any:
     served = prepare()
     served.start(wait=False, spare=True)
-    served.hear(server_channel.Warm)
+    served.hear(server_channel.Imported)
     return served
 
 
@@ -50,7 +50,7 @@ def test_it_is_made_anew_when_a_package_is_installed_while_it_waits(warm: Any) -
     installed = Path(sysconfig.get_path("purelib")) / f"made_up-{os.getpid()}.dist-info"
     installed.mkdir()
     try:
-        warm.hear(server_channel.Warm)  # once more
+        warm.hear(server_channel.Imported)  # once more
     finally:
         installed.rmdir()
     assert server_channel.SPARE.encode() in Path(f"/proc/{pid}/environ").read_bytes()

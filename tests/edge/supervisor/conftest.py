@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from jupyterd.core.words import Event
+from jupyterd.core.events import Event
 from jupyterd.protocol.plan import Command
 from jupyterd.supervisor.poller import Watch
 

@@ -10,22 +10,13 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from jupyterd.core.words import (
-    ChildExited,
-    ChildStarted,
-    Event,
-    FrameCame,
-    PlanMade,
-    Role,
-    ServerSaid,
-    Spawn,
-    SpawnFailed,
-)
+from jupyterd.core.effects import Spawn
+from jupyterd.core.events import ChildExited, ChildStarted, Event, FrameCame, PlanMade, Role, ServerSaid, SpawnFailed
 from jupyterd.protocol import gpu_frames, plan
 from jupyterd.protocol.gpu_frames import Frame
 from jupyterd.protocol.plan import Command, Plan, Refused
 from jupyterd.protocol.policy import Policy
-from jupyterd.protocol.server_channel import Kernels, Ready, Reload
+from jupyterd.protocol.server_channel import KernelCounts, Ready, Reload
 from jupyterd.supervisor.children import Children
 from jupyterd.supervisor.poller import Watch
 
@@ -91,7 +82,7 @@ def test_server_gets_sockets_and_channel(
     started = supervised.children.spawn(Spawn(Role.SERVER, python(code)), (listener.fileno(),))
     assert isinstance(started, ChildStarted)
     first = drive(bool)
-    assert first == [ServerSaid(started.pid, Kernels(listener.getsockname()[1], 0))]
+    assert first == [ServerSaid(started.pid, KernelCounts(listener.getsockname()[1], 0))]
     supervised.children.tell(Reload("k"))
     assert drive(exited) == [ServerSaid(started.pid, Ready()), ChildExited(Role.SERVER, started.pid, 3, None)]
     assert supervised.names == ["server"]

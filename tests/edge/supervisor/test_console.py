@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from jupyterd.core.effects import Record
+from jupyterd.core.events import Event
 from jupyterd.core.journal_kinds import GPU, ITEM_RAISED, SERVER_HUNG, SERVING
-from jupyterd.core.words import Event, Record
 from jupyterd.supervisor import console_sink
-from jupyterd.supervisor.console import Terminal
+from jupyterd.supervisor.console import Console
 from jupyterd.supervisor.console_sink import LOG_NAME, Sink
 from jupyterd.supervisor.poller import Watch
 
@@ -57,7 +58,7 @@ def colour(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_records_are_plain_lines_with_colour_on_a_terminal(watch: Watch, screen: Screen, tmp_path: Path) -> None:
-    terminal = Terminal(watch, Sink(watch, str(tmp_path), screen.slave))
+    terminal = Console(watch, Sink(watch, str(tmp_path), screen.slave))
     for kind in (SERVING, ITEM_RAISED, SERVER_HUNG, GPU):
         terminal.write(Record(kind, "first\nsecond \x1b[2J", (("A", "b"),)))
     clock = r"\d\d:\d\d:\d\d "
@@ -74,21 +75,21 @@ def test_no_colour_when_it_is_not_wanted(
     watch: Watch, screen: Screen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    terminal = Terminal(watch, Sink(watch, str(tmp_path), screen.slave))
+    terminal = Console(watch, Sink(watch, str(tmp_path), screen.slave))
     terminal.write(Record(SERVER_HUNG, "mute"))
     assert "\x1b" not in screen.read()
     terminal.close()
 
 
 def test_the_terminal_of_others_stays_blocking(watch: Watch, screen: Screen, tmp_path: Path) -> None:
-    Terminal(watch, Sink(watch, str(tmp_path), screen.slave)).close()
+    Console(watch, Sink(watch, str(tmp_path), screen.slave)).close()
     assert os.get_blocking(screen.slave)
 
 
 def test_what_children_say_is_marked_and_bounded(
     watch: Watch, drive: Callable[..., list[Event]], screen: Screen, tmp_path: Path, open_fds: Callable[[], int]
 ) -> None:
-    terminal = Terminal(watch, Sink(watch, str(tmp_path), screen.slave))
+    terminal = Console(watch, Sink(watch, str(tmp_path), screen.slave))
     before = open_fds()
     fd = terminal.stream("server")
     os.write(fd, b"<4>careful\n\xff\n" + b"x" * 30_000 + b"\nhalf")
@@ -101,7 +102,7 @@ def test_what_children_say_is_marked_and_bounded(
 
 
 def test_close_shows_what_was_said_last(watch: Watch, screen: Screen, tmp_path: Path) -> None:
-    terminal = Terminal(watch, Sink(watch, str(tmp_path), screen.slave))
+    terminal = Console(watch, Sink(watch, str(tmp_path), screen.slave))
     fd = terminal.stream("planner")
     os.write(fd, b"Traceback\n")
     terminal.close()
@@ -112,7 +113,7 @@ def test_close_shows_what_was_said_last(watch: Watch, screen: Screen, tmp_path: 
 def test_a_stopped_terminal_stops_nobody(
     watch: Watch, drive: Callable[..., list[Event]], screen: Screen, tmp_path: Path
 ) -> None:
-    terminal = Terminal(watch, Sink(watch, str(tmp_path), screen.slave))
+    terminal = Console(watch, Sink(watch, str(tmp_path), screen.slave))
     termios.tcflow(screen.slave, termios.TCOOFF)  # Ctrl-S
     begun = time.monotonic()
     for number in range(3000):
@@ -135,7 +136,7 @@ def test_a_stopped_terminal_stops_nobody(
 def test_a_lost_terminal_goes_on_in_a_private_file(
     watch: Watch, screen: Screen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    terminal = Terminal(watch, Sink(watch, str(tmp_path), screen.slave))
+    terminal = Console(watch, Sink(watch, str(tmp_path), screen.slave))
     terminal.write(Record(SERVING, "before"))
     fd = terminal.stream("server")
     os.close(screen.master)
@@ -161,7 +162,7 @@ def test_a_lost_terminal_goes_on_in_a_private_file(
 
 
 def test_a_lost_terminal_and_no_disk_stops_nobody(watch: Watch, screen: Screen, tmp_path: Path) -> None:
-    terminal = Terminal(watch, Sink(watch, str(tmp_path / "nowhere"), screen.slave))
+    terminal = Console(watch, Sink(watch, str(tmp_path / "nowhere"), screen.slave))
     os.close(screen.master)
     for _ in range(3):
         terminal.write(Record(SERVING, "after"))
@@ -171,7 +172,7 @@ def test_a_lost_terminal_and_no_disk_stops_nobody(watch: Watch, screen: Screen, 
 def test_a_socket_in_place_of_a_terminal(watch: Watch, tmp_path: Path) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        terminal = Terminal(watch, Sink(watch, str(tmp_path), theirs.fileno()))
+        terminal = Console(watch, Sink(watch, str(tmp_path), theirs.fileno()))
         terminal.show("addresses\n")
         begun = time.monotonic()
         for number in range(5000):

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from jupyterd.core.effects import Record
 from jupyterd.core.journal_kinds import GPU, SERVING
-from jupyterd.core.words import Record
 from jupyterd.supervisor.journal import Journal
 
 

@@ -12,9 +12,10 @@ if {lean}:
     lean.keep_inspect_out()
     lean.share_methods()
 from dataclasses import FrozenInstanceError, replace
-from jupyterd.core.words import Looked, Probe
+from jupyterd.core.effects import Probe
+from jupyterd.core.events import ProcessInspected
 from jupyterd.protocol.plan import Listen, Target
-seen = Looked(7, "T", 0.5, 1.5, None)
+seen = ProcessInspected(7, "T", 0.5, 1.5, None)
 print(seen, hash(seen) == hash((7, "T", 0.5, 1.5, None)), seen == replace(seen), seen == replace(seen, pid=8))
 print({{Listen("::", 1): 2}}[Listen("::", 1)], Listen("::", 1) == ("::", 1))
 for change in (lambda: setattr(seen, "pid", 8), lambda: setattr(seen, "other", 8), lambda: delattr(seen, "pid")):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyterd.core.words import Bound
+from jupyterd.core.events import Bound
 from jupyterd.protocol.plan import Listen
 from jupyterd.supervisor.listeners import Listeners
 from jupyterd.supervisor.sd_notify import Notifier

@@ -6,17 +6,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from jupyterd.core.words import (
-    CancelProbes,
-    CloseListeners,
-    DeadlineCame,
-    Effect,
-    Event,
-    FrameCame,
-    Quit,
-    Signal,
-    SignalReceived,
-)
+from jupyterd.core.effects import CancelProbes, CloseListeners, Effect, Quit
+from jupyterd.core.events import DeadlineCame, Event, FrameCame, Signal, SignalReceived
 from jupyterd.supervisor.loop import run
 from jupyterd.supervisor.poller import Watch
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from jupyterd.core.words import Event, Probe, ProbeEnded
+from jupyterd.core.effects import Probe
+from jupyterd.core.events import Event, ProbeEnded
 from jupyterd.protocol.plan import Target
 from jupyterd.supervisor.poller import Watch
 from jupyterd.supervisor.probes import Probes

@@ -18,7 +18,7 @@ import pytest
 from jupyterd.linux.lineage import PARENT
 from jupyterd.protocol.plan import Command
 from jupyterd.supervisor.inherited import seal
-from jupyterd.supervisor.process import End, Process, reap, send, spawn
+from jupyterd.supervisor.process import End, SpawnedProcess, reap, send, spawn
 
 Python = Callable[..., Command]
 
@@ -34,7 +34,7 @@ print(json.dumps({
 """
 
 
-def wait(process: Process, seconds: float = 20.0) -> End:
+def wait(process: SpawnedProcess, seconds: float = 20.0) -> End:
     waiter = poll()
     waiter.register(process.pidfd, POLLIN)
     assert waiter.poll(seconds * 1000), "it did not end"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sdnotify import SystemdNotifier
 
-from jupyterd.core.words import Notify
+from jupyterd.core.effects import Notify
 from jupyterd.supervisor.sd_notify import Notifier
 
 

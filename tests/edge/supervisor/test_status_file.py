@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from jupyterd.protocol.status import NAME, Address, Item, Process, Restart, Snapshot, decode
+from jupyterd.protocol.status import NAME, Address, Item, ProcessIdentity, Restart, Snapshot, decode
 from jupyterd.supervisor.status_file import Status
 
 
 def snapshot(now: float) -> Snapshot:
     return Snapshot(
         version="1", mode="foreground", account="a", state="serving", status="Serving", since=now,
-        supervisor=Process(1, 2), server=None, spare=None, sampler=None, urls=(), certificate=None, kernels=None,
+        supervisor=ProcessIdentity(1, 2), server=None, spare=None, sampler=None, urls=(),
+        certificate=None, kernels=None,
         kernels_busy=None,
         addresses=(Address("a", "b", ok=True, since=now, detail=""),), reloads=0, restarts=1,
         recent=(Restart(now, "c"),),

@@ -31,7 +31,7 @@ def verb(state: Path, *options: str, typed: bytes = b"") -> subprocess.Completed
     return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def stored(state: Path) -> login_store.Login:
+def stored(state: Path) -> login_store.StoredLogin:
     return login_store.read(state / "login.json")
 
 

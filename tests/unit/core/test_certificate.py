@@ -8,12 +8,13 @@ import pytest
 from sim.worlds import plan
 
 from jupyterd.core import conditions, journal_kinds, step
-from jupyterd.core.child import Given, Off, Running, Serving, Spawning
-from jupyterd.core.words import Clock, PlanMade, Record, ServerSaid, Tell
+from jupyterd.core.child import Running, Serving, Spawning, StartedWith, Stopped
+from jupyterd.core.effects import Record, SendToServer
+from jupyterd.core.events import PlanMade, ServerSaid, WallClock
 from jupyterd.core.world import Listening, World
 from jupyterd.protocol.plan import Certificate, Plan
 from jupyterd.protocol.server_channel import LookAgain, Reload
-from jupyterd.protocol.status import Process
+from jupyterd.protocol.status import ProcessIdentity
 
 DAY_S = 86400.0
 BEGIN_S = 1_900_000_000.0
@@ -24,7 +25,7 @@ NOW_S = 5000.0
 def items(day: float, life_days: float = 90.0, source: str = "installed") -> list[tuple[str, str, str, str]]:
     """(code, severity, text, advice) on that day of the certificate's life."""
     pair = Certificate("/c.pem", "aa", BEGIN_S, BEGIN_S + life_days * DAY_S, ("a",), self_signed=False, source=source)
-    clock = Clock(BEGIN_S + day * DAY_S - NOW_S, 0)
+    clock = WallClock(BEGIN_S + day * DAY_S - NOW_S, 0)
     world = World(plan=replace(plan(), certificate=pair), clock=clock)
     found = conditions.current(world, NOW_S)
     return [
@@ -72,7 +73,9 @@ def test_nothing_is_said_before_the_clock_is_known() -> None:
 
 
 def serving(made: Plan) -> World:
-    server = Running(Process(7, 1), Given(made.server_key, made.live_key, made.listen), Serving(0.0, made.live_key))
+    server = Running(
+        ProcessIdentity(7, 1), StartedWith(made.server_key, made.live_key, made.listen), Serving(0.0, made.live_key)
+    )
     return World(plan=made, server=server, sockets=Listening(made.listen, (), None))
 
 
@@ -85,7 +88,7 @@ def test_the_server_asks_and_a_planner_looks_at_once() -> None:
 
 def test_somebody_who_is_not_the_server_asks_in_vain() -> None:
     world, _ = step.step(serving(plan()), ServerSaid(8, LookAgain("/c.pem changed")), NOW_S, 0.0)
-    assert isinstance(world.planner, Off)
+    assert isinstance(world.planner, Stopped)
 
 
 def test_another_certificate_is_told_to_the_server_and_recorded_once() -> None:
@@ -94,7 +97,7 @@ def test_another_certificate_is_told_to_the_server_and_recorded_once() -> None:
         before, live_key="l1", certificate=Certificate("/c.pem", "bb", 0.0, 90 * DAY_S, ("a", "b"), self_signed=False)
     )
     world, effects = step.step(serving(before), PlanMade(after), NOW_S, 0.0)
-    assert Tell(Reload("l1")) in effects
+    assert SendToServer(Reload("l1")) in effects
     (record,) = [each for each in effects if isinstance(each, Record) and each.kind is journal_kinds.CERTIFICATE]
     assert "made for 90 days, for a, b" in record.message
     assert ("CERTIFICATE_SHA256", "bb") in record.fields

@@ -8,7 +8,7 @@ import pytest
 
 from jupyterd.core import gpu_cull
 from jupyterd.core.gpu_cull import Facts
-from jupyterd.protocol.gpu_frames import Frame, Gpu, Kernel, Process
+from jupyterd.protocol.gpu_frames import Frame, Gpu, GpuKernel, GpuProcess
 from jupyterd.protocol.policy import Policy
 
 GIB = 1 << 30
@@ -129,17 +129,17 @@ def gpu(index, mean, peak, *processes):
 
 
 def held(kernel, memory, utilisation):
-    return Process(1, memory, utilisation, "ada", kernel, f"/n/{kernel}", "python")
+    return GpuProcess(1, memory, utilisation, "ada", kernel, f"/n/{kernel}", "python")
 
 
 def test_facts_out_of_a_frame() -> None:
     frame = Frame(
         (
             gpu(0, 50.0, 90.0, held("k1", GIB, 0.0), held("k1", GIB, 0.5), held("k2", None, None)),
-            gpu(1, 0.0, 0.4, held("k2", GIB, None), Process(9, 1, 1.0, "eve", None, None, "x")),
+            gpu(1, 0.0, 0.4, held("k2", GIB, None), GpuProcess(9, 1, 1.0, "eve", None, None, "x")),
             gpu(2, None, None, held("k3", GIB, None)),
         ),
-        None, None, kernels=(Kernel("k1", 7.0), Kernel("k2", None)),
+        None, None, kernels=(GpuKernel("k1", 7.0), GpuKernel("k2", None)),
     )  # fmt: skip
     one, two, three = gpu_cull.facts(frame, ("k1",))
     assert one == Facts("k1", "/n/k1", 2 * GIB, 0.5, 7.0, executing=False)  # others' work on its GPU is not its own

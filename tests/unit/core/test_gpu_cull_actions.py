@@ -8,26 +8,23 @@ import pytest
 from sim.worlds import NOTHING, plan
 
 from jupyterd.core import journal_kinds, step
-from jupyterd.core.words import (
+from jupyterd.core.effects import Publish, Record, SendToServer, Spawn
+from jupyterd.core.events import (
     Bound,
     ChildExited,
     ChildStarted,
-    Clock,
     FrameCame,
-    Publish,
-    Record,
     Role,
     ServerSaid,
     Signal,
     SignalReceived,
-    Spawn,
     Started,
-    Tell,
+    WallClock,
 )
 from jupyterd.protocol import server_channel
-from jupyterd.protocol.gpu_frames import Frame, Gpu, Kernel, Process
+from jupyterd.protocol.gpu_frames import Frame, Gpu, GpuKernel, GpuProcess
 from jupyterd.protocol.policy import Policy
-from jupyterd.protocol.status import Process as Pid
+from jupyterd.protocol.status import ProcessIdentity as Pid
 
 GIB = 1 << 30
 POLICY = Policy(
@@ -41,7 +38,7 @@ class Play:
     def __init__(self, policy=POLICY):
         self.world, self.now, self.effects = step.start(), 1000.0, []
         made = replace(plan(policy), culler=replace(NOTHING, argv=("/bin/jupyterd", "kernels", "stop")))
-        self.event(Started(made, Clock(1.7e9, 0), Pid(1, 1)))
+        self.event(Started(made, WallClock(1.7e9, 0), Pid(1, 1)))
         self.event(Bound(()))
         self.event(ChildStarted(Role.SERVER, 50, 1))
         self.event(ChildStarted(Role.SAMPLER, 51, 1))
@@ -53,11 +50,11 @@ class Play:
         return effects
 
     def says(self, *idle, pid=50):
-        return self.event(ServerSaid(pid, server_channel.Kernels(2, 2 - len(idle), idle)))
+        return self.event(ServerSaid(pid, server_channel.KernelCounts(2, 2 - len(idle), idle)))
 
     def frame(self, memory=10 * GIB, *, with_cpu):
-        held = tuple(Process(7, memory, 0.0, "ada", name, f"/n/{name}.ipynb", "python") for name in ("k1", "k2"))
-        cpu = (Kernel("k1", 1.0), Kernel("k2", self.now)) if with_cpu else None  # k2 computes
+        held = tuple(GpuProcess(7, memory, 0.0, "ada", name, f"/n/{name}.ipynb", "python") for name in ("k1", "k2"))
+        cpu = (GpuKernel("k1", 1.0), GpuKernel("k2", self.now)) if with_cpu else None  # k2 computes
         gpu = Gpu(0, "GPU-0", "H200", 0.0, 0.0, 1, 2, 3, 4.0, None, processes=held)
         return self.event(FrameCame(Frame((gpu,), None, None, self.now, 10.0, pid=51, kernels=cpu)))
 
@@ -80,7 +77,7 @@ def culls(effects):
 def test_the_idle_one_is_told_everywhere_and_then_ended_by_the_helper() -> None:
     play = Play()
     warned = play.minutes(17)
-    (notice,) = of(Tell, warned)
+    (notice,) = of(SendToServer, warned)
     assert isinstance(notice.message, server_channel.Notice)
     assert notice.message.text.startswith("k1.ipynb: idle for 15 min; its kernel ends at ")
     assert notice.message.text.endswith(" to free 10.0 GiB of GPU memory. Run a cell to keep it.")
@@ -143,17 +140,17 @@ def test_a_cell_that_begins_while_another_is_being_ended_saves_its_kernel() -> N
 
 
 def _to_end(play):
-    from jupyterd.core.gpu_cull import Verdict  # noqa: PLC0415 - for this one
+    from jupyterd.core.gpu_cull import CullVerdict  # noqa: PLC0415 - for this one
 
     (one,) = [each for each in play.world.freeing.watched if each.facts.kernel == "k1"]
-    return (Verdict("end", one.facts, 1200.0, 0.0),)
+    return (CullVerdict("end", one.facts, 1200.0, 0.0),)
 
 
 def test_a_dry_run_only_says_so() -> None:
     play = Play(replace(POLICY, cull_dry_run=True))
     effects = play.minutes(60)
     assert culls(effects) == []
-    assert of(Tell, effects) == []
+    assert of(SendToServer, effects) == []
     (told,) = [each for each in of(Record, effects) if each.kind is journal_kinds.KERNEL_CULLED]
     assert "would be ended now" in told.message
 
@@ -161,7 +158,7 @@ def test_a_dry_run_only_says_so() -> None:
 def test_off_by_default() -> None:
     assert Policy().cull is False
     play = Play(replace(POLICY, cull=False))
-    assert of(Tell, play.minutes(60)) == []
+    assert of(SendToServer, play.minutes(60)) == []
     assert play.world.freeing.watched == ()
 
 

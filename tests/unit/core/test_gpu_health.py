@@ -8,21 +8,21 @@ import pytest
 
 from jupyterd.core import gpu_health, health, xids
 from jupyterd.core.gpu_health import Error
-from jupyterd.core.health import Held
-from jupyterd.protocol.gpu_frames import Frame, Gpu, Process, Xid
+from jupyterd.core.health import ActiveCondition
+from jupyterd.protocol.gpu_frames import Frame, Gpu, GpuProcess, Xid
 
 GIB = 1024**3
 FINE = Gpu(
     0, "GPU-0", "NVIDIA GeForce RTX 4090", 50.0, 90.0, 10 * GIB, 24 * GIB, 60, 300.0, None,
     throttle=("power-cap",), ecc_uncorrected=0, remapped_rows=0, remap_pending=False, remap_failed=False,
-    recovery="none", processes=(Process(7, 4 * GIB, 50.0, "ada", "k-1", "/home/ada/train.ipynb", "python"),),
+    recovery="none", processes=(GpuProcess(7, 4 * GIB, 50.0, "ada", "k-1", "/home/ada/train.ipynb", "python"),),
 )  # fmt: skip
 IDLE = replace(FINE, utilisation_mean=0.0, utilisation_max=0.0)
 
 
 def told(frames: list[tuple[float, Frame]]) -> list[tuple[float, str, str]]:
     """(when, "raised" or "cleared", text)."""
-    held: tuple[Held, ...] = ()
+    held: tuple[ActiveCondition, ...] = ()
     errors: tuple[Error, ...] = ()
     found = []
     for now, frame in frames:
@@ -79,7 +79,7 @@ def test_a_blip_of_heat_is_not_told_and_memory_at_a_mark_is_one_trouble() -> Non
 
 def test_memory_held_for_less_than_an_hour_or_by_others_is_nobodys_business() -> None:
     assert told(every(60, *[IDLE] * 59, FINE)) == []
-    strange = replace(IDLE, processes=(Process(9, 8 * GIB, 0.0, "bob", None, None, "python"),))
+    strange = replace(IDLE, processes=(GpuProcess(9, 8 * GIB, 0.0, "bob", None, None, "python"),))
     assert told(every(60, *[strange] * 200)) == []
     unknown = replace(IDLE, utilisation_mean=None, utilisation_max=None)
     assert told(every(60, *[unknown] * 200)) == []

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from jupyterd.core import gpu_lines
-from jupyterd.core.gpu_lines import Said
+from jupyterd.core.gpu_lines import LastLine
 from jupyterd.core.gpu_log import aggregate, fields, line
 from jupyterd.core.holders import holders, named
-from jupyterd.protocol.gpu_frames import Gpu, Process, Xid
+from jupyterd.protocol.gpu_frames import Gpu, GpuProcess, Xid
 from jupyterd.protocol.policy import Policy
 
 GIB = 1024**3
@@ -18,9 +18,9 @@ BUSY = Gpu(0, "GPU-0", "NVIDIA GeForce RTX 4090", 87.0, 100.0, int(18.2 * GIB), 
 IDLE = replace(BUSY, utilisation_mean=0.0, utilisation_max=0.0, power_w=18.0, temperature_c=38)
 
 
-def process(pid: int, gib: float | None, kernel: str | None = None, notebook: str | None = None) -> Process:
+def process(pid: int, gib: float | None, kernel: str | None = None, notebook: str | None = None) -> GpuProcess:
     memory = None if gib is None else int(gib * GIB)
-    return Process(pid, memory, 10.0, "ada" if kernel else "root", kernel, notebook, "python")
+    return GpuProcess(pid, memory, 10.0, "ada" if kernel else "root", kernel, notebook, "python")
 
 
 TRAIN = process(1, 16.0, "k-1", "/home/ada/train.ipynb")
@@ -30,7 +30,7 @@ EVAL = process(3, 1.2, "k-2", "/home/ada/eval.ipynb")
 
 def said_over(gpus: list[Gpu]) -> list[str | None]:
     """A line, or None, for each minute."""
-    said: tuple[Said, ...] = ()
+    said: tuple[LastLine, ...] = ()
     found: list[str | None] = []
     for minute, each in enumerate(gpus):
         said, due = gpu_lines.due(said, (each,), 60.0 * minute, Policy())
@@ -71,7 +71,7 @@ def test_a_worker_counts_for_its_notebook() -> None:
         ),
     ],
 )  # fmt: skip
-def test_who_holds_it(processes: tuple[Process, ...], expected: str) -> None:
+def test_who_holds_it(processes: tuple[GpuProcess, ...], expected: str) -> None:
     assert named(holders(processes)) == expected
 
 

@@ -20,7 +20,7 @@ def test_every_field_is_explained() -> None:
 
 
 def test_every_code_is_explained() -> None:
-    kinds = {each.code for each in vars(health).values() if isinstance(each, health.Kind)}
+    kinds = {each.code for each in vars(health).values() if isinstance(each, health.HealthKind)}
     own = set(re.findall(r'code="(gpu-[a-z-]+)"', inspect.getsource(gpu_health)))
     codes = {code for code in kinds | own if code.startswith("gpu")} - {"gpu-error"}  # always has a code of its own
     assert {code for code in codes if f"`{code}`" not in PAGE} == set()

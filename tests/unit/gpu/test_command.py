@@ -8,19 +8,19 @@ import attrs
 import pytest
 
 from jupyterd import __version__
-from jupyterd.gpu.arguments import Asked, parse
+from jupyterd.gpu.arguments import SamplerArguments, parse
 from jupyterd.gpu.command import command, silence_s
 from jupyterd.gpu.driver import LIBRARY
-from jupyterd.protocol.sampler_lock import Places
+from jupyterd.protocol.sampler_lock import SamplerPaths
 from jupyterd.settings.paths import Paths
-from jupyterd.settings.schema import Gpu, Settings
+from jupyterd.settings.schema import GpuSettings, Settings
 
 PATHS = Paths("foreground", Path("/state"), Path("/state/run"))
-PLACES = Places(Path("/state/gpu.lock"), Path("/run/gpu.sock"))
+PLACES = SamplerPaths(Path("/state/gpu.lock"), Path("/run/gpu.sock"))
 
 
 def settings(**gpu: object) -> Settings:
-    return attrs.evolve(Settings(), gpu=Gpu(**gpu))
+    return attrs.evolve(Settings(), gpu=GpuSettings(**gpu))
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_the_sampler_gets_what_it_needs_and_no_more(environ: dict[str, str]) -> 
     made = command(settings(sample_every_s=2.5), PATHS, environ, PLACES)
     assert made is not None
     assert made.argv[1:4] == ("-I", "-m", "jupyterd.gpu")
-    assert parse(made.argv[4:]) == Asked(
+    assert parse(made.argv[4:]) == SamplerArguments(
         2.5, 60.0, Path("/state/kernels"), Path("/state/sessions.db"), Path(Settings().server.root_dir),
         PLACES, __version__, Path("/state/gpu.db"),
     )  # fmt: skip

@@ -13,7 +13,7 @@ import pytest
 
 from jupyterd.gpu import history
 from jupyterd.gpu.history import History
-from jupyterd.gpu.intervals import GpuSpan, Holder, HolderSpan, Spans
+from jupyterd.gpu.intervals import GpuSpan, HolderInterval, HolderSpan, Spans
 
 DAY = 86400
 NOW = 20_000 * DAY
@@ -22,7 +22,7 @@ NOW = 20_000 * DAY
 def minute(at, utilisation=50.0, notebook="/n/train.ipynb", kernels=1):
     gpu = GpuSpan(at, 60, "GPU-1", 0, "H200", 60.0, utilisation, 99.0, 5, 10, 300.0, 60, 18_000.0)
     holders = tuple(
-        HolderSpan(at, 60, "GPU-1", Holder(f"k{each}", notebook, "ada"), 60.0, 40.0, 4, 9000.0)
+        HolderSpan(at, 60, "GPU-1", HolderInterval(f"k{each}", notebook, "ada"), 60.0, 40.0, 4, 9000.0)
         for each in range(kernels)
     )
     return Spans((gpu,), holders)

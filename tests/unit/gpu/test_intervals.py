@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from jupyterd.gpu import intervals
-from jupyterd.gpu.intervals import Holder, Spans
-from jupyterd.protocol.gpu_frames import Frame, Gpu, Process
+from jupyterd.gpu.intervals import HolderInterval, Spans
+from jupyterd.protocol.gpu_frames import Frame, Gpu, GpuProcess
 
 TRAIN, EVAL = "/home/ada/train.ipynb", "/home/ada/eval.ipynb"
 
@@ -16,7 +16,7 @@ def gpu(mean=None, power=None, energy=None, processes=None, used=None, **more):
 
 
 def process(kernel=None, notebook=None, utilisation=None, memory=None, *, user="ada"):
-    return Process(1, memory, utilisation, user, kernel, notebook, "python")
+    return GpuProcess(1, memory, utilisation, user, kernel, notebook, "python")
 
 
 def frame(at, span_s, *gpus):
@@ -56,7 +56,7 @@ def test_processes_of_a_kernel_are_one_holder_and_others_go_by_their_user() -> N
     )  # fmt: skip
     made = intervals.of_frames([frame(10, 10, gpu(80, energy=1000.0, processes=claimed))], 0, 60)
     by = {each.holder: each for each in made.holders}
-    train, other = by[Holder("k1", TRAIN, "ada")], by[Holder(None, None, "eve")]
+    train, other = by[HolderInterval("k1", TRAIN, "ada")], by[HolderInterval(None, None, "eve")]
     assert (train.utilisation_mean, train.memory_max_bytes, train.held_s) == (60, 15, 10)
     assert train.energy_j == pytest.approx(750)
     assert (other.utilisation_mean, other.memory_max_bytes, other.energy_j) == (None, 7, 0)

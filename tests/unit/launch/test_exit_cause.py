@@ -6,25 +6,25 @@ import pytest
 
 from jupyterd.launch import exit_cause, launcher, stop_or_restart, user_unit
 from jupyterd.launch.stop_or_restart import Unit
-from jupyterd.launch.words import Ending
+from jupyterd.launch.words import ExitStatus
 from jupyterd.server.kernels.environment import kernel_environment, user_environment
 
 
 @pytest.mark.parametrize(
     ("ending", "oom", "why", "expected"),
     [
-        (Ending(signal="SIGKILL"), False, "stopped by me", "stopped by me"),
-        (Ending(signal="SIGKILL", result="oom-kill"), False, "", "out of memory"),
-        (Ending(signal="SIGKILL"), True, "", "out of memory"),
-        (Ending(signal="SIGKILL"), False, "", "killed (SIGKILL)"),
-        (Ending(signal="SIGKILL"), None, "", "for lack of memory or by somebody"),
-        (Ending(signal="SIGKILL", result="signal"), None, "", "killed (SIGKILL), by a person"),
-        (Ending(signal="SIGTERM"), True, "", "ended by a signal (SIGTERM)"),
-        (Ending(signal="SIGSEGV"), False, "", "crashed (SIGSEGV)"),
-        (Ending(code=0), True, "", "exit code 0"),
-        (Ending(code=3), False, "", "exit code 3"),
-        (Ending(code=127), False, "", "could not be started"),
-        (Ending(), False, "", "not seen"),
+        (ExitStatus(signal="SIGKILL"), False, "stopped by me", "stopped by me"),
+        (ExitStatus(signal="SIGKILL", result="oom-kill"), False, "", "out of memory"),
+        (ExitStatus(signal="SIGKILL"), True, "", "out of memory"),
+        (ExitStatus(signal="SIGKILL"), False, "", "killed (SIGKILL)"),
+        (ExitStatus(signal="SIGKILL"), None, "", "for lack of memory or by somebody"),
+        (ExitStatus(signal="SIGKILL", result="signal"), None, "", "killed (SIGKILL), by a person"),
+        (ExitStatus(signal="SIGTERM"), True, "", "ended by a signal (SIGTERM)"),
+        (ExitStatus(signal="SIGSEGV"), False, "", "crashed (SIGSEGV)"),
+        (ExitStatus(code=0), True, "", "exit code 0"),
+        (ExitStatus(code=3), False, "", "exit code 3"),
+        (ExitStatus(code=127), False, "", "could not be started"),
+        (ExitStatus(), False, "", "not seen"),
     ],
 )
 def test_why_it_ended(ending, oom, why, expected):
@@ -46,7 +46,7 @@ def test_why_it_ended(ending, oom, why, expected):
 def test_what_systemd_says_of_a_unit_as_a_cause(result, code, status, expected):
     shown = {"LoadState": "loaded", "Result": result, "ExecMainCode": code, "ExecMainStatus": status}
     assert exit_cause.cause(user_unit.told(shown), oom=False).startswith(expected)
-    assert user_unit.told({"LoadState": "not-found"}) == Ending(code=0), "it forgets those that ended well"
+    assert user_unit.told({"LoadState": "not-found"}) == ExitStatus(code=0), "it forgets those that ended well"
 
 
 JOBS = """  17 jupyterd.service              restart running

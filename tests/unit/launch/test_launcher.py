@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from jupyterd.launch import detached, identity, launcher, registry, stop
-from jupyterd.launch.registry import Record
-from jupyterd.launch.words import Ending
+from jupyterd.launch.registry import Entry
+from jupyterd.launch.words import ExitStatus
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def launch(tmp_path):
         argv = ("/bin/sh", "-c", script, "$HOME `x`")
         file = tmp_path / "connection.json"
         file.write_text("{}")
-        order = Record(f"k{len(made)}", "sh", argv, cwd, str(file), "signal", None, time.time())
+        order = Entry(f"k{len(made)}", "sh", argv, cwd, str(file), "signal", None, time.time())
         made.append(launcher.launch(tmp_path, order, env or {"PATH": "/usr/bin:/bin"}))
         return made[-1]
 
@@ -44,7 +44,7 @@ def wait(record, within_s=10):
 
 def ended(directory, record):
     until = time.monotonic() + 5
-    while (found := launcher.ending(directory, record)) == Ending() and time.monotonic() < until:
+    while (found := launcher.ending(directory, record)) == ExitStatus() and time.monotonic() < until:
         time.sleep(0.01)
     return found
 
@@ -52,11 +52,11 @@ def ended(directory, record):
 @pytest.mark.parametrize(
     ("script", "expected"),
     [
-        ("exit 3", Ending(code=3)),
-        ("exit 0", Ending(code=0)),
-        ("kill -KILL $$", Ending(signal="SIGKILL")),
-        ("kill -SEGV $$", Ending(signal="SIGSEGV")),
-        ("kill -INT $$", Ending(signal="SIGINT")),
+        ("exit 3", ExitStatus(code=3)),
+        ("exit 0", ExitStatus(code=0)),
+        ("kill -KILL $$", ExitStatus(signal="SIGKILL")),
+        ("kill -SEGV $$", ExitStatus(signal="SIGSEGV")),
+        ("kill -INT $$", ExitStatus(signal="SIGINT")),
     ],
 )
 def test_how_it_ended_is_known_although_it_is_nobodys_child(tmp_path, launch, script, expected):
@@ -80,10 +80,10 @@ def test_it_is_its_own_session_and_gets_its_environment_and_argv_unchanged(tmp_p
 
 
 def test_no_program_is_exit_code_127_and_said_in_its_log(tmp_path):
-    order = Record("k", "x", ("/nowhere",), "/nowhere", "/c", "signal", None, 0.0)
+    order = Entry("k", "x", ("/nowhere",), "/nowhere", "/c", "signal", None, 0.0)
     record = launcher.launch(tmp_path, order, {})
     wait(record)
-    assert ended(tmp_path, record) == Ending(code=127)
+    assert ended(tmp_path, record) == ExitStatus(code=127)
     words = (tmp_path / "k.log").read_text()
     assert "cannot start /nowhere" in words
     assert "starts in / instead" in words

@@ -10,9 +10,9 @@ import pytest
 
 from jupyterd.launch import registry
 from jupyterd.launch.identity import Identity
-from jupyterd.launch.registry import Record
+from jupyterd.launch.registry import Entry
 
-RECORD = Record("k1", "python3", ("/bin/sleep", "$HOME"), "/", "/c.json", "signal", None, 5.0, (("MemoryMax", "1G"),))
+RECORD = Entry("k1", "python3", ("/bin/sleep", "$HOME"), "/", "/c.json", "signal", None, 5.0, (("MemoryMax", "1G"),))
 
 
 def test_what_is_written_is_read_and_nobody_else_may(tmp_path):

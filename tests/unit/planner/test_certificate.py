@@ -14,7 +14,7 @@ from jupyterd.planner.addresses import Interfaces
 from jupyterd.planner.certificate import Chosen
 from jupyterd.settings.paths import Paths
 from jupyterd.settings.problems import Origin
-from jupyterd.settings.schema import Settings, Tls
+from jupyterd.settings.schema import Settings, TlsSettings
 from jupyterd.tls import authority, make, mark
 
 MACHINE = Interfaces(("192.168.1.7",), (("gpu.lan", "192.168.1.7"),), ipv6=False)
@@ -34,7 +34,7 @@ def choose(paths: Paths, settings: Settings | None = None, *, write: bool = True
 
 
 def named(certificate: Path) -> Settings:
-    return Settings(tls=Tls(certificate=str(certificate)))
+    return Settings(tls=TlsSettings(certificate=str(certificate)))
 
 
 def pair(path: Path, name: str = "localhost") -> Path:

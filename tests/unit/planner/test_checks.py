@@ -17,7 +17,7 @@ from jupyterd.linux.accounts import Account
 from jupyterd.planner import checks
 from jupyterd.settings import login_store, paths
 from jupyterd.settings.problems import Origin
-from jupyterd.settings.schema import Login, Server, Settings, Tls
+from jupyterd.settings.schema import LoginSettings, ServerSettings, Settings, TlsSettings
 from jupyterd.settings.table import SETTINGS
 
 ADA = Account("ada", 4711, 4711, "/home/ada")
@@ -43,7 +43,9 @@ def place(base: Path, mode: paths.Mode = "foreground") -> paths.Paths:
 
 def checked(base: Path, mode: paths.Mode = "foreground", account: Account = ADA, **sections: Any) -> checks.Checked:
     root = (
-        {"server": attrs.evolve(sections.pop("server", Server()), root_dir=str(base))} if "at" not in sections else {}
+        {"server": attrs.evolve(sections.pop("server", ServerSettings()), root_dir=str(base))}
+        if "at" not in sections
+        else {}
     )
     root |= {"server": sections.pop("at")} if "at" in sections else {}
     return checks.check(Settings(**root, **sections), ORIGINS, place(base, mode), account)
@@ -71,7 +73,7 @@ def test_root_needs_to_be_allowed(tmp_path: Path) -> None:
             "allow_root = true in [server]"
         )
     ]
-    assert checked(tmp_path, account=root, server=Server(allow_root=True)) == checks.Checked()
+    assert checked(tmp_path, account=root, server=ServerSettings(allow_root=True)) == checks.Checked()
 
 
 @pytest.mark.parametrize(
@@ -82,17 +84,17 @@ def test_root_needs_to_be_allowed(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_a_public_address_needs_tls(ip: tuple[str, ...], public: bool, tmp_path: Path) -> None:  # noqa: FBT001
-    found = checked(tmp_path, server=Server(ip=ip), tls=Tls(enabled=False))
+    found = checked(tmp_path, server=ServerSettings(ip=ip), tls=TlsSettings(enabled=False))
     assert len(found.problems) == public
     if public:
         assert str(found.problems[0]).startswith(f"/x.toml:7: tls.enabled is false, and server.ip holds {ip[-1]}; ")
-    allowed = Tls(enabled=False, allow_plain_public=True)
-    assert checked(tmp_path, server=Server(ip=ip), tls=allowed) == checks.Checked()
+    allowed = TlsSettings(enabled=False, allow_plain_public=True)
+    assert checked(tmp_path, server=ServerSettings(ip=ip), tls=allowed) == checks.Checked()
 
 
 def test_on_a_public_address_somebody_has_to_get_in(tmp_path: Path) -> None:
-    shut = Login(allow_password_change=False)
-    public = Server(ip=("*",))
+    shut = LoginSettings(allow_password_change=False)
+    public = ServerSettings(ip=("*",))
     assert said(checked(tmp_path, server=public, login=shut)) == [
         (
             "/x.toml:7: there is no password and no token, none may be set in the browser, and server.ip holds *; "
@@ -109,7 +111,7 @@ def test_on_a_public_address_somebody_has_to_get_in(tmp_path: Path) -> None:
 
 
 def test_a_missing_root_directory_is_told_in_a_terminal_and_waited_for_by_a_service(tmp_path: Path) -> None:
-    gone = Server(root_dir=str(tmp_path / "a b"))
+    gone = ServerSettings(root_dir=str(tmp_path / "a b"))
     text = f"server.root_dir {tmp_path}/a b does not exist"
     advice = f"type: mkdir -p '{tmp_path}/a b'   (or mount its disk)"
     assert said(checked(tmp_path, at=gone)) == [f"/x.toml:7: {text}; {advice}"]
@@ -121,10 +123,10 @@ def test_a_missing_root_directory_is_told_in_a_terminal_and_waited_for_by_a_serv
 def test_a_root_directory_that_is_a_file_is_told(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
-    assert said(checked(tmp_path, "service", at=Server(root_dir=str(file)))) == [
+    assert said(checked(tmp_path, "service", at=ServerSettings(root_dir=str(file)))) == [
         f"/x.toml:7: server.root_dir {file} is not a directory; set another root_dir"
     ]
-    assert said(checked(tmp_path, "service", at=Server(root_dir=str(file / "x")))) == [
+    assert said(checked(tmp_path, "service", at=ServerSettings(root_dir=str(file / "x")))) == [
         f"/x.toml:7: server.root_dir {file}/x is not a directory; set another root_dir"
     ]
 
@@ -132,19 +134,19 @@ def test_a_root_directory_that_is_a_file_is_told(tmp_path: Path) -> None:
 def test_a_hidden_part_is_a_warning(tmp_path: Path) -> None:
     hidden = tmp_path / ".cache/x"
     hidden.mkdir(parents=True)
-    assert said(checked(tmp_path, at=Server(root_dir=str(hidden)))) == [
+    assert said(checked(tmp_path, at=ServerSettings(root_dir=str(hidden)))) == [
         (
             f"warning: root-dir-hidden: server.root_dir {hidden} has a hidden part (.cache), and hidden "
             f"files are not shown; "
             "write hidden_files = true in [server], or move it"
         )
     ]
-    assert checked(tmp_path, at=Server(root_dir=str(hidden), hidden_files=True)) == checks.Checked()
+    assert checked(tmp_path, at=ServerSettings(root_dir=str(hidden), hidden_files=True)) == checks.Checked()
 
 
 def test_a_directory_of_jupyters_own_must_be_there(tmp_path: Path) -> None:
     named = tmp_path / "jupyter"
-    server = Server(jupyter_config_dir=str(named))
+    server = ServerSettings(jupyter_config_dir=str(named))
     assert said(checked(tmp_path, "service", server=server)) == [
         f"/x.toml:7: server.jupyter_config_dir {named} does not exist; type: mkdir -p {named}; or delete the line"
     ]
@@ -184,7 +186,7 @@ def as_ordinary_account(*request: object) -> Any:
     return pickle.loads(done.stdout)  # noqa: S301 - our own child's
 
 
-def ordinary(base: Path, server: Server, mode: paths.Mode = "foreground") -> list[str]:
+def ordinary(base: Path, server: ServerSettings, mode: paths.Mode = "foreground") -> list[str]:
     return said(as_ordinary_account("check", Settings(server=server), ORIGINS, place(base, mode), ADA))
 
 
@@ -208,7 +210,7 @@ def test_a_root_directory_that_the_account_cannot_use(mode: int, what: str, open
     root.mkdir()
     root.chmod(mode)
     try:
-        lines = ordinary(open_tmp, Server(root_dir=str(root)), "service")
+        lines = ordinary(open_tmp, ServerSettings(root_dir=str(root)), "service")
     finally:
         root.chmod(0o755)
     assert lines == [f"/x.toml:7: server.root_dir {root} " + what.format(root=root)]
@@ -219,7 +221,7 @@ def test_a_root_directory_behind_a_closed_door(open_tmp: Path) -> None:
     (door / "root").mkdir(parents=True)
     door.chmod(0)
     try:
-        lines = ordinary(open_tmp, Server(root_dir=f"{door}/root", jupyter_config_dir=f"{door}/x"))
+        lines = ordinary(open_tmp, ServerSettings(root_dir=f"{door}/root", jupyter_config_dir=f"{door}/x"))
     finally:
         door.chmod(0o755)
     assert [line.split("; ")[0] for line in lines] == [
@@ -268,7 +270,7 @@ def test_a_read_only_root_directory_is_the_sandboxes_or_the_disks(how: str, open
     root.mkdir(mode=0o777)
     root.chmod(0o777)
     steps = " && ".join(" ".join(step) for step in MOUNTS[how](root))
-    request = ("check", Settings(server=Server(root_dir=str(root))), ORIGINS, place(open_tmp, "service"), ADA)
+    request = ("check", Settings(server=ServerSettings(root_dir=str(root))), ORIGINS, place(open_tmp, "service"), ADA)
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", f'{steps} || exit 77; exec "$0" -c "$1"', sys.executable, CHILD],
         input=pickle.dumps(request), capture_output=True, timeout=20, check=False,

@@ -8,7 +8,7 @@ import pytest
 from jupyterd.linux.accounts import Account
 from jupyterd.planner import jupyter_command
 from jupyterd.settings.paths import Paths
-from jupyterd.settings.schema import Server, Settings
+from jupyterd.settings.schema import ServerSettings, Settings
 
 PATHS = Paths("service", Path("/var/lib/jupyterd"), Path("/run/jupyterd"))
 ACCOUNT = Account("ada", 4242, 4242, "/home/ada")
@@ -67,7 +67,7 @@ def test_jupyters_directories():
     assert made["JUPYTERLAB_SETTINGS_DIR"] == "/home/ada/.jupyter/lab/user-settings"
     assert "JUPYTER_CONFIG_PATH" not in made
     assert env({"XDG_DATA_HOME": "/data/ada"})["JUPYTER_DATA_DIR"] == "/data/ada/jupyter"
-    named = Settings(server=Server(jupyter_config_dir="/home/ada/.jupyter"))
+    named = Settings(server=ServerSettings(jupyter_config_dir="/home/ada/.jupyter"))
     assert env({}, named)["JUPYTER_CONFIG_PATH"] == "/home/ada/.jupyter"
 
 
@@ -79,6 +79,6 @@ def test_how_it_logs_depends_on_where_it_runs():
 
 
 def test_it_is_isolated_and_starts_where_nothing_can_hang():
-    made = jupyter_command.server(Settings(server=Server(root_dir="/net/slow")), PATHS, ACCOUNT, {})
+    made = jupyter_command.server(Settings(server=ServerSettings(root_dir="/net/slow")), PATHS, ACCOUNT, {})
     assert made.argv[1:] == ("-I", "-m", "jupyterd.server")
     assert made.cwd == "/"

@@ -11,15 +11,15 @@ import pytest
 from jupyterd.linux.accounts import Account
 from jupyterd.planner import jupyter_command, jupyter_config
 from jupyterd.settings.paths import Paths
-from jupyterd.settings.schema import Login, Server, Settings
+from jupyterd.settings.schema import LoginSettings, ServerSettings, Settings
 
 PATHS = Paths("service", Path("/var/lib/jupyterd"), Path("/run/jupyterd"))
 SETTINGS = Settings(
-    server=Server(root_dir="/srv/notebooks", base_url="/lab1/", hidden_files=True, names=("gpu.example.org",)),
-    login=Login(password_hash="argon2:secret-hash", token="secret-token"),
+    server=ServerSettings(root_dir="/srv/notebooks", base_url="/lab1/", hidden_files=True, names=("gpu.example.org",)),
+    login=LoginSettings(password_hash="argon2:secret-hash", token="secret-token"),
 )
 ACCOUNT = Account("ada", 1000, 1000, "/home/ada")
-PAIR = jupyter_config.Pair("/etc/cert.pem", "/etc/key.pem", "ab" * 32)
+PAIR = jupyter_config.PairFiles("/etc/cert.pem", "/etc/key.pem", "ab" * 32)
 
 
 def test_settings_become_traits():
@@ -46,10 +46,10 @@ def test_no_secret_is_generated():
 @pytest.mark.parametrize(
     ("server", "lab", "lsp"),
     [
-        (Server(), True, False),
-        (Server(lab=False), False, False),
-        (Server(language_server=True), True, True),
-        (Server(lab=False, language_server=True), False, False),
+        (ServerSettings(), True, False),
+        (ServerSettings(lab=False), False, False),
+        (ServerSettings(language_server=True), True, True),
+        (ServerSettings(lab=False, language_server=True), False, False),
     ],
 )
 def test_extensions(server, lab, lsp):
@@ -60,7 +60,7 @@ def test_extensions(server, lab, lsp):
 
 
 def test_the_level_that_traitlets_spells_its_own_way():
-    traits = jupyter_config.generate(Settings(server=Server(log_level="WARNING")), PATHS)
+    traits = jupyter_config.generate(Settings(server=ServerSettings(log_level="WARNING")), PATHS)
     assert traits["Application"]["log_level"] == "WARN"
 
 
@@ -77,7 +77,7 @@ def test_live_settings():
 
 
 def test_what_changes_which_key():
-    def keys(settings: Settings, pair: jupyter_config.Pair | None = PAIR) -> tuple[str, str]:
+    def keys(settings: Settings, pair: jupyter_config.PairFiles | None = PAIR) -> tuple[str, str]:
         server = jupyter_command.server(settings, PATHS, ACCOUNT, {"PATH": "/bin"})
         return jupyter_config.keys(
             jupyter_config.generate(settings, PATHS), server, jupyter_config.live(settings, pair)
@@ -87,7 +87,7 @@ def test_what_changes_which_key():
     assert keys(SETTINGS) == before
     renewed = keys(SETTINGS, attrs.evolve(PAIR, sha256="cd" * 32))
     assert (renewed[0] == before[0], renewed[1] == before[1]) == (True, False)
-    other_token = keys(attrs.evolve(SETTINGS, login=Login(token="x")))
+    other_token = keys(attrs.evolve(SETTINGS, login=LoginSettings(token="x")))
     assert (other_token[0] == before[0], other_token[1] == before[1]) == (True, False)
     other_root = keys(attrs.evolve(SETTINGS, server=attrs.evolve(SETTINGS.server, root_dir="/srv/else")))
     assert (other_root[0] == before[0], other_root[1] == before[1]) == (False, True)

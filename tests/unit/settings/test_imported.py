@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jupyterd.settings.imported import Odd, Said, Taken, taken
+from jupyterd.settings.imported import Assignment, Odd, Taken, taken
 
 SHA1 = "sha1:67c9e60bb8b6:9ffede0825894254b2e042ea597d771089e11aed"
 PY, JSON = "jupyter_notebook_config.py", "jupyter_notebook_config.json"
@@ -12,7 +12,7 @@ PY, JSON = "jupyter_notebook_config.py", "jupyter_notebook_config.json"
 
 def said(*each: tuple[str, object], file: str = PY) -> Taken:
     parts = [(*name.split("."), value) for name, value in each]
-    return taken([Said(file, owner, key, value) for owner, key, value in parts], "/home/alice")  # type: ignore[misc]
+    return taken([Assignment(file, owner, key, value) for owner, key, value in parts], "/home/alice")  # type: ignore[misc]
 
 
 def test_the_pages_of_the_guides() -> None:
@@ -60,10 +60,10 @@ def test_what_is_not_taken_over_is_named(name: str, value: object, words: str) -
 def test_the_json_goes_before_the_py_and_the_new_names_before_the_old() -> None:
     got = taken(
         [
-            Said(JSON, "NotebookApp", "port", 2),
-            Said(PY, "NotebookApp", "port", 1),
-            Said("jupyter_server_config.py", "ServerApp", "port", 4),
-            Said("jupyter_server_config.py", "NotebookApp", "port", 3),
+            Assignment(JSON, "NotebookApp", "port", 2),
+            Assignment(PY, "NotebookApp", "port", 1),
+            Assignment("jupyter_server_config.py", "ServerApp", "port", 4),
+            Assignment("jupyter_server_config.py", "NotebookApp", "port", 3),
         ],
         "/root",
     )

@@ -205,7 +205,7 @@ def test_every_problem_is_told_at_once_in_the_order_of_the_file(tmp_path: Path) 
         part = tmp_path / f"{index:02}.toml"
         part.write_text(text, encoding="utf-8")
         part.chmod(0o600)
-        found.append(load.Place(part))
+        found.append(load.FileSource(part))
     sources = load.sources("foreground", tmp_path / "00.toml", {}, {})
     with pytest.raises(Invalid) as caught:
         load.load(load.Sources(tuple(found), None, {}, {}, sources.account, tmp_path))

@@ -15,15 +15,15 @@ import pytest
 from jupyterd.cli import main
 from jupyterd.cli.gpu import page, plot, since, usage
 from jupyterd.gpu.history import History
-from jupyterd.gpu.intervals import GpuSpan, Holder, HolderSpan, Spans
+from jupyterd.gpu.intervals import GpuSpan, HolderInterval, HolderSpan, Spans
 from jupyterd.launch import identity
 from jupyterd.protocol import status
-from jupyterd.protocol.gpu_frames import Gpu, Process
+from jupyterd.protocol.gpu_frames import Gpu, GpuProcess
 from jupyterd.protocol.status import Snapshot
 
 GIB = 1 << 30
 HOME = "/home/ada"
-TRAIN = Holder("k1", f"{HOME}/models/train.ipynb", "ada")
+TRAIN = HolderInterval("k1", f"{HOME}/models/train.ipynb", "ada")
 
 
 def past(begin, minutes):
@@ -36,8 +36,8 @@ def past(begin, minutes):
         holders += [
             HolderSpan(at, 60, "GPU-0", TRAIN, 60.0, 40.0, GIB, 14_400.0),
             HolderSpan(at, 60, "GPU-1", TRAIN, 60.0, 40.0, GIB, 14_400.0),
-            HolderSpan(at, 60, "GPU-0", Holder("k2", None, "ada"), 60.0, None, None, None),
-            HolderSpan(at, 60, "GPU-0", Holder(None, None, "eve"), 60.0, 10.0, GIB // 2, 3600.0),
+            HolderSpan(at, 60, "GPU-0", HolderInterval("k2", None, "ada"), 60.0, None, None, None),
+            HolderSpan(at, 60, "GPU-0", HolderInterval(None, None, "eve"), 60.0, 10.0, GIB // 2, 3600.0),
         ]
     return Spans(tuple(gpus), tuple(holders))
 
@@ -63,7 +63,7 @@ def written(state):
 def serving(state: Path, *gpus: Gpu, **changes) -> None:
     ticks = identity.started(os.getpid())
     assert ticks is not None
-    me = status.Process(os.getpid(), ticks)
+    me = status.ProcessIdentity(os.getpid(), ticks)
     facts = {
         "version": "1", "mode": "foreground", "account": "ada", "state": "serving", "status": "", "since": 0.0,
         "supervisor": me, "server": None, "spare": None, "sampler": me, "urls": (), "addresses": (),
@@ -79,9 +79,9 @@ def now_gpu(processes):
 
 
 PROCESSES = (
-    Process(10, 10 * GIB, 60.0, "ada", "k1aaaaaaaa", f"{HOME}/train.ipynb", "python"),
-    Process(11, 7 * GIB, 20.0, "ada", "k1aaaaaaaa", f"{HOME}/train.ipynb", "python"),
-    Process(12, None, None, "eve", None, None, "Xorg"),
+    GpuProcess(10, 10 * GIB, 60.0, "ada", "k1aaaaaaaa", f"{HOME}/train.ipynb", "python"),
+    GpuProcess(11, 7 * GIB, 20.0, "ada", "k1aaaaaaaa", f"{HOME}/train.ipynb", "python"),
+    GpuProcess(12, None, None, "eve", None, None, "Xorg"),
 )
 
 

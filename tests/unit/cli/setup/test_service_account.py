@@ -6,14 +6,14 @@ import io
 
 import pytest
 
-from jupyterd.cli.setup.service_account import Account, Undecided, agreed, choose
+from jupyterd.cli.setup.service_account import PasswdEntry, Undecided, agreed, choose
 
-ROOT = Account("root", 0, "/bin/bash")
-DAEMON = Account("daemon", 1, "/usr/sbin/nologin")
-ALICE = Account("alice", 1000, "/bin/bash")
-BOB = Account("bob", 1001, "/usr/bin/fish")
-ROBOT = Account("robot", 1002, "/usr/sbin/nologin")
-NOBODY = Account("nobody", 65534, "/usr/sbin/nologin")
+ROOT = PasswdEntry("root", 0, "/bin/bash")
+DAEMON = PasswdEntry("daemon", 1, "/usr/sbin/nologin")
+ALICE = PasswdEntry("alice", 1000, "/bin/bash")
+BOB = PasswdEntry("bob", 1001, "/usr/bin/fish")
+ROBOT = PasswdEntry("robot", 1002, "/usr/sbin/nologin")
+NOBODY = PasswdEntry("nobody", 65534, "/usr/sbin/nologin")
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ NOBODY = Account("nobody", 65534, "/usr/sbin/nologin")
     ],
 )
 def test_the_account_is_the_named_one_else_who_called_sudo_else_the_only_human(
-    named: str | None, sudo_user: str, accounts: tuple[Account, ...], chosen: Account
+    named: str | None, sudo_user: str, accounts: tuple[PasswdEntry, ...], chosen: PasswdEntry
 ) -> None:
     assert choose(named, {"SUDO_USER": sudo_user}, accounts) == chosen
 
@@ -43,7 +43,7 @@ def test_the_account_is_the_named_one_else_who_called_sudo_else_the_only_human(
     ],
 )
 def test_nobody_or_several_is_an_error_that_says_what_to_type(
-    named: str | None, accounts: tuple[Account, ...], words: tuple[str, ...]
+    named: str | None, accounts: tuple[PasswdEntry, ...], words: tuple[str, ...]
 ) -> None:
     answer = choose(named, {}, accounts)
     assert isinstance(answer, Undecided)

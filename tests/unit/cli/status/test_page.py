@@ -16,19 +16,19 @@ import pytest
 
 from jupyterd.cli import untrusted, which_server
 from jupyterd.cli.status import page, verb
-from jupyterd.cli.status.read import Nothing, Standing, look
+from jupyterd.cli.status.read import Nothing, ServerStatus, look
 from jupyterd.launch import identity, recent_deaths
-from jupyterd.launch.recent_deaths import Ended
+from jupyterd.launch.recent_deaths import RecentDeath
 from jupyterd.protocol import status
 from jupyterd.protocol.gpu_frames import Gpu
 from jupyterd.protocol.plan import Certificate
-from jupyterd.protocol.status import Address, Item, Process, Restart, Snapshot
+from jupyterd.protocol.status import Address, Item, ProcessIdentity, Restart, Snapshot
 from jupyterd.settings.paths import SERVICE_STATE
 
 NOW = 1_800_000_000.0
 
 
-def shot(supervisor: Process, **changes: object) -> Snapshot:
+def shot(supervisor: ProcessIdentity, **changes: object) -> Snapshot:
     made = Snapshot(
         version="0.1.0", mode="service", account="ada", state="serving",
         status="Serving https://gpu.lan:8888/ since Sun; 3 kernels", since=NOW - 100, supervisor=supervisor,
@@ -50,22 +50,22 @@ def put(path: Path, made: Snapshot) -> Path:
 
 
 @pytest.fixture
-def sleeper() -> Iterator[Process]:
+def sleeper() -> Iterator[ProcessIdentity]:
     """A living process that stands for the supervisor."""
     with subprocess.Popen(["/bin/sleep", "60"]) as child:
         ticks = identity.started(child.pid)
         assert ticks is not None
-        yield Process(child.pid, ticks)
+        yield ProcessIdentity(child.pid, ticks)
         child.kill()
 
 
-def painted(found: Standing, **look_options: object) -> str:
-    return page.page(found, page.Look(NOW, **look_options))  # type: ignore[arg-type]
+def painted(found: ServerStatus, **look_options: object) -> str:
+    return page.page(found, page.PageOptions(NOW, **look_options))  # type: ignore[arg-type]
 
 
-def test_a_serving_supervisor_exits_0_and_everything_is_shown(tmp_path: Path, sleeper: Process) -> None:
+def test_a_serving_supervisor_exits_0_and_everything_is_shown(tmp_path: Path, sleeper: ProcessIdentity) -> None:
     found = look([put(tmp_path / "s", shot(sleeper))])
-    assert isinstance(found, Standing)
+    assert isinstance(found, ServerStatus)
     assert verb.code(found) == 0
     text = painted(found)
     for piece in (
@@ -78,14 +78,14 @@ def test_a_serving_supervisor_exits_0_and_everything_is_shown(tmp_path: Path, sl
     assert "\N{ESCAPE}[32m" in painted(found, colour=True)
 
 
-def test_kernels_that_died_lately_are_told_with_their_cause(tmp_path: Path, sleeper: Process) -> None:
+def test_kernels_that_died_lately_are_told_with_their_cause(tmp_path: Path, sleeper: ProcessIdentity) -> None:
     (tmp_path / "kernels").mkdir()
     causes = (NOW - 30 * 86400, "old"), (NOW - 60, "out of memory"), (NOW - 50, "killed\x1b[31m (SIGKILL)")
-    every = [Ended(at, "k" * 36, "python3", f"/home/ada/{cause[:3]}.ipynb", cause) for at, cause in causes]
+    every = [RecentDeath(at, "k" * 36, "python3", f"/home/ada/{cause[:3]}.ipynb", cause) for at, cause in causes]
     (tmp_path / "kernels" / recent_deaths.NAME).write_text(json.dumps([asdict(each) for each in every]))
     file = put(tmp_path / "s", shot(sleeper, state_dir=str(tmp_path)))
     found = look([file])
-    assert isinstance(found, Standing)
+    assert isinstance(found, ServerStatus)
     text = painted(found)
     assert text.index("kil.ipynb (python3): killed") < text.index("out.ipynb (python3): out of memory")
     assert "old.ipynb" not in text
@@ -96,7 +96,7 @@ def test_kernels_that_died_lately_are_told_with_their_cause(tmp_path: Path, slee
         assert look([file]).ended == ()  # type: ignore[union-attr]  # it is Standing
 
 
-def test_kernels_that_run_are_told_also_when_nobody_serves_them(tmp_path: Path, sleeper: Process) -> None:
+def test_kernels_that_run_are_told_also_when_nobody_serves_them(tmp_path: Path, sleeper: ProcessIdentity) -> None:
     directory = tmp_path / "kernels"
     directory.mkdir()
     for name, transport, unit, pid in (
@@ -112,7 +112,7 @@ def test_kernels_that_run_are_told_also_when_nobody_serves_them(tmp_path: Path, 
     (directory / "d.json").write_text("[")
     here = put(tmp_path / "s", shot(sleeper, state_dir=str(tmp_path)))
     found = look([here])
-    assert isinstance(found, Standing)
+    assert isinstance(found, ServerStatus)
     text = painted(found)
     assert "over TCP, where other accounts of this machine can reach them: spec-b" in " ".join(text.split())
     assert "detached: they outlive the server, not this container" in text
@@ -125,10 +125,10 @@ def test_kernels_that_run_are_told_also_when_nobody_serves_them(tmp_path: Path, 
     assert len(verb.document(left, ())["kernels_running"]) == 2
 
 
-def test_trouble_exits_1_and_shows_the_advice(tmp_path: Path, sleeper: Process) -> None:
+def test_trouble_exits_1_and_shows_the_advice(tmp_path: Path, sleeper: ProcessIdentity) -> None:
     item = Item("port", "error", "0.0.0.0:8888 is in use", "sudo ss -ltnp", NOW - 5)
     found = look([put(tmp_path / "s", shot(sleeper, items=(item,)))])
-    assert isinstance(found, Standing)
+    assert isinstance(found, ServerStatus)
     assert verb.code(found) == 1
     assert "      sudo ss -ltnp\n" in painted(found)
     warning = replace(item, severity="warning")
@@ -136,17 +136,17 @@ def test_trouble_exits_1_and_shows_the_advice(tmp_path: Path, sleeper: Process) 
     assert verb.code(look([put(tmp_path / "s", shot(sleeper, state="waiting"))])) == 1
 
 
-def test_a_halted_supervisor_is_told(tmp_path: Path, sleeper: Process) -> None:
+def test_a_halted_supervisor_is_told(tmp_path: Path, sleeper: ProcessIdentity) -> None:
     os.kill(sleeper.pid, signal.SIGSTOP)
     os.waitid(os.P_PID, sleeper.pid, os.WSTOPPED)
     found = look([put(tmp_path / "s", shot(sleeper))])
-    assert isinstance(found, Standing)
+    assert isinstance(found, ServerStatus)
     assert verb.code(found) == 1
     assert f"kill -CONT {sleeper.pid}" in painted(found)
     assert verb.document(found, ())["problem"]
 
 
-def test_a_supervisor_that_is_gone_exits_3(tmp_path: Path, sleeper: Process) -> None:
+def test_a_supervisor_that_is_gone_exits_3(tmp_path: Path, sleeper: ProcessIdentity) -> None:
     old = replace(sleeper, started=sleeper.started - 1)
     found = look([put(tmp_path / "s", shot(old, state="serving"))])
     assert isinstance(found, Nothing)
@@ -159,7 +159,7 @@ def test_a_supervisor_that_is_gone_exits_3(tmp_path: Path, sleeper: Process) -> 
     assert (made["running"], made["server"], made["supervisor"]) == (False, None, None)
 
 
-def test_json_is_the_snapshot_and_running(tmp_path: Path, sleeper: Process) -> None:
+def test_json_is_the_snapshot_and_running(tmp_path: Path, sleeper: ProcessIdentity) -> None:
     made = verb.document(look([put(tmp_path / "s", shot(sleeper))]), ())
     assert made["running"] is True
     assert made["server"]["pid"] == made["supervisor"]["pid"] == sleeper.pid
@@ -167,11 +167,11 @@ def test_json_is_the_snapshot_and_running(tmp_path: Path, sleeper: Process) -> N
     json.dumps(made)
 
 
-def test_the_first_that_runs_wins(tmp_path: Path, sleeper: Process) -> None:
+def test_the_first_that_runs_wins(tmp_path: Path, sleeper: ProcessIdentity) -> None:
     old = put(tmp_path / "old", shot(replace(sleeper, started=1)))
     new = put(tmp_path / "new", shot(sleeper, account="bob"))
     found = look([tmp_path / "none", old, new])
-    assert isinstance(found, Standing)
+    assert isinstance(found, ServerStatus)
     assert found.file == new
 
 
@@ -200,7 +200,7 @@ def _nested(path: Path) -> None:
 
 
 def _no_number(path: Path) -> None:
-    made = json.loads(status.encode(shot(Process(1, 1))))
+    made = json.loads(status.encode(shot(ProcessIdentity(1, 1))))
     path.write_text(json.dumps(made | {"since": float("nan")}))
 
 
@@ -229,16 +229,16 @@ def test_what_is_no_snapshot_neither_hangs_nor_crashes(tmp_path: Path, make: obj
     assert time.monotonic() - begun < 2
 
 
-def test_escape_sequences_of_the_account_do_not_reach_the_screen(tmp_path: Path, sleeper: Process) -> None:
+def test_escape_sequences_of_the_account_do_not_reach_the_screen(tmp_path: Path, sleeper: ProcessIdentity) -> None:
     found = look([put(tmp_path / "s", shot(sleeper, account="\N{ESCAPE}]0;owned\a", status="a\r\nb\x9b2J"))])
-    assert isinstance(found, Standing)
+    assert isinstance(found, ServerStatus)
     text = painted(found)
     assert not any(ord(letter) < 32 and letter != "\n" for letter in text)
     assert "\x9b" not in text
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another account")
-def test_another_account_is_told_to_use_sudo(tmp_path: Path, sleeper: Process) -> None:
+def test_another_account_is_told_to_use_sudo(tmp_path: Path, sleeper: ProcessIdentity) -> None:
     locked = tmp_path / "run"
     locked.mkdir(mode=0o700)
     for parent in tmp_path.parents[:2]:

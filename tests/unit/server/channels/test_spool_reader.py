@@ -6,9 +6,9 @@ import json
 import struct
 
 from jupyterd.protocol import cursors, spool
-from jupyterd.protocol.cursors import Mark, Marks
-from jupyterd.recorder.spool_writer import Log
-from jupyterd.server.channels.spool_reader import Reader, end
+from jupyterd.protocol.cursors import Cursor, CursorTable
+from jupyterd.recorder.spool_writer import SpoolWriter
+from jupyterd.server.channels.spool_reader import SpoolReader, end
 
 
 def frames(number, kind="stream", size=10):
@@ -18,11 +18,11 @@ def frames(number, kind="stream", size=10):
 
 def mark(number):
     header = frames(number)[1]
-    return Mark(spool.digest(header), spool.date(header))
+    return Cursor(spool.digest(header), spool.date(header))
 
 
 def filled(directory, count, max_bytes=1 << 20, size=10):
-    log = Log(directory, max_bytes)
+    log = SpoolWriter(directory, max_bytes)
     assert list(log.recover()) == []
     for number in range(count):
         log.append(spool.IOPUB, spool.NOBODY, frames(number, size=size))
@@ -30,7 +30,7 @@ def filled(directory, count, max_bytes=1 << 20, size=10):
 
 
 def read(directory, start):
-    reader = Reader(directory, start)
+    reader = SpoolReader(directory, start)
     reader.begin()
     found = []
     while batch := reader.read():
@@ -54,7 +54,7 @@ def test_a_record_comes_back_as_it_was_and_a_torn_one_does_not_come():
 
 
 def test_reading_begins_behind_the_mark(tmp_path):
-    Marks(tmp_path / spool.MARKS).claim("tab", 1.0, frozenset())
+    CursorTable(tmp_path / spool.MARKS).claim("tab", 1.0, frozenset())
     filled(tmp_path, 50, size=10_000)
     assert len(spool.files(tmp_path)) > 3
     assert ids(read(tmp_path, mark(17)))[:2] == ["m18", "m19"]
@@ -64,13 +64,13 @@ def test_reading_begins_behind_the_mark(tmp_path):
 
 def test_a_mark_that_the_spool_does_not_have_is_found_by_its_date(tmp_path):
     filled(tmp_path, 50)
-    unknown = Mark(bytes(range(16)), b"2026-01-01T00:00:00.0000175")
+    unknown = Cursor(bytes(range(16)), b"2026-01-01T00:00:00.0000175")
     assert ids(read(tmp_path, unknown))[0] == "m18"
 
 
 def test_reading_goes_on_with_what_is_written_meanwhile_over_the_ends_of_files(tmp_path):
     log = filled(tmp_path, 3)
-    reader = Reader(tmp_path, mark(1))
+    reader = SpoolReader(tmp_path, mark(1))
     reader.begin()
     found = reader.read()
     assert reader.read() == []
@@ -85,7 +85,7 @@ def test_another_recorder_goes_on_behind_a_torn_record(tmp_path):
     (path,) = spool.files(tmp_path)
     with path.open("ab") as file:
         file.write(spool.pack(0, 5, 0, spool.NOBODY, frames(5))[:-3])
-    log = Log(tmp_path, 1 << 20)
+    log = SpoolWriter(tmp_path, 1 << 20)
     assert len(list(log.recover())) == 5
     log.append(spool.IOPUB, spool.NOBODY, frames(6))
     found = read(tmp_path, mark(3))
@@ -98,7 +98,7 @@ def test_without_a_tab_that_waits_only_the_last_seconds_are_kept(tmp_path):
 
 
 def test_what_a_tab_waits_for_is_kept_and_beyond_the_bound_the_middle_goes(tmp_path):
-    table = Marks(tmp_path / spool.MARKS)
+    table = CursorTable(tmp_path / spool.MARKS)
     slot, _ = table.claim("tab", 1.0, frozenset())
     log = filled(tmp_path, 1)
     table.put(slot, mark(0))
@@ -130,17 +130,17 @@ def test_a_full_disk_costs_messages_and_tells_their_number(tmp_path, capsys):
     assert "output is not kept" in capsys.readouterr().err
     blocked.rmdir()
     log.append(spool.IOPUB, spool.NOBODY, frames(3))
-    assert [each.number for each in read(tmp_path, Mark())] == [3]
+    assert [each.number for each in read(tmp_path, Cursor())] == [3]
 
 
 def test_a_tab_finds_its_mark_again_and_a_new_one_has_none(tmp_path):
-    table = Marks(tmp_path / "marks")
+    table = CursorTable(tmp_path / "marks")
     slot, found = table.claim("one", 1.0, frozenset())
     assert found is None
     table.put(slot, mark(5))
     table.leave(slot, 2.0, held=True)
     table.close()
-    table = Marks(tmp_path / "marks")
+    table = CursorTable(tmp_path / "marks")
     assert table.claim("one", 3.0, frozenset()) == (slot, mark(5))
     other, found = table.claim("two", 3.0, frozenset())
     assert found is None and other != slot
@@ -151,7 +151,7 @@ def test_a_tab_finds_its_mark_again_and_a_new_one_has_none(tmp_path):
 
 def test_a_server_killed_while_it_writes_a_mark_loses_one_step(tmp_path):
     path = tmp_path / "marks"
-    table = Marks(path)
+    table = CursorTable(path)
     slot, _ = table.claim("one", 1.0, frozenset())
     for number in (1, 2, 3):
         table.put(slot, mark(number))
@@ -165,7 +165,7 @@ def test_a_server_killed_while_it_writes_a_mark_loses_one_step(tmp_path):
 
 
 def test_the_tab_that_was_away_longest_makes_room_and_connected_ones_stay(tmp_path):
-    table = Marks(tmp_path / "marks")
+    table = CursorTable(tmp_path / "marks")
     for number in range(cursors.SLOTS):
         slot, _ = table.claim(f"tab{number}", float(number), frozenset())
         table.leave(slot, float(number), held=number != 9)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from jupyterd.server.http.connections import Guests
+from jupyterd.server.http.connections import Connections
 from jupyterd.server.http.limits import Limits
-from jupyterd.server.http.timeouts import HERE, Doing, Guest, place
+from jupyterd.server.http.timeouts import HERE, Connection, Phase, place
 
 LIMITS = Limits(connections_max=8, address_share=4)
 LAN = ("192.168.1.7", 50000)
@@ -57,10 +57,10 @@ class World:
     def __init__(self, limits: Limits = LIMITS) -> None:
         self.clock = Clock()
         self.said: list[str] = []
-        self.closed: list[Guest] = []
-        self.guests = Guests(limits, self.clock, self.said.append)
+        self.closed: list[Connection] = []
+        self.guests = Connections(limits, self.clock, self.said.append)
 
-    def come(self, address: Any = LAN, doing: Doing | None = None, *, known: bool = False) -> Guest:
+    def come(self, address: Any = LAN, doing: Phase | None = None, *, known: bool = False) -> Connection:
         guest = self.guests.admit(address, lambda: None)
         guest.close = lambda: self.closed.append(guest)
         if known:
@@ -78,14 +78,14 @@ def world() -> World:
 @pytest.mark.parametrize(
     ("doing", "known", "seconds"),
     [
-        (Doing.SILENT, False, LIMITS.hello_s),
-        (Doing.HELLO, False, LIMITS.hello_s),
-        (Doing.HEADER, False, LIMITS.header_s),
-        (Doing.BODY, False, LIMITS.body_window_s),
-        (Doing.BODY, True, LIMITS.body_window_known_s),
-        (Doing.IDLE, False, LIMITS.idle_s),
-        (Doing.IDLE, True, LIMITS.idle_known_s),
-        (Doing.OPEN, False, LIMITS.unread_s),
+        (Phase.SILENT, False, LIMITS.hello_s),
+        (Phase.HELLO, False, LIMITS.hello_s),
+        (Phase.HEADER, False, LIMITS.header_s),
+        (Phase.BODY, False, LIMITS.body_window_s),
+        (Phase.BODY, True, LIMITS.body_window_known_s),
+        (Phase.IDLE, False, LIMITS.idle_s),
+        (Phase.IDLE, True, LIMITS.idle_known_s),
+        (Phase.OPEN, False, LIMITS.unread_s),
     ],
 )
 def test_each_silence_has_its_end(world, doing, known, seconds):
@@ -117,7 +117,7 @@ def test_a_header_that_drips_is_late(world):
 
 
 def test_a_body_may_take_for_ever_while_it_comes(world):
-    guest = world.come(doing=Doing.BODY)
+    guest = world.come(doing=Phase.BODY)
     for _ in range(3600):
         world.guests.transferred(guest, 256, incoming=True)
         world.clock.pass_(1)
@@ -129,7 +129,7 @@ def test_a_body_may_take_for_ever_while_it_comes(world):
 
 
 def test_with_a_login_a_few_bytes_a_minute_are_enough(world):
-    world.come(doing=Doing.BODY, known=True)
+    world.come(doing=Phase.BODY, known=True)
     (guest,) = world.guests.known
     for _ in range(60):
         world.guests.transferred(guest, 1, incoming=True)
@@ -138,14 +138,14 @@ def test_with_a_login_a_few_bytes_a_minute_are_enough(world):
 
 
 def test_a_request_may_be_worked_at_for_ever(world):
-    world.come(doing=Doing.WAITING)
+    world.come(doing=Phase.WAITING)
     world.clock.pass_(3600)
     assert world.closed == []
 
 
 @pytest.mark.parametrize(("known", "seconds"), [(False, LIMITS.unread_s), (True, 5 * LIMITS.unread_s)])
 def test_an_answer_that_nobody_takes_has_an_end(world, known, seconds):
-    guest = world.come(doing=Doing.WAITING, known=known)
+    guest = world.come(doing=Phase.WAITING, known=known)
     guest.unread = lambda: True
     for _ in range(5):
         world.guests.transferred(guest, 1, incoming=False)
@@ -156,7 +156,7 @@ def test_an_answer_that_nobody_takes_has_an_end(world, known, seconds):
 
 
 def test_a_websocket_with_a_login_stays_for_days(world):
-    world.come(doing=Doing.OPEN, known=True)
+    world.come(doing=Phase.OPEN, known=True)
     world.clock.pass_(864000)
     assert world.closed == []
 
@@ -167,7 +167,7 @@ def test_one_that_left_has_no_timer(world):
     world.clock.pass_(3600)
     assert world.closed == []
     assert world.guests.strangers == {}
-    world.guests.does(guest, Doing.HEADER)
+    world.guests.does(guest, Phase.HEADER)
     assert guest.timer is None
 
 
@@ -204,7 +204,7 @@ def test_many_addresses_share_what_is_for_elsewhere(world):
 def test_this_machine_and_logged_in_ones_have_their_own(world):
     mine = world.come(LOOPBACK)
     world.clock.pass_(0.01)
-    tab = world.come(LAN, Doing.IDLE, known=True)
+    tab = world.come(LAN, Phase.IDLE, known=True)
     for number in range(100):
         world.come((f"10.0.{number}.1", 1))
         world.come(LAN)
@@ -217,7 +217,7 @@ def test_this_machine_and_logged_in_ones_have_their_own(world):
 
 def test_the_longest_silent_one_goes_but_filling_up_does_not_shut_out_newcomers():
     world = World(Limits(connections_max=40))
-    idle = [world.come(doing=Doing.IDLE) for _ in range(10)]
+    idle = [world.come(doing=Phase.IDLE) for _ in range(10)]
     world.clock.pass_(3)
     silent = world.come()
     assert len(world.closed) == 1 and world.closed[0] in idle
@@ -230,8 +230,8 @@ def test_the_longest_silent_one_goes_but_filling_up_does_not_shut_out_newcomers(
 
 
 def test_too_many_with_a_login_lose_idle_ones_only(world):
-    open_ = [world.come(LAN, Doing.OPEN, known=True) for _ in range(LIMITS.connections_max)]
-    idle = world.come(LAN, Doing.IDLE, known=True)
+    open_ = [world.come(LAN, Phase.OPEN, known=True) for _ in range(LIMITS.connections_max)]
+    idle = world.come(LAN, Phase.IDLE, known=True)
     assert idle.there
     last = world.come(LAN, known=True)
     assert last.there and not idle.there
@@ -239,7 +239,7 @@ def test_too_many_with_a_login_lose_idle_ones_only(world):
 
 
 def test_shedding_takes_strangers_first(world):
-    idle, busy = world.come(doing=Doing.IDLE, known=True), world.come(doing=Doing.WAITING, known=True)
+    idle, busy = world.come(doing=Phase.IDLE, known=True), world.come(doing=Phase.WAITING, known=True)
     stranger = world.come()
     world.clock.pass_(1)
     assert world.guests.shed(1) == 1

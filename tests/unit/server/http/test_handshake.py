@@ -3,20 +3,20 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from jupyterd.server.http.connections import Guests
-from jupyterd.server.http.handshake import Greeting
+from jupyterd.server.http.connections import Connections
+from jupyterd.server.http.handshake import Handshakes
 from jupyterd.server.http.limits import Limits
 
 TLS, PLAIN = b"\x16\x03\x01", b"GET /"
 
 
-def greet(first: list[bytes], at_once: int) -> tuple[list[tuple[str, int]], Guests]:
+def greet(first: list[bytes], at_once: int) -> tuple[list[tuple[str, int]], Connections]:
     """Connections whose first bytes are there at the same moment: which way each goes, in this order."""
 
-    async def run() -> tuple[list[tuple[str, int]], Guests]:
+    async def run() -> tuple[list[tuple[str, int]], Connections]:
         went: list[tuple[str, int]] = []
-        guests = Guests(Limits(), asyncio.get_running_loop(), lambda _: None)
-        greeting = Greeting(
+        guests = Connections(Limits(), asyncio.get_running_loop(), lambda _: None)
+        greeting = Handshakes(
             guests, at_once, lambda _s, _g, at: went.append(("tls", at)), lambda _s, _g, at: went.append(("plain", at))
         )
         pairs = [socket.socketpair() for _ in first]

@@ -1,7 +1,4 @@
-"""The words of the supervisor: events (what happened, past tense) and effects (what to do, imperative).
-
-`daemon.loop` turns facts into events, `core.step` answers with effects, `daemon.perform` carries them out.
-"""
+"""Events: what happened, in the past tense. supervisor/loop.py makes them of facts, core/apply.py takes them in."""
 
 from __future__ import annotations
 
@@ -9,11 +6,10 @@ from dataclasses import dataclass
 from enum import Enum, unique
 from typing import Literal
 
-from jupyterd.core.journal_kinds import Kind
 from jupyterd.protocol import server_channel
 from jupyterd.protocol.gpu_frames import Frame
-from jupyterd.protocol.plan import Command, Listen, Plan, Refused, Target
-from jupyterd.protocol.status import Process, Snapshot
+from jupyterd.protocol.plan import Listen, Plan, Refused, Target
+from jupyterd.protocol.status import ProcessIdentity
 
 
 @unique
@@ -39,11 +35,8 @@ class Signal(Enum):
     INT = "interrupt"
 
 
-SendableSignal = Literal["TERM", "KILL", "INT", "USR1"]
-
-
 @dataclass(frozen=True, slots=True)
-class Clock:
+class WallClock:
     """What turns monotonic time into a date for people: Unix seconds minus monotonic seconds, and the local
     time zone's distance from UTC. The loop reads both afresh for each event that carries one.
     """
@@ -52,16 +45,13 @@ class Clock:
     utc_offset_s: int
 
 
-# --- events ---------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Started:
     """The first event: the supervisor's loop runs with this plan, in this process."""
 
     plan: Plan
-    clock: Clock
-    supervisor: Process
+    clock: WallClock
+    supervisor: ProcessIdentity
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +91,7 @@ class ChildExited:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class ProcessInspected:
     """The answer to Look. `state` is field 3 of /proc/PID/stat ("T": stopped), "" if there is no such process;
     `ran_s` and `run_delay_s` are how long it has had a processor and waited for one in all (/proc/PID/schedstat),
     `turned` when its event loop last turned (monotonic; None: it does not say).
@@ -154,7 +144,7 @@ class ProbeEnded:
     problem: str | None
     served_sha256: str | None
     """Of the certificate that was served, as soon as it is known; None over plain HTTP or before that."""
-    clock: Clock
+    clock: WallClock
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,151 +165,11 @@ Event = (
     | ChildStarted
     | SpawnFailed
     | ChildExited
-    | Looked
+    | ProcessInspected
     | ServerSaid
     | PlanMade
     | Bound
     | ProbeEnded
     | FrameCame
     | DeadlineCame
-)
-
-
-# --- effects --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Bind:
-    """Listen on exactly these: keep those that are open, close the others, open the new. Answer: Bound."""
-
-    listen: tuple[Listen, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CloseListeners:
-    """Close every listening socket."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spawn:
-    """Start a child. Server and spare get the listening sockets and the channel, planner and sampler a pipe on
-    standard output; every child has its own session. Answer: ChildStarted or SpawnFailed.
-    """
-
-    role: Role
-    command: Command
-
-
-@dataclass(frozen=True, slots=True)
-class SendSignal:
-    """Signal a child by its pidfd; one that is gone already is no error."""
-
-    role: Role
-    pid: int
-    signal: SendableSignal
-
-
-@dataclass(frozen=True, slots=True)
-class Abandon:
-    """Forget a child that SIGKILL does not end: watch it only to reap it."""
-
-    role: Role
-    pid: int
-
-
-@dataclass(frozen=True, slots=True)
-class Promote:
-    """From now on the child in the role of the spare is the server."""
-
-    pid: int
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """See how the server's process is. Answer: Looked."""
-
-    pid: int
-
-
-@dataclass(frozen=True, slots=True)
-class Tell:
-    """Send a line to the server over its channel."""
-
-    message: server_channel.ToServer
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """One TCP, TLS and HTTP exchange; the loop ends it at `timeout_s`. Answer: ProbeEnded.
-    `sha256` is None for plain HTTP.
-    """
-
-    target: Target
-    path: str
-    sha256: str | None
-    timeout_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class CancelProbes:
-    """Close every probe under way; none of them is answered."""
-
-
-@dataclass(frozen=True, slots=True)
-class Notify:
-    """To systemd, in one datagram: any of READY, RELOADING (with MONOTONIC_USEC, added by the performer),
-    STOPPING, STATUS, EXTEND_TIMEOUT.
-    """
-
-    ready: bool = False
-    reloading: bool = False
-    stopping: bool = False
-    status: str | None = None
-    extend_timeout_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One journal record; in a terminal one line. `fields` are upper-case journal field names."""
-
-    kind: Kind
-    message: str
-    fields: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Publish:
-    """Replace the status snapshot."""
-
-    snapshot: Snapshot
-
-
-@dataclass(frozen=True, slots=True)
-class ShowBanner:
-    """Foreground only: the server serves for the first time; say where and how to log in."""
-
-
-@dataclass(frozen=True, slots=True)
-class Quit:
-    """Leave the loop with this exit code."""
-
-    code: int
-
-
-Effect = (
-    Bind
-    | CloseListeners
-    | Spawn
-    | SendSignal
-    | Abandon
-    | Promote
-    | Look
-    | Tell
-    | Probe
-    | CancelProbes
-    | Notify
-    | Record
-    | Publish
-    | ShowBanner
-    | Quit
 )

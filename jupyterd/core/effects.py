@@ -1,0 +1,151 @@
+"""Effects: what is to be done, in the imperative. The core decides them, supervisor/perform.py carries them out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from jupyterd.core.events import Role
+from jupyterd.core.journal_kinds import RecordKind
+from jupyterd.protocol import server_channel
+from jupyterd.protocol.plan import Command, Listen, Target
+from jupyterd.protocol.status import Snapshot
+
+SendableSignal = Literal["TERM", "KILL", "INT", "USR1"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """Listen on exactly these: keep those that are open, close the others, open the new. Answer: Bound."""
+
+    listen: tuple[Listen, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CloseListeners:
+    """Close every listening socket."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """Start a child. Server and spare get the listening sockets and the channel, planner and sampler a pipe on
+    standard output; every child has its own session. Answer: ChildStarted or SpawnFailed.
+    """
+
+    role: Role
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class SendSignal:
+    """Signal a child by its pidfd; one that is gone already is no error."""
+
+    role: Role
+    pid: int
+    signal: SendableSignal
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Forget a child that SIGKILL does not end: watch it only to reap it."""
+
+    role: Role
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Promote:
+    """From now on the child in the role of the spare is the server."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class InspectProcess:
+    """See how the server's process is. Answer: ProcessInspected."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendToServer:
+    """Send a line to the server over its channel."""
+
+    message: server_channel.ToServer
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One TCP, TLS and HTTP exchange; the loop ends it at `timeout_s`. Answer: ProbeEnded.
+    `sha256` is None for plain HTTP.
+    """
+
+    target: Target
+    path: str
+    sha256: str | None
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CancelProbes:
+    """Close every probe under way; none of them is answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """To systemd, in one datagram: any of READY, RELOADING (with MONOTONIC_USEC, added by the performer),
+    STOPPING, STATUS, EXTEND_TIMEOUT.
+    """
+
+    ready: bool = False
+    reloading: bool = False
+    stopping: bool = False
+    status: str | None = None
+    extend_timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One journal record; in a terminal one line. `fields` are upper-case journal field names."""
+
+    kind: RecordKind
+    message: str
+    fields: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Replace the status snapshot."""
+
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class ShowBanner:
+    """Foreground only: the server serves for the first time; say where and how to log in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quit:
+    """Leave the loop with this exit code."""
+
+    code: int
+
+
+Effect = (
+    Bind
+    | CloseListeners
+    | Spawn
+    | SendSignal
+    | Abandon
+    | Promote
+    | InspectProcess
+    | SendToServer
+    | Probe
+    | CancelProbes
+    | Notify
+    | Record
+    | Publish
+    | ShowBanner
+    | Quit
+)
