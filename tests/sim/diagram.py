@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from sim.worlds import HOUR, Faults, Machine, plan
+from sim.worlds import HOUR, Faults, Machine
+from support.worlds import plan
 
 from jupyterd.core import step as core
 from jupyterd.core.child import Child, Running

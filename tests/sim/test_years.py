@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from sim.worlds import HOUR, YEAR, Faults, Machine, plan
+from sim.worlds import HOUR, YEAR, Faults, Machine
+from support.worlds import plan
 
 from jupyterd.core import journal_kinds
 from jupyterd.core.events import ChildExited, Role, Signal

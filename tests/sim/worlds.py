@@ -50,30 +50,11 @@ from jupyterd.core.events import (
 from jupyterd.core.world import Stop, World
 from jupyterd.protocol import server_channel
 from jupyterd.protocol.gpu_frames import Frame, Gpu
-from jupyterd.protocol.plan import Certificate, Command, Listen, Plan, Refused, Target, Trouble
-from jupyterd.protocol.policy import Policy
+from jupyterd.protocol.plan import Plan, Refused, Target, Trouble
 from jupyterd.protocol.status import ProcessIdentity
 
-NOTHING = Command(("/bin/true",), (), "/")
 HOUR = 3600.0
 YEAR = 365.25 * 86400
-
-
-def plan(policy: Policy | None = None, *, sampler: bool = True) -> Plan:
-    """A plan with two sockets and three addresses."""
-    listen = (Listen("0.0.0.0", 8888), Listen("::", 8888))
-    targets = (
-        Target("localhost", "127.0.0.1", 8888, 0, needed=True),
-        Target("::1", "::1", 8888, 1, needed=True),
-        Target("gpu.lan", "192.168.1.7", 8888, 0, needed=False),
-    )
-    return Plan(
-        version="1", account="alice", mode="service", state_dir="/var/lib/jupyterd", runtime_dir="/run/jupyterd",
-        listen=listen, targets=targets, urls=("https://gpu.lan:8888/",), base_url="/",
-        certificate=Certificate("/c.pem", "aa", 0.0, 1e12, ("gpu.lan",), self_signed=True),
-        server=NOTHING, server_key="s0", live_key="l0", sampler=NOTHING if sampler else None,
-        planner=NOTHING, ender=NOTHING, policy=policy or Policy(),
-    )  # fmt: skip
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from sim.worlds import plan
+from support.worlds import plan
 
 from jupyterd.core import conditions, journal_kinds, step
 from jupyterd.core.child import Running, Serving, Spawning, StartedWith, Stopped

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from sim.worlds import NOTHING, plan
+from support.worlds import NOTHING, plan
 
 from jupyterd.core import journal_kinds, step
 from jupyterd.core.effects import Publish, Record, SendToServer, Spawn

@@ -1,0 +1,101 @@
+"""The failure score and the delay that follows from it, as numbers; and that the server's end uses both."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from support.worlds import NOW, PLAN, SERVER, after, match, play, serving
+
+from jupyterd.core import backoff
+from jupyterd.core.backoff import Score
+from jupyterd.core.child import BackingOff
+from jupyterd.core.effects import Record
+from jupyterd.core.events import ChildExited, Role
+from jupyterd.protocol.policy import Policy
+
+POLICY = Policy(failure_half_life_s=300.0, failure_threshold=3.0, backoff_max_s=60.0, backoff_jitter=0.25)
+CRASH = ChildExited(Role.SERVER, SERVER, None, "SIGSEGV")
+
+
+@pytest.mark.parametrize(
+    ("value", "after_s", "left"),
+    [
+        (4.0, 0.0, 4.0),
+        (4.0, 300.0, 2.0),
+        (4.0, 600.0, 1.0),
+        (1.0, 3000.0, 1 / 1024),
+        (0.0, 60.0, 0.0),
+        (4.0, -9.0, 4.0),
+    ],
+)
+def test_the_score_halves_in_each_half_life(value: float, after_s: float, left: float) -> None:
+    assert backoff.current(Score(value, 100.0), 100.0 + after_s, POLICY) == pytest.approx(left)
+
+
+@pytest.mark.parametrize(("after_s", "value"), [(0.0, 3.0), (300.0, 2.0), (600.0, 1.5)])
+def test_a_failure_adds_one_to_what_is_left(after_s: float, value: float) -> None:
+    assert backoff.failed(Score(2.0, 100.0), 100.0 + after_s, POLICY) == Score(value, 100.0 + after_s)
+
+
+@pytest.mark.parametrize(
+    ("score", "first_s", "delay_s"),
+    [
+        (1.0, 0.0, 0.0),
+        (3.0, 0.0, 0.0),  # at the threshold, not above it
+        (3.5, 0.0, 2**0.5),
+        (4.0, 0.0, 2.0),
+        (5.0, 0.0, 4.0),
+        (6.0, 0.0, 8.0),
+        (8.0, 0.0, 32.0),
+        (9.0, 0.0, 60.0),
+        (2e9, 0.0, 60.0),
+        (1.0, 5.0, 5.0),
+        (4.0, 5.0, 10.0),
+        (1.0, 0.5, 0.5),
+        (4.0, 0.5, 2.0),  # above the threshold a first delay of less than a second counts as one
+    ],
+)
+def test_above_the_threshold_each_failure_doubles_the_delay_up_to_the_most(
+    score: float, first_s: float, delay_s: float
+) -> None:
+    assert backoff.delay_s(Score(score), replace(POLICY, backoff_first_s=first_s), 0.0) == pytest.approx(delay_s)
+
+
+@pytest.mark.parametrize(
+    ("score", "jitter", "delay_s"),
+    [(4.0, 0.0, 2.0), (4.0, 0.5, 2.25), (4.0, 0.999, 2.4995), (1e3, 0.5, 67.5), (1.0, 0.9, 0.0)],
+)
+def test_jitter_adds_up_to_its_share(score: float, jitter: float, delay_s: float) -> None:
+    assert backoff.delay_s(Score(score), POLICY, jitter) == pytest.approx(delay_s)
+
+
+def test_no_jitter_where_none_is_wanted() -> None:
+    assert backoff.delay_s(Score(4.0), replace(POLICY, backoff_jitter=0.0), 0.9) == 2.0
+
+
+@pytest.mark.parametrize(
+    ("before", "at", "jitter", "until", "when"),
+    [
+        (Score(3.0, NOW), NOW, 0.0, NOW + 2.0, "next start in 2.0 s"),
+        (Score(3.0, NOW), NOW, 0.5, NOW + 2.25, "next start in 2.2 s"),
+        (Score(4.0, NOW), NOW, 0.0, NOW + 4.0, "next start in 4.0 s"),
+        (Score(4.0, NOW - 300.0), NOW, 0.0, NOW, "started again at once"),  # 2 and 1
+        (Score(6.0, NOW - 300.0), NOW, 0.0, NOW + 2.0, "next start in 2.0 s"),  # 3 and 1
+    ],
+)
+def test_a_crash_waits_by_the_score_of_that_moment(
+    before: Score, at: float, jitter: float, until: float, when: str
+) -> None:
+    world = replace(serving(PLAN), score=before)
+    world, effects = play(world, CRASH, now=at, jitter=jitter)
+    assert match(Record, message=f"the server was ended by SIGSEGV; {when}") in effects
+    if until > at:
+        assert world.server == BackingOff(until, "was ended by SIGSEGV")
+        assert world.score.at == at
+
+
+def test_a_day_without_a_failure_is_forgiven() -> None:
+    world = after(replace(serving(PLAN), score=Score(50.0, NOW)), CRASH, now=NOW + 86400.0)
+    assert world.score.value == pytest.approx(1.0)
+    assert not isinstance(world.server, BackingOff)
