@@ -6,17 +6,17 @@ Pure text.
 from __future__ import annotations
 
 import ipaddress
-import time
 from collections.abc import Iterator
 from typing import Literal, assert_never
 from urllib.parse import urlsplit
 
 import attrs
 
-from jupyterd.cli import fingerprint
 from jupyterd.cli.ssh import Here
+from jupyterd.linux import local_time
 from jupyterd.protocol.plan import Certificate, Plan
 from jupyterd.protocol.status import Snapshot
+from jupyterd.text import bracketed, fingerprint
 
 IN, DEEPER = "  ", "      "
 PRIVILEGED = 1024
@@ -113,12 +113,12 @@ def _login(login: Login, url: str, command: str) -> Iterator[str]:
 
 
 def _trust(pair: Certificate, command: str) -> Iterator[str]:
-    first, *rest = fingerprint.fingerprint(pair.sha256)
+    first, *rest = fingerprint(pair.sha256)
     if pair.self_signed:
         yield f"{IN}The browser warns: this machine made its certificate itself. Let it show the"
         yield f"{IN}certificate; if its SHA-256 is this, go on (Advanced, then Proceed or Accept):"
     else:
-        until = time.strftime("%Y-%m-%d", time.localtime(pair.not_after))
+        until = local_time.day(pair.not_after)
         yield f"{IN}The certificate ({pair.file},"
         yield f"{IN}good until {until}) has the SHA-256 fingerprint"
     yield from ("", f"{DEEPER}{first}", *(f"{DEEPER}{line}" for line in rest))
@@ -138,8 +138,7 @@ def _tunnel(urls: tuple[str, ...], ssh: Here) -> Iterator[str]:
         yield f"{IN}Only this machine can open that. On any other computer, type"
     else:
         yield f"{IN}If a firewall is in the way, type on your own computer"
-    bracketed = f"[{there}]" if ":" in there else there
-    yield from ("", f"{DEEPER}{ssh.command(f'-N -L {here}:{bracketed}:{port}')}", "")
+    yield from ("", f"{DEEPER}{ssh.command(f'-N -L {here}:{bracketed(there)}:{port}')}", "")
     yield f"{IN}leave it running, and open there  {parts.scheme}://localhost:{here}{parts.path}"
     if ssh.note:
         yield f"{IN}({ssh.note})"

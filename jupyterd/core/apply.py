@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from jupyterd.core import backoff, calendar, gpu_cull_actions, gpu_health, journal_kinds, probes
+from jupyterd.core import backoff, gpu_cull_actions, gpu_health, journal_kinds, probes
 from jupyterd.core.child import (
     BackingOff,
     Child,
@@ -46,6 +46,7 @@ from jupyterd.protocol import server_channel
 from jupyterd.protocol.plan import Plan, Refused
 from jupyterd.protocol.policy import Policy
 from jupyterd.protocol.status import ProcessIdentity, Restart
+from jupyterd.text import DAY_S
 
 Step = tuple[World, tuple[Effect, ...]]
 RECENT = 10
@@ -299,7 +300,7 @@ def _renewed(old: Plan, new: Plan) -> tuple[Effect, ...]:
     before, after = old.certificate, new.certificate
     if before is None or after is None or before.sha256 == after.sha256:
         return ()
-    days = round((after.not_after - after.not_before) / calendar.DAY_S)
+    days = round((after.not_after - after.not_before) / DAY_S)
     text = f"another certificate is served: {after.file}, made for {days} days, for {', '.join(after.names)}"
     return (Record(journal_kinds.CERTIFICATE, text, (("CERTIFICATE_SHA256", after.sha256),)),)
 

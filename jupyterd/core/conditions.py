@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from jupyterd.core import calendar, gpu_health, health
+from jupyterd.core import gpu_health, health
 from jupyterd.core.child import BackingOff, process
 from jupyterd.core.events import BindFailed
 from jupyterd.core.health import Condition
 from jupyterd.core.world import Listening, Stop, Unbound, World, known
 from jupyterd.protocol.plan import Certificate
+from jupyterd.text import DAY_S, bracketed, moment, plural
 
 WARN_SHARE = 1 / 3
 """Of the certificate's lifetime left: certificates of 45 days are renewed at 30, so a count of days would not do."""
@@ -35,7 +36,7 @@ def current(world: World, now: float) -> Iterator[Condition]:
     yield from _addresses(world)
     plan = known(world)
     if plan.certificate is not None and world.clock.wall_offset_s:
-        yield from _certificate(plan.certificate, calendar.unix(now, world.clock), world)
+        yield from _certificate(plan.certificate, world.clock.unix(now), world)
     yield from _settings(world)
     yield from _wedged(world)
     yield from _gpu(world, now)
@@ -53,7 +54,7 @@ def _machine(world: World) -> Iterator[Condition]:
 
 def _listen(failed: BindFailed) -> Condition:
     host, port = failed.listen.host, failed.listen.port
-    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    where = f"{bracketed(host)}:{port}"
     look = f"sudo ss -ltnp 'sport = :{port}'"
     match failed.reason:
         case "busy":
@@ -103,16 +104,16 @@ def _certificate(pair: Certificate, unix_now: float, world: World) -> Iterator[C
     life_s = pair.not_after - pair.not_before
     advice = RENEWAL.get(pair.source, RENEWAL["settings"])
     if left_s <= 0:
-        text = f"the certificate {pair.file} expired on {calendar.date(pair.not_after, world.clock)}"
+        text = f"the certificate {pair.file} expired on {moment(pair.not_after, world.clock.utc_offset_s)}"
         yield Condition(health.CERTIFICATE_EXPIRED, pair.file, text, advice)
     elif unix_now < pair.not_before:
-        text = f"the certificate {pair.file} is valid only from {calendar.date(pair.not_before, world.clock)} on"
+        text = f"the certificate {pair.file} is valid only from {moment(pair.not_before, world.clock.utc_offset_s)} on"
         yield Condition(health.CERTIFICATE_EARLY, pair.file, text, "is this machine's clock right? timedatectl")
     elif left_s < WARN_SHARE * life_s:
         kind = health.CERTIFICATE_ALMOST_OVER if left_s < ERROR_SHARE * life_s else health.CERTIFICATE_ENDS
-        days = int(left_s // calendar.DAY_S)
-        left = "within a day" if not days else "in 1 day" if days == 1 else f"in {days} days"
-        text = f"the certificate {pair.file} ends on {calendar.date(pair.not_after, world.clock)}, {left}"
+        days = int(left_s // DAY_S)
+        left = f"in {plural(days, 'day')}" if days else "within a day"
+        text = f"the certificate {pair.file} expires on {moment(pair.not_after, world.clock.utc_offset_s)}, {left}"
         yield Condition(kind, pair.file, text, advice)
 
 

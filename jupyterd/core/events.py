@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, unique
 from typing import Literal
 
+from jupyterd import text
 from jupyterd.protocol import server_channel
 from jupyterd.protocol.gpu_frames import Frame
 from jupyterd.protocol.plan import Listen, Plan, Refused, Target
@@ -43,6 +44,18 @@ class WallClock:
 
     wall_offset_s: float
     utc_offset_s: int
+
+    def unix(self, now: float) -> float:
+        """Unix seconds at the monotonic time `now`."""
+        return now + self.wall_offset_s
+
+    def moment(self, now: float) -> str:
+        """The date and time at the monotonic time `now`, "Sun 2026-11-22 19:05"."""
+        return text.moment(self.unix(now), self.utc_offset_s)
+
+    def time_of_day(self, now: float) -> str:
+        """The time at the monotonic time `now`, "19:05"."""
+        return text.time_of_day(self.unix(now), self.utc_offset_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jupyterd.core import calendar, gpu_cull, journal_kinds
+from jupyterd.core import gpu_cull, journal_kinds
 from jupyterd.core.child import StartedWith, Stopped, process, spawn
 from jupyterd.core.effects import Effect, Record, SendToServer
 from jupyterd.core.events import Role, WallClock
@@ -17,13 +17,11 @@ from jupyterd.protocol.gpu_frames import Frame
 from jupyterd.protocol.plan import Command
 from jupyterd.protocol.server_channel import Notice
 from jupyterd.protocol.status import Restart
+from jupyterd.text import size, span
 
 Step = tuple[World, tuple[Effect, ...]]
-_GIB = 1 << 30
-_MIB = 1 << 20
 _REMEMBERED = 10
 _NAME_MOST = 36
-_MINUTE_S, _HOUR_S = 60, 3600
 
 
 def took(world: World, frame: Frame, now: float) -> Step:
@@ -93,11 +91,11 @@ def _notice(verdict: CullVerdict, now: float, clock: WallClock) -> str:
     name = f"kernel {facts.kernel[:8]}" if facts.notebook is None else facts.notebook.rpartition("/")[2]
     name = name if len(name) <= _NAME_MOST else f"{name[: _NAME_MOST - 1]}…"
     what = f"its kernel ends at {_time(verdict, now, clock)} to free {_amount(facts)} of GPU memory"
-    return f"{name}: idle for {_span(verdict.idle_s)}; {what}. Run a cell to keep it."
+    return f"{name}: idle for {span(verdict.idle_s)}; {what}. Run a cell to keep it."
 
 
 def _time(verdict: CullVerdict, now: float, clock: WallClock) -> str:
-    return calendar.date(calendar.unix(now + verdict.left_s, clock), clock).rpartition(" ")[2]
+    return clock.time_of_day(now + verdict.left_s)
 
 
 def _named(facts: Facts) -> str:
@@ -109,19 +107,12 @@ def _named(facts: Facts) -> str:
 def _reason(verdict: CullVerdict) -> str:
     amount = _amount(verdict.facts)
     if verdict.what == "warn":
-        return f"it holds {amount} of its memory and has been idle for {_span(verdict.idle_s)}"
-    return f"it held {amount} of its memory and was idle for {_span(verdict.idle_s)}"
+        return f"it holds {amount} of its memory and has been idle for {span(verdict.idle_s)}"
+    return f"it held {amount} of its memory and was idle for {span(verdict.idle_s)}"
 
 
 def _amount(facts: Facts) -> str:
-    held = facts.memory_bytes or 0
-    return f"{held / _GIB:.1f} GiB" if held >= _GIB else f"{held / _MIB:.0f} MiB"
-
-
-def _span(seconds: float) -> str:
-    if seconds < _HOUR_S:
-        return f"{seconds / _MINUTE_S:.0f} min"
-    return f"{seconds // _HOUR_S:.0f} h {seconds % _HOUR_S / _MINUTE_S:.0f} min"
+    return size(facts.memory_bytes or 0)
 
 
 def _record(facts: Facts, text: str) -> Record:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from jupyterd.core import gpu_lines, gpu_log, health, xids
 from jupyterd.core.health import ActiveCondition, Condition
-from jupyterd.core.holders import GIB, Holder, holders, named, size
+from jupyterd.core.holders import Holder, holders, named
 from jupyterd.protocol.gpu_frames import Frame, Gpu
+from jupyterd.text import GIB, size
 
 FULL_SHARE = 0.95
 """Of the memory; with less left, the next large array fails."""

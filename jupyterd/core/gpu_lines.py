@@ -12,11 +12,11 @@ from jupyterd.core import gpu_log
 from jupyterd.core.holders import holders
 from jupyterd.protocol.gpu_frames import Gpu
 from jupyterd.protocol.policy import Policy
+from jupyterd.text import span
 
 IDLE_MEAN = 1.0
 IDLE_PEAK = 5.0
 """Per cent: what a desktop that blinks a cursor costs, and no computation."""
-_MINUTE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +55,7 @@ def due(
             after.append(last)
             continue
         since = last.quiet_since if last is not None and last.quiet_since is not None else now
-        doing = _idle_for(now - since) if collapsed and idle(each) else None
+        doing = f"idle for {span(now - since)}" if collapsed and idle(each) else None
         lines.append((each, gpu_log.line(each, doing)))
         after.append(LastLine(each.uuid, now, since if quiet else None, held_by))
     return tuple(after), tuple(lines)
-
-
-def _idle_for(seconds: float) -> str:
-    minutes = round(seconds / _MINUTE_S)
-    if minutes < 120:  # noqa: PLR2004 - two hours: "90 min" reads better than "1 h"
-        return f"idle for {minutes} min"
-    return f"idle for {minutes // 60} h" if minutes < 2880 else f"idle for {minutes // 1440} days"  # noqa: PLR2004

@@ -9,8 +9,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from jupyterd.core.holders import GIB, holders, named
+from jupyterd.core.holders import holders, named
 from jupyterd.protocol.gpu_frames import Gpu
+from jupyterd.text import share
 
 
 def aggregate(gpus: Sequence[Gpu]) -> Gpu:
@@ -90,11 +91,7 @@ def _utilisation(gpu: Gpu) -> str:
 def _memory(gpu: Gpu) -> str:
     if gpu.memory_used_bytes is None:
         return ""
-    used = f"{gpu.memory_used_bytes / GIB:.1f}"
-    if gpu.memory_total_bytes is None:
-        return f"{used} GiB"
-    total = f"{gpu.memory_total_bytes / GIB:.1f}".removesuffix(".0")
-    return f"{used} of {total} GiB"
+    return share(gpu.memory_used_bytes, gpu.memory_total_bytes)
 
 
 def _temperature(gpu: Gpu) -> str:

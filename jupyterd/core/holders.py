@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from jupyterd.protocol.gpu_frames import GpuProcess
+from jupyterd.text import size
 
 _Number = TypeVar("_Number", int, float)
-GIB = 1024**3
-_MIB = 1024**2
 _KERNEL_SHOWN = 8
 _NAMES_MOST = 4
 
@@ -54,11 +53,6 @@ def named(found: Sequence[Holder]) -> str:
     parts = [each.label if each.memory_bytes is None else f"{each.label} {size(each.memory_bytes)}" for each in found]
     more = len(parts) - _NAMES_MOST
     return ", ".join(parts if more <= 0 else [*parts[:_NAMES_MOST], f"{more} more"])
-
-
-def size(memory_bytes: int) -> str:
-    """As "16.9 GiB", "12 MiB"."""
-    return f"{memory_bytes / GIB:.1f} GiB" if memory_bytes >= GIB / 10 else f"{memory_bytes / _MIB:.0f} MiB"
 
 
 def _label(one: GpuProcess, names: Counter[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jupyterd.core import calendar, conditions, gpu_lines, gpu_log, health, journal_kinds
+from jupyterd.core import conditions, gpu_lines, gpu_log, health, journal_kinds
 from jupyterd.core.child import BackingOff, Running, Serving, process
 from jupyterd.core.effects import Effect, Notify, Publish, Record, ShowBanner
 from jupyterd.core.health import ActiveCondition
@@ -12,6 +12,7 @@ from jupyterd.core.probes import Probing
 from jupyterd.core.world import Listening, Stop, World, known, serves
 from jupyterd.protocol.gpu_frames import Gpu
 from jupyterd.protocol.status import Address, Item, ProcessIdentity, Snapshot
+from jupyterd.text import bracketed, plural
 
 Step = tuple[World, tuple[Effect, ...]]
 EXTEND_EVERY_S = 20.0
@@ -79,7 +80,7 @@ def sentence(world: World) -> str:
     parts = [_doing(world)]
     if world.kernels is not None and world.state == "serving":
         total, busy = world.kernels.total, world.kernels.busy
-        parts.append(f"{total} kernel{'' if total == 1 else 's'}" + (f", {busy} busy" if busy else ""))
+        parts.append(plural(total, "kernel") + (f", {busy} busy" if busy else ""))
     visible = _visible(world)
     if visible and world.state != "waiting":
         more = f" (and {len(visible) - 1} more: jupyterd status)" if len(visible) > 1 else ""
@@ -96,8 +97,8 @@ def _doing(world: World) -> str:
             return "Stopping: the kernels are ended in order" if process(world.ender) else "Stopping"
         case "serving":
             stage = world.server.stage if isinstance(world.server, Running) else None
-            since = calendar.unix(stage.since, world.clock) if isinstance(stage, Serving) else 0.0
-            return f"Serving {plan.urls[0]} since {calendar.date(since, world.clock)}"
+            since = stage.since if isinstance(stage, Serving) else 0.0
+            return f"Serving {plan.urls[0]} since {world.clock.moment(since)}"
         case "waiting":
             waiting = [
                 each.condition.text for each in world.held if each.condition.kind in (health.WAITING, health.PORT)
@@ -106,8 +107,8 @@ def _doing(world: World) -> str:
             return f"Waiting: {'; '.join(waiting)}; looked at again every {every_s:.0f} s"
         case _:
             if isinstance(world.server, BackingOff):
-                until = calendar.date(calendar.unix(world.server.until, world.clock), world.clock)
-                return f"The server {world.server.why}; next start at {until.rsplit(' ', 1)[1]}"
+                until = world.clock.time_of_day(world.server.until)
+                return f"The server {world.server.why}; next start at {until}"
             running = process(world.server)
             return "Starting the server" + (f" (pid {running.pid})" if running else "")
 
@@ -184,7 +185,7 @@ def _sampler(world: World) -> ProcessIdentity | None:
 
 
 def _address(each: Probing, scheme: str, base_url: str, world: World) -> Address:
-    host = f"[{each.target.name}]" if ":" in each.target.name else each.target.name
+    host = bracketed(each.target.name)
     since = each.failing_since if each.failing_since is not None else each.good_since
     return Address(
         name=each.target.name,

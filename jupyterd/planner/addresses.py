@@ -15,6 +15,7 @@ import attrs
 from jupyterd.planner import interfaces
 from jupyterd.protocol.plan import Listen, Target
 from jupyterd.settings.schema import ServerSettings
+from jupyterd.text import bracketed
 
 EVERY_V4, EVERY_V6 = "0.0.0.0", "::"  # noqa: S104 - what "*" means, when the person asks for it
 LOOPBACKS = ("127.0.0.1", "::1")
@@ -120,7 +121,7 @@ def urls(found: Iterable[Target], scheme: str, base_url: str, server: ServerSett
         f"{scheme}://{name}{'' if server.port == default else f':{server.port}'}{base_url}" for name in server.names
     ]
     for target in sorted(found, key=rank):
-        host = f"[{target.name}]" if ":" in target.name else target.name
+        host = bracketed(target.name)
         port = "" if target.port == default else f":{target.port}"
         shown.append(f"{scheme}://{host}{port}{base_url}")
     loopback = [each for each in shown if "//localhost" in each or "//[::1]" in each or "//127." in each]

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from jupyterd.settings.schema import Settings
+from jupyterd.text import printable
 
 _SHOWN_MAX = 60
 
@@ -64,13 +65,6 @@ class Invalid(Exception):  # noqa: N818 - reads as `except Invalid`: an adjectiv
         super().__init__("\n".join(map(str, problems)))
         self.problems = problems
         self.known = known
-
-
-def printable(text: str) -> str:
-    """The text on one line: what a terminal or journald could take for a command is written as an escape."""
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def quoted(text: str) -> str:

@@ -11,8 +11,9 @@ import re
 
 import attrs
 
-from jupyterd.settings.problems import described, nearest, printable, quoted
+from jupyterd.settings.problems import described, nearest, quoted
 from jupyterd.settings.table import Setting, Value
+from jupyterd.text import printable
 
 _TRUE = {"true", "yes", "on", "1"}
 _FALSE = {"false", "no", "off", "0"}

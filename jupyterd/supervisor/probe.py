@@ -19,6 +19,7 @@ from jupyterd.core.events import ProbeEnded
 from jupyterd.protocol.plan import Target
 from jupyterd.supervisor import clock
 from jupyterd.supervisor.poller import READ, WRITE, Watch
+from jupyterd.text import bracketed
 
 if TYPE_CHECKING:
     from hashlib import sha256
@@ -149,7 +150,7 @@ class Exchange:
 
 def _request(probe: Probe) -> bytes:
     target = probe.target
-    name = f"[{target.name}]" if ":" in target.name else target.name
+    name = bracketed(target.name)
     return (
         f"GET {probe.path} HTTP/1.1\r\nHost: {name}:{target.port}\r\nUser-Agent: jupyterd\r\nConnection: close\r\n\r\n"
     ).encode()

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 from jupyterd.cli.cert import context
 from jupyterd.cli.cert.context import CertContext
-from jupyterd.linux import private_files
+from jupyterd.linux import local_time, private_files
+from jupyterd.text import fingerprint
 from jupyterd.tls import collect
 from jupyterd.tls.collect import Collected
-from jupyterd.tls.fingerprint import fingerprint_lines
 from jupyterd.tls.handshake import Leaf
 from jupyterd.tls.key_pair import PairProblem
 
@@ -80,10 +80,10 @@ def _names(place: CertContext, leaf: Leaf) -> list[PairProblem]:
 
 
 def _describe(leaf: Leaf) -> None:
-    until = time.strftime("%Y-%m-%d", time.localtime(leaf.not_after))
+    until = local_time.day(leaf.not_after)
     print(f"Certificate for {', '.join(leaf.names)}")
     print(f"  until {until}, {(leaf.not_after - time.time()) / DAY_S:.0f} days")
-    for number, line in enumerate(fingerprint_lines(leaf.sha256)):
+    for number, line in enumerate(fingerprint(leaf.sha256)):
         print(f"  {'SHA-256' if not number else '       '}  {line}")
 
 

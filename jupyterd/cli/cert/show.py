@@ -12,10 +12,11 @@ from typing import Any
 
 from jupyterd.cli.cert import context, trust
 from jupyterd.cli.cert.context import CertContext
+from jupyterd.linux import local_time
+from jupyterd.text import fingerprint
 from jupyterd.tls import authority, check, files, handshake
 from jupyterd.tls.authority import Authority
 from jupyterd.tls.check import Pair
-from jupyterd.tls.fingerprint import fingerprint_lines
 
 TROUBLE = 1
 DAY_S = 86400.0
@@ -109,7 +110,7 @@ def page(told: dict[str, Any]) -> str:
         )
     if told["authority"] is not None:
         signer = told["authority"]
-        until = time.strftime("%Y-%m-%d", time.localtime(signer["not_after"]))
+        until = local_time.day(signer["not_after"])
         lines += ["", f"This machine's own authority, {signer['name']!r}, until {until}:"]
         lines += _fingerprint(signer["sha256"])
         lines += [_row("File", told["authority_url"] or "jupyterd cert show --authority")]
@@ -134,7 +135,7 @@ def _chain(facts: dict[str, Any]) -> list[str]:
 
 def _block(facts: dict[str, Any]) -> list[str]:
     left = (facts["not_after"] - time.time()) / DAY_S
-    until = time.strftime("%Y-%m-%d %H:%M", time.localtime(facts["not_after"]))
+    until = local_time.day(facts["not_after"])
     days = f"{left:.0f} days left" if left >= 1 else "EXPIRED" if left < 0 else "less than a day left"
     return [
         _row("Kind", SOURCES.get(facts["source"], facts["source"])),
@@ -146,7 +147,7 @@ def _block(facts: dict[str, Any]) -> list[str]:
 
 
 def _fingerprint(sha256: str) -> list[str]:
-    return [_row("" if number else "SHA-256", line) for number, line in enumerate(fingerprint_lines(sha256))]
+    return [_row("" if number else "SHA-256", line) for number, line in enumerate(fingerprint(sha256))]
 
 
 def _row(label: str, text: str) -> str:

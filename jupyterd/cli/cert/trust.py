@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-import time
 
+from jupyterd.linux import local_time
+from jupyterd.text import fingerprint
 from jupyterd.tls.authority import Authority
-from jupyterd.tls.fingerprint import fingerprint_lines
 
 FILE = "jupyterd-ca.crt"
 _STEPS = (
@@ -55,8 +55,8 @@ def link(urls: tuple[str, ...]) -> str | None:
 
 def page(authority: Authority, url: str | None) -> str:
     """The whole text."""
-    until = time.strftime("%Y-%m-%d", time.localtime(authority.not_after))
-    first, *rest = fingerprint_lines(authority.sha256)
+    until = local_time.day(authority.not_after)
+    first, *rest = fingerprint(authority.sha256)
     lines = [
         "",
         f"This machine's own authority, {authority.name!r}, until {until}. SHA-256:",

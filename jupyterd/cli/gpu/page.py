@@ -13,10 +13,8 @@ from jupyterd.cli.gpu.usage import Use
 from jupyterd.core import gpu_log
 from jupyterd.gpu.intervals import GpuSpan, HolderInterval
 from jupyterd.protocol.gpu_frames import Gpu, GpuProcess
-from jupyterd.settings.problems import printable
+from jupyterd.text import printable, share, size
 
-GIB = 1 << 30
-MIB = 1 << 20
 UNKNOWN = "?"
 
 
@@ -80,10 +78,8 @@ def uses(every: Sequence[Use], columns: int) -> str:
 
 
 def memory(count: int | None) -> str:
-    """As "16.9 GiB" or "310 MiB"."""
-    if count is None:
-        return UNKNOWN
-    return f"{count / GIB:.1f} GiB" if count >= GIB else f"{count / MIB:.0f} MiB"
+    """As in text.size, UNKNOWN for None."""
+    return UNKNOWN if count is None else size(count)
 
 
 def _held(mine: list[GpuProcess], home: str) -> HeldMemory:
@@ -122,7 +118,7 @@ def _pids(pids: tuple[int, ...]) -> str:
 
 
 def _up_to(used: int, total: int | None) -> str:
-    return f"up to {used / GIB:.1f} GiB" if total is None else f"up to {used / GIB:.1f} of {total / GIB:.0f} GiB"
+    return f"up to {share(used, total)}"
 
 
 def _table(rows: Sequence[tuple[str, ...]], columns: int, sides: Sequence[Literal["left", "right"]]) -> Iterator[str]:

@@ -12,14 +12,13 @@ import plotext
 
 from jupyterd.gpu import intervals
 from jupyterd.gpu.intervals import GpuSpan, HolderSpan, Spans
+from jupyterd.text import DAY_S, GIB
 
 Points = Sequence[tuple[float, float | None]]
 """(Unix seconds, value); None is a gap."""
-GIB = 1 << 30
 ROWS = 9
 _TICK_COLUMNS = 16
 _STEPS_S = tuple(60 * each for each in (5, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10080, 20160, 43200))
-_DAY_S = 86400
 _EDGE = 9
 """Columns that the ruler and the frame take."""
 _NICE = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
@@ -103,7 +102,7 @@ def ticks(sheet: Sheet) -> list[tuple[float, str]]:
     found: list[tuple[float, str]] = []
     while (moment := at.timestamp()) <= sheet.until:
         if moment >= sheet.since:
-            midnight = step_s >= _DAY_S or (at.hour == 0 and at.minute == 0 and sheet.until - sheet.since > _DAY_S)
+            midnight = step_s >= DAY_S or (at.hour == 0 and at.minute == 0 and sheet.until - sheet.since > DAY_S)
             found.append((moment, at.strftime("%a %d %b" if midnight else "%H:%M")))
         at += timedelta(seconds=step_s)
     return found

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import attrs
 
 from jupyterd.gpu.intervals import GpuSpan, HolderInterval, HolderSpan, Spans, merge_gpu
-from jupyterd.settings.problems import printable
+from jupyterd.text import printable
 
 _T = TypeVar("_T")
 KWH_J = 3.6e6

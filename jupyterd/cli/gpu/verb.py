@@ -27,7 +27,8 @@ from jupyterd.gpu import driver, history
 from jupyterd.gpu.intervals import Spans
 from jupyterd.protocol.gpu_frames import Gpu
 from jupyterd.settings.paths import Paths
-from jupyterd.settings.problems import Invalid, printable
+from jupyterd.settings.problems import Invalid
+from jupyterd.text import printable
 
 HELP = "who holds the GPUs, by notebook; with --since what they did"
 SHOWN, TROUBLE, NOTHING = 0, 1, 3

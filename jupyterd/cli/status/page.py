@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import textwrap
-import time
 from collections.abc import Iterator
 
 import attrs
 
-from jupyterd.cli import fingerprint
 from jupyterd.cli.status.read import Seen, ServerStatus
 from jupyterd.core import gpu_log
+from jupyterd.linux import local_time
 from jupyterd.protocol.plan import Certificate
 from jupyterd.protocol.status import Address, Item
+from jupyterd.text import fingerprint, size, span
 
 LABEL = 13
 """Columns of the left edge."""
 NAMES_SHOWN = 4
 ENDED_SHOWN, ENDED_SHOWN_S = 5, 7 * 86400.0
 """Kernels that died lately."""
-MIB = 1 << 20
 LOGS = {
     "service": "journalctl -u jupyterd -e",
     "user": "journalctl --user -u jupyterd -e",
@@ -67,7 +66,7 @@ def page(found: ServerStatus, look: PageOptions) -> str:
     lines += _restarts(found, look)
     yet = "Freed GPUs"
     for past in reversed(told.culled):
-        at = time.strftime("%a %d %b %H:%M", time.localtime(past.at))
+        at = local_time.moment(past.at)
         lines += _row(yet, f"{at}  {past.cause}", look)
         yet = ""
     log = LOGS.get(told.mode) or f"the terminal of `jupyterd run`; once that is closed {told.state_dir}/jupyterd.log"
@@ -108,7 +107,7 @@ def _processes(found: ServerStatus, look: PageOptions) -> Iterator[str]:
     )  # fmt: skip
     for name, seen in each:
         if seen is not None:
-            held = look.ink("error", "is gone") if seen.rss_bytes is None else f"{seen.rss_bytes / MIB:5.0f} MiB"
+            held = look.ink("error", "is gone") if seen.rss_bytes is None else f"{size(seen.rss_bytes):>9}"
             yield from _row(name, f"pid {seen.process.pid:<8}{held}", look)
         elif name == "Server":
             yield from _row(name, look.ink("warning", "none at the moment"), look)
@@ -133,7 +132,7 @@ def _reach(found: ServerStatus, look: PageOptions) -> Iterator[str]:
 def _ended(found: ServerStatus, look: PageOptions) -> Iterator[str]:
     lately = [each for each in reversed(found.ended) if 0 <= look.now - each.at < ENDED_SHOWN_S][:ENDED_SHOWN]
     for each in lately:
-        at = time.strftime("%a %d %b %H:%M", time.localtime(each.at))
+        at = local_time.moment(each.at)
         notebook = each.notebook.rpartition("/")[2] or each.kernel
         yield from _row("", f"{at}  {notebook} ({each.name}): {each.cause}", look)
 
@@ -145,10 +144,10 @@ def _certificate(pair: Certificate, look: PageOptions) -> Iterator[str]:
         "Certificate", f"{'self-signed, ' if pair.self_signed else ''}for {names or 'no name at all'}", look
     )
     left = pair.not_after - look.now
-    until = time.strftime("%Y-%m-%d", time.localtime(pair.not_after))
+    until = local_time.day(pair.not_after)
     days = f"{left // 86400:.0f} days left, until {until}" if left > 0 else look.ink("error", f"expired on {until}")
     yield from _row("", days, look)
-    for number, line in enumerate(fingerprint.fingerprint(pair.sha256)):
+    for number, line in enumerate(fingerprint(pair.sha256)):
         yield from _row("", f"{'SHA-256' if not number else '':<9}{line}", look)
 
 
@@ -156,7 +155,7 @@ def _restarts(found: ServerStatus, look: PageOptions) -> Iterator[str]:
     told = found.snapshot
     yield from _row("Restarts", str(told.restarts) if told.restarts else "none", look)
     for each in reversed(told.recent):
-        at = time.strftime("%a %d %b %H:%M:%S", time.localtime(each.at))
+        at = local_time.moment(each.at)
         yield from _row("", f"{look.ink('dim', at)}  {each.cause}", look)
 
 
@@ -183,16 +182,3 @@ def _row(label: str, text: str, look: PageOptions) -> Iterator[str]:
     yield f"  {look.ink('dim', f'{label:<{LABEL}}')}{lines[0]}" if lines else f"  {label}"
     for line in lines[1:]:
         yield f"  {'':<{LABEL}}{line}"
-
-
-def span(seconds: float) -> str:
-    """A length of time in its two greatest units: "12 s", "4 min", "3 h 20 min", "9 days 4 h"."""
-    left = max(0, round(seconds))
-    if left < 60:  # noqa: PLR2004 - seconds in a minute
-        return f"{left} s"
-    if left < 3600:  # noqa: PLR2004 - seconds in an hour
-        return f"{left // 60} min"
-    if left < 86400:  # noqa: PLR2004 - seconds in a day
-        return f"{left // 3600} h {left % 3600 // 60} min"
-    days = left // 86400
-    return f"{days} day{'' if days == 1 else 's'} {left % 86400 // 3600} h"

@@ -21,6 +21,7 @@ from jupyterd.cli import which_server
 from jupyterd.cli.status import page
 from jupyterd.cli.status.read import Nothing, ServerStatus, look
 from jupyterd.settings.problems import Invalid
+from jupyterd.text import span
 
 HELP = "what is served, and whether all is well (exit 0 serving, 1 trouble, 3 not running)"
 SERVING, TROUBLE, NOT_RUNNING = 0, 1, 3
@@ -100,7 +101,7 @@ def absent(found: Nothing, files: tuple[Path, ...]) -> str:
         return f"jupyterd: the status of the service is for root and its account ({where}):\n    sudo jupyterd status"
     if found.left is not None:
         told = found.left.snapshot
-        ago = page.span(time.time() - told.since)
+        ago = span(time.time() - told.since)
         remain = _remain(told.mode, len(found.left.kernels))
         start = "sudo systemctl start jupyterd" if told.mode == "service" else "jupyterd run"
         if told.state == "stopped":

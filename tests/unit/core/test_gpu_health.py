@@ -49,7 +49,7 @@ def test_a_healthy_gpu_at_full_power_says_nothing() -> None:
         ({"throttle": ("power-cap", "thermal"), "temperature_c": 92}, "gpu0 RTX 4090 is slowed down by heat (92 °C)"),
         (
             {"memory_used_bytes": int(23.5 * GIB)},
-            "gpu0 RTX 4090: its memory is nearly full (0.5 GiB left; held by train.ipynb 4.0 GiB)",
+            "gpu0 RTX 4090: its memory is nearly full (512 MiB left; held by train.ipynb 4.0 GiB)",
         ),
         ({"remap_pending": True}, "gpu0 RTX 4090: a bad row of its memory is replaced at the next reset"),
         (

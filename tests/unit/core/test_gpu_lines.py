@@ -83,7 +83,7 @@ def test_an_idle_gpu_is_told_each_quarter_of_an_hour() -> None:
     said = said_over([BUSY] + [IDLE] * 61)
     assert [minute for minute, each in enumerate(said) if each] == [0, 1, 16, 31, 46, 61]
     assert said[1] == "gpu0 RTX 4090: 0 % (peak 0), 18.2 of 24 GiB, 38 °C, 18 W"
-    assert said[61] == "gpu0 RTX 4090: idle for 60 min, 18.2 of 24 GiB, 38 °C, 18 W"
+    assert said[61] == "gpu0 RTX 4090: idle for 1 h, 18.2 of 24 GiB, 38 °C, 18 W"
 
 
 def test_work_after_idleness_and_another_holder_are_told_at_once() -> None:

@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from jupyterd.tls.check import Pair, check
-from jupyterd.tls.fingerprint import fingerprint_lines
 from jupyterd.tls.make import DAYS, ensure, self_signed
 
 NOW_S = 1_900_000_000.0
@@ -161,13 +160,3 @@ def test_where_nothing_can_be_written_it_says_so(path: Path) -> None:
     with pytest.raises(OSError, match="self-signed"):
         ensure(path, NAMES, ADDRESSES, NOW_S)
     assert [each.name for each in path.parent.iterdir()] == [path.name]
-
-
-def test_fingerprint_as_browsers_show_it() -> None:
-    lines = fingerprint_lines(bytes(range(32)).hex())
-    assert lines == (
-        "00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F",
-        "10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F",
-    )
-    with pytest.raises(ValueError, match="non-hexadecimal"):
-        fingerprint_lines("no")

@@ -259,14 +259,6 @@ def test_another_account_is_told_to_use_sudo(tmp_path: Path, sleeper: ProcessIde
     assert "sudo jupyterd status" in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(-3, "0 s"), (59, "59 s"), (60, "1 min"), (7300, "2 h 1 min"), (86400, "1 day 0 h"), (900000, "10 days 10 h")],
-)
-def test_spans(seconds: float, text: str) -> None:
-    assert page.span(seconds) == text
-
-
 def test_root_means_the_service_and_others_their_own(tmp_path: Path) -> None:
     environ = {"HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")}
     own = tmp_path / "state" / "jupyterd"
