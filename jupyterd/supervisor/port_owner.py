@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 _LISTEN = "0A"
 """TCP_LISTEN in the column "st" of /proc/net/tcp (proc(5))."""
 _LOOKS_MOST = 50_000
 """Descriptors looked at: a machine full of other people's processes must not stop the supervisor."""
+
+_OPTIONS_WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
+"""Of the Python interpreter; their value is the next argument."""
 
 
 def holder(port: int, proc: str = "/proc") -> str:
@@ -52,11 +55,28 @@ def _owner(links: set[str], proc: str) -> int | None:
 def _program(pid: int, proc: str) -> str:
     with suppress(OSError):
         with open(f"{proc}/{pid}/cmdline", "rb") as file:
-            if b"/jupyterd/" in (line := file.read(4096)) or b"jupyterd." in line:
+            if is_jupyterd(file.read(4096).decode(errors="replace").split("\0")):
                 return "another jupyterd"
         with open(f"{proc}/{pid}/comm", encoding="utf-8", errors="replace") as file:
             return file.read().strip()
     return "a process"
+
+
+def is_jupyterd(argv: Sequence[str]) -> bool:
+    """Whether a command line is our supervisor's or server's: `python [OPTIONS] -m jupyterd[.MODULE] ...`, or `python
+    [OPTIONS] .../jupyterd/supervisor/__main__.py ...` (cli/run.py). No directory and no other argument counts.
+    """
+    if not argv or not os.path.basename(argv[0]).startswith("python"):
+        return False
+    rest = iter(argv[1:])
+    for word in rest:
+        if word == "-m":
+            return next(rest, "").partition(".")[0] == "jupyterd"
+        if not word.startswith("-") or word == "-c":
+            return word.endswith("/jupyterd/supervisor/__main__.py")
+        if word in _OPTIONS_WITH_VALUE:
+            next(rest, None)
+    return False
 
 
 def _user_name(uid: int) -> str:

@@ -5,6 +5,7 @@ By the methods that tornado has its own kinds of streams override.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from tornado.iostream import IOStream, SSLIOStream
@@ -53,3 +54,11 @@ class Plain(_CountedStream, IOStream):
 
 class Secure(_CountedStream, SSLIOStream):
     """Over TLS."""
+
+    def close_fd(self) -> None:
+        """Tornado's hook. Sends the close_notify that tornado leaves out (RFC 8446, 6.1): without it the client cannot
+        tell a complete answer from a truncated one, and with OpenSSL 3.5 its session cannot be resumed.
+        """
+        with suppress(OSError, ValueError):  # the peer has gone, or the handshake never ended
+            self.socket.unwrap()  # does not block: the socket does not, and nobody waits for the peer's answer
+        super().close_fd()

@@ -40,6 +40,7 @@ from jupyterd.settings import schema
 from jupyterd.settings.paths import Paths
 
 START_TIMEOUT_S = 60.0
+DEFAULTS = schema.Settings()
 
 
 def ordinary() -> pwd.struct_passwd:
@@ -307,7 +308,7 @@ def prepare(place: Path) -> Iterator[Serve]:
         sections.setdefault("server", {}).setdefault("root_dir", str(place / "home"))
         sections["server"].setdefault("lab", False)
         settings = schema.Settings(
-            **{name: getattr(schema, name.capitalize())(**values) for name, values in sections.items()}
+            **{name: type(getattr(DEFAULTS, name))(**values) for name, values in sections.items()}
         )
         listener = socket.create_server(("127.0.0.1", 0))
         account = Account(who.pw_name, who.pw_uid, who.pw_gid, str(place / "home"))

@@ -74,7 +74,7 @@ def test_server_gets_sockets_and_channel(
     supervised: Supervised, drive: Drive, python: Python, listener: socket.socket
 ) -> None:
     code = SERVER + (
-        "say(channel.Kernels(total=ports[0], busy=0))\n"
+        "say(channel.KernelCounts(total=ports[0], busy=0))\n"
         "said = line.makefile('rb').readline()\n"
         "say(channel.Ready() if channel.decode(said) == channel.Reload('k') else channel.Failed('?'))\n"
         "raise SystemExit(3)"
@@ -95,7 +95,7 @@ def test_the_beat_of_the_servers_event_loop_is_seen_without_asking_it(
 ) -> None:
     code = SERVER + (
         "import asyncio, time; from jupyterd.server import beating\n"
-        "line.setblocking(True); say(channel.Warm()); line.recv(99)\n"
+        "line.setblocking(True); say(channel.Imported()); line.recv(99)\n"
         "beating.use(beating.take(os.environ)); loop = asyncio.get_event_loop_policy().get_event_loop()\n"
         "loop.run_until_complete(asyncio.sleep(0)); say(channel.Ready()); time.sleep(60)\n"
     )

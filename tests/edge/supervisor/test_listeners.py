@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from jupyterd.core.events import Bound
 from jupyterd.protocol.plan import Listen
 from jupyterd.supervisor.listeners import Listeners
+from jupyterd.supervisor.port_owner import is_jupyterd
 from jupyterd.supervisor.sd_notify import Notifier
 
 SILENT = Notifier(None, 0)
@@ -81,35 +83,72 @@ def test_wanted_ones_are_kept_and_others_closed(listeners: Listeners) -> None:
     assert listeners.fds((a, b, c)) == ()
 
 
-def test_busy_names_the_holder_and_the_others_stay(listeners: Listeners) -> None:
-    code = (
-        "import socket, sys; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); input()"
-    )
-    argv = [sys.executable, "-I", "-c", code]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+LISTENS = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); input()"
+
+
+@contextmanager
+def holding_a_port(*argv: str, cwd: Path | None = None) -> Iterator[tuple[int, Listen]]:
+    """Pid and address of a program that listens and prints its port, until it reads a line."""
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=cwd) as other:
         assert other.stdout is not None
-        busy = Listen("127.0.0.1", int(other.stdout.readline()))
+        yield other.pid, Listen("127.0.0.1", int(other.stdout.readline()))
+        other.communicate("\n")
+
+
+def test_busy_names_the_holder_and_the_others_stay(listeners: Listeners) -> None:
+    with holding_a_port(sys.executable, "-I", "-c", LISTENS) as (pid, busy):
         free = Listen("127.0.0.1", free_port())
         (failed,) = listeners.bind((busy, free)).failed
-        comm = Path(f"/proc/{other.pid}/comm").read_text().strip()
-        other.communicate("\n")
+        comm = Path(f"/proc/{pid}/comm").read_text().strip()
     assert (failed.listen, failed.reason) == (busy, "busy")
-    assert failed.detail.startswith(f"{comm} (pid {other.pid}, user ")
+    assert failed.detail.startswith(f"{comm} (pid {pid}, user ")
     assert len(listeners.fds((busy, free))) == 1
     assert listeners.bind((busy, free)) == Bound(())
 
 
-def test_another_jupyterd_is_called_that(listeners: Listeners) -> None:
-    code = (
-        "import socket; s = socket.create_server(('::1', 0), family=socket.AF_INET6)\n"
-        "print(s.getsockname()[1], flush=True); input()"
-    )
-    argv = [sys.executable, "-I", "-c", code, "jupyterd.supervisor"]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout is not None
-        (failed,) = listeners.bind((Listen("::1", int(other.stdout.readline())),)).failed
-        other.communicate("\n")
-    assert failed.detail.startswith(f"another jupyterd (pid {other.pid}, user ")
+def test_another_jupyterd_is_called_that(listeners: Listeners, tmp_path: Path) -> None:
+    """A module of the name stands for ours: `-m` takes it from the working directory."""
+    (tmp_path / "jupyterd").mkdir()
+    (tmp_path / "jupyterd/server.py").write_text(LISTENS)
+    with holding_a_port(sys.executable, "-S", "-m", "jupyterd.server", cwd=tmp_path) as (pid, busy):
+        (failed,) = listeners.bind((busy,)).failed
+    assert failed.detail.startswith(f"another jupyterd (pid {pid}, user ")
+
+
+def test_a_program_in_a_folder_named_jupyterd_is_not_another_jupyterd(listeners: Listeners, tmp_path: Path) -> None:
+    program = tmp_path / "jupyterd/jupyterd.py"
+    program.parent.mkdir()
+    program.write_text(LISTENS)
+    with holding_a_port(sys.executable, str(program), "jupyterd.server") as (pid, busy):
+        (failed,) = listeners.bind((busy,)).failed
+        comm = Path(f"/proc/{pid}/comm").read_text().strip()
+    assert failed.detail.startswith(f"{comm} (pid {pid}, user ")
+
+
+@pytest.mark.parametrize(
+    ("argv", "ours"),
+    [
+        ("/usr/bin/python3 -I -m jupyterd.server", True),
+        ("/opt/x/bin/python -I -m jupyterd run --port 8888", True),
+        (
+            "/opt/x/bin/python3.13 -I -S -X utf8 -X no_debug_ranges /opt/x/jupyterd/supervisor/__main__.py --path a",
+            True,
+        ),
+        ("/srv/jupyterd/.venv/bin/python -m http.server", False),
+        ("/srv/jupyterd/.venv/bin/python /srv/jupyterd/other.py jupyterd.server", False),
+        ("/srv/jupyterd/.venv/bin/python -m jupyterdish", False),
+        ("python3 -X utf8", False),
+        ("python3 -W -m jupyterd", False),
+        ("node -m jupyterd.server", False),
+        ("", False),
+    ],
+)
+def test_whose_command_line_it_is(argv: str, ours: bool) -> None:  # noqa: FBT001 - a column of the table
+    assert is_jupyterd(argv.split(" ")) is ours
+
+
+def test_code_that_mentions_our_module_is_not_ours() -> None:
+    assert not is_jupyterd(["python3", "-c", "import jupyterd.server", "-m", "jupyterd"])
 
 
 def test_an_ordinary_account_still_learns_the_user_of_the_holder() -> None:

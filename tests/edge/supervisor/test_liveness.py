@@ -120,6 +120,7 @@ def test_ten_seconds_are_no_hang_and_for_ever_is_one(server: Served) -> None:
     threading.Thread(target=spin, args=(server,), daemon=True).start()
     within(PATIENCE_S, "another server", lambda: server.status()["server"]["pid"] != first)
     assert ask(server, "/api") == 200
+    within(PATIENCE_S, "it says so", lambda: "serving https" in server.said.rpartition("in for_ever")[2])
     told = server.said
     hung, replaced = told.index("in for_ever"), told.index("serving https", told.index("in for_ever"))
     assert "mute on every address" in told, told

@@ -6,7 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +23,6 @@ from jupyterd.settings.table import SETTINGS
 ADA = Account("ada", 4711, 4711, "/home/ada")
 AT = Origin("/x.toml", 7)
 ORIGINS = dict.fromkeys(SETTINGS, AT)
-
-
-@pytest.fixture
-def open_tmp() -> Iterator[Path]:
-    """A directory that every account can enter: pytest's own is 0700."""
-    import shutil  # noqa: PLC0415
-    import tempfile  # noqa: PLC0415
-
-    made = Path(tempfile.mkdtemp())
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made)
 
 
 def place(base: Path, mode: paths.Mode = "foreground") -> paths.Paths:
@@ -205,23 +193,23 @@ def ordinary(base: Path, server: ServerSettings, mode: paths.Mode = "foreground"
         (0o444, "cannot be written by ada; type: sudo chown ada {root}; or set another root_dir"),
     ],
 )
-def test_a_root_directory_that_the_account_cannot_use(mode: int, what: str, open_tmp: Path) -> None:
-    root = open_tmp / "root"
+def test_a_root_directory_that_the_account_cannot_use(mode: int, what: str, public_path: Path) -> None:
+    root = public_path / "root"
     root.mkdir()
     root.chmod(mode)
     try:
-        lines = ordinary(open_tmp, ServerSettings(root_dir=str(root)), "service")
+        lines = ordinary(public_path, ServerSettings(root_dir=str(root)), "service")
     finally:
         root.chmod(0o755)
     assert lines == [f"/x.toml:7: server.root_dir {root} " + what.format(root=root)]
 
 
-def test_a_root_directory_behind_a_closed_door(open_tmp: Path) -> None:
-    door = open_tmp / "door"
+def test_a_root_directory_behind_a_closed_door(public_path: Path) -> None:
+    door = public_path / "door"
     (door / "root").mkdir(parents=True)
     door.chmod(0)
     try:
-        lines = ordinary(open_tmp, ServerSettings(root_dir=f"{door}/root", jupyter_config_dir=f"{door}/x"))
+        lines = ordinary(public_path, ServerSettings(root_dir=f"{door}/root", jupyter_config_dir=f"{door}/x"))
     finally:
         door.chmod(0o755)
     assert [line.split("; ")[0] for line in lines] == [
@@ -230,23 +218,26 @@ def test_a_root_directory_behind_a_closed_door(open_tmp: Path) -> None:
     ]
 
 
-def test_a_settings_file_that_the_account_cannot_read(open_tmp: Path) -> None:
-    file = open_tmp / "x.toml"
+def test_a_settings_file_that_the_account_cannot_read(public_path: Path) -> None:
+    file = public_path / "x.toml"
     file.write_text("[server]\nport = 1")
     file.chmod(0)
     (line,) = as_ordinary_account("load", "foreground", file, {}, {})
     assert line.startswith(f"{file}: cannot be read by ")
     assert line.endswith(f"; see which part refuses it: namei -l {file}")
-    directory = open_tmp / "jupyterd/jupyterd.toml.d"
+    directory = public_path / "jupyterd/jupyterd.toml.d"
     directory.mkdir(parents=True)
     directory.chmod(0)
-    (line,) = as_ordinary_account("load", "foreground", None, {"XDG_CONFIG_HOME": str(open_tmp)}, {})
+    try:
+        (line,) = as_ordinary_account("load", "foreground", None, {"XDG_CONFIG_HOME": str(public_path)}, {})
+    finally:
+        directory.chmod(0o755)  # otherwise an ordinary account cannot remove it
     assert line.startswith(f"{directory}: cannot be read by ")
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="the file has to be root's")
-def test_a_secret_in_a_file_of_roots_is_closed_so_that_the_account_can_still_read_it(open_tmp: Path) -> None:
-    file = open_tmp / "x.toml"
+def test_a_secret_in_a_file_of_roots_is_closed_so_that_the_account_can_still_read_it(public_path: Path) -> None:
+    file = public_path / "x.toml"
     file.write_text(f"[login]\ntoken = '{'x' * 20}'")
     file.chmod(0o644)
     (line,) = as_ordinary_account("load", "service", file, {}, {})
@@ -264,13 +255,19 @@ MOUNTS: dict[str, Callable[[Path], list[list[str]]]] = {
 
 @pytest.mark.skipif(os.getuid() != 0, reason="mounts need root")
 @pytest.mark.parametrize("how", ["here", "disk"])
-def test_a_read_only_root_directory_is_the_sandboxes_or_the_disks(how: str, open_tmp: Path) -> None:
+def test_a_read_only_root_directory_is_the_sandboxes_or_the_disks(how: str, public_path: Path) -> None:
     """As systemd's ProtectSystem=strict makes it, and as a disk that went bad is."""
-    root = open_tmp / "root"
+    root = public_path / "root"
     root.mkdir(mode=0o777)
     root.chmod(0o777)
     steps = " && ".join(" ".join(step) for step in MOUNTS[how](root))
-    request = ("check", Settings(server=ServerSettings(root_dir=str(root))), ORIGINS, place(open_tmp, "service"), ADA)
+    request = (
+        "check",
+        Settings(server=ServerSettings(root_dir=str(root))),
+        ORIGINS,
+        place(public_path, "service"),
+        ADA,
+    )
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", f'{steps} || exit 77; exec "$0" -c "$1"', sys.executable, CHILD],
         input=pickle.dumps(request), capture_output=True, timeout=20, check=False,
