@@ -91,7 +91,8 @@ def absorb(world: World, event: Event, now: float, jitter: float) -> Step:  # no
 
 def _started(world: World, event: Started, now: float) -> Step:
     notes = tuple(Record(journal_kinds.NOTE, note) for note in event.plan.notes)
-    world = replace(world, plan=event.plan, clock=event.clock, supervisor=event.supervisor)
+    replan_at = now + event.plan.policy.machine_retry_s if event.plan.waiting else None
+    world = replace(world, plan=event.plan, clock=event.clock, supervisor=event.supervisor, replan_at=replan_at)
     return replace(world, down_since=now, state_since=now), notes
 
 

@@ -391,11 +391,42 @@ def test_a_plan_that_nobody_asked_for_takes_over_only_what_the_machine_changed()
     ]
 
 
+def test_while_nothing_serves_it_takes_over_everything() -> None:
+    world = after(waiting(), DeadlineCame(), now=NOW + 5)
+    world = after(world, ChildStarted(Role.PLANNER, PLANNER, 90), PlanMade(DIFFERENT), now=NOW + 5)
+    assert world.plan == DIFFERENT
+
+
 def test_a_refusal_that_nobody_asked_for_is_an_item_and_no_refused_reload() -> None:
     world, effects = play(replanning(), PlanMade(Refused((PROBLEM,))), PLANNED)
     assert items(world) == [("settings-refused", PROBLEM)]
     assert not [each for each in of(Record, effects) if each.kind is journal_kinds.RELOAD_REFUSED]
     assert world.reloads == 0
+
+
+def test_a_machine_that_is_not_ready_is_looked_at_again_each_five_seconds() -> None:
+    world, times = waiting(), []
+    for second in range(1, 18):
+        world, effects = play(world, DeadlineCame(), now=NOW + second)
+        if of(Spawn, effects):
+            times.append(second)
+            again = PlanMade(replace(PLAN, waiting=(DISK,)))
+            world = after(world, ChildStarted(Role.PLANNER, PLANNER, 90), again, PLANNED, now=NOW + second)
+    assert times == [5, 10, 15]
+
+
+def test_it_starts_as_soon_as_the_disk_is_there() -> None:
+    world = after(waiting(), DeadlineCame(), now=NOW + 5)
+    assert items(world) == [(DISK.code, DISK.text)]
+    world, effects = play(world, ChildStarted(Role.PLANNER, PLANNER, 90), PlanMade(PLAN), PLANNED, now=NOW + 5)
+    assert of(Spawn, effects) == [Spawn(Role.SERVER, NOTHING)]
+    assert (items(world), world.replan_at) == ([], None)
+
+
+def test_settings_that_do_not_parse_while_it_waits_do_not_end_the_waiting() -> None:
+    world = after(waiting(), DeadlineCame(), now=NOW + 5)
+    world = after(world, ChildStarted(Role.PLANNER, PLANNER, 90), PlanMade("killed"), PLANNED, now=NOW + 5)
+    assert world.replan_at == NOW + 10
 
 
 def test_warnings_are_items_with_their_own_codes() -> None:
