@@ -99,7 +99,7 @@ install_into() {
 }
 
 # environment EXTRA: $here/.venv with the project in it (editable, so that a changed source file needs nothing).
-# EXTRA is "run" or "check". Two stamps tell at once that nothing is to do: `made` (this place, an interpreter that
+# EXTRA is "run", "check" or "mutation". Two stamps tell at once that nothing is to do: `made` (this place, an interpreter that
 # works) and `has-EXTRA` (these pins). Both are absent while pip works: what an interrupted set-up left, half a package
 # that pip believes in, is thrown away by the next one.
 environment() {

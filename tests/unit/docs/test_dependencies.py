@@ -29,10 +29,11 @@ def project() -> dict[str, list[str]]:
 def test_every_dependency_has_its_line_and_every_line_its_dependency() -> None:
     assert told("To run") == declared(project()["run"])
     assert told("To check") == declared(project()["check"])
+    assert told("To look for blind spots") == declared(project()["mutation"]) - {"jupyterd"}
 
 
 def test_there_is_no_other_group() -> None:
-    assert set(project()) == {"run", "check"}
+    assert set(project()) == {"run", "check", "mutation"}
 
 
 def test_system_packages() -> None:
