@@ -6,7 +6,12 @@ Pure text.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Literal, assert_never
 from urllib.parse import urlsplit
 
@@ -154,3 +159,14 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+NAME = "jupyterd"
+
+
+def typed(environ: Mapping[str, str]) -> str:
+    """What to type in the shell whose environment this is. In a checkout nothing of it is on the PATH."""
+    own = Path(sys.prefix, "bin", NAME)
+    found = shutil.which(NAME, path=environ.get("PATH", os.defpath))
+    same = found is not None and os.path.realpath(found) == os.path.realpath(own)
+    return NAME if same or not own.exists() else shlex.quote(str(own))

@@ -6,20 +6,19 @@ import argparse
 import getpass
 import json
 import os
-import pwd
 import sys
-from pathlib import Path
 
-from jupyterd.linux.accounts import Account, account
+from jupyterd.cli import _common
+from jupyterd.cli._common import EX_CONFIG, fail
+from jupyterd.linux.accounts import account
 from jupyterd.planner import plan
 from jupyterd.protocol.plan import Refused
 from jupyterd.settings import load, login_store, options, paths, sample, table
 from jupyterd.settings.problems import Invalid
 from jupyterd.settings.values import toml
+from jupyterd.text import plural
 
 HELP = "Show, check or explain the settings."
-EX_CONFIG = 78
-"""sysexits.h"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,25 +59,11 @@ def _ask(args: argparse.Namespace) -> plan.Ask:
     environ, uid = os.environ, os.geteuid()
     where = paths.discover(environ, uid, "service" if args.system else None)
     who = account(uid, environ, service=where.mode == "service")
-    if uid == 0 and where.mode == "service":
-        who = _become_the_account(where.state, who)
+    if uid == 0 and where.mode == "service":  # root may read everything: what it sees says nothing about the service
+        _common.become_owner(where.state)
+        who = account(os.geteuid(), {}, service=True)
     given = load.sources(where.mode, args.config, environ, options.overrides(args), who)
     return plan.Ask((), given, environ, where, who)
-
-
-def _become_the_account(state: Path, who: Account) -> Account:
-    """Root may read and write everything, so what root sees says nothing about what the service can do."""
-    try:
-        uid = state.stat().st_uid
-        entry = pwd.getpwuid(uid)
-    except (OSError, KeyError):
-        return who
-    if uid == 0:
-        return who
-    os.initgroups(entry.pw_name, entry.pw_gid)
-    os.setgid(entry.pw_gid)
-    os.setuid(uid)
-    return account(uid, {}, service=True)
 
 
 def _show(args: argparse.Namespace, asked: plan.Ask) -> int:
@@ -127,7 +112,7 @@ def _check(asked: plan.Ask) -> int:
 def _refuse(problems: list[str]) -> int:
     for problem in problems:
         print(problem, file=sys.stderr)
-    print(f"{len(problems)} problem{'s' if len(problems) != 1 else ''}.", file=sys.stderr)
+    print(f"{plural(len(problems), 'problem')}.", file=sys.stderr)
     return EX_CONFIG
 
 
@@ -138,14 +123,12 @@ def _hash() -> int:
     if sys.stdin.isatty():
         password = getpass.getpass("Password: ")
         if password != getpass.getpass("The same again: "):
-            print("jupyterd: they differ; nothing was made", file=sys.stderr)
-            return 1
+            return fail("they differ; nothing was made")
     else:
         password = sys.stdin.readline().rstrip("\r\n")
     fault = login_store.password_fault(password)
     if fault:
-        print(f"jupyterd: {fault}", file=sys.stderr)
-        return 1
+        return fail(fault)
     hashed: str = passwd(password)  # type: ignore[no-untyped-call]
     print(f"# below [login] in a file that nobody else can read\npassword_hash = {toml(hashed)}")
     return 0

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
+from jupyterd.cli._common import fail
 from jupyterd.launch import kernel_environment
 from jupyterd.launch.kernel_environment import EnvironmentFailed
 from jupyterd.settings import load, paths
-from jupyterd.settings.problems import Invalid
 
 HELP = "make or mend the default Python environment of notebooks"
 
@@ -26,19 +25,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """0: it is there; 1: it cannot be made; 78: the settings are refused."""
-    try:
-        environment = args.environment or _of_the_settings()
-    except Invalid as error:
-        print(f"jupyterd kernel-env: {error}", file=sys.stderr)
-        return 78
+    environment = args.environment or _of_the_settings()
     environment = Path(os.path.abspath(environment.expanduser()))  # noqa: PTH100 - a link of the user's stays one
     if args.check:
         return 0 if kernel_environment.is_ready(environment) else 1
     try:
         kernel_environment.ensure(environment, _say)
     except EnvironmentFailed as error:
-        print(f"jupyterd kernel-env: {error}", file=sys.stderr)
-        return 1
+        return fail(str(error))
     return 0
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import pwd
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -17,6 +15,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from jupyterd.cli import _common
+from jupyterd.cli._common import USAGE, fail, say
 from jupyterd.launch import identity, launcher, recorder_process, registry, sampler_process, stop, stop_or_restart
 from jupyterd.launch.registry import Entry
 from jupyterd.launch.words import LaunchFailed
@@ -24,7 +24,6 @@ from jupyterd.protocol.policy import Policy
 from jupyterd.settings import paths
 
 HELP = "list, interrupt, restart or stop kernels, with or without a running server"
-SERVICE_STATE = Path("/var/lib/jupyterd")
 _SERVER_RESTARTS_S = 20.0
 """The server looks each 3 s and the kernel needs a second or two to come up."""
 _LOOK_S = 0.1
@@ -56,11 +55,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """0: done; 1: something is left or missing; 2: not said clearly."""
-    directory = find(args.state)
-    become_owner(directory)
+    directory = (args.state or paths.discover(os.environ, os.getuid()).state) / "kernels"
+    _common.become_owner(directory.parent)
     every, problems = registry.read_all(directory)
     for problem in problems:
-        print(f"jupyterd kernels: {problem}", file=sys.stderr)
+        say(str(problem))
     running = [each for each in every if each.process is not None and identity.is_alive(each.process)]
     if args.verb == "list":
         return _list(directory, running, as_json=args.json)
@@ -74,34 +73,6 @@ def main(args: argparse.Namespace) -> int:
     return _restart(directory, chosen[0])
 
 
-def find(state: Path | None) -> Path:
-    """The records: where `--state` or the environment says, else the service's when it is ours (or we are root)."""
-    told = any(name in os.environ for name in ("JUPYTERD_STATE_DIR", "STATE_DIRECTORY"))
-    if state is None and not told and SERVICE_STATE.is_dir() and os.getuid() in {0, SERVICE_STATE.lstat().st_uid}:
-        state = SERVICE_STATE
-    return (state or paths.discover(os.environ, os.getuid()).state) / "kernels"
-
-
-def become_owner(directory: Path) -> None:
-    """Root must not touch an account's files, nor its kernels' sockets, as root."""
-    if os.getuid() != 0 or not directory.exists():
-        return
-    found = directory.lstat()
-    if found.st_uid == 0:
-        return
-    try:
-        account = pwd.getpwuid(found.st_uid)
-    except KeyError:  # an account without a name, as in some containers
-        os.setgroups(())
-        os.setgid(found.st_gid)
-    else:
-        os.initgroups(account.pw_name, account.pw_gid)
-        os.setgid(account.pw_gid)
-        os.environ.update(HOME=account.pw_dir, USER=account.pw_name, LOGNAME=account.pw_name)
-    os.setuid(found.st_uid)
-    os.environ["XDG_RUNTIME_DIR"] = f"/run/user/{found.st_uid}"
-
-
 def _choose(running: list[Entry], wanted: list[str]) -> list[Entry] | None:
     chosen: list[Entry] = []
     for word in wanted:
@@ -109,10 +80,10 @@ def _choose(running: list[Entry], wanted: list[str]) -> list[Entry] | None:
             case [only]:
                 chosen.append(only)
             case []:
-                print(f"no kernel {word!r} runs; see: jupyterd kernels list", file=sys.stderr)
+                say(f"no kernel {word!r} runs; see: jupyterd kernels list")
                 return None
             case several:
-                print(f"{word!r} could be any of {len(several)} kernels; type more of the id", file=sys.stderr)
+                say(f"{word!r} could be any of {len(several)} kernels; type more of the id")
                 return None
     return chosen
 
@@ -143,8 +114,7 @@ def _shown(directory: Path, record: Entry) -> dict[str, Any]:
 
 def _stop_said(directory: Path, every: list[Entry], running: list[Entry], args: argparse.Namespace) -> int:
     if not (args.all or args.id or args.terminals or args.sampler):
-        print("jupyterd kernels stop: which? name their ids, or say --all", file=sys.stderr)
-        return 2
+        return fail("which kernels? Give their ids, or --all", USAGE)
     if args.unless_restarting and not stop_or_restart.kernels_may_end():
         print("jupyterd is being restarted: kernels stay")
         return 0
@@ -168,10 +138,9 @@ def _stop_said(directory: Path, every: list[Entry], running: list[Entry], args: 
 
 def _stop_sampler(lock: Path) -> None:
     if sampler_process.end(lock) == "stuck":
-        print(
-            "the GPU sampler does not end even after SIGKILL: it waits in the NVIDIA driver and is left there; look "
-            f"with: sudo fuser -v {lock}; only a reboot ends it if the driver does not",
-            file=sys.stderr,
+        say(
+            "the GPU sampler does not end even after SIGKILL: it waits in the NVIDIA driver, and is left there. To see "
+            f"it: sudo fuser -v {lock}. If the driver does not release it, only a reboot ends it"
         )
 
 
@@ -182,10 +151,9 @@ def _stop(directory: Path, chosen: list[Entry], grace_s: float, why: str) -> int
     left = stop.end_all(directory, chosen, grace_s, why)
     for record in left:
         pid = record.process.pid if record.process else "?"
-        print(
-            f"kernel {record.id} (pid {pid}) does not end even after SIGKILL: it waits in the kernel for a device or a "
-            f"network disk; look with: ps -o pid,stat,wchan:30,args -p {pid}",
-            file=sys.stderr,
+        say(
+            f"kernel {record.id} (pid {pid}) does not end even after SIGKILL: it waits inside the Linux kernel for a "
+            f"device or a network disk. To see for what: ps -o pid,stat,wchan:30,args -p {pid}"
         )
     print(f"ended {len(chosen) - len(left)} of {len(chosen)} kernels")
     return 1 if left else 0
@@ -196,13 +164,11 @@ def _restart(directory: Path, record: Entry) -> int:
         if not alone:
             return _let_server_restart(directory, record)
         if stop.end([record], Policy().kernels_grace_s, launcher.clear):
-            print(f"kernel {record.id} does not end; it is not restarted", file=sys.stderr)
-            return 1
+            return fail(f"kernel {record.id} does not end; it is not restarted")
         try:
             launcher.launch(directory, record, registry.read_env(directory, record.id))
         except (LaunchFailed, OSError, ValueError) as error:
-            print(f"kernel {record.id} is ended, but does not start again: {error}", file=sys.stderr)
-            return 1
+            return fail(f"kernel {record.id} is ended, but does not start again: {error}")
     print(f"restarted kernel {record.id}")
     return 0
 
@@ -217,5 +183,4 @@ def _let_server_restart(directory: Path, record: Entry) -> int:
             print(f"restarted kernel {record.id}; the running server did it")
             return 0
         time.sleep(_LOOK_S)
-    print(f"kernel {record.id} is ended; the server has not started it again so far", file=sys.stderr)
-    return 1
+    return fail(f"kernel {record.id} is ended; the server has not started it again so far")

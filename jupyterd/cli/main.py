@@ -48,15 +48,26 @@ def main(argv: list[str] | None = None) -> int:
         verb = cast("Verb", import_module(_module(argv[0])))
         parser = argparse.ArgumentParser(prog=f"jupyterd {argv[0]}", description=verb.HELP, allow_abbrev=False)
         verb.arguments(parser)
-        try:
-            code = verb.main(parser.parse_args(argv[1:]))
-            sys.stdout.flush()
-        except BrokenPipeError:  # `| head` has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
-        return code
+        return _run(verb, parser.parse_args(argv[1:]))
     overview().parse_args(argv or ["--help"])
     return 2
+
+
+def _run(verb: Verb, args: argparse.Namespace) -> int:
+    from jupyterd.cli import _common  # noqa: PLC0415 - `jupyterd --help` needs neither
+    from jupyterd.settings.problems import Invalid  # noqa: PLC0415
+
+    try:
+        code = verb.main(args)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _common.TROUBLE
+    except Invalid as invalid:
+        return _common.refuse(invalid)
+    except OSError as error:
+        return _common.fail(str(error))
+    return code
 
 
 def _module(verb: str) -> str:

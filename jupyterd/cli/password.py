@@ -1,7 +1,4 @@
-"""`jupyterd password`: set the password of the login page, for a running server at once, or for the next start.
-
-Root becomes the service's account before it touches a file of it.
-"""
+"""`jupyterd password`: set the password of the login page, for a running server at once, or for the next start."""
 
 from __future__ import annotations
 
@@ -10,15 +7,14 @@ import getpass
 import os
 import sys
 
-from jupyterd.cli import login_state, token, which_server
-from jupyterd.cli.status.read import ServerStatus, look
+from jupyterd.cli import _common, login_state
+from jupyterd.cli._common import TROUBLE, fail
 from jupyterd.settings import login_store, rules, table
 from jupyterd.settings.paths import Paths
-from jupyterd.settings.problems import Invalid
 from jupyterd.settings.values import Fault
 
 HELP = "set the password: the running server takes it at once and logs every browser out"
-TROUBLE, NONE = 1, 3
+NONE = 3
 _FIXED = """\
 the settings of this server fix the password ([login] password_hash); one that is set here would not count.
     jupyterd config show --origin     says where that line stands
@@ -28,9 +24,7 @@ Or delete the line, reload, and type jupyterd password again."""
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Its options; the password itself is never one: every account can read a command line."""
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--system", dest="which", action="store_const", const="system", help="the machine's service")
-    which.add_argument("--user", dest="which", action="store_const", const="user", help="your own server")
+    _common.which_arguments(parser)
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--stdin", action="store_true", help="read it from standard input (its first line), for scripts")
     how.add_argument("--hash-stdin", action="store_true", help='read its hash ("argon2:...", "sha1:...") from there')
@@ -38,30 +32,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     # For setup: only if it is another one; and exit 3 where there is none yet.
     parser.add_argument("--if-new", action="store_true", help=argparse.SUPPRESS)
     how.add_argument("--is-set", action="store_true", help=argparse.SUPPRESS)
-    parser.set_defaults(which=None)
 
 
 def main(args: argparse.Namespace) -> int:
     """Ask, hash, store."""
     try:
-        where = which_server.places(args.which, os.environ, os.geteuid())
-        if os.geteuid() == 0 and where[0].mode == "service":
-            if not where[0].state.is_dir():
-                return _say("there is no service on this machine yet: sudo ./install")
-            where = where[:1]
-            token.become(where[0].state.stat().st_uid)
-        found = look(which_server.snapshots(where))
-        paths = token.server(found, where)
-        if paths is None:
-            return _say("the server of this machine belongs to another account:\n    sudo jupyterd password")
-        return _set(paths, args, runs=isinstance(found, ServerStatus))
-    except Invalid as error:
-        print(*error.problems, sep="\n", file=sys.stderr)
-        return TROUBLE
-    except (OSError, ValueError, KeyError) as error:
-        return _say(f"nothing was changed: {error}")
+        where = _common.places(args.which, os.environ, os.geteuid())[0]
+        if os.geteuid() == 0 and where.mode == "service" and not where.state.is_dir():
+            return fail("there is no service on this machine yet. Type: sudo ./install")
+        server = _common.find_server(args.which)
+        return _set(server.paths, args, runs=server.running is not None)
+    except (OSError, ValueError) as error:
+        return fail(f"nothing was changed: {error}")
     except (KeyboardInterrupt, EOFError):
-        return _say("nothing was changed")
+        return fail("nothing was changed")
 
 
 def _set(paths: Paths, args: argparse.Namespace, *, runs: bool) -> int:
@@ -69,7 +53,7 @@ def _set(paths: Paths, args: argparse.Namespace, *, runs: bool) -> int:
     if args.is_set:
         return 0 if known.fixed or known.browsers else NONE
     if known.fixed:
-        return _say(_FIXED)
+        return fail(_FIXED)
     if args.remove:
         login_store.set_password(paths.login, "")
         print("The password is gone. To log in from now on, type: jupyterd token")
@@ -92,7 +76,7 @@ def _hashed(paths: Paths, args: argparse.Namespace) -> str | None:
     password = _typed(from_stdin=args.stdin)
     fault = "The two differ." if password is None else login_store.password_fault(password)
     if fault or password is None:
-        _say(f"{fault} Nothing was changed.")
+        fail(f"{fault} Nothing was changed.")
         return None
     old = login_store.read(paths.login).password_hash
     if args.if_new and old and passwd_check(old, password):  # type: ignore[no-untyped-call]
@@ -109,7 +93,7 @@ def _given_hash() -> str | None:
     if isinstance(judged, str) and judged:
         return judged
     wrong = judged.found if isinstance(judged, Fault) else "no hash was given"
-    _say(f"{wrong}; jupyterd config hash makes one. Nothing was changed.")
+    fail(f"{wrong}; jupyterd config hash makes one. Nothing was changed.")
     return None
 
 
@@ -122,8 +106,3 @@ def _typed(*, from_stdin: bool) -> str | None:
         raise ValueError("there is no terminal to ask at; for a script: jupyterd password --stdin")
     password = getpass.getpass("New password: ")
     return password if getpass.getpass("The same again: ") == password else None
-
-
-def _say(text: str) -> int:
-    print(f"jupyterd: {text}", file=sys.stderr)
-    return TROUBLE

@@ -8,17 +8,16 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 
+from jupyterd.cli._common import DONE, NOT_RUNNING, TROUBLE, fail, say
 from jupyterd.cli.status import read
 from jupyterd.cli.status.read import Nothing, ServerStatus
 from jupyterd.protocol.policy import Policy
 from jupyterd.settings import paths
 
 HELP = "read the settings again: what can change live changes live, the rest restarts the server; kernels go on"
-TROUBLE, NOT_RUNNING = 1, 3
 REFUSED = frozenset({"settings-refused", "live-refused"})
 LOOK_S = 0.05
 WAIT_S = Policy().planner_timeout_s + Policy().start_timeout_s + 30.0
@@ -40,29 +39,25 @@ def main(args: argparse.Namespace) -> int:
 
     before = look()
     if before is None:
-        print(f"jupyterd reload: nothing runs that {file} tells of; see: jupyterd status", file=sys.stderr)
-        return NOT_RUNNING
+        return fail(f"nothing runs that {file} tells of; see: jupyterd status", NOT_RUNNING)
     try:
         pidfd = os.pidfd_open(before.supervisor.process.pid)
         if look() is None:  # asked again now that the descriptor is there: from here on it is nobody else
             raise ProcessLookupError
         signal.pidfd_send_signal(pidfd, signal.SIGHUP)
     except ProcessLookupError:
-        print("jupyterd reload: it has just ended; see: jupyterd status", file=sys.stderr)
-        return NOT_RUNNING
+        return fail("it has just ended; see: jupyterd status", NOT_RUNNING)
     except PermissionError:
-        print(f"jupyterd reload: it belongs to {before.snapshot.account}: sudo jupyterd reload", file=sys.stderr)
-        return TROUBLE
+        return fail(f"it belongs to {before.snapshot.account}: sudo jupyterd reload")
     after = _later(look, before)
     if after is None:
-        print(f"jupyterd reload: not over after {WAIT_S:.0f} s; see: jupyterd status", file=sys.stderr)
-        return TROUBLE
+        return fail(f"not over after {WAIT_S:.0f} s; see: jupyterd status")
     refused = [each for each in after.snapshot.items if each.code in REFUSED]
     for each in refused:
-        print(f"jupyterd reload: refused, the old settings stay in force: {each.text}", file=sys.stderr)
+        say(f"refused, the old settings stay in force: {each.text}")
     if not refused:
         print(after.snapshot.status)
-    return TROUBLE if refused else 0
+    return TROUBLE if refused else DONE
 
 
 def _later(look: Callable[[], ServerStatus | None], before: ServerStatus) -> ServerStatus | None:

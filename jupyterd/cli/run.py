@@ -14,16 +14,14 @@ from pathlib import Path
 import sdnotify
 
 import jupyterd
-from jupyterd.cli import banner, login_state, ssh, typed
+from jupyterd.cli import banner, login_state, ssh
+from jupyterd.cli._common import EX_CONFIG, EX_TEMPFAIL, fail, say
 from jupyterd.planner import plan
 from jupyterd.protocol.plan import Plan, Refused, encode
 from jupyterd.settings import options
 from jupyterd.settings.paths import prepare
-from jupyterd.settings.problems import Invalid
 
 HELP = "Serve Jupyter under the supervisor: in this terminal, or as the systemd service."
-EX_TEMPFAIL, EX_CONFIG = 75, 78
-"""sysexits.h"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,20 +31,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:  # noqa: RET503 - execv does not return
     """Returns only when it cannot become the supervisor. The umask stays the account's: saved notebooks get it."""
-    try:
-        asked = plan.ask(args, os.environ, sys.argv[2:])
-        prepare(asked.paths)
-    except Invalid as error:
-        return _refuse(Refused(tuple(map(str, error.problems))))
+    asked = plan.ask(args, os.environ, sys.argv[2:])
+    prepare(asked.paths)
     lock = os.open(asked.paths.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        _say(f"another jupyterd serves from {asked.paths.state} already; see: jupyterd status")
-        return EX_TEMPFAIL
+        return fail(f"another jupyterd already serves from {asked.paths.state}; see: jupyterd status", EX_TEMPFAIL)
     made = plan.make_plan(asked, write=True)
     if isinstance(made, Refused):
-        return _refuse(made)
+        for problem in made.problems:
+            say(problem)
+        return EX_CONFIG
     os.set_inheritable(lock, True)
     given = ["--plan-fd", str(_memory("plan", encode(made))), "--lock-fd", str(lock)]
     if made.mode == "foreground":
@@ -61,7 +57,7 @@ def main(args: argparse.Namespace) -> int:  # noqa: RET503 - execv does not retu
 
 def _banner(made: Plan, asked: plan.Ask) -> str:
     login = login_state.first(asked.paths, terminal=sys.stderr.isatty())
-    return banner.text(made, login, ssh.here(), typed.typed(os.environ))
+    return banner.text(made, login, ssh.here(), banner.typed(os.environ))
 
 
 def _directories() -> tuple[str, ...]:
@@ -75,13 +71,3 @@ def _memory(name: str, data: bytes) -> int:
     os.write(fd, data)
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
-
-
-def _refuse(refused: Refused) -> int:
-    for problem in refused.problems:
-        _say(problem)
-    return EX_CONFIG
-
-
-def _say(text: str) -> None:
-    print(f"jupyterd: {text}", file=sys.stderr)

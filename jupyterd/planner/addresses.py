@@ -5,14 +5,17 @@ Runs in the planner: names are resolved here, never in the supervisor.
 
 from __future__ import annotations
 
+import array
+import fcntl
 import ipaddress
 import socket
+import struct
 import threading
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import attrs
 
-from jupyterd.planner import interfaces
 from jupyterd.protocol.plan import Listen, Target
 from jupyterd.settings.schema import ServerSettings
 from jupyterd.text import bracketed
@@ -37,7 +40,7 @@ class Interfaces:
 
 def look(server: ServerSettings) -> Interfaces:
     """Ask the kernel and the resolver."""
-    found = [address for name, address in interfaces.look() if not name.startswith(VIRTUAL)]
+    found = [address for name, address in own_addresses() if not name.startswith(VIRTUAL)]
     usable = [each for each in found if _reachable(ipaddress.ip_address(each))]
     usable.sort(key=lambda each: (":" in each, each))
     names: dict[str, str] = {}
@@ -61,7 +64,7 @@ def _reachable(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
 
 def _has_ipv6() -> bool:
     """Whether this machine speaks IPv6 at all (ipv6.disable=1, and many containers, do not)."""
-    return interfaces.IF_INET6.exists() and bool(interfaces.IF_INET6.read_text())
+    return IF_INET6.exists() and bool(IF_INET6.read_text())
 
 
 def _resolve(name: str) -> list[str]:
@@ -141,3 +144,37 @@ def certificate_names(server: ServerSettings, machine: Interfaces) -> tuple[tupl
     """(names, addresses) that the self-signed certificate is for: all that a browser may be told."""
     names = dict.fromkeys([*server.names, *(name for name, _ in machine.names), socket.gethostname(), "localhost"])
     return tuple(names), (*machine.addresses, *LOOPBACKS)
+
+
+IF_INET6 = Path("/proc/net/if_inet6")
+_SIOCGIFCONF = 0x8912
+_ROOM = 1024
+"""Addresses; the kernel leaves out what does not fit (netdevice(7))."""
+_ENTRY = struct.Struct("16s16x" if struct.calcsize("P") == 4 else "16s24x")  # noqa: PLR2004 - a 32-bit machine
+"""struct ifreq: a name, then a socket address whose bytes 4 to 8 are the address."""
+
+
+def own_addresses() -> list[tuple[str, str]]:
+    """(interface, address): IPv4, then IPv6. Aliases (eth0:1) are told with their own names."""
+    return [*_ipv4(), *_ipv6()]
+
+
+def _ipv4() -> list[tuple[str, str]]:
+    room = array.array("B", bytes(_ENTRY.size * _ROOM))
+    where, length = room.buffer_info()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        told = fcntl.ioctl(asked, _SIOCGIFCONF, struct.pack("iP", length, where))
+    (used,) = struct.unpack_from("i", told)
+    data = room.tobytes()[:used]
+    return [
+        (data[at : at + 16].partition(b"\0")[0].decode(errors="replace"), socket.inet_ntoa(data[at + 20 : at + 24]))
+        for at in range(0, used, _ENTRY.size)
+    ]
+
+
+def _ipv6() -> list[tuple[str, str]]:
+    """Address, index, prefix, scope, flags, name (proc_net(5)); no file where the machine speaks no IPv6."""
+    if not IF_INET6.exists():
+        return []
+    rows = [line.split() for line in IF_INET6.read_text(encoding="ascii", errors="replace").splitlines()]
+    return [(row[5], str(ipaddress.IPv6Address(bytes.fromhex(row[0])))) for row in rows]

@@ -12,16 +12,16 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
 
-from jupyterd.cli import which_server
-from jupyterd.cli.cert import install, timer
+from jupyterd.cli import _common
+from jupyterd.cli._common import TROUBLE, USAGE, fail, say
+from jupyterd.cli.cert import install
 from jupyterd.cli.setup import unit_files
 
-TROUBLE, USAGE = 1, 2
 LINEAGE = "jupyterd"
 """certbot's name for it: one, whatever the domains, so that no older one is renewed and installed over it."""
 CERTBOT_TIMEOUT_S = 600.0
@@ -44,25 +44,22 @@ class Certbot:
 def main(args: argparse.Namespace) -> int:
     """Get it, install it, have it renewed."""
     if not args.agree_tos and not sys.stdin.isatty():
-        _say("nobody is there to agree to the authority's terms: read them, then add --agree-tos")
-        return USAGE
+        return fail("nobody is there to agree to the authority's terms: read them, then add --agree-tos", USAGE)
     problem = _unfit(args)
     if problem is not None:
-        _say(problem)
-        return TROUBLE
-    certbot = _certbot(which_server.places(args.which, os.environ, os.geteuid())[0].acme)
+        return fail(problem)
+    certbot = _certbot(_common.places(args.which, os.environ, os.geteuid())[0].acme)
     if certbot is None:
         return TROUBLE
     argv = [certbot.program, *request(certbot, args, hook(args.which, os.environ))]
-    print(f"jupyterd: {shlex.join(argv)}", file=sys.stderr)
+    say(shlex.join(argv))
     done = subprocess.run(argv, check=False, timeout=CERTBOT_TIMEOUT_S)
     if done.returncode:
-        _say(
+        return fail(
             f"certbot got no certificate; what it tried is in its log above\n"
             f"    from outside, http://{args.domain[0]}/ (port 80) must lead to this machine"
         )
-        return TROUBLE
-    print(timer.ensure(certbot.program, certbot.options, packaged=certbot.packaged and os.geteuid() == 0))
+    print(ensure_renewal(certbot.program, certbot.options, packaged=certbot.packaged and os.geteuid() == 0))
     live = certbot.config / "live" / LINEAGE
     # The hook has done it, unless this certificate was there already; certbot does not fail when its hook does.
     args.what, args.files = "install", [live / "fullchain.pem", live / "privkey.pem"]
@@ -85,7 +82,7 @@ def request(certbot: Certbot, args: argparse.Namespace, hook: str) -> list[str]:
     ]  # fmt: skip
 
 
-def hook(which: which_server.Which | None, environ: Mapping[str, str]) -> str:
+def hook(which: _common.Which | None, environ: Mapping[str, str]) -> str:
     """What certbot runs after each renewal; it names the new files in $RENEWED_LINEAGE."""
     state = environ.get("JUPYTERD_STATE_DIR")
     before = f"env JUPYTERD_STATE_DIR={shlex.quote(os.path.abspath(state))} " if state else ""  # noqa: PTH100 - as it was typed, links and all
@@ -140,7 +137,7 @@ def _certbot(own: Path) -> Certbot | None:
 
 
 def _install(venv: Path) -> bool:
-    _say("certbot is not here; fetching it from PyPI into an environment of its own ...")
+    say("certbot is not here; fetching it from PyPI into an environment of its own ...")
     base = getattr(sys, "_base_executable", None) or sys.executable
     for argv in (
         [base, "-I", "-m", "venv", "--clear", str(venv)],
@@ -148,10 +145,56 @@ def _install(venv: Path) -> bool:
     ):
         if subprocess.run(argv, check=False, timeout=VENV_TIMEOUT_S).returncode:
             shutil.rmtree(venv, ignore_errors=True)
-            _say("that did not work\n    sudo apt install certbot   (or dnf), then this again")
+            say("that did not work\n    sudo apt install certbot   (or dnf), then this again")
             return False
     return True
 
 
-def _say(text: str) -> None:
-    print(f"jupyterd: {text}", file=sys.stderr)
+NAME = "jupyterd-acme"
+_TIMEOUT_S = 30.0
+_PACKAGED = "certbot.timer"
+
+
+def service(program: str, options: Sequence[str]) -> str:
+    """The unit that the timer starts."""
+    argv = " ".join(_word(each) for each in (program, "--quiet", *options, "renew", "--no-random-sleep-on-renew"))
+    return (
+        "# Written by jupyterd cert acme.\n[Unit]\nDescription=Renew the certificate of jupyterd\n\n"
+        f"[Service]\nType=oneshot\nExecStart={argv}\n"
+    )
+
+
+def timer() -> str:
+    """Twice a day, at a minute that is not everybody's; made up for after a power cut (systemd.timer(5))."""
+    return (
+        "# Written by jupyterd cert acme.\n[Unit]\nDescription=Renew the certificate of jupyterd, twice a day\n\n"
+        "[Timer]\nOnCalendar=*-*-* 00,12:00:00\nRandomizedDelaySec=12h\nPersistent=true\n\n"
+        "[Install]\nWantedBy=timers.target\n"
+    )
+
+
+def ensure_renewal(program: str, options: Sequence[str], *, packaged: bool) -> str:
+    """See to it; gives one sentence about what was done, or what to type."""
+    if not Path("/run/systemd/system").exists():
+        line = shlex.join([program, "--quiet", *options, "renew"])
+        return f"No systemd here. For the renewal, in crontab -e:\n    17 3,15 * * * {line}"
+    root = os.geteuid() == 0
+    manager = ["systemctl"] if root else ["systemctl", "--user"]
+    name = _PACKAGED if packaged else f"{NAME}.timer"
+    if not packaged:
+        home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+        units = Path("/etc/systemd/system") if root else home / "systemd" / "user"
+        units.mkdir(parents=True, exist_ok=True)
+        (units / f"{NAME}.service").write_text(service(program, options))
+        (units / f"{NAME}.timer").write_text(timer())
+    for argv in ([*manager, "daemon-reload"], [*manager, "enable", "--now", name]):
+        done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=_TIMEOUT_S)
+        if done.returncode:
+            return f"The timer was not started: {done.stderr.strip()}\n    {shlex.join(argv)}"
+    linger = "" if root else "; after your logout too with: loginctl enable-linger"
+    return f"Renewed by {name}: systemctl{'' if root else ' --user'} list-timers {name}{linger}"
+
+
+def _word(text: str) -> str:
+    """One word of a command in a unit file (systemd.service(5))."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$") + '"'

@@ -1,85 +1,31 @@
-"""Whose certificate it is, whether its server runs, and how that is told and watched until it serves another one.
-
-Root becomes the account before it touches a file of it.
-"""
+"""What a certificate must be for, and waiting until the running server serves another one."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import pwd
 import signal
 import socket
 import ssl
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import attrs
 
-from jupyterd.cli import token, which_server
-from jupyterd.cli.status.read import ServerStatus, look, standing
+from jupyterd.cli._common import Server, say
+from jupyterd.cli.status.read import ServerStatus, standing
 from jupyterd.launch import identity
 from jupyterd.linux.accounts import account
 from jupyterd.planner import addresses
 from jupyterd.protocol.plan import Certificate
 from jupyterd.settings import load
-from jupyterd.settings.paths import Paths
 from jupyterd.settings.problems import Invalid
 
 SERVED_TIMEOUT_S = 60.0
 """The planner (settings, a look at the machine), the server's own reload, and a busy machine."""
 CONNECT_TIMEOUT_S = 5.0
 LOOK_EVERY_S = 0.2
-
-
-@attrs.frozen
-class CertContext:
-    """`running` is the snapshot of the supervisor that is there now."""
-
-    paths: Paths
-    running: ServerStatus | None
-
-    @property
-    def urls(self) -> tuple[str, ...]:
-        """Best first; () while nothing runs."""
-        return () if self.running is None else self.running.snapshot.urls
-
-
-def here(which: which_server.Which | None) -> CertContext:
-    """Find it, and be its account from now on. PermissionError when it is another account's."""
-    where = which_server.places(which, os.environ, os.geteuid())
-    if os.geteuid() == 0 and where[0].state.is_dir():
-        where = where[:1]
-        _become(where[0].state.stat())
-    found = look(which_server.snapshots(where))
-    if isinstance(found, ServerStatus):
-        mode = next((each.mode for each in where if each.status == found.file), where[0].mode)
-        return CertContext(Paths(mode=mode, state=Path(found.snapshot.state_dir), runtime=found.file.parent), found)
-    if found.denied:
-        raise PermissionError("the server of this machine belongs to another account: type it with sudo")
-    return CertContext(where[0], None)
-
-
-def _become(owner: os.stat_result) -> None:
-    """With the account's own home: settings are looked for there, too."""
-    uid = owner.st_uid
-    if uid == os.geteuid():
-        return
-    try:
-        entry = pwd.getpwuid(uid)
-    except KeyError:  # a number without a name, as containers have them
-        os.setgroups([])
-        os.setgid(owner.st_gid)
-        os.setuid(uid)
-        os.environ["HOME"] = "/"
-    else:
-        token.become(uid)
-        os.environ.update(HOME=entry.pw_dir, USER=entry.pw_name, LOGNAME=entry.pw_name)
-    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
-        os.environ.pop(name, None)
 
 
 @attrs.frozen
@@ -92,23 +38,23 @@ class Names:
     """tls.certificate; "" where none is set."""
 
 
-def names(place: CertContext) -> Names:
+def names(server: Server) -> Names:
     """By the settings on disk and by what the running server shows. Invalid when the settings are refused."""
-    mode, environ = place.paths.mode, os.environ
+    mode, environ = server.paths.mode, os.environ
     who = account(os.geteuid(), environ, service=mode == "service")
     settings = load.load(load.sources(mode, None, environ, {}, who)).settings
     hosts, literal = addresses.certificate_names(settings.server, addresses.look(settings.server))
-    shown = [urlsplit(url).hostname or "" for url in place.urls]
+    shown = [urlsplit(url).hostname or "" for url in server.urls]
     return Names(tuple(dict.fromkeys([*hosts, *filter(None, shown)])), literal, settings.tls.certificate)
 
 
-def configured(place: CertContext) -> str:
+def configured(server: Server) -> str:
     """The file that the settings name, which goes before everything else; "" if they name none."""
-    told = None if place.running is None else place.running.snapshot.certificate
+    told = None if server.running is None else server.running.snapshot.certificate
     if told is not None:
         return told.file if told.source == "settings" else ""
     try:
-        return names(place).configured
+        return names(server).configured
     except Invalid:
         return ""
 
@@ -129,7 +75,7 @@ def tell(running: ServerStatus) -> bool:
 def until_served(running: ServerStatus, wanted: Callable[[Certificate], bool]) -> Certificate | None:
     """Tell it, then wait until a client is shown such a certificate; None, with the reason printed, when it is not."""
     if not tell(running):
-        _say("the server has just ended: what is on disk is used at its next start")
+        say("the server has just ended: what is on disk is used at its next start")
         return None
     deadline = time.monotonic() + SERVED_TIMEOUT_S
     now = running
@@ -144,9 +90,9 @@ def until_served(running: ServerStatus, wanted: Callable[[Certificate], bool]) -
         if told is not None and wanted(told) and shown(now) == told.sha256:
             return told
         time.sleep(LOOK_EVERY_S)
-    _say(f"it is on disk, and not served after {SERVED_TIMEOUT_S:.0f} s")
+    say(f"it is on disk, and not served after {SERVED_TIMEOUT_S:.0f} s")
     for item in now.snapshot.items:
-        _say(f"{item.text}  (type: {item.advice})")
+        say(f"{item.text}  (type: {item.advice})")
     return None
 
 
@@ -171,7 +117,3 @@ def fingerprint(host: str, port: int) -> str:
         context.wrap_socket(plain, server_hostname=host) as tls,
     ):
         return hashlib.sha256(tls.getpeercert(binary_form=True) or b"").hexdigest()
-
-
-def _say(text: str) -> None:
-    print(f"jupyterd: {text}", file=sys.stderr)

@@ -6,12 +6,11 @@ Also the deploy hook of `jupyterd cert acme`.
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from urllib.parse import urlsplit
 
+from jupyterd.cli._common import TROUBLE, Server, fail, find_server, say
 from jupyterd.cli.cert import context
-from jupyterd.cli.cert.context import CertContext
 from jupyterd.linux import local_time, private_files
 from jupyterd.text import fingerprint
 from jupyterd.tls import collect
@@ -19,54 +18,50 @@ from jupyterd.tls.collect import Collected
 from jupyterd.tls.handshake import Leaf
 from jupyterd.tls.key_pair import PairProblem
 
-TROUBLE = 1
 DAY_S = 86400.0
 
 
 def main(args: argparse.Namespace) -> int:
     """Check, put in place, wait until it is served."""
     if args.what == "remove":
-        return _remove(context.here(args.which))
+        return _remove(find_server(args.which))
     found = collect.collect(args.files, time.time())  # as who was asked: root may read what the account may not
     if isinstance(found, PairProblem):
-        _say(f"not installed: {found.text}\n    {found.advice}")
-        return TROUBLE
-    place = context.here(args.which)
-    _put(place, found)
-    for each in (*found.remarks, *_names(place, found.leaf)):
-        _say(f"{each.text}\n    {each.advice}")
-    return _serve(place, found.leaf)
+        return fail(f"not installed: {found.text}\n    {found.advice}")
+    server = find_server(args.which)
+    _put(server, found)
+    for each in (*found.remarks, *_names(server, found.leaf)):
+        say(f"{each.text}\n    {each.advice}")
+    return _serve(server, found.leaf)
 
 
-def _put(place: CertContext, found: Collected) -> None:
-    private_files.directory(place.paths.state)
-    private_files.directory(place.paths.installed.parent)
-    private_files.replace(place.paths.installed, found.pem)
+def _put(server: Server, found: Collected) -> None:
+    private_files.directory(server.paths.state)
+    private_files.directory(server.paths.installed.parent)
+    private_files.replace(server.paths.installed, found.pem)
 
 
-def _serve(place: CertContext, leaf: Leaf) -> int:
+def _serve(server: Server, leaf: Leaf) -> int:
     _describe(leaf)
-    if context.configured(place):
-        _say(
-            f"installed, and not served: the settings name {context.configured(place)}, which goes before it\n"
+    if context.configured(server):
+        return fail(
+            f"installed, and not served: the settings name {context.configured(server)}, which goes before it\n"
             "    take tls.certificate and tls.key out: jupyterd config show --origin says where they stand"
         )
-        return TROUBLE
-    if place.running is None:
+    if server.running is None:
         print("Installed. Nothing runs now: it is served from the next start on.")
         return 0
-    if place.running.snapshot.certificate is None:
-        _say("installed, and not served: tls.enabled is false, so this server speaks plain HTTP")
+    if server.running.snapshot.certificate is None:
+        return fail("installed, and not served: tls.enabled is false, so this server speaks plain HTTP")
+    if context.until_served(server.running, lambda told: told.sha256 == leaf.sha256) is None:
         return TROUBLE
-    if context.until_served(place.running, lambda told: told.sha256 == leaf.sha256) is None:
-        return TROUBLE
-    print(f"Installed, and served now at {place.running.snapshot.urls[0]}")
+    print(f"Installed, and served now at {server.running.snapshot.urls[0]}")
     return 0
 
 
-def _names(place: CertContext, leaf: Leaf) -> list[PairProblem]:
+def _names(server: Server, leaf: Leaf) -> list[PairProblem]:
     """What people type should be in it."""
-    known = {urlsplit(url).hostname or "" for url in place.urls}
+    known = {urlsplit(url).hostname or "" for url in server.urls}
     if not known or known & set(leaf.names) or any(f"*.{each.partition('.')[2]}" in leaf.names for each in known):
         return []
     name = next((each for each in leaf.names if not each.startswith("*")), "NAME")
@@ -87,20 +82,15 @@ def _describe(leaf: Leaf) -> None:
         print(f"  {'SHA-256' if not number else '       '}  {line}")
 
 
-def _remove(place: CertContext) -> int:
-    if not place.paths.installed.exists():
-        _say("there is no installed certificate; what is served: jupyterd cert show")
-        return TROUBLE
-    place.paths.installed.unlink()
-    print(f"Removed {place.paths.installed}")
-    if place.running is None or place.running.snapshot.certificate is None or context.configured(place):
+def _remove(server: Server) -> int:
+    if not server.paths.installed.exists():
+        return fail("there is no installed certificate; what is served: jupyterd cert show")
+    server.paths.installed.unlink()
+    print(f"Removed {server.paths.installed}")
+    if server.running is None or server.running.snapshot.certificate is None or context.configured(server):
         return 0
-    served = context.until_served(place.running, lambda told: told.source != "installed")
+    served = context.until_served(server.running, lambda told: told.source != "installed")
     if served is None:
         return TROUBLE
     print(f"Served now: {served.file}")
     return 0
-
-
-def _say(text: str) -> None:
-    print(f"jupyterd: {text}", file=sys.stderr)

@@ -6,64 +6,141 @@ The certificate itself is made by the planner, as any later one will be.
 from __future__ import annotations
 
 import argparse
-import sys
+import textwrap
 import time
 
-from jupyterd.cli.cert import context, trust
-from jupyterd.cli.cert.context import CertContext
-from jupyterd.linux import private_files
+from jupyterd.cli._common import TROUBLE, Server, fail, find_server
+from jupyterd.cli.cert import context
+from jupyterd.linux import local_time, private_files
+from jupyterd.text import fingerprint
 from jupyterd.tls import authority
 from jupyterd.tls.authority import Authority
-
-TROUBLE = 1
 
 
 def main(args: argparse.Namespace) -> int:
     """Make one where there is none; say how to trust it, also when it was there already."""
-    place = context.here(args.which)
-    if context.configured(place):
-        _say(
-            f"nothing was made: the settings name {context.configured(place)}, which goes before everything else\n"
+    server = find_server(args.which)
+    if context.configured(server):
+        return fail(
+            f"nothing was made: the settings name {context.configured(server)}, which goes before everything else\n"
             "    take tls.certificate and tls.key out: jupyterd config show --origin says where they stand"
         )
-        return TROUBLE
-    if place.paths.installed.exists():
-        _say("nothing was made: an installed certificate goes before it\n    jupyterd cert remove, then this again")
-        return TROUBLE
-    made = authority.read(place.paths.authority)
+    if server.paths.installed.exists():
+        return fail(
+            "nothing was made: an installed certificate goes before it\n    jupyterd cert remove, then this again"
+        )
+    made = authority.read(server.paths.authority)
     if args.new_authority or not isinstance(made, Authority):
         if not isinstance(made, Authority) and not made.missing and not args.new_authority:
-            _say(f"nothing was made: {made.text}\n    {made.advice}")
-            return TROUBLE
-        made = _found(place)
-    code = _serve(place, made)
-    print(trust.page(made, trust.link(place.urls)), end="")
+            return fail(f"nothing was made: {made.text}\n    {made.advice}")
+        made = _found(server)
+    code = _serve(server, made)
+    print(trust_page(made, link(server.urls)), end="")
     return code
 
 
-def _found(place: CertContext) -> Authority:
-    wanted = context.names(place)
-    private_files.directory(place.paths.state)
-    authority.found(place.paths.authority, wanted.names[0], wanted.names, wanted.addresses, time.time())
-    made = authority.read(place.paths.authority)
+def _found(server: Server) -> Authority:
+    wanted = context.names(server)
+    private_files.directory(server.paths.state)
+    authority.found(server.paths.authority, wanted.names[0], wanted.names, wanted.addresses, time.time())
+    made = authority.read(server.paths.authority)
     if not isinstance(made, Authority):
         raise OSError(f"{made.text}; {made.advice}")
     return made
 
 
-def _serve(place: CertContext, made: Authority) -> int:
+def _serve(server: Server, made: Authority) -> int:
     """Wait until the server shows a certificate that this authority has signed."""
-    if place.running is None or place.running.snapshot.certificate is None:
+    if server.running is None or server.running.snapshot.certificate is None:
         print("Nothing is served over TLS now; from the next start on it will be with a certificate of this authority.")
         return 0
     served = context.until_served(
-        place.running, lambda told: told.source == "local" and authority.has_signed(told.file, made, time.time())
+        server.running, lambda told: told.source == "local" and authority.has_signed(told.file, made, time.time())
     )
     if served is None:
         return TROUBLE
-    print(f"Served now at {place.urls[0]}: {served.file}, for {', '.join(served.names)}")
+    print(f"Served now at {server.urls[0]}: {served.file}, for {', '.join(served.names)}")
     return 0
 
 
-def _say(text: str) -> None:
-    print(f"jupyterd: {text}", file=sys.stderr)
+FILE = "jupyterd-ca.crt"
+_STEPS = (
+    ("Debian, Ubuntu", "sudo cp {file} /usr/local/share/ca-certificates/ && sudo update-ca-certificates"),
+    ("Fedora, RHEL", "sudo cp {file} /etc/pki/ca-trust/source/anchors/ && sudo update-ca-trust"),
+    (
+        "Chrome on Linux",
+        "Settings, Privacy and security, Security, Manage certificates, Custom (or: Authorities), Import: {file}",
+    ),
+    (
+        "macOS",
+        (
+            "sudo security add-trusted-cert -d -r trustRoot -k /Library/Keychains/System.keychain {file}"
+            "  (or open the file, then in Keychain Access: Trust, Always Trust)"
+        ),
+    ),
+    ("Windows", "as administrator: certutil -addstore -f Root {file}"),
+    (
+        "Firefox",
+        (
+            "Settings, Privacy & Security, Certificates, View Certificates, Authorities, Import: {file},"
+            " tick `identify websites` (on Windows and macOS it takes the system's list by itself)"
+        ),
+    ),
+    (
+        "iPhone, iPad",
+        (
+            "open the link in Safari and allow the download; Settings, Profile Downloaded, Install; then Settings,"
+            " General, About, Certificate Trust Settings: switch it on. Without the last step nothing changes"
+        ),
+    ),
+    (
+        "Android",
+        (
+            "open the link, save the file; Settings, Security, Encryption & credentials, Install a certificate,"
+            " CA certificate"
+        ),
+    ),
+)
+
+
+def link(urls: tuple[str, ...]) -> str | None:
+    """Where the file can be fetched, without a login."""
+    return f"{urls[0].rstrip('/')}/jupyterd/ca.crt" if urls and urls[0].startswith("https:") else None
+
+
+def trust_page(authority: Authority, url: str | None) -> str:
+    """The whole text."""
+    until = local_time.day(authority.not_after)
+    first, *rest = fingerprint(authority.sha256)
+    lines = [
+        "",
+        f"This machine's own authority, {authority.name!r}, until {until}. SHA-256:",
+        "",
+        f"    {first}",
+        *(f"    {line}" for line in rest),
+        "",
+        f"Its file, {FILE}:",
+        "",
+        *authority.certificate.splitlines(),
+        "",
+    ]
+    if url is not None:
+        lines += [f"The same for a browser or a phone, without a login:  {url}"]
+    lines += [
+        "Or from another computer:  ssh THIS-MACHINE jupyterd cert show --authority > " + FILE,
+        "Compare the SHA-256 before you trust it. Then, on each device that is to trust this server:",
+        "",
+    ]
+    for system, step in _STEPS:
+        text = step.format(file=FILE)
+        whole = f"  {system:<16} {text}"
+        # A line to type is not wrapped.
+        typed = "sudo " in text or "certutil" in text
+        lines += [whole] if typed else textwrap.wrap(whole, 110, subsequent_indent=" " * 19)
+    lines += [
+        "",
+        "Its certificates are renewed by themselves; no device has to be told again. It may sign for this machine's",
+        "names and for private addresses alone. More: docs/certificates.md",
+        "",
+    ]
+    return "\n".join(lines)

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from jupyterd.cli.cert import context, trust
-from jupyterd.cli.cert.context import CertContext
+from jupyterd.cli._common import TROUBLE, Server, fail, find_server
+from jupyterd.cli.cert import context, new
 from jupyterd.linux import local_time
 from jupyterd.text import fingerprint
 from jupyterd.tls import authority, check, files, handshake
 from jupyterd.tls.authority import Authority
 from jupyterd.tls.check import Pair
 
-TROUBLE = 1
 DAY_S = 86400.0
 SOURCES = {
     "settings": "named by the settings (tls.certificate)",
@@ -31,32 +29,36 @@ LABEL = 13
 
 def main(args: argparse.Namespace) -> int:
     """1 when nothing good is served."""
-    place = context.here(args.which)
+    server = find_server(args.which)
     if args.authority:
-        return _authority(place)
-    told = document(place)
+        return _authority(server)
+    told = document(server)
     print(json.dumps(told, indent=1) if args.json else page(told), end="\n" if args.json else "")
     return 0 if told["ok"] else TROUBLE
 
 
-def document(place: CertContext) -> dict[str, Any]:
+def document(server: Server) -> dict[str, Any]:
     """For --json; `page` is the same for people."""
     now = time.time()
-    running = None if place.running is None else place.running.snapshot
+    running = None if server.running is None else server.running.snapshot
     certificate = None if running is None else running.certificate
-    shown = None if place.running is None or certificate is None else context.shown(place.running)
+    shown = None if server.running is None or certificate is None else context.shown(server.running)
     # The copy that the server reads is whole, also where certificate and key are two files.
-    copy = None if certificate is None else _facts(certificate.source, place.paths.served, now)
-    own = {"installed": place.paths.installed, "local": place.paths.local_leaf, "self-signed": place.paths.self_signed}
+    copy = None if certificate is None else _facts(certificate.source, server.paths.served, now)
+    own = {
+        "installed": server.paths.installed,
+        "local": server.paths.local_leaf,
+        "self-signed": server.paths.self_signed,
+    }
     others = {source: path for source, path in own.items() if certificate is None or certificate.file != str(path)}
     on_disk = [facts for source, path in others.items() if (facts := _facts(source, path, now))]
-    signer = authority.read(place.paths.authority)
+    signer = authority.read(server.paths.authority)
     items = [] if running is None else [asdict(each) for each in running.items if each.code.startswith("certificate")]
     errors = any(each["severity"] == "error" for each in items)
     return {
         "ok": certificate is not None and shown == certificate.sha256 and not errors,
         "running": running is not None,
-        "urls": list(place.urls),
+        "urls": list(server.urls),
         "served": None if certificate is None else asdict(certificate),
         "shown_sha256": shown,
         "chain": copy if copy is not None and certificate and copy.get("sha256") == certificate.sha256 else None,
@@ -64,7 +66,7 @@ def document(place: CertContext) -> dict[str, Any]:
         "authority": {"name": signer.name, "sha256": signer.sha256, "not_after": signer.not_after}
         if isinstance(signer, Authority)
         else None,
-        "authority_url": trust.link(place.urls) if isinstance(signer, Authority) else None,
+        "authority_url": new.link(server.urls) if isinstance(signer, Authority) else None,
         "items": items,
     }
 
@@ -154,10 +156,9 @@ def _row(label: str, text: str) -> str:
     return f"  {label:<{LABEL}}{text}"
 
 
-def _authority(place: CertContext) -> int:
-    found = authority.read(place.paths.authority)
+def _authority(server: Server) -> int:
+    found = authority.read(server.paths.authority)
     if not isinstance(found, Authority):
-        print(f"jupyterd: {found.text}\n    jupyterd cert new makes one", file=sys.stderr)
-        return TROUBLE
+        return fail(f"{found.text}\n    jupyterd cert new makes one")
     print(found.certificate, end="")
     return 0

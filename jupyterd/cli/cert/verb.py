@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from jupyterd.settings.problems import Invalid
+from jupyterd.cli import _common
+from jupyterd.cli._common import fail
 
 HELP = "Show the certificate, or serve another one: your own, one of Let's Encrypt, or one that your devices trust."
-TROUBLE = 1
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,12 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
     def verb(name: str, text: str) -> argparse.ArgumentParser:
         made = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
-        which = made.add_mutually_exclusive_group()
-        which.add_argument(
-            "--system", dest="which", action="store_const", const="system", help="of the machine's service"
-        )
-        which.add_argument("--user", dest="which", action="store_const", const="user", help="of your own server")
-        made.set_defaults(which=None)
+        _common.which_arguments(made)
         return made
 
     show = verb("show", "what is served, for which names, until when, and what else lies there")
@@ -51,12 +45,8 @@ def main(args: argparse.Namespace) -> int:
     verb: Any = import_module("jupyterd.cli.cert." + ("install" if args.what == "remove" else args.what))
     try:
         code: int = verb.main(args)
-    except Invalid as error:
-        print(*error.problems, sep="\n", file=sys.stderr)
     except subprocess.TimeoutExpired as error:
-        print(f"jupyterd: {error.cmd[0]} was given up after {error.timeout:.0f} s", file=sys.stderr)
-    except (OSError, KeyError, ValueError) as error:
-        print(f"jupyterd: {error}", file=sys.stderr)
-    else:
-        return code
-    return TROUBLE
+        return fail(f"{error.cmd[0]} did not finish within {error.timeout:.0f} s and was killed")
+    except ValueError as error:
+        return fail(str(error))
+    return code

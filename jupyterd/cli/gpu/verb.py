@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import pwd
-import shutil
 import sys
 import time
 from dataclasses import replace
@@ -18,26 +17,25 @@ from typing import Any
 
 import attrs
 
-from jupyterd.cli import kernels, which_server
+from jupyterd.cli import _common
+from jupyterd.cli._common import TROUBLE, USAGE, fail
 from jupyterd.cli.gpu import page, usage
-from jupyterd.cli.gpu import since as moments
 from jupyterd.cli.status import read, verb
 from jupyterd.cli.status.read import Nothing, ServerStatus
 from jupyterd.gpu import driver, history
 from jupyterd.gpu.intervals import Spans
 from jupyterd.protocol.gpu_frames import Gpu
 from jupyterd.settings.paths import Paths
-from jupyterd.settings.problems import Invalid
 from jupyterd.text import printable
 
 HELP = "who holds the GPUs, by notebook; with --since what they did"
-SHOWN, TROUBLE, NOTHING = 0, 1, 3
-WIDEST, NARROWEST = 160, 50
+SHOWN, NOTHING = 0, 3
+NARROWEST, WIDEST = 50, 160
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Its options."""
-    parser.add_argument("--since", metavar="WHEN", help=f"the past instead of now: {moments.WORDS}")
+    parser.add_argument("--since", metavar="WHEN", help=f"the past instead of now: {usage.SINCE}")
     parser.add_argument("--gpu", metavar="NUMBER", help="only this one: its number or the beginning of its UUID")
     parser.add_argument(
         "--notebook", metavar="NAME", help="only this one: train.ipynb, models/train, or its whole path"
@@ -45,10 +43,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="as data")
     form.add_argument("--csv", action="store_true", help="every minute (later: hour) as a row; needs --since")
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--system", dest="which", action="store_const", const="system", help="of the machine's service")
-    which.add_argument("--user", dest="which", action="store_const", const="user", help="of your own server")
-    parser.set_defaults(which=None)
+    _common.which_arguments(parser)
 
 
 @attrs.frozen
@@ -64,22 +59,15 @@ class Request:
 def main(args: argparse.Namespace) -> int:
     """Print it."""
     if args.csv and args.since is None:
-        print("jupyterd gpu: --csv is for the past; say since when: --since today", file=sys.stderr)
-        return 2
-    try:
-        found_places = which_server.places(args.which, os.environ, os.geteuid())
-    except Invalid as error:
-        print(*error.problems, sep="\n", file=sys.stderr)
-        return TROUBLE
-    found = read.look(which_server.snapshots(found_places))
+        return fail("--csv is for the past; say since when: --since today", USAGE)
+    where = _common.places(args.which, os.environ, os.geteuid())
+    found = read.look(_common.snapshots(where))
     known = found if isinstance(found, ServerStatus) else found.left
-    state = found_places[0].state if known is None else Path(known.snapshot.state_dir)
-    mine = attrs.evolve(found_places[0], state=state)
-    columns = min(WIDEST, max(NARROWEST, shutil.get_terminal_size((80, 24)).columns))
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-    asked = Request(args, _home(state), columns, colour)
+    state = where[0].state if known is None else Path(known.snapshot.state_dir)
+    mine = attrs.evolve(where[0], state=state)
+    asked = Request(args, _home(state), _common.columns(NARROWEST, WIDEST), _common.has_colour())
     if args.since is None:
-        return _now(asked, found, which_server.snapshots(found_places))
+        return _now(asked, found, _common.snapshots(where))
     return _past(asked, mine)
 
 
@@ -100,8 +88,7 @@ def _now(asked: Request, found: ServerStatus | Nothing, files: tuple[Path, ...])
         print(json.dumps({"gpus": [_document(each, asked.home) for each in gpus]}, indent=1))
         return SHOWN if gpus else NOTHING
     if not gpus:
-        print(f"jupyterd gpu: {_nothing(found, wanted)}", file=sys.stderr)
-        return NOTHING
+        return fail(_nothing(found, wanted), NOTHING)
     print(page.now(gpus, asked.home, asked.columns))
     if any(each.holder.kernel for one in gpus for each in page.held(one, asked.home)):
         print("To free its memory: jupyterd kernels stop KERNEL\nWhat they did: jupyterd gpu --since today")
@@ -130,28 +117,24 @@ def _nothing(found: ServerStatus, wanted: argparse.Namespace) -> str:
 def _past(asked: Request, mine: Paths) -> int:
     wanted, until = asked.args, time.time()
     try:
-        since = moments.past(wanted.since, until)
+        since = usage.since(wanted.since, until)
     except ValueError as error:
-        print(f"jupyterd gpu: --since: {error}", file=sys.stderr)
-        return 2
-    kernels.become_owner(mine.state)  # SQLite makes files beside the one that it reads
+        return fail(f"--since: {error}", USAGE)
+    _common.become_owner(mine.state)  # SQLite makes files beside the one that it reads
     file = mine.gpu_history
     try:
         every = history.read(file, since, until)
     except history.Unreadable as error:
-        print(f"jupyterd gpu: the history {printable(str(error))}", file=sys.stderr)
-        return TROUBLE
+        return fail(f"the history {printable(str(error))}")
     except OSError as error:
-        print(f"jupyterd gpu: the history is for root and its account ({error}): sudo jupyterd gpu", file=sys.stderr)
-        return TROUBLE
+        return fail(f"the history is for root and its account ({error}): sudo jupyterd gpu")
     past = usage.chosen(every, wanted.gpu, wanted.notebook)
     if wanted.json:
         print(json.dumps(usage.document(past, since, until, asked.home), indent=1))
     elif wanted.csv:
         sys.stdout.write(usage.table(past, whole=wanted.notebook is None))
     if not past.gpus or (wanted.notebook is not None and not past.holders):
-        print(f"jupyterd gpu: {_no_past(every, wanted, file)}", file=sys.stderr)
-        return NOTHING
+        return fail(_no_past(every, wanted, file), NOTHING)
     if not wanted.json and not wanted.csv:
         _draw(asked, past, since, until)
     return SHOWN

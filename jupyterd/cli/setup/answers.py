@@ -6,17 +6,18 @@ Every answer is judged as the settings judge it.
 from __future__ import annotations
 
 import argparse
+import getpass
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
 import attrs
 
-from jupyterd.cli.setup import jupyter_import, questions
+from jupyterd.cli.setup import jupyter_import
 from jupyterd.cli.setup.target import SetupTarget
-from jupyterd.settings import rules, table
+from jupyterd.settings import login_store, rules, table
 from jupyterd.settings.imported import Taken
 from jupyterd.settings.table import Value
 from jupyterd.settings.values import Fault, from_text
@@ -104,7 +105,7 @@ def collect_answers(args: argparse.Namespace, target: SetupTarget, known: Existi
     if args.login in ("password", "hash"):
         secret = Secret(args.login, _from_stdin())
     elif ask and args.login is None and secret is None and HASH not in values:
-        typed = questions.password(is_set=known.has_password)
+        typed = ask_password(is_set=known.has_password)
         secret = Secret("password", typed) if typed else None
     for name, typed, question in (
         ("server.ip", args.ip, 'Addresses to listen on, with commas ("*": every one; "localhost": this machine only)'),
@@ -130,7 +131,7 @@ def _imported(take: str | bool | None, target: SetupTarget, known: Existing, *, 
         raise ValueError(f"there is no Jupyter configuration at {where}")
     if take is None:
         names = ", ".join(each.name for each in files)
-        if not questions.yes(f"There is a Jupyter configuration in {where} ({names}). Take over its settings?"):
+        if not confirmed(f"There is a Jupyter configuration in {where} ({names}). Take over its settings?"):
             return Taken()
     return jupyter_import.take(files, target.account)
 
@@ -163,7 +164,7 @@ def _setting(asked: _Question, target: SetupTarget, *, ask: bool) -> Value:
         if not ask:
             return before
         shown = ",".join(before) if isinstance(before, tuple) else str(before)
-        typed = questions.judged(asked.text, shown, fault)
+        typed = ask_until_valid(asked.text, shown, fault)
     found = judge(typed)
     if isinstance(found, str):
         raise ValueError(found)  # noqa: TRY004 - no setting that is asked for is a text
@@ -191,21 +192,21 @@ def _certificate(args: argparse.Namespace, known: Existing, *, ask: bool) -> Cer
 
 def _asked_certificate(known: Existing) -> CertificateAnswer:
     now = "the one that is there" if known.has_certificate else "one that is made by itself; browsers warn of it once"
-    choice = questions.judged(
+    choice = ask_until_valid(
         _CERTIFICATES.format(now=now), "1", lambda text: "" if text in {"1", "2", "3", "4"} else "1, 2, 3 or 4"
     )
     match choice:
         case "2":
             return CertificateAnswer("authority")
         case "3":
-            typed = questions.judged(
+            typed = ask_until_valid(
                 "Files (certificate, key, chain, with spaces between)", "",
                 lambda text: _files_fault(tuple(map(Path, text.split()))),
             )  # fmt: skip
             return CertificateAnswer("files", tuple(Path(each).absolute() for each in typed.split()))
         case "4":
-            name = questions.judged("Name of this machine", "", lambda text: "" if "." in text else "such as gpu.a.org")
-            email = questions.judged("Your e-mail address", "", lambda text: "" if "@" in text else "you@example.org")
+            name = ask_until_valid("Name of this machine", "", lambda text: "" if "." in text else "such as gpu.a.org")
+            email = ask_until_valid("Your e-mail address", "", lambda text: "" if "@" in text else "you@example.org")
             return CertificateAnswer("acme", domains=(name,), email=email)
         case _:
             return CertificateAnswer()
@@ -216,3 +217,41 @@ def _files_fault(paths: tuple[Path, ...]) -> str:
         return "at least one file"
     found = collect.collect(paths, time.time())
     return f"{found.text}; {found.advice}" if isinstance(found, PairProblem) else ""
+
+
+def ask_line(question: str, default: str = "") -> str:
+    """What was typed, or the default for nothing. EOFError when nobody is there any more."""
+    shown = f" [{default}]" if default else ""
+    print(f"{question}{shown}: ", end="", file=sys.stderr, flush=True)
+    typed = sys.stdin.readline()
+    if not typed:
+        raise EOFError
+    return typed.strip() or default
+
+
+def ask_until_valid(question: str, default: str, fault: Callable[[str], str]) -> str:
+    """Again until `fault` finds none."""
+    while True:
+        typed = ask_line(question, default)
+        wrong = fault(typed)
+        if not wrong:
+            return typed
+        print(f"  {wrong}", file=sys.stderr)
+
+
+def confirmed(question: str) -> bool:
+    """Enter means yes."""
+    return ask_line(f"{question} [Y/n]").lower() in {"", "y", "yes"}
+
+
+def ask_password(*, is_set: bool) -> str:
+    """A good one, typed twice without being shown; "" for none."""
+    nothing = "nothing: it stays" if is_set else "nothing: you choose it in the browser, by a link that works once"
+    while True:
+        first = getpass.getpass(f"Password of the login page ({nothing}): ", stream=sys.stderr)
+        if not first:
+            return ""
+        fault = login_store.password_fault(first)
+        if not fault and getpass.getpass("The same again: ", stream=sys.stderr) == first:
+            return first
+        print(f"  {fault or 'The two differ.'}", file=sys.stderr)

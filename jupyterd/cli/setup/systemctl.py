@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+from jupyterd.cli._common import say
 from jupyterd.cli.setup.unit_files import UNIT
 
 _COMMAND_TIMEOUT_S = 60.0
@@ -55,7 +56,7 @@ def start(*, changed: bool, user: bool = False) -> bool:
     run(*manager, "restart", "--no-block", UNIT)
     deadline = time.monotonic() + _START_TIMEOUT_S
     said = ""
-    print("jupyterd: starting the service ...", file=sys.stderr)
+    say("starting the service ...")
     while time.monotonic() < deadline:
         now = _state(manager)
         # Until systemd has begun, the state is still that of the service before.
@@ -66,10 +67,10 @@ def start(*, changed: bool, user: bool = False) -> bool:
                 break
         if now["StatusText"] not in ("", said):
             said = now["StatusText"]
-            print(f"jupyterd: {said}", file=sys.stderr)
+            say(said)
         time.sleep(_LOOK_EVERY_S)
     else:
-        print(f"jupyterd: it does not serve after {_START_TIMEOUT_S:.0f} s, and goes on trying", file=sys.stderr)
+        say(f"it does not serve after {_START_TIMEOUT_S:.0f} s, and goes on trying")
     _show_trouble(manager)
     return False
 

@@ -10,8 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from jupyterd.cli import typed
-from jupyterd.cli.setup import changes, options, services, settings_change, systemctl, user_service
+from jupyterd.cli import banner
+from jupyterd.cli._common import EX_CONFIG, TROUBLE, USAGE, fail, refuse, say
+from jupyterd.cli.setup import changes, options, services, systemctl
 from jupyterd.cli.setup import unit_files as files
 from jupyterd.cli.setup.answers import Answers
 from jupyterd.cli.setup.changes import Todo
@@ -19,7 +20,6 @@ from jupyterd.cli.setup.target import SetupTarget, find_target
 from jupyterd.settings.problems import Invalid
 
 HELP = "set up a server for keeps: the machine's service (root), or your own (anybody else); again to change it"
-TROUBLE, USAGE, EX_CONFIG = 1, 2, 78
 _ENVIRONMENT_TIMEOUT_S = 1800.0
 _CERTIFICATE_TIMEOUT_S = 900.0
 
@@ -37,34 +37,34 @@ def main(args: argparse.Namespace) -> int:
         target = find_target(args.account)
         todo = changes.todo(args, target)
         if todo is None:
-            return _say("nothing was changed", TROUBLE)
+            return fail("nothing was changed")
         return 0 if args.dry_run else _do(target, todo, args)
     except Invalid as error:
-        print(*error.problems, sep="\n", file=sys.stderr)
-        return _say("nothing was changed: mend these first", EX_CONFIG)
+        refuse(error)
+        return fail("nothing was changed: correct these first", EX_CONFIG)
     except ValueError as error:
-        return _say(str(error), USAGE)
+        return fail(str(error), USAGE)
     except (KeyError, OSError, subprocess.SubprocessError) as error:
-        return _say("\n".join(filter(None, (str(error), getattr(error, "stderr", None)))), TROUBLE)
+        return fail("\n".join(filter(None, (str(error), getattr(error, "stderr", None)))), TROUBLE)
     except (KeyboardInterrupt, EOFError):
-        return _say("given up; what is in place stays, and the same command goes on from there", TROUBLE)
+        return fail("given up; what is in place stays, and the same command goes on from there", TROUBLE)
 
 
 def _do(target: SetupTarget, todo: Todo, args: argparse.Namespace) -> int:
-    remark = user_service.manager(target.account) if target.user else None
+    remark = services.stay_after_logout(target.account) if target.user else None
     if remark:
-        print(f"jupyterd: {remark}", file=sys.stderr)
-    refused = settings_change.put(target, todo)
+        say(remark)
+    refused = changes.put_settings(target, todo)
     if refused:
         return refused
     previous = services.current()
     mine = target.account
-    changed = user_service.put_in_place(todo.unit) if target.user else services.put_in_place(mine, todo.pieces)
+    changed = services.put_user_unit(todo.unit) if target.user else services.put_in_place(mine, todo.pieces)
     login = files.mark(target.paths.login)
     if not _password(target, todo.answers):
         return TROUBLE
     if target.verb("kernel-env", timeout_s=_ENVIRONMENT_TIMEOUT_S):
-        print("jupyterd: notebooks have no Python environment yet; again: the same command", file=sys.stderr)
+        say("notebooks have no Python environment yet; to try again, type the same command")
     new_login, ran = files.mark(target.paths.login) != login, systemctl.runs(user=target.user)
     if (changed or todo.new_text or not ran or args.installing) and not systemctl.start(
         changed=changed, user=target.user
@@ -79,7 +79,7 @@ def _do(target: SetupTarget, todo: Todo, args: argparse.Namespace) -> int:
     new_pair = pair != (files.mark(target.paths.installed), files.mark(target.paths.authority))
     if ran and not (changed or todo.new_text or new_login or new_pair or args.installing):
         print(
-            f"Nothing had to be changed: it is all so already. To log in: {typed.typed(os.environ)} token", flush=True
+            f"Nothing had to be changed: it is all so already. To log in: {banner.typed(os.environ)} token", flush=True
         )
         return 0
     return target.verb("token", target.flag, "--if-needed")
@@ -112,8 +112,3 @@ def _certificate(target: SetupTarget, answers: Answers) -> int:
     sys.stdout.flush()
     program = str(Path(sys.prefix, "bin", "jupyterd"))
     return subprocess.run([program, "cert", *argv], check=False, timeout=_CERTIFICATE_TIMEOUT_S).returncode
-
-
-def _say(text: str, code: int) -> int:
-    print(f"jupyterd: {text}", file=sys.stderr)
-    return code

@@ -15,8 +15,6 @@ import attrs
 import cattrs
 import psutil
 
-from jupyterd.cli.status import running_kernels
-from jupyterd.cli.status.running_kernels import RunningKernel
 from jupyterd.cli.untrusted import clean, read
 from jupyterd.launch import identity, recent_deaths
 from jupyterd.launch.recent_deaths import RecentDeath
@@ -33,6 +31,16 @@ class Seen:
 
     process: ProcessIdentity
     rss_bytes: int | None
+
+
+@attrs.frozen
+class RunningKernel:
+    """`detached`: in no unit of its own; `tcp`: other accounts of the machine can reach its sockets."""
+
+    id: str
+    name: str
+    detached: bool
+    tcp: bool
 
 
 @attrs.frozen
@@ -93,7 +101,7 @@ def standing(file: Path) -> ServerStatus:
         None if told.spare is None else _seen(told.spare),
         None if told.sampler is None else _seen(told.sampler),
         _ended(Path(told.state_dir) / "kernels" / recent_deaths.NAME, file.lstat().st_uid),
-        running_kernels.kernels(Path(told.state_dir), file.lstat().st_uid),
+        running_kernels(Path(told.state_dir), file.lstat().st_uid),
     )  # fmt: skip
 
 
@@ -155,3 +163,35 @@ def _numbers(value: Any) -> Iterator[float]:  # noqa: ANN401 - JSON
         case dict():
             for each in value.values():
                 yield from _numbers(each)
+
+
+def running_kernels(state: Path, owner: int) -> tuple[RunningKernel, ...]:
+    """Every one on record whose process is there, by id."""
+    directory = state / "kernels"
+    try:
+        found = sorted(directory.glob("*.json"))
+    except OSError:
+        return ()
+    return tuple(kernel for path in found if (kernel := _kernel(path, owner)) is not None)
+
+
+def _kernel(path: Path, owner: int) -> RunningKernel | None:
+    try:
+        record, process = _document(path, owner), _document(path.with_suffix(".pid"), owner)
+        if identity.started(int(process["pid"])) != process["started"]:
+            return None
+        name, detached, file = str(record["name"]), record["unit"] is None, Path(str(record["connection_file"]))
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return None
+    try:
+        tcp = _document(file, owner)["transport"] == "tcp"
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        tcp = False
+    return RunningKernel(path.stem, name, detached, tcp)
+
+
+def _document(path: Path, owner: int) -> dict[str, Any]:
+    document = clean(json.loads(read(path, owner)))
+    if not isinstance(document, dict):
+        raise TypeError("not an object")
+    return document

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import sys
 import time
 from dataclasses import asdict
@@ -17,41 +16,32 @@ from typing import Any
 
 import attrs
 
-from jupyterd.cli import which_server
+from jupyterd.cli import _common
+from jupyterd.cli._common import NOT_RUNNING, TROUBLE
 from jupyterd.cli.status import page
 from jupyterd.cli.status.read import Nothing, ServerStatus, look
-from jupyterd.settings.problems import Invalid
 from jupyterd.text import span
 
 HELP = "what is served, and whether all is well (exit 0 serving, 1 trouble, 3 not running)"
-SERVING, TROUBLE, NOT_RUNNING = 0, 1, 3
-WIDEST = 100
-NARROWEST = 50
+SERVING = 0
+NARROWEST, WIDEST = 50, 100
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Its options."""
     parser.add_argument("--json", action="store_true", help="the status snapshot, with a key `running`")
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--system", dest="which", action="store_const", const="system", help="the machine's service")
-    which.add_argument("--user", dest="which", action="store_const", const="user", help="your own server")
-    parser.set_defaults(which=None)
+    _common.which_arguments(parser)
 
 
 def main(args: argparse.Namespace) -> int:
     """Print it; the exit code says it again for scripts."""
-    try:
-        files = which_server.snapshots(which_server.places(args.which, os.environ, os.geteuid()))
-    except Invalid as error:
-        print(*error.problems, sep="\n", file=sys.stderr)
-        return TROUBLE
+    files = _common.snapshots(_common.places(args.which, os.environ, os.geteuid()))
     found = look(files)
     if args.json:
         print(json.dumps(document(found, files), indent=1))
     elif isinstance(found, ServerStatus):
-        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-        columns = min(WIDEST, max(NARROWEST, shutil.get_terminal_size((80, 24)).columns))
-        sys.stdout.write(page.page(found, page.PageOptions(time.time(), columns, colour)))
+        columns = _common.columns(NARROWEST, WIDEST)
+        sys.stdout.write(page.page(found, page.PageOptions(time.time(), columns, _common.has_colour())))
     else:
         print(absent(found, files))
     return code(found)

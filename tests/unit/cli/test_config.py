@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyterd.cli import config
+from jupyterd.cli import _common
 from jupyterd.cli.main import main
 from jupyterd.linux.accounts import account
 from jupyterd.settings import sample
@@ -163,7 +163,8 @@ def test_root_looks_at_the_service_as_its_account(service_state: Path) -> None:
     if child == 0:
         code = 1
         try:
-            who = config._become_the_account(service_state, account(0, {}, service=True))  # noqa: SLF001
+            _common.become_owner(service_state)
+            who = account(os.geteuid(), {}, service=True)
             code = 0 if (who.uid, os.getuid(), 0 in os.getgroups()) == (65534, 65534, False) else 2
         finally:
             os._exit(code)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyterd.cli import login_state, token
+from jupyterd.cli import _common, login_state, token
 from jupyterd.cli.banner import OwnToken, Password, Token, Untold
 from jupyterd.cli.ssh import Here
 from jupyterd.cli.status.read import Nothing
@@ -63,14 +63,17 @@ def test_settings_that_fix_the_password_make_a_token_that_only_logs_in(paths: Pa
 
 
 def test_another_accounts_server_is_nobody_elses_to_open(paths: Paths) -> None:
-    assert token.server(Nothing(denied=(Path("/run/jupyterd/status.json"),)), (paths,)) is None
+    with pytest.raises(PermissionError, match="another account"):
+        _common.server_of(Nothing(denied=(Path("/run/jupyterd/status.json"),)), (paths,))
 
 
-def test_without_a_server_the_bare_token_goes_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
-    token.show(Nothing(), Token("bare"), Here("ada", "192.0.2.9"))
+def test_without_a_server_the_bare_token_goes_to_standard_output(
+    paths: Paths, capsys: pytest.CaptureFixture[str]
+) -> None:
+    token.show(_common.Server(paths, None), Token("bare"), Here("ada", "192.0.2.9"))
     out, err = capsys.readouterr()
     assert out == "bare\n"
-    assert "not running" in err
+    assert "no server runs" in err
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another account")

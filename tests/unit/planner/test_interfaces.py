@@ -6,7 +6,7 @@ import socket
 
 import psutil
 
-from jupyterd.planner import interfaces
+from jupyterd.planner import addresses
 
 
 def test_it_finds_what_psutil_finds() -> None:
@@ -16,6 +16,6 @@ def test_it_finds_what_psutil_finds() -> None:
         for each in addresses
         if each.family in (socket.AF_INET, socket.AF_INET6)
     }
-    ours = {(name.partition(":")[0], address) for name, address in interfaces.look()}
+    ours = {(name.partition(":")[0], address) for name, address in addresses.own_addresses()}
     assert ("lo", "127.0.0.1") in ours
     assert ours == theirs

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyterd.cli.cert import acme, timer, trust, verb
+from jupyterd.cli.cert import acme, new, verb
 from jupyterd.cli.cert.acme import Certbot
 from jupyterd.tls.authority import Authority
 
@@ -63,18 +63,18 @@ def test_without_a_terminal_the_terms_must_be_agreed_to(monkeypatch, capsys: pyt
 
 
 def test_the_unit_quotes_its_command() -> None:
-    text = timer.service("/opt/certbot", ("--config-dir", '/home/a "b" %n $c'))
+    text = acme.service("/opt/certbot", ("--config-dir", '/home/a "b" %n $c'))
     assert 'ExecStart="/opt/certbot" "--quiet" "--config-dir" "/home/a \\"b\\" %%n $$c" "renew"' in text
-    assert "Persistent=true" in timer.timer()
+    assert "Persistent=true" in acme.timer()
 
 
 def test_how_to_trust_it_on_every_system() -> None:
     authority = Authority("PEM\n", "ab" * 32, 2e9, "jupyterd on gpu", b"")
-    text = trust.page(authority, "https://gpu.lan:8888/jupyterd/ca.crt")
+    text = new.trust_page(authority, "https://gpu.lan:8888/jupyterd/ca.crt")
     for word in (
         "Debian", "Fedora", "macOS", "Windows", "Firefox", "iPhone", "Android", "AB:AB:AB", "PEM",
         "https://gpu.lan:8888/jupyterd/ca.crt",
     ):  # fmt: skip
         assert word in text
-    assert trust.link(("https://gpu.lan:8888/lab1/",)) == "https://gpu.lan:8888/lab1/jupyterd/ca.crt"
-    assert trust.link(("http://localhost:8888/",)) is None
+    assert new.link(("https://gpu.lan:8888/lab1/",)) == "https://gpu.lan:8888/lab1/jupyterd/ca.crt"
+    assert new.link(("http://localhost:8888/",)) is None

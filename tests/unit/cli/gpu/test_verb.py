@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from jupyterd.cli import main
-from jupyterd.cli.gpu import page, plot, since, usage
+from jupyterd.cli.gpu import page, plot, usage
 from jupyterd.gpu.history import History
 from jupyterd.gpu.intervals import GpuSpan, HolderInterval, HolderSpan, Spans
 from jupyterd.launch import identity
@@ -114,13 +114,13 @@ def test_a_gpu_goes_by_its_number_or_uuid(wanted) -> None:
 )  # fmt: skip
 def test_moments(said, expected) -> None:
     now = datetime(2026, 11, 22, 18, 30).timestamp()  # noqa: DTZ001 - local time is meant
-    assert datetime.fromtimestamp(since.past(said, now)).strftime("%Y-%m-%d %H:%M") == expected  # noqa: DTZ006 - same
+    assert datetime.fromtimestamp(usage.since(said, now)).strftime("%Y-%m-%d %H:%M") == expected  # noqa: DTZ006 - same
 
 
 @pytest.mark.parametrize("said", ["", "smurf", "2026-13-01", "2027-01-01", "-3d", "9" * 30 + "d"])
 def test_no_moments(said) -> None:
     with pytest.raises(ValueError, match=r"no moment|still to come"):
-        since.past(said, datetime(2026, 11, 22, 18, 30).timestamp())  # noqa: DTZ001 - local time is meant
+        usage.since(said, datetime(2026, 11, 22, 18, 30).timestamp())  # noqa: DTZ001 - local time is meant
 
 
 def test_the_use_by_notebook() -> None:

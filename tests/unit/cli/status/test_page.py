@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyterd.cli import untrusted, which_server
+from jupyterd.cli import _common, untrusted
 from jupyterd.cli.status import page, verb
 from jupyterd.cli.status.read import Nothing, ServerStatus, look
 from jupyterd.launch import identity, recent_deaths
@@ -262,12 +262,12 @@ def test_another_account_is_told_to_use_sudo(tmp_path: Path, sleeper: ProcessIde
 def test_root_means_the_service_and_others_their_own(tmp_path: Path) -> None:
     environ = {"HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")}
     own = tmp_path / "state" / "jupyterd"
-    assert [each.state for each in which_server.places(None, environ, 1234)] == [own, SERVICE_STATE]
-    assert [each.state for each in which_server.places(None, environ, 0)] == [SERVICE_STATE, own]
-    assert [each.state for each in which_server.places("user", environ, 0)] == [own]
-    assert [each.state for each in which_server.places("system", environ, 1234)] == [SERVICE_STATE]
+    assert [each.state for each in _common.places(None, environ, 1234)] == [own, SERVICE_STATE]
+    assert [each.state for each in _common.places(None, environ, 0)] == [SERVICE_STATE, own]
+    assert [each.state for each in _common.places("user", environ, 0)] == [own]
+    assert [each.state for each in _common.places("system", environ, 1234)] == [SERVICE_STATE]
 
 
 def test_a_named_state_directory_is_the_only_place(tmp_path: Path) -> None:
     environ = {"HOME": str(tmp_path), "JUPYTERD_STATE_DIR": str(tmp_path / "here")}
-    assert [each.state for each in which_server.places(None, environ, 0)] == [tmp_path / "here"]
+    assert [each.state for each in _common.places(None, environ, 0)] == [tmp_path / "here"]

@@ -1,0 +1,147 @@
+"""What verbs share: which server is meant, becoming its account, exit codes, messages, and the terminal's abilities."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pwd
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import attrs
+
+from jupyterd.cli.status.read import Nothing, ServerStatus, look
+from jupyterd.settings.paths import Paths, discover
+from jupyterd.settings.problems import Invalid
+
+DONE, TROUBLE, USAGE, NOT_RUNNING = 0, 1, 2, 3
+EX_TEMPFAIL, EX_CONFIG = 75, 78
+"""sysexits.h."""
+
+Which = Literal["system", "user"]
+
+
+@attrs.frozen
+class Server:
+    """The server that a verb is about. `running` is the status of its supervisor, None when none runs."""
+
+    paths: Paths
+    running: ServerStatus | None
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Its addresses, best first; () when it is not running."""
+        return () if self.running is None else self.running.snapshot.urls
+
+
+def which_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --system and --user; they set `which` to a `Which`, or None."""
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--system", dest="which", action="store_const", const="system", help="the machine's service")
+    which.add_argument("--user", dest="which", action="store_const", const="user", help="your own server")
+    parser.set_defaults(which=None)
+
+
+def places(which: Which | None, environ: Mapping[str, str], uid: int) -> tuple[Paths, ...]:
+    """The directories where a server may be, the likeliest first; only one if `which` or the environment names it.
+    Raises Invalid.
+    """
+    service, own = discover(environ, uid, "service"), discover(environ, uid, "user")
+    match which:
+        case "system":
+            return (service,)
+        case "user":
+            return (own,)
+        case None:
+            meant = discover(environ, uid)
+            if environ.get("JUPYTERD_STATE_DIR") or environ.get("JUPYTERD_MODE"):
+                return (meant,)
+            return (service, own) if meant.mode == "service" else (own, service)
+
+
+def snapshots(where: tuple[Paths, ...]) -> tuple[Path, ...]:
+    """Their status snapshots."""
+    return tuple(each.status for each in where)
+
+
+def find_server(which: Which | None) -> Server:
+    """The running server, else the one that would run. Root becomes its account for the rest of the process, before
+    any file of the account is opened. Raises Invalid; PermissionError when the server is another account's.
+    """
+    where = places(which, os.environ, os.geteuid())
+    if os.geteuid() == 0 and where[0].state.is_dir():
+        where = where[:1]
+        become_owner(where[0].state)
+    return server_of(look(snapshots(where)), where)
+
+
+def server_of(found: ServerStatus | Nothing, where: tuple[Paths, ...]) -> Server:
+    """The server that was found, else the one that would run at `where[0]`. PermissionError as in `find_server`."""
+    if isinstance(found, ServerStatus):
+        mode = next((each.mode for each in where if each.status == found.file), where[0].mode)
+        return Server(Paths(mode=mode, state=Path(found.snapshot.state_dir), runtime=found.file.parent), found)
+    if found.denied:
+        raise PermissionError("the server on this machine belongs to another account; run the same command with sudo")
+    return Server(where[0], None)
+
+
+def become_owner(directory: Path) -> None:
+    """Root becomes the account that owns the directory, for the rest of the process: it must not touch the account's
+    files and sockets as root. Does nothing for anybody else, or when there is no such directory.
+    """
+    if os.geteuid() != 0:
+        return
+    try:
+        owner = directory.stat()
+    except OSError:
+        return
+    if owner.st_uid != 0:
+        _become(owner.st_uid, owner.st_gid)
+
+
+def _become(uid: int, gid: int) -> None:
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError:  # a number without a name, as in some containers
+        os.setgroups([])
+        os.setgid(gid)
+        os.environ["HOME"] = "/"
+    else:
+        os.initgroups(entry.pw_name, entry.pw_gid)
+        os.setgid(entry.pw_gid)
+        os.environ.update(HOME=entry.pw_dir, USER=entry.pw_name, LOGNAME=entry.pw_name)
+    os.setuid(uid)
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        os.environ.pop(name, None)
+    os.environ["XDG_RUNTIME_DIR"] = f"/run/user/{uid}"
+
+
+def say(text: str) -> None:
+    """A message on standard error."""
+    print(f"jupyterd: {text}", file=sys.stderr)
+
+
+def fail(text: str, code: int = TROUBLE) -> int:
+    """A message on standard error; returns the exit code."""
+    say(text)
+    return code
+
+
+def refuse(invalid: Invalid) -> int:
+    """Every problem with the settings, one per line; returns EX_CONFIG."""
+    for problem in invalid.problems:
+        say(str(problem))
+    return EX_CONFIG
+
+
+def has_colour() -> bool:
+    """Whether standard output shows colours, and nobody objects (https://no-color.org)."""
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+def columns(narrowest: int, widest: int) -> int:
+    """The width of the terminal, within these bounds; 80 where it has none."""
+    return min(widest, max(narrowest, shutil.get_terminal_size((80, 24)).columns))
