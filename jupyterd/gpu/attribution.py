@@ -1,7 +1,7 @@
-"""Whose process that is: its account, its kernel, the kernel's notebook. Files only, read when they are needed.
+"""Whose process that is (its account, its kernel, the kernel's notebook), and how much processor time a kernel used.
 
-It does not know NVML. The unit's name is launch/user_unit.py's, `ID.pid` is written by launch/wrapper.py, and the table
-is jupyter_server's SessionManager's.
+Files only, read when they are needed; it does not know NVML. `ID.pid` is written by launch/wrapper.py, and the table is
+jupyter_server's SessionManager's.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import pwd
 import re
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +19,12 @@ from urllib.parse import quote
 
 from jupyterd.gpu.details import User
 from jupyterd.protocol.gpu_frames import GpuProcess
+from jupyterd.protocol.kernel_unit import KernelUnit, kernel_unit
 
 _GENERATIONS_MAX = 64
 _LOCKED_S = 0.5
-_PPID, _SESSION, _STARTED = 1, 3, 19
-"""Places after the closing parenthesis of /proc/PID/stat (proc_pid_stat(5))."""
+_PPID, _SESSION, _CPU_FIRST, _CPU_LAST, _STARTED = 1, 3, 11, 14, 19
+"""Places after the closing parenthesis of /proc/PID/stat (proc_pid_stat(5)); CPU: utime, stime, cutime, cstime."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +47,8 @@ class Attribution:
         self._records = records
         self._sessions = sessions
         self._base = notebooks
-        self._proc = Path(root) / "proc"
-        # Of our own user manager: any account may give its units any name.
-        self._unit = re.compile(
-            rf"/user@{os.getuid()}\.service/(?:.*/)?jupyterd-kernel-([^/]+)\.service(?:/|$)", re.MULTILINE
-        )
+        self._root = Path(root)
+        self._proc = self._root / "proc"
         self._known: dict[int, _Known] = {}
         self._paths: dict[str, str] = {}
         self._kernels: dict[int, tuple[int, str]] = {}
@@ -74,17 +73,55 @@ class Attribution:
             user.pid, user.memory_bytes, utilisation, known.user, known.kernel, notebook, known.command, user.instance
         )
 
-    def own_pid(self, kernel: str) -> int | None:
-        """Of the kernel itself, where it is on record and lives."""
-        return next((pid for pid, (_, found) in self._kernels.items() if found == kernel), None)
+    def cpu_s(self, kernels: Iterable[tuple[str, int]]) -> dict[str, float | None]:
+        """Processor seconds that each kernel has used since it began, with all that it started; None: unknown.
+
+        `kernels` are (id, pid of one of its processes). The cgroup v2 of its unit also counts what has ended; elsewhere
+        (a detached kernel, cgroup v1) its living processes are added up.
+        """
+        found: dict[str, float | None] = {}
+        uncounted: dict[str, int] = {}
+        for kernel, pid in kernels:
+            own = next((each for each, (_, recorded) in self._kernels.items() if recorded == kernel), pid)
+            counted = self._cgroup_cpu_s(kernel, own)
+            if counted is None:
+                uncounted[kernel] = own
+            found[kernel] = counted
+        return {**found, **self._process_cpu_s(uncounted)} if uncounted else found
+
+    def _cgroup_cpu_s(self, kernel: str, pid: int) -> float | None:
+        unit = self._unit(pid)
+        if unit is None or unit.kernel != kernel or not unit.unified:
+            return None
+        stat = self._root / "sys/fs/cgroup" / unit.cgroup.lstrip("/") / "cpu.stat"
+        usage = re.search(r"^usage_usec (\d+)$", _text(stat), re.MULTILINE)
+        return None if usage is None else int(usage[1]) / 1e6
+
+    def _process_cpu_s(self, kernels: dict[str, int]) -> dict[str, float | None]:
+        """Of every living process in the kernel's unit or in its session, in one walk over /proc."""
+        sessions = {
+            stat[_SESSION]: kernel for kernel, pid in kernels.items() if (stat := self._numbers(pid)) is not None
+        }
+        ticks: dict[str, int] = {}
+        for entry in self._proc.iterdir():
+            if not entry.name.isdigit() or (stat := self._numbers(int(entry.name))) is None:
+                continue
+            unit = self._unit(int(entry.name))
+            kernel = unit.kernel if unit is not None else sessions.get(stat[_SESSION], "")
+            if kernel in kernels:
+                ticks[kernel] = ticks.get(kernel, 0) + sum(stat[_CPU_FIRST : _CPU_LAST + 1])
+        per_s = os.sysconf("SC_CLK_TCK")
+        return {kernel: ticks[kernel] / per_s if kernel in ticks else None for kernel in kernels}
+
+    def _unit(self, pid: int) -> KernelUnit | None:
+        return kernel_unit(_text(self._proc / str(pid) / "cgroup"), os.getuid())
 
     def _kernel(self, pid: int) -> str | None:
         """By its unit, which holds for every descendant; else by its parents up to a kernel on record, whose session
         also holds for those whose parents are gone.
         """
-        found = self._unit.search(self._text(pid, "cgroup"))
-        if found is not None:
-            return found[1]
+        if (unit := self._unit(pid)) is not None:
+            return unit.kernel
         for _ in range(_GENERATIONS_MAX):
             stat = self._stat(pid)
             if stat is None:
@@ -129,15 +166,21 @@ class Attribution:
         return None if stat is None else stat[_STARTED]
 
     def _stat(self, pid: int) -> tuple[int, ...] | None:
-        """The numbers after the name, with 0 for the state; None: there is no such process, or only its zombie."""
-        fields = self._text(pid, "stat").rpartition(")")[2].split()
-        if len(fields) <= _STARTED or fields[0] in {"Z", "X"}:
+        """The same for a living process; None when there is none, or only its zombie."""
+        return self._numbers(pid, not_in="ZX")
+
+    def _numbers(self, pid: int, not_in: str = "") -> tuple[int, ...] | None:
+        """The numbers that follow the name in stat, with 0 for the state; None without such a process."""
+        fields = _text(self._proc / str(pid) / "stat").rpartition(")")[2].split()
+        if len(fields) <= _STARTED or fields[0] in not_in:
             return None
         return (0, *(int(each) for each in fields[1 : _STARTED + 1]))
 
     def _name_and_owner(self, pid: int) -> tuple[str | None, str | None]:
         """From status: the owner of /proc/PID itself is root where a process has dropped its rights."""
-        lines = dict(line.split(":\t", 1) for line in self._text(pid, "status").splitlines() if ":\t" in line)
+        lines = dict(
+            line.split(":\t", 1) for line in _text(self._proc / str(pid) / "status").splitlines() if ":\t" in line
+        )
         name = "".join(letter for letter in lines.get("Name", "") if letter.isprintable())
         uid = lines.get("Uid", "").split("\t")[0]
         if not uid.isdigit():
@@ -147,8 +190,9 @@ class Attribution:
         except KeyError:
             return name or None, uid
 
-    def _text(self, pid: int, file: str) -> str:
-        try:
-            return (self._proc / str(pid) / file).read_text("utf-8", "replace")
-        except OSError:
-            return ""
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8", "replace")
+    except OSError:
+        return ""

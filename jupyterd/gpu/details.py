@@ -43,11 +43,12 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of memory that were replaced for uncorrectable errors, and what is to come."""
+    """Replacement of memory rows after uncorrectable errors (nvmlDeviceGetRemappedRows)."""
 
-    replaced: int
     pending: bool
+    """A row is replaced at the next reset."""
     failed: bool
+    """No spare row is left."""
 
 
 def computing(handle: Handle) -> tuple[User, ...]:
@@ -118,8 +119,8 @@ def ecc_uncorrected(handle: Handle) -> int:
 
 def rows(handle: Handle) -> Rows:
     """Replaced rows of memory (Ampere and later, with ECC)."""
-    _, replaced, pending, failed = nvml.ask(pynvml.nvmlDeviceGetRemappedRows, handle)
-    return Rows(int(nvml.within(replaced, _COUNT_MAX)), bool(pending), bool(failed))
+    _, _, pending, failed = nvml.ask(pynvml.nvmlDeviceGetRemappedRows, handle)
+    return Rows(bool(pending), bool(failed))
 
 
 def recovery(handle: Handle) -> str:

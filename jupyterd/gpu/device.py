@@ -87,7 +87,6 @@ class Device:
             self.index, self.uuid, self.name, mean, peak, used, total, late.celsius, watts, None,
             utilisation_p95=p95, energy_j=joules, clock_sm_mhz=late.clock_sm_mhz, throttle=late.throttle,
             ecc_uncorrected=late.ecc, recovery=late.recovery, processes=late.processes, mig=late.mig,
-            remapped_rows=late.rows.replaced if late.rows else None,
             remap_pending=late.rows.pending if late.rows else None,
             remap_failed=late.rows.failed if late.rows else None,
         )  # fmt: skip

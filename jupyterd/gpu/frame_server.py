@@ -14,7 +14,7 @@ import socket
 import time
 
 from jupyterd.protocol import sampler_lock
-from jupyterd.protocol.sampler_lock import LockOwner, SamplerPaths
+from jupyterd.protocol.sampler_lock import LockOwner, SamplerArguments, SamplerPaths
 
 _STDOUT = 1
 _BACKLOG = 8
@@ -54,9 +54,12 @@ class Output:
 
 
 class Readers:
-    """Owns the lock, the listening socket and the readers' connections. Raises BlockingIOError: another one does."""
+    """Owns the lock, the listening socket and the readers' connections. BlockingIOError: another sampler has the lock.
 
-    def __init__(self, places: SamplerPaths, words: tuple[str, ...]) -> None:
+    `arguments` go into the lock file, for the relay to compare.
+    """
+
+    def __init__(self, places: SamplerPaths, arguments: SamplerArguments) -> None:
         self._last = b""
         handed = os.environ.pop(_HANDED, "")
         if handed:
@@ -70,7 +73,8 @@ class Readers:
             self._listening = _listen(places)
             self._readers = []
         os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, sampler_lock.encode(LockOwner(os.getpid(), sampler_lock.started(os.getpid()), words)), 0)
+        owner = LockOwner(os.getpid(), sampler_lock.started(os.getpid()), arguments)
+        os.pwrite(self._lock, sampler_lock.encode(owner), 0)
         self._alone_since = time.monotonic()
 
     def send(self, line: bytes) -> bool:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from jupyterd.gpu import intervals
 from jupyterd.gpu.intervals import GpuSpan, HolderInterval, HolderSpan, Spans
+from jupyterd.protocol.gpu_frames import Frame
 
 VERSION = 1
 HOUR_S = 3600
@@ -56,18 +57,29 @@ class Unreadable(Exception):  # noqa: N818 - the sentence is the name
 
 
 class History:
-    """The writer. Nothing that happens to the file ends the sampler: it is told, once for each kind, by `tell`."""
+    """The writer; one row covers `span_s`. Nothing that happens to the file ends the sampler: `tell` gets a sentence
+    for each new kind of failure.
+    """
 
-    def __init__(self, path: Path, tell: Callable[[str], None], max_bytes: int = MAX_BYTES) -> None:
-        self._path, self._tell, self._max_bytes = path, tell, max_bytes
+    def __init__(
+        self, path: Path, tell: Callable[[str], None], span_s: int = 60, *, max_bytes: int = MAX_BYTES
+    ) -> None:
+        self._path, self._tell, self._span_s, self._max_bytes = path, tell, span_s, max_bytes
+        self._frames: tuple[Frame, ...] = ()
         self._file: sqlite3.Connection | None = None
         self._inode = 0
         self._pending: list[Spans] = []
         self._told: str | None = None
         self._tidied = 0
 
+    def take(self, frame: Frame) -> None:
+        """Collect the frame; the first frame of a new span writes the span before."""
+        self._frames, over = intervals.gathered(self._frames, frame, self._span_s)
+        if over is not None:
+            self.add(over)
+
     def add(self, new: Spans) -> None:
-        """Keep these. What cannot be written now is tried again with the next ones, for two hours."""
+        """Write these spans. After a failure they are kept for two hours and written with the next ones."""
         self._pending = [*self._pending, new][-_PENDING_MOST:]
         try:
             self._write()
@@ -157,21 +169,12 @@ def read(path: Path, since: float, until: float) -> Spans:
     return Spans(gpus, holders)
 
 
-class _transaction:  # noqa: N801 - used as a function
-    """All or nothing."""
-
-    def __init__(self, file: sqlite3.Connection) -> None:
-        self._file = file
-
-    def __enter__(self) -> None:
-        self._file.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._file.execute("COMMIT")
-        else:
-            with suppress(sqlite3.Error):
-                self._file.execute("ROLLBACK")
+@contextmanager
+def _transaction(file: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing; the connection itself commits or rolls back (sqlite3.Connection.__exit__)."""
+    with file:
+        file.execute("BEGIN IMMEDIATE")
+        yield
 
 
 def _prepare(file: sqlite3.Connection) -> None:

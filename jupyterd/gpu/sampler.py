@@ -8,10 +8,9 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from jupyterd.gpu import loads, nvml, nvml_errors, versions
+from jupyterd.gpu import driver, nvml, nvml_errors
 from jupyterd.gpu.attribution import Attribution
 from jupyterd.gpu.device import Device, asleep, unknown
-from jupyterd.gpu.driver import pci_gpus
 from jupyterd.gpu.nvml import NvmlError
 from jupyterd.gpu.nvml_errors import NvmlProblem
 from jupyterd.gpu.xid import Events, KernelLog
@@ -27,9 +26,9 @@ class Sampler:
     """Owns the open NVML. `again_at` is when another beat would tell more than the last one, or None."""
 
     def __init__(
-        self, attribution: Attribution, seldom_every_s: float = 60.0, root: str = "/", *, with_loads: bool = False
+        self, attribution: Attribution, seldom_every_s: float = 60.0, root: str = "/", *, with_cpu_time: bool = False
     ) -> None:
-        self._with_loads = with_loads
+        self._with_cpu_time = with_cpu_time
         self._attribution = attribution
         self._seldom_every_s = seldom_every_s
         self._root = root
@@ -56,7 +55,7 @@ class Sampler:
         if looks:
             self._looked_at = now
             self._attribution.refresh()
-            self._foreseen = versions.foreseen(self._root)
+            self._foreseen = driver.foreseen(self._root)
         frame = self._sample(now)
         self._collect(now)
         gpus = tuple(replace(each, xids=tuple(self._xids.pop(each.uuid, ()))) for each in frame.gpus)
@@ -65,13 +64,12 @@ class Sampler:
         return replace(
             frame, gpus=gpus, at=unix, span_s=span_s, driver=self._driver, foreseen=self._foreseen,
             pid=os.getpid(), started=self._started,
-            kernels=self._loads(gpus) if looks and self._with_loads else None,
+            kernels=self._cpu_time(gpus) if looks and self._with_cpu_time else None,
         )  # fmt: skip
 
-    def _loads(self, gpus: tuple[Gpu, ...]) -> tuple[GpuKernel, ...]:
+    def _cpu_time(self, gpus: tuple[Gpu, ...]) -> tuple[GpuKernel, ...]:
         pids = {each.kernel: each.pid for gpu in gpus for each in gpu.processes or () if each.kernel is not None}
-        asked = [(kernel, self._attribution.own_pid(kernel) or pid) for kernel, pid in pids.items()]
-        return tuple(GpuKernel(kernel, used) for kernel, used in loads.cpu_s(asked, self._root).items())
+        return tuple(GpuKernel(kernel, used) for kernel, used in self._attribution.cpu_s(pids.items()).items())
 
     def _sample(self, now: float) -> Frame:
         due = self.again_at is not None and now >= self.again_at
@@ -89,8 +87,10 @@ class Sampler:
             frame = self._read(self._devices, now)
         except NvmlError as refusal:
             self._close()
-            unlike = versions.unlike(self._root) if refusal.code == nvml_errors.LIB_RM_VERSION_MISMATCH else None
-            return self._rest(nvml_errors.of_driver(refusal.code, refusal.said, unlike), now)
+            mismatch = (
+                driver.version_mismatch(self._root) if refusal.code == nvml_errors.LIB_RM_VERSION_MISMATCH else None
+            )
+            return self._rest(nvml_errors.of_driver(refusal.code, refusal.said, mismatch), now)
         if not frame.gpus:
             self._close()
             return self._rest(nvml_errors.NO_GPU, now)
@@ -116,7 +116,7 @@ class Sampler:
         try:
             return nvml.driver_version()
         except NvmlError:
-            return versions.running(self._root)
+            return driver.running_version(self._root)
 
     def _collect(self, now: float) -> None:
         """Errors wait here for a frame that has their GPU."""
@@ -171,5 +171,5 @@ class Sampler:
 
     def _all_asleep(self) -> bool:
         """Starting NVML wakes every GPU."""
-        gpus = pci_gpus(self._root)
+        gpus = driver.pci_gpus(self._root)
         return bool(gpus) and all(asleep(each / "power/runtime_status") for each in gpus)

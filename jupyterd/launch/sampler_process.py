@@ -38,7 +38,7 @@ Ended = Literal["none", "ended", "stuck"]
 class RunningSampler:
     """The sampler that runs. The pidfd is the caller's to close."""
 
-    standing: LockOwner
+    owner: LockOwner
     pidfd: int
 
 
@@ -82,7 +82,7 @@ def find(lock: Path) -> RunningSampler | None:
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            standing = sampler_lock.decode(os.read(fd, 1 << 16))
+            owner = sampler_lock.decode(os.read(fd, 1 << 16))
         else:
             return None
     except ValueError:
@@ -90,13 +90,13 @@ def find(lock: Path) -> RunningSampler | None:
     finally:
         os.close(fd)
     try:
-        pidfd = os.pidfd_open(standing.pid)
+        pidfd = os.pidfd_open(owner.pid)
     except ProcessLookupError:
         return None
-    if identity.started(standing.pid) != standing.started:
+    if identity.started(owner.pid) != owner.started:
         os.close(pidfd)
         return None
-    return RunningSampler(standing, pidfd)
+    return RunningSampler(owner, pidfd)
 
 
 def end(lock: Path) -> Ended:

@@ -1,7 +1,7 @@
 """The supervisor's child for GPU frames: sees that the one sampler runs, connects, and becomes `cat`.
 
-`python -I -m jupyterd.launch.sampler_relay unit|detached LOCK SOCKET -- PROGRAM...`. A driver that hangs takes the
-sampler with it; this process stays free to be killed, and says so in frames of its own.
+`python -I -m jupyterd.launch.sampler_relay unit|detached ARGUMENTS`, the sampler's own as JSON. A driver that hangs
+takes the sampler with it; this process can still be killed, and reports the hang in frames of its own.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from jupyterd.launch import sampler_process, user_unit
 from jupyterd.launch.sampler_process import RunningSampler
 from jupyterd.launch.words import LaunchFailed
 from jupyterd.linux import lineage
-from jupyterd.protocol import gpu_frames
+from jupyterd.protocol import gpu_frames, sampler_lock
 from jupyterd.protocol.gpu_frames import Frame
-from jupyterd.protocol.sampler_lock import SamplerPaths
+from jupyterd.protocol.sampler_lock import SamplerArguments, SamplerPaths
 
 _MODULE = "jupyterd.launch.sampler_relay"
 _ANSWER_S = 15.0
@@ -41,16 +41,10 @@ _USAGE = 2
 
 
 @dataclass(frozen=True, slots=True)
-class _Arguments:
+class _Asked:
     as_unit: bool
-    lock: Path
-    socket: Path
-    program: tuple[str, ...]
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """The program's own arguments: what comes after "-m jupyterd.gpu"."""
-        return self.program[self.program.index("-m") + 2 :] if "-m" in self.program else self.program
+    sampler: SamplerArguments
+    paths: SamplerPaths
 
 
 class _Beat:
@@ -72,21 +66,19 @@ class _Beat:
             os.write(1, gpu_frames.encode(self._said))
 
 
-def argv(program: Sequence[str], places: SamplerPaths, *, as_unit: bool) -> tuple[str, ...]:
-    """The relay's command line for this sampler."""
+def argv(sampler: SamplerArguments, *, as_unit: bool) -> tuple[str, ...]:
+    """The relay's command line for this sampler, which must have `paths`."""
     how = "unit" if as_unit else "detached"
-    return (sys.executable, "-I", "-m", _MODULE, how, str(places.lock), str(places.socket), "--", *program)
+    return (sys.executable, "-I", "-m", _MODULE, how, sampler_lock.encode_arguments(sampler))
 
 
 def main(arguments: Sequence[str]) -> NoReturn:
-    """Does not come back but for wrong arguments: it becomes cat, or is killed."""
+    """Become cat on the sampler's socket once it has spoken. Exits with 2 for wrong arguments."""
     lineage.die_with_parent()
-    match list(arguments):
-        case ["unit" | "detached" as how, lock, path, "--", *program] if program:
-            asked = _Arguments(how == "unit", Path(lock), Path(path), tuple(program))
-        case _:
-            os.write(2, f"usage: python -I -m {_MODULE} unit|detached LOCK SOCKET -- PROGRAM...\n".encode())
-            sys.exit(_USAGE)
+    asked = _parsed(arguments)
+    if asked is None:
+        os.write(2, f"usage: python -I -m {_MODULE} unit|detached ARGUMENTS (SamplerArguments as JSON)\n".encode())
+        sys.exit(_USAGE)
     beat = _Beat()
     while (link := _linked(asked, beat)) is None:
         pass
@@ -94,13 +86,22 @@ def main(arguments: Sequence[str]) -> NoReturn:
     os.execvp("cat", ["cat"])  # noqa: S606 - 2 MB instead of 12 for as long as all is well
 
 
-def _linked(asked: _Arguments, beat: _Beat) -> socket.socket | None:
+def _parsed(arguments: Sequence[str]) -> _Asked | None:
+    match list(arguments):
+        case ["unit" | "detached" as how, text]:
+            with contextlib.suppress(ValueError):
+                sampler = sampler_lock.decode_arguments(text)
+                return None if sampler.paths is None else _Asked(how == "unit", sampler, sampler.paths)
+    return None
+
+
+def _linked(asked: _Asked, beat: _Beat) -> socket.socket | None:
     """A connection on which the sampler has spoken; None: look again."""
-    found = sampler_process.find(asked.lock)
+    found = sampler_process.find(asked.paths.lock)
     if found is None:
         return _launched(asked, beat)
     try:
-        if found.standing.words != asked.words:
+        if found.owner.arguments != asked.sampler:
             if not sampler_process.stop(found.pidfd):
                 _wait_for_the_stuck(found, beat)
             return None
@@ -115,10 +116,12 @@ def _linked(asked: _Arguments, beat: _Beat) -> socket.socket | None:
         os.close(found.pidfd)
 
 
-def _launched(asked: _Arguments, beat: _Beat) -> socket.socket | None:
+def _launched(asked: _Asked, beat: _Beat) -> socket.socket | None:
     for attempt in range(_ATTEMPTS):
         try:
-            sampler_process.launch(asked.program, os.environ, asked.lock, as_unit=asked.as_unit)
+            sampler_process.launch(
+                sampler_lock.program(asked.sampler), os.environ, asked.paths.lock, as_unit=asked.as_unit
+            )
         except LaunchFailed as error:
             if attempt < _ATTEMPTS - 1:
                 _pause(beat, _SOON_S)  # the unit of the one before may not be gone yet
@@ -127,7 +130,7 @@ def _launched(asked: _Arguments, beat: _Beat) -> socket.socket | None:
                 beat.say(Frame((), str(error), advice))
                 _pause(beat, _AGAIN_S)
         else:
-            if (link := _spoken(asked, beat, _FRESH_S)) is None and not _stands(asked.lock):
+            if (link := _spoken(asked, beat, _FRESH_S)) is None and not _stands(asked.paths.lock):
                 advice = "journalctl -t jupyterd-gpu -n 20" if asked.as_unit else "its own words stand above"
                 beat.say(Frame((), "the GPU sampler ends as soon as it is started", advice))
                 _pause(beat, _AGAIN_S)
@@ -135,18 +138,18 @@ def _launched(asked: _Arguments, beat: _Beat) -> socket.socket | None:
     return None
 
 
-def _spoken(asked: _Arguments, beat: _Beat, patience_s: float) -> socket.socket | None:
+def _spoken(asked: _Asked, beat: _Beat, patience_s: float) -> socket.socket | None:
     """Connect and wait for the first byte, which is left for cat."""
     begun = time.monotonic()
     until = begun + patience_s
     while time.monotonic() < until:
         beat.tick()
-        if time.monotonic() > begun + _BORN_S and not _stands(asked.lock):
+        if time.monotonic() > begun + _BORN_S and not _stands(asked.paths.lock):
             return None
         link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         with contextlib.suppress(OSError):  # its socket is not there yet, or it has ended
             link.settimeout(_BEAT_S)
-            link.connect(str(asked.socket))
+            link.connect(str(asked.paths.socket))
             if _speaks(link, until, beat):
                 link.settimeout(None)
                 return link
@@ -173,7 +176,7 @@ def _stands(lock: Path) -> bool:
 
 def _wait_for_the_stuck(found: RunningSampler, beat: _Beat) -> None:
     """Its memory and the GPU are the kernel's; no second one is sent into the same trap."""
-    pid = found.standing.pid
+    pid = found.owner.pid
     text = f"the NVIDIA driver hangs: the GPU sampler (pid {pid}) waits in the kernel and cannot be killed"
     advice = f"sudo cat /proc/{pid}/stack; sudo dmesg | grep -i nvrm; only a reboot ends it if the driver does not"
     beat.say(Frame((), text, advice))

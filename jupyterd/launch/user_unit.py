@@ -36,11 +36,6 @@ _CLD_NONE, _CLD_EXITED = "0", "1"
 """ExecMainCode=, waitid(2)'s si_code."""
 
 
-def unit_name(kernel_id: str) -> str:
-    """The unit of a kernel."""
-    return f"jupyterd-kernel-{kernel_id}.service"
-
-
 def terminal_unit_name(terminal: str) -> str:
     """The unit of a terminal."""
     return f"jupyterd-terminal-{terminal}.service"

@@ -17,7 +17,7 @@ from pathlib import Path
 import attrs
 
 from jupyterd import __version__
-from jupyterd.gpu import command as gpu
+from jupyterd.gpu import arguments as gpu
 from jupyterd.gpu import driver
 from jupyterd.launch import sampler_process, sampler_relay
 from jupyterd.linux import private_files
@@ -139,12 +139,12 @@ def _assemble(
 
 
 def _sampler(settings: Settings, paths: Paths, environ: Mapping[str, str]) -> Command | None:
-    """What the supervisor starts for GPU frames: never the sampler itself, which may hang in the driver."""
-    meeting = sampler_process.places(paths)
-    found = gpu.command(settings, paths, environ, meeting)
-    if found is None:
+    """The relay, which the supervisor starts for GPU frames: the sampler itself may hang in the driver."""
+    sampler = gpu.arguments(settings, paths, environ, sampler_process.places(paths))
+    if sampler is None:
         return None
-    return replace(found, argv=sampler_relay.argv(found.argv, meeting, as_unit=paths.mode != "foreground"))
+    argv = sampler_relay.argv(sampler, as_unit=paths.mode != "foreground")
+    return Command(argv, gpu.environment(environ), str(paths.runtime))
 
 
 def _program(asked: Ask, module: str, *arguments: str) -> Command:

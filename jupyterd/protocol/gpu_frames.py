@@ -84,8 +84,6 @@ class Gpu:
     """Why the clocks are held down, of THROTTLE; idleness is no reason here."""
     ecc_uncorrected: int | None = None
     """Memory errors that could not be corrected, since the driver was loaded."""
-    remapped_rows: int | None = None
-    """Rows of memory replaced for uncorrectable errors, for ever."""
     remap_pending: bool | None = None
     """A row is replaced at the next reset."""
     remap_failed: bool | None = None
@@ -158,6 +156,7 @@ def decode(line: bytes) -> Frame:
 
 
 def _gpu(document: dict[str, Any]) -> Gpu:
+    document.pop("remapped_rows", None)  # written by samplers of before
     throttle, processes = document.pop("throttle"), document.pop("processes")
     return Gpu(
         throttle=None if throttle is None else tuple(throttle),

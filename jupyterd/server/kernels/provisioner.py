@@ -15,9 +15,10 @@ from typing import Any
 from jupyter_client.connect import LocalPortCache
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
-from jupyterd.launch import detached, exit_cause, identity, launcher, user_unit
+from jupyterd.launch import detached, exit_cause, identity, launcher
 from jupyterd.launch.registry import Entry
 from jupyterd.launch.words import LaunchFailed
+from jupyterd.protocol import kernel_unit
 from jupyterd.server.kernels.environment import kernel_environment, user_environment
 
 _WAIT_S = 0.05
@@ -152,7 +153,7 @@ class Provisioner(LocalProvisioner):
         return Entry(
             id=self.kernel_id, name=km.kernel_name, argv=tuple(cmd), cwd=cwd, connection_file=km.connection_file,
             interrupt_mode=self.kernel_spec.interrupt_mode, created=time.time(),
-            unit=user_unit.unit_name(self.kernel_id) if km.launcher == "user-unit" else None,
+            unit=kernel_unit.unit_name(self.kernel_id) if km.launcher == "user-unit" else None,
             limits=tuple(sorted(limits.items())), open_files=km.open_files,
         )  # fmt: skip
 

@@ -50,7 +50,7 @@ def test_all_details_of_a_datacentre_card(driver: Driver, stepper: Stepper) -> N
     assert frame.pid == stepper.process.pid
     assert each.utilisation_p95 == 100
     assert (each.clock_sm_mhz, each.throttle) == (1980, ("power-cap", "thermal"))
-    assert (each.ecc_uncorrected, each.remapped_rows, each.remap_pending, each.remap_failed) == (2, 3, True, False)
+    assert (each.ecc_uncorrected, each.remap_pending, each.remap_failed) == (2, True, False)
     assert each.recovery == "reset"
     assert (each.processes, each.mig) == ((), ())
     driver.has(gpu(0, throttle=0x8, energy_mj=1_500_000))
@@ -64,7 +64,7 @@ def test_all_details_of_a_datacentre_card(driver: Driver, stepper: Stepper) -> N
 def test_a_consumer_card_knows_little_and_unknown_is_none(driver: Driver, stepper: Stepper) -> None:
     driver.has(gpu(0))
     each = stepper.beat(0).gpus[0]
-    unknown = ("clock_sm_mhz", "throttle", "ecc_uncorrected", "remapped_rows", "remap_pending", "recovery", "energy_j")
+    unknown = ("clock_sm_mhz", "throttle", "ecc_uncorrected", "remap_pending", "recovery", "energy_j")
     assert {name: getattr(each, name) for name in unknown} == dict.fromkeys(unknown)
     assert each.trouble is None
 
@@ -107,7 +107,9 @@ def test_a_driver_that_hides_processes_is_not_an_empty_gpu(driver: Driver, stepp
 
 
 def test_a_process_of_a_kernel_is_its_notebooks_and_follows_a_rename(driver: Driver, stepper: Stepper) -> None:
-    place = f"/user.slice/user-7.slice/user@{os.getuid()}.service/jupyterd.slice/jupyterd-kernel-k-1.service"
+    place = (
+        f"/user.slice/user-{os.getuid()}.slice/user@{os.getuid()}.service/jupyterd.slice/jupyterd-kernel-k-1.service"
+    )
     proc(driver, 71, place)
     proc(driver, 72, f"{place}/nested")
     proc(driver, 73, "/user.slice/user-4321.slice/user@4321.service/jupyterd-kernel-k-1.service")

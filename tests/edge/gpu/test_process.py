@@ -15,8 +15,9 @@ import pytest
 from support import fake_nvml
 from support.fake_nvml import gpu
 
-from jupyterd.protocol import gpu_frames
+from jupyterd.protocol import gpu_frames, sampler_lock
 from jupyterd.protocol.gpu_frames import Frame
+from jupyterd.protocol.sampler_lock import SamplerArguments
 
 from .conftest import Driver
 
@@ -27,8 +28,11 @@ Start = Callable[..., subprocess.Popen[bytes]]
 def start(driver: Driver) -> Iterator[Start]:
     started: list[subprocess.Popen[bytes]] = []
 
-    def run(*arguments: str, **environ: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-I", "-m", "jupyterd.gpu", *arguments]
+    def run(every_s: float | None, *words: str, **environ: str) -> subprocess.Popen[bytes]:
+        """Without `every_s` the command line has `words` in place of the arguments."""
+        command = [sys.executable, "-I", "-m", "jupyterd.gpu", *words]
+        if every_s is not None:
+            command = [*sampler_lock.program(SamplerArguments(every_s))]
         env = fake_nvml.environment(driver.directory) | environ
         started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env))
         return started[-1]
@@ -52,7 +56,7 @@ def ended_within(process: subprocess.Popen[bytes], seconds: float) -> int:
 
 def test_one_frame_a_beat(driver: Driver, start: Start) -> None:
     driver.has(gpu(0))
-    process = start("--every", "0.2")
+    process = start(0.2)
     read(process)
     begin = time.monotonic()
     for _ in range(5):
@@ -62,7 +66,7 @@ def test_one_frame_a_beat(driver: Driver, start: Start) -> None:
 
 def test_sigterm_while_it_waits_is_a_clean_end_at_once(driver: Driver, start: Start) -> None:
     driver.has(gpu(0))
-    process = start("--every", "3600")
+    process = start(3600)
     read(process)
     time.sleep(0.2)
     begin = time.monotonic()
@@ -73,7 +77,7 @@ def test_sigterm_while_it_waits_is_a_clean_end_at_once(driver: Driver, start: St
 
 def test_sigterm_ends_it_while_the_driver_hangs(driver: Driver, start: Start) -> None:
     driver.has(gpu(0))
-    process = start("--every", "0.1")
+    process = start(0.1)
     read(process)
     driver.has(gpu(0), hang__nvmlDeviceGetMemoryInfo_v2=1)
     while select.select([process.stdout], [], [], 1)[0]:
@@ -86,7 +90,7 @@ def test_sigterm_ends_it_while_the_driver_hangs(driver: Driver, start: Start) ->
 
 def test_a_hang_at_the_start_is_silence(driver: Driver, start: Start) -> None:
     driver.has(gpu(0), hang__nvmlInitWithFlags=1)
-    process = start("--every", "0.1")
+    process = start(0.1)
     assert process.stdout is not None
     assert not select.select([process.stdout], [], [], 1)[0]
     process.send_signal(signal.SIGTERM)
@@ -95,7 +99,7 @@ def test_a_hang_at_the_start_is_silence(driver: Driver, start: Start) -> None:
 
 def test_it_ends_when_nobody_listens_even_while_it_waits(driver: Driver, start: Start) -> None:
     driver.has(gpu(0))
-    process = start("--every", "3600")
+    process = start(3600)
     read(process)
     assert process.stdout is not None
     process.stdout.close()
@@ -106,7 +110,7 @@ def test_it_ends_when_nobody_listens_even_while_it_waits(driver: Driver, start: 
 
 def test_slow_answers_drop_beats_and_pile_nothing_up(driver: Driver, start: Start) -> None:
     driver.has(gpu(0), delay_ms__nvmlDeviceGetMemoryInfo_v2=300)
-    process = start("--every", "0.1")
+    process = start(0.1)
     read(process)
     begin = time.monotonic()
     for _ in range(3):
@@ -122,7 +126,7 @@ def test_slow_answers_drop_beats_and_pile_nothing_up(driver: Driver, start: Star
 
 def test_trouble_appears_and_clears_in_the_next_frame(driver: Driver, start: Start) -> None:
     driver.has(gpu(0))
-    process = start("--every", "0.1")
+    process = start(0.1)
     assert read(process).trouble is None
     driver.has(gpu(0) | {"gpu0.error.nvmlDeviceGetMemoryInfo_v2": 18})
     frame = read(process)
@@ -132,18 +136,19 @@ def test_trouble_appears_and_clears_in_the_next_frame(driver: Driver, start: Sta
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("--every",), ("--every", "x"), ("--every", "0"), ("--every", "nan"), ("--every", "-1"), ("-h",)]
+    "arguments",
+    [(), ("--every", "1"), ("x",), ('{"every_s": 0}',), ('{"every_s": NaN}',), ('{"every_s": 1}', "x"), ("-h",)],
 )
 def test_wrong_arguments(start: Start, arguments: tuple[str, ...]) -> None:
-    process = start(*arguments)
+    process = start(None, *arguments)
     _, said = process.communicate(timeout=10)
     assert process.returncode == 2
-    assert b"--every SECONDS" in said
+    assert b'{"every_s": SECONDS, ...}' in said
 
 
 def test_it_steps_behind_everybody(driver: Driver, start: Start) -> None:
     driver.has(gpu(0))
-    process = start("--every", "3600")
+    process = start(3600)
     read(process)
     assert os.getpriority(os.PRIO_PROCESS, process.pid) >= 10
     assert Path(f"/proc/{process.pid}/oom_score_adj").read_text("ascii").strip() == "500"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
@@ -21,7 +22,7 @@ from jupyterd.launch import sampler_process, sampler_relay
 from jupyterd.linux import lineage
 from jupyterd.protocol import gpu_frames
 from jupyterd.protocol.gpu_frames import Frame
-from jupyterd.protocol.sampler_lock import SamplerPaths
+from jupyterd.protocol.sampler_lock import SamplerArguments, SamplerPaths
 
 from .conftest import Driver
 
@@ -34,18 +35,18 @@ def places(tmp_path: Path) -> SamplerPaths:
     return SamplerPaths(tmp_path / "gpu.lock", tmp_path / "run" / "gpu.sock")
 
 
+def arguments(places: SamplerPaths, every_s: float = 0.2) -> SamplerArguments:
+    return SamplerArguments(every_s, paths=places, version="1")
+
+
 @pytest.fixture
 def start(driver: Driver, places: SamplerPaths) -> Iterator[Start]:
     driver.has(gpu(0))
     started: list[subprocess.Popen[bytes]] = []
 
-    def run(every: str = "0.2") -> subprocess.Popen[bytes]:
-        program = (
-            sys.executable, "-I", "-m", "jupyterd.gpu", "--every", every,
-            "--lock", str(places.lock), "--socket", str(places.socket), "--version", "1",
-        )  # fmt: skip
+    def run(every_s: float = 0.2) -> subprocess.Popen[bytes]:
         env = {**fake_nvml.environment(driver.directory), lineage.PARENT: str(os.getpid())}
-        argv = sampler_relay.argv(program, places, as_unit=False)
+        argv = sampler_relay.argv(arguments(places, every_s), as_unit=False)
         started.append(subprocess.Popen(argv, stdout=subprocess.PIPE, env=env))
         return started[-1]
 
@@ -78,7 +79,7 @@ def running(places: SamplerPaths) -> int | None:
     if found is None:
         return None
     os.close(found.pidfd)
-    return found.standing.pid
+    return found.owner.pid
 
 
 def test_the_sampler_outlives_the_relay_and_the_next_one_finds_it(start: Start, places: SamplerPaths) -> None:
@@ -97,7 +98,7 @@ def test_the_sampler_outlives_the_relay_and_the_next_one_finds_it(start: Start, 
 def test_another_way_of_asking_is_another_sampler(start: Start, places: SamplerPaths) -> None:
     first = start()
     before = read_until(first, of_sampler).pid
-    after = read_until(start("0.3"), of_sampler).pid
+    after = read_until(start(0.3), of_sampler).pid
     assert after is not None
     assert after == running(places) != before
     first.wait(PATIENCE_S)
@@ -138,7 +139,9 @@ def test_the_ender_ends_it_and_there_is_none_twice(start: Start, places: Sampler
 
 
 def test_a_sampler_that_ends_at_once_is_told(places: SamplerPaths) -> None:
-    argv = sampler_relay.argv((sys.executable, "-I", "-S", "-c", "raise SystemExit(3)"), places, as_unit=False)
+    """Its lock cannot be made: the state directory is not there."""
+    nowhere = SamplerPaths(places.lock.parent / "none" / "gpu.lock", places.socket)
+    argv = sampler_relay.argv(arguments(nowhere), as_unit=False)
     with subprocess.Popen(argv, stdout=subprocess.PIPE, env=dict(os.environ)) as process:
         assert "ends as soon as" in str(read_until(process, lambda frame: frame.trouble is not None).trouble)
         process.kill()
@@ -152,6 +155,20 @@ def test_wrong_arguments() -> None:
     assert b"usage" in done.stderr
 
 
+def test_the_sampler_of_the_version_before_is_replaced(start: Start, places: SamplerPaths) -> None:
+    """Up to 0.1 the lock file said `words`, a list of options."""
+    first = start()
+    before = read_until(first, of_sampler).pid
+    assert before is not None
+    found = sampler_process.find(places.lock)
+    assert found is not None
+    os.close(found.pidfd)
+    places.lock.write_text(json.dumps({"pid": before, "started": found.owner.started, "words": ["--every", "0.2"]}))
+    assert read_until(start(), of_sampler).pid != before
+    first.wait(PATIENCE_S)
+    assert first.returncode == 0
+
+
 def connect(places: SamplerPaths) -> socket.socket:
     reader = socket.socket(socket.AF_UNIX)
     reader.settimeout(PATIENCE_S)
@@ -162,16 +179,16 @@ def connect(places: SamplerPaths) -> socket.socket:
 def test_readers_get_the_last_frame_at_once_and_stay_over_an_exec(
     places: SamplerPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    readers = Readers(places, ("a",))
+    readers = Readers(places, arguments(places))
     with pytest.raises(BlockingIOError):
-        Readers(places, ("a",))
+        Readers(places, arguments(places))
     readers.send(b"one\n")
     with connect(places) as first:
         readers.wait(time.monotonic() + 0.1)
         assert first.recv(100) == b"one\n"
         monkeypatch.setenv("JUPYTERD_GPU_FDS", "")
         readers.hand_on()  # what exec keeps
-        again = Readers(places, ("a",))
+        again = Readers(places, arguments(places))
         assert again.send(b"two\n")
         assert first.recv(100) == b"two\n"
         with connect(places) as second:
@@ -181,4 +198,4 @@ def test_readers_get_the_last_frame_at_once_and_stay_over_an_exec(
         assert again.send(b"three\n")
         assert first.recv(100) == b"three\n"
     again.close()
-    Readers(places, ("a",)).close()
+    Readers(places, arguments(places)).close()

@@ -14,7 +14,7 @@ from jupyterd.protocol.gpu_frames import Frame, Gpu, GpuProcess, Xid
 GIB = 1024**3
 FINE = Gpu(
     0, "GPU-0", "NVIDIA GeForce RTX 4090", 50.0, 90.0, 10 * GIB, 24 * GIB, 60, 300.0, None,
-    throttle=("power-cap",), ecc_uncorrected=0, remapped_rows=0, remap_pending=False, remap_failed=False,
+    throttle=("power-cap",), ecc_uncorrected=0, remap_pending=False, remap_failed=False,
     recovery="none", processes=(GpuProcess(7, 4 * GIB, 50.0, "ada", "k-1", "/home/ada/train.ipynb", "python"),),
 )  # fmt: skip
 IDLE = replace(FINE, utilisation_mean=0.0, utilisation_max=0.0)

@@ -113,5 +113,4 @@ def test_pip_means_the_kernels_environment(tmp_path):
 
 
 def test_names_are_short_and_predictable():
-    assert user_unit.unit_name("a-b") == "jupyterd-kernel-a-b.service"
     assert launcher.socket_stem("01234567-89ab-cdef-0123-456789abcdef") == "0123456789ab"

@@ -12,7 +12,7 @@ from jupyterd.protocol.gpu_frames import Frame, Gpu, GpuProcess, Mig, Xid
 FULL = Gpu(
     0, "GPU-1", "NVIDIA H200", 80.0, 100.0, 2, 3, 71, 310.5, None,
     utilisation_p95=99.0, energy_j=3105.0, clock_sm_mhz=1980, throttle=("thermal",), ecc_uncorrected=0,
-    remapped_rows=1, remap_pending=False, remap_failed=False, recovery="none", xids=(Xid(31, 1.5),),
+    remap_pending=False, remap_failed=False, recovery="none", xids=(Xid(31, 1.5),),
     processes=(
         GpuProcess(7, 1, 50.0, "ada", "k-1", "/home/ada/träin.ipynb", "python", 1),
         GpuProcess(8, None, None, None, None, None, None),

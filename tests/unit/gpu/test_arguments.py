@@ -1,4 +1,4 @@
-"""The sampler's command, and the silence that it may keep."""
+"""The sampler's arguments and environment from the settings, and the silence that it may keep."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import attrs
 import pytest
 
 from jupyterd import __version__
-from jupyterd.gpu.arguments import SamplerArguments, parse
-from jupyterd.gpu.command import command, silence_s
+from jupyterd.gpu.arguments import arguments, environment, silence_s
 from jupyterd.gpu.driver import LIBRARY
-from jupyterd.protocol.sampler_lock import SamplerPaths
+from jupyterd.protocol.sampler_lock import SamplerArguments, SamplerPaths
 from jupyterd.settings.paths import Paths
 from jupyterd.settings.schema import GpuSettings, Settings
 
@@ -30,19 +29,15 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 
 def test_the_sampler_gets_what_it_needs_and_no_more(environ: dict[str, str]) -> None:
-    made = command(settings(sample_every_s=2.5), PATHS, environ, PLACES)
-    assert made is not None
-    assert made.argv[1:4] == ("-I", "-m", "jupyterd.gpu")
-    assert parse(made.argv[4:]) == SamplerArguments(
+    assert arguments(settings(sample_every_s=2.5), PATHS, environ, PLACES) == SamplerArguments(
         2.5, 60.0, Path("/state/kernels"), Path("/state/sessions.db"), Path(Settings().server.root_dir),
         PLACES, __version__, Path("/state/gpu.db"),
     )  # fmt: skip
-    assert made.argv[0].startswith("/")
-    assert dict(made.env) == {"LD_LIBRARY_PATH": environ["LD_LIBRARY_PATH"], "PATH": "/usr/bin"}
+    assert dict(environment(environ)) == {"LD_LIBRARY_PATH": environ["LD_LIBRARY_PATH"], "PATH": "/usr/bin"}
 
 
 def test_switched_off_is_off(environ: dict[str, str]) -> None:
-    assert command(settings(enabled=False), PATHS, environ, PLACES) is None
+    assert arguments(settings(enabled=False), PATHS, environ, PLACES) is None
 
 
 @pytest.mark.parametrize(("every_s", "silence"), [(1.0, 25.0), (10.0, 25.0), (60.0, 75.0), (3600.0, 3615.0)])
