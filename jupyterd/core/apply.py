@@ -1,4 +1,4 @@
-"""What each event changes: facts go into the world, and nothing is decided about what comes next (settle.py)."""
+"""What each event changes: facts go into the world, and nothing is decided about what comes next (reconcile.py)."""
 
 from __future__ import annotations
 
@@ -41,14 +41,13 @@ from jupyterd.core.events import (
     SpawnFailed,
     Started,
 )
-from jupyterd.core.world import Binding, Gpus, Listening, Run, Stop, World, child, known, serves, with_child
+from jupyterd.core.world import Binding, Gpus, Listening, Run, Step, Stop, World, child_in, plan_of, serves, with_child
 from jupyterd.protocol import server_channel
 from jupyterd.protocol.plan import Plan, Refused
 from jupyterd.protocol.policy import Policy
 from jupyterd.protocol.status import ProcessIdentity, Restart
 from jupyterd.text import DAY_S
 
-Step = tuple[World, tuple[Effect, ...]]
 RECENT = 10
 AT_ONCE_S = 0.5
 RELOAD_SLACK_S = 15.0
@@ -58,7 +57,7 @@ SAMPLER_REST_S = 20.0
 """The same for the relay: so long may pass until somebody looks whether the driver hangs."""
 
 
-def absorb(world: World, event: Event, now: float, jitter: float) -> Step:  # noqa: C901, PLR0911, PLR0912 - one line an event
+def apply(world: World, event: Event, now: float, jitter: float) -> Step:  # noqa: C901, PLR0911, PLR0912 - one line an event
     """The world with the event in it."""
     match event:
         case Started():
@@ -72,7 +71,7 @@ def absorb(world: World, event: Event, now: float, jitter: float) -> Step:  # no
         case ChildExited():
             return _child_exited(world, event, now, jitter)
         case ProcessInspected():
-            return _looked(world, event, now), ()
+            return _inspected(world, event, now), ()
         case ServerSaid():
             return _said(world, event, now)
         case PlanMade():
@@ -101,7 +100,7 @@ def _signal(world: World, signal: Signal, now: float) -> Step:
         case Signal.HUP:
             if isinstance(world.wanted, Stop):
                 return world, ()
-            policy = known(world).policy
+            policy = plan_of(world).policy
             close_by = now + policy.planner_timeout_s + policy.start_timeout_s + RELOAD_SLACK_S
             return replace(world, reload=replace(world.reload, asked=True, close_by=close_by)), ()
         case Signal.TERM | Signal.INT:
@@ -116,32 +115,32 @@ def _signal(world: World, signal: Signal, now: float) -> Step:
 
 
 def _child_started(world: World, event: ChildStarted, now: float) -> Step:
-    before = child(world, event.role)
+    before = child_in(world, event.role)
     if not isinstance(before, Spawning):
         return world, ()
-    policy = known(world).policy
+    policy = plan_of(world).policy
     running = ProcessIdentity(event.pid, event.started)
     match event.role:
         case Role.SERVER:
             fields = (("JUPYTERD_PID", str(event.pid)),)
-            starting = Running(running, before.given, Starting(now + policy.start_timeout_s))
+            starting = Running(running, before.started_with, Starting(now + policy.start_timeout_s))
             record = Record(journal_kinds.SERVER_STARTED, f"started the Jupyter server (pid {event.pid})", fields)
             return replace(world, server=starting, probes=()), (record,)
         case Role.SPARE:
             deadline = now + policy.start_timeout_s
         case Role.PLANNER:
             deadline = now + policy.planner_timeout_s
-        case Role.SAMPLER:
+        case Role.SAMPLER_RELAY:
             deadline = now + policy.gpu_silence_s
         case Role.ENDER | Role.CULLER:
             deadline = now + policy.kernels_grace_s + RELOAD_SLACK_S
         case _:
             assert_never(event.role)
-    return with_child(world, event.role, Running(running, before.given, Working(deadline))), ()
+    return with_child(world, event.role, Running(running, before.started_with, Working(deadline))), ()
 
 
 def _child_exited(world: World, event: ChildExited, now: float, jitter: float) -> Step:
-    running = process(child(world, event.role))
+    running = process(child_in(world, event.role))
     if running is None or running.pid != event.pid:
         left = tuple(each for each in world.wedged if each.process.pid != event.pid)
         return replace(world, wedged=left), ()
@@ -150,8 +149,8 @@ def _child_exited(world: World, event: ChildExited, now: float, jitter: float) -
 
 
 def _gone(world: World, role: Role, how: str, now: float, jitter: float) -> Step:  # noqa: PLR0911 - one for each role
-    before = child(world, role)
-    policy = known(world).policy
+    before = child_in(world, role)
+    policy = plan_of(world).policy
     match role:
         case Role.SERVER:
             return _server_gone(world, before, how, now, jitter)
@@ -164,14 +163,14 @@ def _gone(world: World, role: Role, how: str, now: float, jitter: float) -> Step
         case Role.SPARE:
             wanted_so = isinstance(before, Stopping | Killing) and not before.failure
             return replace(world, spare=Stopped() if wanted_so else BackingOff(now + HELPER_REST_S, how)), ()
-        case Role.SAMPLER:
-            world = gpu_cull_actions.forgotten(world)
+        case Role.SAMPLER_RELAY:
+            world = gpu_cull_actions.reset(world)
             rest = max(SAMPLER_REST_S, policy.machine_retry_s)
             if isinstance(before, Stopping | Killing) and not before.failure:
-                return replace(world, sampler=Stopped(), gpus=Gpus()), ()
+                return replace(world, sampler_relay=Stopped(), gpus=Gpus()), ()
             problem = before.why if isinstance(before, Stopping | Killing) else how
             kept = replace(world.gpus, frames=(), log_at=None, shown=(), problem=problem)
-            return replace(world, sampler=BackingOff(now + rest, how), gpus=kept), ()
+            return replace(world, sampler_relay=BackingOff(now + rest, how), gpus=kept), ()
         case Role.CULLER:
             return replace(world, culler=Stopped()), ()
         case Role.ENDER:
@@ -184,7 +183,7 @@ def _gone(world: World, role: Role, how: str, now: float, jitter: float) -> Step
 
 
 def _server_gone(world: World, before: Child, how: str, now: float, jitter: float) -> Step:
-    plan = known(world)
+    plan = plan_of(world)
     world = replace(world, probes=(), down_since=now if world.down_since is None else world.down_since)
     effects: tuple[Effect, ...] = (CancelProbes(),)
     asked = isinstance(before, Stopping | Killing)
@@ -193,7 +192,7 @@ def _server_gone(world: World, before: Child, how: str, now: float, jitter: floa
             world = _count(world, before.why if isinstance(before, Stopping | Killing) else how, now)
         return replace(world, server=Stopped()), effects
     cause = before.why if isinstance(before, Stopping | Killing) else how
-    score = backoff.failed(world.score, now, plan.policy)
+    score = backoff.after_failure(world.score, now, plan.policy)
     rest = backoff.delay_s(score, plan.policy, jitter)
     world = _count(replace(world, score=score, server=BackingOff(now + rest, cause)), cause, now)
     if asked:  # told when it was replaced
@@ -224,15 +223,17 @@ def _said(world: World, event: ServerSaid, now: float) -> Step:  # noqa: PLR0911
             if isinstance(server.stage, Starting):
                 opened = world.sockets.open if isinstance(world.sockets, Listening) else ()
                 server = replace(server, stage=Verifying(server.stage.deadline))
-                world = replace(world, server=server, probes=probes.fresh(known(world), opened, now))
+                world = replace(world, server=server, probes=probes.initial(plan_of(world), opened, now))
             return world, ()
         case server_channel.KernelCounts() as kernels:
             return replace(world, kernels=kernels, kernels_of=event.pid), ()
         case server_channel.Failed(problem=problem):
             return replace(world, cannot_start=problem), ()
         case server_channel.Reloaded(live_key=live_key, problem=problem):
-            given = server.given if problem is not None else replace(server.given, live=live_key)
-            return replace(world, server=replace(server, given=given), live_problem=problem), ()
+            started_with = (
+                server.started_with if problem is not None else replace(server.started_with, live_key=live_key)
+            )
+            return replace(world, server=replace(server, started_with=started_with), live_problem=problem), ()
         case server_channel.LookAgain():
             return replace(world, replan_at=now), ()
         case server_channel.LoggedIn() | server_channel.Imported():
@@ -241,25 +242,27 @@ def _said(world: World, event: ServerSaid, now: float) -> Step:  # noqa: PLR0911
             assert_never(event.message)
 
 
-def _looked(world: World, event: ProcessInspected, now: float) -> World:
+def _inspected(world: World, event: ProcessInspected, now: float) -> World:
     server = world.server
     if not isinstance(server, Running) or server.process.pid != event.pid or not isinstance(server.stage, Serving):
         return world
-    glance = Inspection(now, event.state, event.ran_s, event.run_delay_s, event.turned)
-    first, last = server.stage.first or glance, server.stage.last
-    if last is not None and last.at - first.at > known(world).policy.hang_after_s:
+    inspection = Inspection(now, event.state, event.ran_s, event.run_delay_s, event.turned)
+    first, last = server.stage.first_inspection or inspection, server.stage.last_inspection
+    if last is not None and last.at - first.at > plan_of(world).policy.hang_after_s:
         first = last  # how it has been of late, not how it was when the trouble began
-    still = server.stage.still
-    if still is None or still.turned != glance.turned:
-        still = glance
-    stage = replace(server.stage, first=first, last=glance, still=still, looking=False)
+    still = server.stage.loop_stood_at
+    if still is None or still.turned != inspection.turned:
+        still = inspection
+    stage = replace(
+        server.stage, first_inspection=first, last_inspection=inspection, loop_stood_at=still, inspecting=False
+    )
     return replace(world, server=replace(server, stage=stage))
 
 
 def _plan_made(world: World, event: PlanMade, now: float) -> Step:
     if isinstance(world.wanted, Stop):
         return world, ()
-    old, reloading = known(world), _reading(world)
+    old, reloading = plan_of(world), _reading(world)
     match event.answer:
         case Plan() as new:
             pass
@@ -278,19 +281,21 @@ def _plan_made(world: World, event: PlanMade, now: float) -> Step:
     reload = replace(world.reload, reading=False)
     world = replace(world, plan=new, refused=(), replan_at=replan_at, reload=reload)
     if new.live_key != old.live_key or (reloading and world.live_problem is not None):
-        world = _to_be_told(replace(world, live_problem=None))
+        world = _forget_live_key_sent(replace(world, live_problem=None))
     if serves(world) and new.targets != old.targets and isinstance(world.sockets, Listening):
-        world = replace(world, probes=probes.fresh(new, world.sockets.open, now))
+        world = replace(world, probes=probes.initial(new, world.sockets.open, now))
         return world, (CancelProbes(), *_reloaded(old, new, reloading=reloading))
     return world, _reloaded(old, new, reloading=reloading)
 
 
-def _to_be_told(world: World) -> World:
+def _forget_live_key_sent(world: World) -> World:
     """The server has refused these live settings before, perhaps: it is asked again all the same."""
     server = world.server
     if not isinstance(server, Running) or not isinstance(server.stage, Serving):
         return world
-    return replace(world, server=replace(server, stage=replace(server.stage, told_live=server.given.live)))
+    return replace(
+        world, server=replace(server, stage=replace(server.stage, live_key_sent=server.started_with.live_key))
+    )
 
 
 def _reading(world: World) -> bool:
@@ -323,8 +328,8 @@ def _reloaded(old: Plan, new: Plan, *, reloading: bool) -> tuple[Effect, ...]:
 
 
 def _refused(world: World, problems: tuple[str, ...], now: float) -> Step:
-    policy = known(world).policy
-    replan_at = now + policy.machine_retry_s if known(world).waiting else None
+    policy = plan_of(world).policy
+    replan_at = now + policy.machine_retry_s if plan_of(world).waiting else None
     told: tuple[Effect, ...] = ()
     if _reading(world):
         told = tuple(Record(journal_kinds.RELOAD_REFUSED, f"reload refused: {each}") for each in problems)
@@ -335,40 +340,42 @@ def _refused(world: World, problems: tuple[str, ...], now: float) -> Step:
 def _bound(world: World, failed: tuple[BindFailed, ...], now: float) -> Step:
     if not isinstance(world.sockets, Binding):
         return world, ()
-    retry_at = now + known(world).policy.bind_retry_s if failed else None
+    retry_at = now + plan_of(world).policy.bind_retry_s if failed else None
     return replace(world, sockets=Listening(world.sockets.asked, failed, retry_at)), ()
 
 
 def _probe_ended(world: World, event: ProbeEnded, now: float) -> Step:
-    plan = known(world)
+    plan = plan_of(world)
     world = replace(world, clock=event.clock)
     server = world.server
     if not isinstance(server, Running) or not isinstance(server.stage, Verifying | Serving):
         return world, ()
     expected = None if plan.certificate is None else plan.certificate.sha256
-    proving = isinstance(server.stage, Verifying)
-    asked = probes.ended(world.probes, event, now, plan.policy, proving=proving, expected=expected)
+    verifying = isinstance(server.stage, Verifying)
+    asked = probes.apply_answer(world.probes, event, now, plan.policy, verifying=verifying, expected=expected)
     if isinstance(server.stage, Serving) and asked and asked[0].failing_since is None and asked[0].began is None:
-        server = replace(server, stage=replace(server.stage, first=None, last=None, still=None))
+        server = replace(
+            server, stage=replace(server.stage, first_inspection=None, last_inspection=None, loop_stood_at=None)
+        )
     world = replace(world, probes=asked, server=server)
-    if any(each.stranger for each in asked) and world.replan_at is None:
+    if any(each.wrong_certificate for each in asked) and world.replan_at is None:
         world = replace(world, replan_at=now + plan.policy.machine_retry_s)
     return world, ()
 
 
 def _frame(world: World, event: FrameCame, now: float) -> Step:
-    if not isinstance(world.sampler, Running):
+    if not isinstance(world.sampler_relay, Running):
         return world, ()
-    policy: Policy = known(world).policy
+    policy: Policy = plan_of(world).policy
     if event.frame is None:
         return replace(world, gpus=replace(world.gpus, problem="writes what is no frame")), ()
     gpus = world.gpus
     log_at = now + policy.gpu_log_every_s if gpus.log_at is None else gpus.log_at
     frames = (*gpus.frames, event.frame) if event.frame.gpus else gpus.frames
     shown = gpus.shown or event.frame.gpus
-    sampler = replace(world.sampler, stage=Working(now + policy.gpu_silence_s))
+    sampler = replace(world.sampler_relay, stage=Working(now + policy.gpu_silence_s))
     only_waits = event.frame.pid is None and event.frame.trouble is None  # the relay, until it has a sampler
-    last = gpus.last if only_waits and gpus.last is not None else event.frame
+    last = gpus.last_frame if only_waits and gpus.last_frame is not None else event.frame
     errors = gpu_health.remember(gpus.errors, event.frame, now)
-    world = replace(world, sampler=sampler, gpus=Gpus(frames, log_at, shown, last, None, gpus.said, errors))
-    return gpu_cull_actions.took(world, event.frame, now)
+    world = replace(world, sampler_relay=sampler, gpus=Gpus(frames, log_at, shown, last, None, gpus.last_lines, errors))
+    return gpu_cull_actions.on_frame(world, event.frame, now)

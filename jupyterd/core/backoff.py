@@ -24,7 +24,7 @@ def current(score: Score, now: float, policy: Policy) -> float:
     return score.value * math.pow(0.5, max(0.0, now - score.at) / policy.failure_half_life_s)
 
 
-def failed(score: Score, now: float, policy: Policy) -> Score:
+def after_failure(score: Score, now: float, policy: Policy) -> Score:
     """One more failure."""
     return Score(current(score, now, policy) + 1.0, now)
 

@@ -20,7 +20,7 @@ class StartedWith:
     """What a child was started with, to see later whether the plan asks for something else."""
 
     key: str
-    live: str = ""
+    live_key: str = ""
     listen: tuple[Listen, ...] = ()
 
 
@@ -41,7 +41,7 @@ class BackingOff:
 class Spawning:
     """Asked for; the answer comes in the same turn of the loop."""
 
-    given: StartedWith
+    started_with: StartedWith
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +72,19 @@ class Verifying:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """It serves. `told_live` is the live key that it was last told to read. `first` and `last` are looks at its process
-    since its first address fell silent; None while that answers.
+    """Every listening socket has answered. `live_key_sent`: the live settings that it was last told to read.
+
+    `first_inspection` and `last_inspection`: the first and the latest of its process since the first address fell
+    silent; None while that address answers.
     """
 
     since: float
-    told_live: str
-    first: Inspection | None = None
-    last: Inspection | None = None
-    still: Inspection | None = None
-    """The first look since its event loop last turned."""
-    looking: bool = False
+    live_key_sent: str
+    first_inspection: Inspection | None = None
+    last_inspection: Inspection | None = None
+    loop_stood_at: Inspection | None = None
+    """The first inspection since its event loop last turned."""
+    inspecting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class Running:
     """A process, what it was given, and how far it is."""
 
     process: ProcessIdentity
-    given: StartedWith
+    started_with: StartedWith
     stage: Stage
 
 
@@ -131,12 +133,12 @@ class Killing:
 Child = Stopped | BackingOff | Spawning | Running | Stopping | Killing
 
 
-def spawn(role: Role, command: Command, given: StartedWith) -> tuple[Child, tuple[Effect, ...]]:
+def spawn(role: Role, command: Command, started_with: StartedWith) -> tuple[Child, tuple[Effect, ...]]:
     """Ask for the process."""
-    return Spawning(given), (Spawn(role, command),)
+    return Spawning(started_with), (Spawn(role, command),)
 
 
-def end(  # noqa: PLR0913 - each fact about an end is needed
+def stop(  # noqa: PLR0913 - each fact about an end is needed
     child: Running, role: Role, at: float, why: str, *, failure: bool = False, signal: SendableSignal = "TERM"
 ) -> tuple[Child, tuple[Effect, ...]]:
     """Ask a running child to end, with SIGKILL at the time `at`."""

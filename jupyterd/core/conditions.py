@@ -8,7 +8,7 @@ from jupyterd.core import gpu_health, health
 from jupyterd.core.child import BackingOff, process
 from jupyterd.core.events import BindFailed
 from jupyterd.core.health import Condition
-from jupyterd.core.world import Listening, Stop, Unbound, World, known
+from jupyterd.core.world import Listening, Stop, Unbound, World, plan_of
 from jupyterd.protocol.plan import Certificate
 from jupyterd.text import DAY_S, bracketed, moment, plural
 
@@ -34,18 +34,18 @@ def current(world: World, now: float) -> Iterator[Condition]:
     yield from _machine(world)
     yield from _server(world)
     yield from _addresses(world)
-    plan = known(world)
+    plan = plan_of(world)
     if plan.certificate is not None and world.clock.wall_offset_s:
         yield from _certificate(plan.certificate, world.clock.unix(now), world)
     yield from _settings(world)
     yield from _wedged(world)
     yield from _gpu(world, now)
-    for each in world.freeing.warned:
+    for each in world.culling.warned:
         yield Condition(health.CULL_SOON, each.kernel, each.text, "jupyterd gpu")
 
 
 def _machine(world: World) -> Iterator[Condition]:
-    for trouble in known(world).waiting:
+    for trouble in plan_of(world).waiting:
         yield Condition(health.WAITING, trouble.code, trouble.text, trouble.advice, code=trouble.code)
     if not isinstance(world.sockets, Unbound):
         for failed in world.sockets.failed:
@@ -73,8 +73,8 @@ def _listen(failed: BindFailed) -> Condition:
 def _server(world: World) -> Iterator[Condition]:
     if world.cannot_start is not None:
         yield Condition(health.CANNOT_START, "", world.cannot_start, LOG_ADVICE)
-    waiting = known(world).waiting or (isinstance(world.sockets, Listening) and not world.sockets.open)
-    if world.down_since is None or waiting or not world.told.ready:
+    waiting = plan_of(world).waiting or (isinstance(world.sockets, Listening) and not world.sockets.open)
+    if world.down_since is None or waiting or not world.announced.ready:
         return
     match world.server:
         case BackingOff(why=why):
@@ -88,7 +88,7 @@ def _server(world: World) -> Iterator[Condition]:
 
 def _addresses(world: World) -> Iterator[Condition]:
     for each in world.probes:
-        if each.stranger:
+        if each.wrong_certificate:
             text = f"{each.target.name} {each.problem}"
             yield Condition(
                 health.CERTIFICATE_DIFFERS, each.target.name, text, "jupyterd status; systemctl reload jupyterd"
@@ -123,7 +123,7 @@ def _settings(world: World) -> Iterator[Condition]:
         yield Condition(health.SETTINGS_REFUSED, "", world.refused[0] + more, "jupyterd config check")
     if world.live_problem is not None:
         yield Condition(health.LIVE_REFUSED, "", world.live_problem, "jupyterd config check")
-    for trouble in known(world).warnings:
+    for trouble in plan_of(world).warnings:
         yield Condition(health.ADVISED, trouble.code, trouble.text, trouble.advice, code=trouble.code)
 
 
@@ -135,8 +135,8 @@ def _wedged(world: World) -> Iterator[Condition]:
 
 def _gpu(world: World, now: float) -> Iterator[Condition]:
     if world.gpus.problem is not None:
-        pid = world.gpus.last.pid if world.gpus.last is not None else None
+        pid = world.gpus.last_frame.pid if world.gpus.last_frame is not None else None
         which = "the GPU sampler" if pid is None else f"the GPU sampler (pid {pid})"
         yield Condition(health.SAMPLER, "", f"{which} {world.gpus.problem}", "journalctl -t jupyterd-gpu -n 20")
-    if world.gpus.last is not None:
-        yield from gpu_health.conditions(world.gpus.last, world.gpus.errors, world.held, now)
+    if world.gpus.last_frame is not None:
+        yield from gpu_health.conditions(world.gpus.last_frame, world.gpus.errors, world.conditions, now)

@@ -21,7 +21,7 @@ class Role(Enum):
 
     SERVER = "server"
     SPARE = "spare"
-    SAMPLER = "sampler"
+    SAMPLER_RELAY = "sampler relay"
     PLANNER = "planner"
     ENDER = "ender"
     CULLER = "culler"
@@ -105,7 +105,7 @@ class ChildExited:
 
 @dataclass(frozen=True, slots=True)
 class ProcessInspected:
-    """The answer to Look. `state` is field 3 of /proc/PID/stat ("T": stopped), "" if there is no such process;
+    """The answer to InspectProcess. `state`: field 3 of /proc/PID/stat ("T": stopped), "" if there is no such process;
     `ran_s` and `run_delay_s` are how long it has had a processor and waited for one in all (/proc/PID/schedstat),
     `turned` when its event loop last turned (monotonic; None: it does not say).
     """

@@ -82,13 +82,13 @@ def facts(frame: Frame, idle: Iterable[str] | None) -> tuple[Facts, ...]:
     )
 
 
-def look(
-    watched: Sequence[CullCandidate], seen: Sequence[Facts], now: float, policy: Policy, *, with_cpu: bool
+def judge(
+    candidates: Sequence[CullCandidate], seen: Sequence[Facts], now: float, policy: Policy, *, with_cpu: bool
 ) -> tuple[tuple[CullCandidate, ...], tuple[CullVerdict, ...]]:
     """What is remembered from now on, and what follows. `with_cpu`: processor time was asked for this time; only then
     a kernel can be found idle, while any other sign of work counts at every look.
     """
-    before = {each.facts.kernel: each for each in watched}
+    before = {each.facts.kernel: each for each in candidates}
     after: list[CullCandidate] = []
     verdicts: list[CullVerdict] = []
     for each in seen:

@@ -12,29 +12,28 @@ from jupyterd.core.child import StartedWith, Stopped, process, spawn
 from jupyterd.core.effects import Effect, Record, SendToServer
 from jupyterd.core.events import Role, WallClock
 from jupyterd.core.gpu_cull import CullVerdict, Facts
-from jupyterd.core.world import Freeing, Warned, World, is_wedged, known
+from jupyterd.core.world import Culling, Step, Warned, World, is_wedged, plan_of
 from jupyterd.protocol.gpu_frames import Frame
 from jupyterd.protocol.plan import Command
 from jupyterd.protocol.server_channel import Notice
 from jupyterd.protocol.status import Restart
 from jupyterd.text import size, span
 
-Step = tuple[World, tuple[Effect, ...]]
 _REMEMBERED = 10
 _NAME_MOST = 36
 
 
-def took(world: World, frame: Frame, now: float) -> Step:
+def on_frame(world: World, frame: Frame, now: float) -> Step:
     """One frame. Without culling nothing is remembered; it begins anew when it is switched on."""
-    policy, freeing = known(world).policy, world.freeing
+    policy, culling = plan_of(world).policy, world.culling
     if not policy.cull:
-        return forgotten(world), ()
+        return reset(world), ()
     seen = gpu_cull.facts(frame, idle_kernels(world))
-    watched, verdicts = gpu_cull.look(freeing.watched, seen, now, policy, with_cpu=frame.kernels is not None)
-    still = {each.facts.kernel for each in watched if each.warned_at is not None}
-    warned = [each for each in freeing.warned if each.kernel in still]
-    to_end, effects = list(freeing.to_end), list[Effect]()
-    ended = freeing.ended
+    candidates, verdicts = gpu_cull.judge(culling.candidates, seen, now, policy, with_cpu=frame.kernels is not None)
+    still = {each.facts.kernel for each in candidates if each.warned_at is not None}
+    warned = [each for each in culling.warned if each.kernel in still]
+    to_end, effects = list(culling.to_end), list[Effect]()
+    ended = culling.ended
     for each in verdicts:
         if each.what == "warn":
             text = _warning(each, now, world.clock, dry=policy.cull_dry_run)
@@ -44,12 +43,12 @@ def took(world: World, frame: Frame, now: float) -> Step:
             effects.append(_record(each.facts, f"{_named(each.facts)} would be ended now: {_reason(each)} (dry run)"))
         elif all(each.facts.kernel != other.facts.kernel for other in to_end):
             to_end.append(each)
-    return replace(world, freeing=Freeing(watched, tuple(warned), tuple(to_end), ended)), tuple(effects)
+    return replace(world, culling=Culling(candidates, tuple(warned), tuple(to_end), ended)), tuple(effects)
 
 
-def forgotten(world: World) -> World:
+def reset(world: World) -> World:
     """When nobody looks any more: every time that was counted begins anew."""
-    return replace(world, freeing=Freeing(ended=world.freeing.ended))
+    return replace(world, culling=Culling(ended=world.culling.ended))
 
 
 def idle_kernels(world: World) -> tuple[str, ...] | None:
@@ -60,22 +59,22 @@ def idle_kernels(world: World) -> tuple[str, ...] | None:
     return world.kernels.idle
 
 
-def end_next(world: World, now: float) -> Step:
-    """A rule of settle.py: the next kernel that is still idle goes to the helper."""
-    freeing, command = world.freeing, known(world).culler
-    if not freeing.to_end or not isinstance(world.culler, Stopped) or is_wedged(world, Role.CULLER) or command is None:
+def start_next_cull(world: World, now: float) -> Step:
+    """A rule of reconcile.py: the next kernel that is still idle goes to the helper."""
+    culling, command = world.culling, plan_of(world).culler
+    if not culling.to_end or not isinstance(world.culler, Stopped) or is_wedged(world, Role.CULLER) or command is None:
         return world, ()
-    verdict, *others = freeing.to_end
-    world = replace(world, freeing=replace(freeing, to_end=tuple(others)))
+    verdict, *others = culling.to_end
+    world = replace(world, culling=replace(culling, to_end=tuple(others)))
     kernel, reason = verdict.facts.kernel, _reason(verdict)
-    idle = {each.facts.kernel for each in freeing.watched if each.idle_since is not None}
+    idle = {each.facts.kernel for each in culling.candidates if each.idle_since is not None}
     if kernel not in idle or kernel not in (idle_kernels(world) or ()):
         return world, ()
     argv = (*command.argv, kernel, "--why", f"ended by jupyterd to free the GPU: {reason}")
     culler, effects = spawn(Role.CULLER, Command(argv, command.env, command.cwd), StartedWith("culler"))
     text = f"{_named(verdict.facts)} is ended to free the GPU: {reason}"
-    ended = (*freeing.ended, Restart(now, text))[-_REMEMBERED:]
-    world = replace(world, culler=culler, freeing=replace(world.freeing, ended=ended))
+    ended = (*culling.ended, Restart(now, text))[-_REMEMBERED:]
+    world = replace(world, culler=culler, culling=replace(world.culling, ended=ended))
     return world, (_record(verdict.facts, text), *effects)
 
 

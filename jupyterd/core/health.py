@@ -1,6 +1,6 @@
 """Every kind of problem, declared once: stable code, severity, how long before it shows, what it depends on.
 
-What is wrong right now is computed from the world (conditions.py); here is only when that is told.
+What is wrong right now is computed from the world (conditions.py); here is only when that is announced.
 """
 
 from __future__ import annotations
@@ -76,14 +76,14 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class ActiveCondition:
-    """A condition, since when it holds, whether that is long enough to show it, and whether it has been told
-    (a ripe one is not while another explains it).
+    """A condition, since when it holds, whether that is long enough to show it, and whether it has been announced
+    (a visible one is not while another explains it).
     """
 
     condition: Condition
     since: float
-    ripe: bool
-    told: bool
+    visible: bool
+    announced: bool
 
 
 def update(
@@ -96,19 +96,19 @@ def update(
         key = (condition.kind.code, condition.about)
         old = before.get(key)
         since = now if old is None else old.since
-        ripe = now >= since + condition.kind.visible_after_s
-        seen[key] = ActiveCondition(condition, since, ripe, told=old is not None and old.told)
-    explained = {each.condition.kind.code for each in seen.values() if each.ripe}
+        visible = now >= since + condition.kind.visible_after_s
+        seen[key] = ActiveCondition(condition, since, visible, announced=old is not None and old.announced)
+    explained = {each.condition.kind.code for each in seen.values() if each.visible}
     after, raised = [], []
     for each in seen.values():
-        shows = each.ripe and not explained.intersection(each.condition.kind.hidden_by)
-        if shows and not each.told:
+        shows = each.visible and not explained.intersection(each.condition.kind.hidden_by)
+        if shows and not each.announced:
             raised.append(each.condition)
-        after.append(replace(each, told=each.told or shows))
-    cleared = tuple(each for key, each in before.items() if each.told and key not in seen)
+        after.append(replace(each, announced=each.announced or shows))
+    cleared = tuple(each for key, each in before.items() if each.announced and key not in seen)
     return tuple(after), tuple(raised), cleared
 
 
 def deadline(held: Sequence[ActiveCondition]) -> float | None:
-    """When the next condition becomes ripe."""
-    return min((each.since + each.condition.kind.visible_after_s for each in held if not each.ripe), default=None)
+    """When the next condition becomes visible."""
+    return min((each.since + each.condition.kind.visible_after_s for each in held if not each.visible), default=None)

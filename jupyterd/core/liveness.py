@@ -1,21 +1,19 @@
 """Whether a server that is mute hangs, or is only slow on a slow machine: what is looked at, when, and what follows.
 
-A rule of settle.py.
+A rule of reconcile.py.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from jupyterd.core import child as lives
-from jupyterd.core import journal_kinds, probes
+from jupyterd.core import child, journal_kinds, probes
 from jupyterd.core.child import Inspection, Running, Serving
-from jupyterd.core.effects import CancelProbes, Effect, InspectProcess, Record
+from jupyterd.core.effects import CancelProbes, InspectProcess, Record
 from jupyterd.core.events import Role
-from jupyterd.core.world import World, known
+from jupyterd.core.world import Step, World, plan_of
 from jupyterd.protocol.policy import Policy
 
-Step = tuple[World, tuple[Effect, ...]]
 DUMP_S = 0.5
 """For faulthandler to write the stack of a stuck server to the journal before SIGKILL."""
 STOPPED = "T"
@@ -25,14 +23,14 @@ STARVED_SHARE = 0.5
 
 def replace_hung(world: World, now: float) -> Step:
     """Alive and mute on every address: its stack goes to the journal, then it is replaced."""
-    server, plan = world.server, known(world)
+    server, plan = world.server, plan_of(world)
     if not isinstance(server, Running) or not isinstance(server.stage, Serving):
         return world, ()
-    look_at = next_look(world)
+    look_at = next_inspection_at(world)
     if look_at is not None and now >= look_at:
-        looking = replace(server, stage=replace(server.stage, looking=True))
+        looking = replace(server, stage=replace(server.stage, inspecting=True))
         return replace(world, server=looking), (InspectProcess(server.process.pid),)
-    last = server.stage.last
+    last = server.stage.last_inspection
     at = probes.hung_at(world.probes, plan.policy)
     if last is not None and last.state == STOPPED:
         why = "was replaced because it was stopped (state T)"
@@ -40,22 +38,22 @@ def replace_hung(world: World, now: float) -> Step:
         why = f"was replaced because it was mute on every address ({world.probes[0].problem})"
     else:
         return world, ()
-    ending, effects = lives.end(server, Role.SERVER, now + DUMP_S, why, failure=True, signal="USR1")
+    ending, effects = child.stop(server, Role.SERVER, now + DUMP_S, why, failure=True, signal="USR1")
     record = Record(journal_kinds.SERVER_HUNG, f"the server {why}", (("JUPYTERD_PID", str(server.process.pid)),))
     return replace(world, server=ending, probes=(), down_since=now), (CancelProbes(), record, *effects)
 
 
-def next_look(world: World) -> float | None:
+def next_inspection_at(world: World) -> float | None:
     """When to look at the server's process: as soon as it is in doubt, when it counts as hung, and again from time to
     time while it is given more; None also when enough has been seen.
     """
-    server, policy = world.server, known(world).policy
+    server, policy = world.server, plan_of(world).policy
     if not isinstance(server, Running) or not isinstance(server.stage, Serving):
         return None
-    if server.stage.looking:
+    if server.stage.inspecting:
         return None
     alarm = probes.alarm_at(world.probes, policy)
-    last = server.stage.last
+    last = server.stage.last_inspection
     if alarm is None or last is None:
         return alarm
     hung = probes.hung_at(world.probes, policy)
@@ -65,7 +63,7 @@ def next_look(world: World) -> float | None:
 
 
 def _hangs(stage: Serving, hung_at: float | None, policy: Policy) -> bool:
-    last = stage.last
+    last = stage.last_inspection
     if hung_at is None or last is None or last.at < hung_at:
         return False
     return _patient_until(stage, last, hung_at, policy) is None
@@ -85,13 +83,13 @@ def _patient_until(stage: Serving, last: Inspection, hung_at: float, policy: Pol
 
 def _works_on(stage: Serving, last: Inspection, policy: Policy) -> bool:
     """Whether its loop stands still although it had a processor for long enough: no machine is too slow for that."""
-    still = stage.still
+    still = stage.loop_stood_at
     return last.turned is not None and still is not None and last.ran_s - still.ran_s >= policy.hang_after_s
 
 
 def _starved(stage: Serving) -> bool:
     """Whether it has mostly waited for a processor since it fell silent: then the machine is slow, not the server."""
-    first, last = stage.first, stage.last
+    first, last = stage.first_inspection, stage.last_inspection
     if first is None or last is None or last.at <= first.at:
         return False
     return (last.run_delay_s - first.run_delay_s) / (last.at - first.at) > STARVED_SHARE

@@ -28,16 +28,16 @@ class Probing:
     good_since: float | None = None
     failing_since: float | None = None
     problem: str = ""
-    stranger: bool = False
+    wrong_certificate: bool = False
     """It answered with another certificate than the one on disk: not mute, not good."""
 
 
-def fresh(plan: Plan, opened: Sequence[Listen], now: float | None) -> tuple[Probing, ...]:
+def initial(plan: Plan, opened: Sequence[Listen], now: float | None) -> tuple[Probing, ...]:
     """All addresses whose socket is open; due at once, or not at all."""
     return tuple(Probing(each, next_at=now) for each in plan.targets if plan.listen[each.listener] in opened)
 
 
-def proved(probes: Sequence[Probing]) -> bool:
+def all_answered(probes: Sequence[Probing]) -> bool:
     """Every listening socket has given one good answer."""
     needed = [each for each in probes if each.target.needed]
     return bool(needed) and all(each.good_since is not None for each in needed)
@@ -48,7 +48,7 @@ def hung_at(probes: Sequence[Probing], policy: Policy) -> float | None:
 
     The first address may be silent for `hang_after_s`; the others are asked `suspect_after_s` later.
     """
-    mute = [each.failing_since for each in probes if not each.stranger]
+    mute = [each.failing_since for each in probes if not each.wrong_certificate]
     since = [each for each in mute if each is not None]
     if not mute or len(since) < len(mute):
         return None
@@ -100,8 +100,8 @@ def begin_due(probes: Sequence[Probing], plan: Plan, now: float) -> tuple[tuple[
     return tuple(after), tuple(begun)
 
 
-def ended(  # noqa: PLR0913 - facts about one answer
-    probes: Sequence[Probing], event: ProbeEnded, now: float, policy: Policy, *, proving: bool, expected: str | None
+def apply_answer(  # noqa: PLR0913 - facts about one answer
+    probes: Sequence[Probing], event: ProbeEnded, now: float, policy: Policy, *, verifying: bool, expected: str | None
 ) -> tuple[Probing, ...]:
     """Take an answer in. One that nobody waits for any more changes nothing."""
     after = []
@@ -113,14 +113,14 @@ def ended(  # noqa: PLR0913 - facts about one answer
             good_since = now if each.good_since is None else each.good_since
             after.append(Probing(each.target, next_at=now + every, asked=each.asked, good_since=good_since))
         else:
-            retry = policy.probe_retry_s / 4 if proving else policy.probe_retry_s
+            retry = policy.probe_retry_s / 4 if verifying else policy.probe_retry_s
             failed = Probing(
                 each.target,
                 next_at=now + retry,
                 asked=each.asked,
                 failing_since=each.began if each.failing_since is None else each.failing_since,
                 problem=event.problem,
-                stranger=event.served_sha256 is not None and event.served_sha256 != expected,
+                wrong_certificate=event.served_sha256 is not None and event.served_sha256 != expected,
             )
             after.append(failed)
     return tuple(after)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jupyterd.core import child as lives
-from jupyterd.core import journal_kinds, probes
+from jupyterd.core import child, journal_kinds, probes
 from jupyterd.core.child import (
     BackingOff,
     Killing,
@@ -25,18 +24,29 @@ from jupyterd.core.child import (
 )
 from jupyterd.core.effects import Bind, CancelProbes, Effect, Promote, Record, SendToServer
 from jupyterd.core.events import Role
-from jupyterd.core.gpu_cull_actions import end_next
+from jupyterd.core.gpu_cull_actions import start_next_cull
 from jupyterd.core.liveness import DUMP_S, replace_hung
-from jupyterd.core.stopping import end_all, end_kernels, leave
-from jupyterd.core.world import Binding, Listening, Stop, Unbound, Wedged, World, child, is_wedged, known, with_child
+from jupyterd.core.stopping import quit_when_done, start_ender, stop_children
+from jupyterd.core.world import (
+    Binding,
+    Listening,
+    Step,
+    Stop,
+    Unbound,
+    Wedged,
+    World,
+    child_in,
+    is_wedged,
+    plan_of,
+    with_child,
+)
 from jupyterd.protocol.server_channel import Go
 from jupyterd.protocol.server_channel import Reload as ReloadLine
 
-Step = tuple[World, tuple[Effect, ...]]
 TURNS_MAX = 64
 
 
-def settle(world: World, now: float) -> Step:
+def reconcile(world: World, now: float) -> Step:
     """Apply the rules until the world rests."""
     effects: list[Effect] = []
     for _ in range(TURNS_MAX):
@@ -52,21 +62,21 @@ def settle(world: World, now: float) -> Step:
 # --- both -----------------------------------------------------------------------------------------------------
 
 
-def _overdue(world: World, now: float) -> Step:
+def _enforce_deadlines(world: World, now: float) -> Step:
     """Children past their deadline: SIGKILL, then abandon."""
     effects: list[Effect] = []
-    policy = known(world).policy
+    policy = plan_of(world).policy
     for role in Role:
-        before = child(world, role)
+        before = child_in(world, role)
         match before:
             case Stopping(kill_at=kill_at, why=why) if now >= kill_at:
-                after, more = lives.kill(before, role, now, policy, why)
+                after, more = child.kill(before, role, now, policy, why)
             case Running(stage=Working(deadline=deadline)) if deadline is not None and now >= deadline:
-                after, more = lives.kill(before, role, now, policy, "was silent for too long")
+                after, more = child.kill(before, role, now, policy, "was silent for too long")
             case Running(stage=Starting(deadline=deadline) | Verifying(deadline=deadline)) if now >= deadline:
                 after, more = _too_slow(world, before, now)
             case Killing(process=process, abandon_at=abandon_at) if now >= abandon_at:
-                after, more = lives.abandon(before, role)
+                after, more = child.abandon(before, role)
                 text = f"the {role.value} process {process.pid} does not end even after SIGKILL; going on without it"
                 more = (*more, Record(journal_kinds.WEDGED, text, (("JUPYTERD_PID", str(process.pid)),)))
                 world = replace(world, wedged=(*world.wedged, Wedged(role, process, now)))
@@ -79,11 +89,11 @@ def _overdue(world: World, now: float) -> Step:
     return world, tuple(effects)
 
 
-def _too_slow(world: World, server: Running, now: float) -> tuple[lives.Child, tuple[Effect, ...]]:
-    seconds = known(world).policy.start_timeout_s
+def _too_slow(world: World, server: Running, now: float) -> tuple[child.Child, tuple[Effect, ...]]:
+    seconds = plan_of(world).policy.start_timeout_s
     stage = "said that it is ready" if isinstance(server.stage, Starting) else "answered on every address"
     why = f"had not {stage} after {seconds:.0f} s"
-    after, more = lives.end(server, Role.SERVER, now + DUMP_S, why, failure=True, signal="USR1")
+    after, more = child.stop(server, Role.SERVER, now + DUMP_S, why, failure=True, signal="USR1")
     record = Record(
         journal_kinds.SERVER_EXITED, f"the server {why}; it is replaced", (("JUPYTERD_PID", str(server.process.pid)),)
     )
@@ -95,7 +105,7 @@ def _too_slow(world: World, server: Running, now: float) -> tuple[lives.Child, t
 
 def _bind(world: World, now: float) -> Step:
     """Listen on what the plan says; what could not be opened is tried again."""
-    listen = known(world).listen
+    listen = plan_of(world).listen
     match world.sockets:
         case Unbound():
             due, failed = True, ()
@@ -106,7 +116,7 @@ def _bind(world: World, now: float) -> Step:
     return (replace(world, sockets=Binding(listen, failed)), (Bind(listen),)) if due else (world, ())
 
 
-def _plan_again(world: World, now: float) -> Step:
+def _start_planner(world: World, now: float) -> Step:
     """Read the settings and look at the machine: because somebody asked, or because it was not ready."""
     due = world.replan_at is not None and now >= world.replan_at
     if world.reload.asked and is_wedged(world, Role.PLANNER):
@@ -115,14 +125,14 @@ def _plan_again(world: World, now: float) -> Step:
         return replace(world, refused=(problem,), reload=replace(world.reload, asked=False)), (record,)
     if not isinstance(world.planner, Stopped) or not (due or world.reload.asked) or is_wedged(world, Role.PLANNER):
         return world, ()
-    planner, effects = lives.spawn(Role.PLANNER, known(world).planner, StartedWith("planner"))
+    planner, effects = child.spawn(Role.PLANNER, plan_of(world).planner, StartedWith("planner"))
     reload = replace(world.reload, asked=False, reading=world.reload.asked)
     return replace(world, planner=planner, replan_at=None, reload=reload), effects
 
 
-def _rest_over(world: World, now: float) -> Step:
-    for role in (Role.SERVER, Role.SPARE, Role.SAMPLER):
-        before = child(world, role)
+def _end_backoff(world: World, now: float) -> Step:
+    for role in (Role.SERVER, Role.SPARE, Role.SAMPLER_RELAY):
+        before = child_in(world, role)
         if isinstance(before, BackingOff) and now >= before.until:
             world = with_child(world, role, Stopped())
     return world, ()
@@ -130,35 +140,39 @@ def _rest_over(world: World, now: float) -> Step:
 
 def may_start(world: World) -> bool:
     """Whether the machine is ready for a server: no trouble known, and at least one socket open."""
-    return not known(world).waiting and isinstance(world.sockets, Listening) and bool(world.sockets.open)
+    return not plan_of(world).waiting and isinstance(world.sockets, Listening) and bool(world.sockets.open)
 
 
 def _start(world: World, now: float) -> Step:
     """The spare takes over where there is one that fits; otherwise a server is started from nothing."""
     if not isinstance(world.server, Stopped) or not may_start(world) or not isinstance(world.sockets, Listening):
         return world, ()
-    plan, spare = known(world), world.spare
-    given = StartedWith(plan.server_key, plan.live_key, world.sockets.open)
-    if isinstance(spare, Running) and isinstance(spare.stage, Standby) and spare.given == _spare_given(world):
-        promoted = Running(spare.process, given, Starting(now + plan.policy.start_timeout_s))
+    plan, spare = plan_of(world), world.spare
+    started_with = StartedWith(plan.server_key, plan.live_key, world.sockets.open)
+    if (
+        isinstance(spare, Running)
+        and isinstance(spare.stage, Standby)
+        and spare.started_with == _spare_started_with(world)
+    ):
+        promoted = Running(spare.process, started_with, Starting(now + plan.policy.start_timeout_s))
         fields = (("JUPYTERD_PID", str(spare.process.pid)),)
         record = Record(journal_kinds.SERVER_STARTED, f"the spare takes over (pid {spare.process.pid})", fields)
         world = replace(world, server=promoted, spare=Stopped(), live_problem=None)
         return world, (Promote(spare.process.pid), SendToServer(Go()), record)
-    server, effects = lives.spawn(Role.SERVER, plan.server, given)
+    server, effects = child.spawn(Role.SERVER, plan.server, started_with)
     return replace(world, server=server, live_problem=None), effects
 
 
-def _spare_given(world: World) -> StartedWith:
+def _spare_started_with(world: World) -> StartedWith:
     """What a spare depends on before it reads the settings: its program, its environment, its sockets."""
-    server = known(world).server
+    server = plan_of(world).server
     opened = world.sockets.open if isinstance(world.sockets, Listening) else ()
     return StartedWith("\0".join((*server.argv, *(f"{name}={value}" for name, value in server.env))), listen=opened)
 
 
-def spare_due(world: World) -> float | None:
+def spare_due_at(world: World) -> float | None:
     """When a spare is to be made: some time after the server began to serve; None if there is nothing to make."""
-    policy, server = known(world).policy, world.server
+    policy, server = plan_of(world).policy, world.server
     if not policy.spare or not isinstance(world.spare, Stopped) or is_wedged(world, Role.SPARE):
         return None
     if not isinstance(server, Running) or not isinstance(server.stage, Serving):
@@ -168,52 +182,58 @@ def spare_due(world: World) -> float | None:
 
 def _keep_spare(world: World, now: float) -> Step:
     """One spare beside a server that serves, as the plan would have it now."""
-    due, spare = spare_due(world), world.spare
+    due, spare = spare_due_at(world), world.spare
     if due is not None and now >= due:
-        spare, effects = lives.spawn(Role.SPARE, known(world).server, _spare_given(world))
+        spare, effects = child.spawn(Role.SPARE, plan_of(world).server, _spare_started_with(world))
         return replace(world, spare=spare), effects
-    if isinstance(spare, Running) and (not known(world).policy.spare or spare.given != _spare_given(world)):
+    if isinstance(spare, Running) and (
+        not plan_of(world).policy.spare or spare.started_with != _spare_started_with(world)
+    ):
         if isinstance(world.sockets, Binding):
             return world, ()
-        ending, effects = lives.end(spare, Role.SPARE, now + 1.0, "does not fit the settings any more")
+        ending, effects = child.stop(spare, Role.SPARE, now + 1.0, "does not fit the settings any more")
         return replace(world, spare=ending), effects
     return world, ()
 
 
 def _restart(world: World, now: float) -> Step:
     """A running server that cannot become what the plan says is replaced; its kernels do not notice."""
-    server, plan = world.server, known(world)
+    server, plan = world.server, plan_of(world)
     if not isinstance(server, Running) or not isinstance(world.sockets, Listening) or not may_start(world):
         return world, ()
-    if server.given.key != plan.server_key:
+    if server.started_with.key != plan.server_key:
         why = "was restarted for changed settings"
-    elif server.given.listen != world.sockets.open:
+    elif server.started_with.listen != world.sockets.open:
         why = "was restarted for changed addresses"
     else:
         return world, ()
-    ending, effects = lives.end(server, Role.SERVER, now + plan.policy.stop_timeout_s, why)
+    ending, effects = child.stop(server, Role.SERVER, now + plan.policy.stop_timeout_s, why)
     down_since = now if world.down_since is None else world.down_since
     return replace(world, server=ending, probes=(), down_since=down_since), (CancelProbes(), *effects)
 
 
-def _tell_live(world: World, now: float) -> Step:  # noqa: ARG001 - every rule has the same form
-    server, live = world.server, known(world).live_key
+def _send_live_key(world: World, now: float) -> Step:  # noqa: ARG001 - every rule has the same form
+    server, live = world.server, plan_of(world).live_key
     if not isinstance(server, Running) or not isinstance(server.stage, Serving):
         return world, ()
-    if live in (server.given.live, server.stage.told_live):
+    if live in (server.started_with.live_key, server.stage.live_key_sent):
         return world, ()
-    told = replace(server, stage=replace(server.stage, told_live=live))
+    told = replace(server, stage=replace(server.stage, live_key_sent=live))
     return replace(world, server=told), (SendToServer(ReloadLine(live)),)
 
 
-def _prove(world: World, now: float) -> Step:
+def _finish_verifying(world: World, now: float) -> Step:
     """Ready was said and every listening socket has answered: it serves."""
     server = world.server
-    if not isinstance(server, Running) or not isinstance(server.stage, Verifying) or not probes.proved(world.probes):
+    if (
+        not isinstance(server, Running)
+        or not isinstance(server.stage, Verifying)
+        or not probes.all_answered(world.probes)
+    ):
         return world, ()
-    plan = known(world)
+    plan = plan_of(world)
     away = 0.0 if world.down_since is None else now - world.down_since
-    serving = replace(server, stage=Serving(now, server.given.live))
+    serving = replace(server, stage=Serving(now, server.started_with.live_key))
     fields = (("JUPYTERD_PID", str(server.process.pid)), ("JUPYTERD_AWAY_S", f"{away:.3f}"))
     text = f"serving {plan.urls[0]}" + (f" again after {away:.2f} s" if world.restarts else "")
     world = replace(world, server=serving, down_since=None, cannot_start=None)
@@ -224,24 +244,24 @@ def _probe(world: World, now: float) -> Step:
     server = world.server
     if not isinstance(server, Running) or not isinstance(server.stage, Verifying | Serving):
         return world, ()
-    asked, effects = probes.begin_due(world.probes, known(world), now)
+    asked, effects = probes.begin_due(world.probes, plan_of(world), now)
     return replace(world, probes=asked), effects
 
 
-def _sample(world: World, now: float) -> Step:
+def _keep_sampler_relay(world: World, now: float) -> Step:
     """A sampler exactly where the plan has one; never a second beside a wedged one."""
-    command = known(world).sampler
-    match world.sampler:
-        case Stopped() if command is not None and not is_wedged(world, Role.SAMPLER):
-            sampler, effects = lives.spawn(Role.SAMPLER, command, StartedWith("\0".join(command.argv)))
+    command = plan_of(world).sampler
+    match world.sampler_relay:
+        case Stopped() if command is not None and not is_wedged(world, Role.SAMPLER_RELAY):
+            sampler, effects = child.spawn(Role.SAMPLER_RELAY, command, StartedWith("\0".join(command.argv)))
         case BackingOff() if command is None:
             sampler, effects = Stopped(), ()
-        case Running(given=given) if command is None or given.key != "\0".join(command.argv):
+        case Running(started_with=started_with) if command is None or started_with.key != "\0".join(command.argv):
             why = "was ended for changed settings"
-            sampler, effects = lives.end(world.sampler, Role.SAMPLER, now + 1.0, why)
+            sampler, effects = child.stop(world.sampler_relay, Role.SAMPLER_RELAY, now + 1.0, why)
         case _:
             return world, ()
-    return replace(world, sampler=sampler), effects
+    return replace(world, sampler_relay=sampler), effects
 
 
 def _close_reload(world: World, now: float) -> Step:
@@ -249,31 +269,31 @@ def _close_reload(world: World, now: float) -> Step:
     reload = world.reload
     if reload.close_by is None or ((reload.asked or reload.reading) and now < reload.close_by):
         return world, ()
-    server, plan = world.server, known(world)
-    settled = True
+    server, plan = world.server, plan_of(world)
+    in_force = True
     if isinstance(server, Running | Stopping | Killing | Spawning):
-        settled = isinstance(server, Running) and isinstance(server.stage, Serving)
-        if settled and isinstance(server, Running) and world.live_problem is None:
-            settled = server.given.live == plan.live_key
-    if not settled and now < reload.close_by:
+        in_force = isinstance(server, Running) and isinstance(server.stage, Serving)
+        if in_force and isinstance(server, Running) and world.live_problem is None:
+            in_force = server.started_with.live_key == plan.live_key
+    if not in_force and now < reload.close_by:
         return world, ()
     return replace(world, reload=replace(reload, close_by=None), reloads=world.reloads + 1), ()
 
 
 _RUN = (
-    _overdue,
-    _rest_over,
+    _enforce_deadlines,
+    _end_backoff,
     _bind,
-    _plan_again,
+    _start_planner,
     _restart,
     _start,
-    _prove,
+    _finish_verifying,
     replace_hung,
-    _tell_live,
+    _send_live_key,
     _probe,
     _keep_spare,
-    _sample,
-    end_next,
+    _keep_sampler_relay,
+    start_next_cull,
     _close_reload,
 )
-_STOP = (_overdue, end_all, end_kernels, leave)
+_STOP = (_enforce_deadlines, stop_children, start_ender, quit_when_done)

@@ -9,12 +9,11 @@ from jupyterd.core.child import BackingOff, Running, Serving, process
 from jupyterd.core.effects import Effect, Notify, Publish, Record, ShowBanner
 from jupyterd.core.health import ActiveCondition
 from jupyterd.core.probes import Probing
-from jupyterd.core.world import Listening, Stop, World, known, serves
+from jupyterd.core.world import Listening, Step, Stop, World, plan_of, serves
 from jupyterd.protocol.gpu_frames import Gpu
 from jupyterd.protocol.status import Address, Item, ProcessIdentity, Snapshot
 from jupyterd.text import bracketed, plural
 
-Step = tuple[World, tuple[Effect, ...]]
 EXTEND_EVERY_S = 20.0
 EXTEND_BY_S = 90.0
 
@@ -29,7 +28,7 @@ def report(world: World, now: float) -> Step:
 
 
 def _health(world: World, now: float) -> Step:
-    held, raised, cleared = health.update(world.held, conditions.current(world, now), now)
+    held, raised, cleared = health.update(world.conditions, conditions.current(world, now), now)
     effects: list[Effect] = []
     for each in raised:
         fields = (("HEALTH_CODE", each.named), ("HEALTH_ADVICE", each.advice))
@@ -38,7 +37,7 @@ def _health(world: World, now: float) -> Step:
     for old in cleared:
         text = f"over after {now - old.since:.0f} s: {old.condition.text}"
         effects.append(Record(journal_kinds.ITEM_CLEARED, text, (("HEALTH_CODE", old.condition.named),)))
-    return replace(world, held=held), tuple(effects)
+    return replace(world, conditions=held), tuple(effects)
 
 
 def _gpu_lines(world: World, now: float) -> Step:
@@ -50,11 +49,11 @@ def _gpu_lines(world: World, now: float) -> Step:
         for each in frame.gpus:
             by_uuid.setdefault(each.uuid, []).append(each)
     shown = tuple(gpu_log.aggregate(each) for each in by_uuid.values())
-    policy = known(world).policy
-    said, due = gpu_lines.due(gpus.said, shown, now, policy)
+    policy = plan_of(world).policy
+    said, due = gpu_lines.due(gpus.last_lines, shown, now, policy)
     lines = tuple(Record(journal_kinds.GPU, line, gpu_log.fields(each)) for each, line in due)
     log_at = now + policy.gpu_log_every_s
-    after = replace(gpus, frames=(), log_at=log_at, shown=shown or gpus.shown, said=said or gpus.said)
+    after = replace(gpus, frames=(), log_at=log_at, shown=shown or gpus.shown, last_lines=said or gpus.last_lines)
     return replace(world, gpus=after), lines
 
 
@@ -64,18 +63,18 @@ def _state(world: World, now: float) -> Step:
         state = "stopping"
     elif serves(world):
         state = "serving"
-    elif known(world).waiting or (isinstance(world.sockets, Listening) and not world.sockets.open):
+    elif plan_of(world).waiting or (isinstance(world.sockets, Listening) and not world.sockets.open):
         state = "waiting"
     else:
-        state = "restarting" if world.told.ready else "starting"
+        state = "restarting" if world.announced.ready else "starting"
     return (world, ()) if state == world.state else (replace(world, state=state, state_since=now), ())
 
 
 def _visible(world: World) -> tuple[ActiveCondition, ...]:
-    return tuple(each for each in world.held if each.told)
+    return tuple(each for each in world.conditions if each.announced)
 
 
-def sentence(world: World) -> str:
+def status_text(world: World) -> str:
     """STATUS=: what a person wants to read in `systemctl status`."""
     parts = [_doing(world)]
     if world.kernels is not None and world.state == "serving":
@@ -89,7 +88,7 @@ def sentence(world: World) -> str:
 
 
 def _doing(world: World) -> str:
-    plan = known(world)
+    plan = plan_of(world)
     match world.state:
         case "stopping":
             if process(world.server) is not None:
@@ -101,7 +100,7 @@ def _doing(world: World) -> str:
             return f"Serving {plan.urls[0]} since {world.clock.moment(since)}"
         case "waiting":
             waiting = [
-                each.condition.text for each in world.held if each.condition.kind in (health.WAITING, health.PORT)
+                each.condition.text for each in world.conditions if each.condition.kind in (health.WAITING, health.PORT)
             ]
             every_s = plan.policy.machine_retry_s if plan.waiting else plan.policy.bind_retry_s
             return f"Waiting: {'; '.join(waiting)}; looked at again every {every_s:.0f} s"
@@ -114,48 +113,48 @@ def _doing(world: World) -> str:
 
 
 def _notify(world: World, now: float) -> Step:
-    told, note = world.told, Notify()
-    if isinstance(world.wanted, Stop) and not told.stopping:
-        note, told = replace(note, stopping=True), replace(told, stopping=True)
-    elif serves(world) and not told.ready:
-        note, told = replace(note, ready=True), replace(told, ready=True, extend_at=None)
-    elif told.ready and world.reload.close_by is not None and not told.reloading:
-        note, told = replace(note, reloading=True), replace(told, reloading=True)
-    elif told.reloading and world.reload.close_by is None:
-        note, told = replace(note, ready=True), replace(told, reloading=False)
-    if not told.ready and not told.stopping and (told.extend_at is None or now >= told.extend_at):
-        if told.extend_at is not None:
+    announced, note = world.announced, Notify()
+    if isinstance(world.wanted, Stop) and not announced.stopping:
+        note, announced = replace(note, stopping=True), replace(announced, stopping=True)
+    elif serves(world) and not announced.ready:
+        note, announced = replace(note, ready=True), replace(announced, ready=True, extend_at=None)
+    elif announced.ready and world.reload.close_by is not None and not announced.reloading:
+        note, announced = replace(note, reloading=True), replace(announced, reloading=True)
+    elif announced.reloading and world.reload.close_by is None:
+        note, announced = replace(note, ready=True), replace(announced, reloading=False)
+    if not announced.ready and not announced.stopping and (announced.extend_at is None or now >= announced.extend_at):
+        if announced.extend_at is not None:
             note = replace(note, extend_timeout_s=EXTEND_BY_S)
-        told = replace(told, extend_at=now + EXTEND_EVERY_S)
-    status = sentence(world)
-    if status != told.status:
-        note, told = replace(note, status=status), replace(told, status=status)
-    return replace(world, told=told), () if note == Notify() else (note,)
+        announced = replace(announced, extend_at=now + EXTEND_EVERY_S)
+    status = status_text(world)
+    if status != announced.status:
+        note, announced = replace(note, status=status), replace(announced, status=status)
+    return replace(world, announced=announced), () if note == Notify() else (note,)
 
 
 def _banner(world: World, now: float) -> Step:  # noqa: ARG001 - every part has the same form
-    if world.told.banner or not serves(world):
+    if world.announced.banner or not serves(world):
         return world, ()
-    return replace(world, told=replace(world.told, banner=True)), (ShowBanner(),)
+    return replace(world, announced=replace(world.announced, banner=True)), (ShowBanner(),)
 
 
 def _publish(world: World, now: float) -> Step:  # noqa: ARG001 - every part has the same form
     shot = snapshot(world)
-    if shot == world.told.snapshot:
+    if shot == world.announced.snapshot:
         return world, ()
-    return replace(world, told=replace(world.told, snapshot=shot)), (Publish(shot),)
+    return replace(world, announced=replace(world.announced, snapshot=shot)), (Publish(shot),)
 
 
 def snapshot(world: World) -> Snapshot:
     """The status document. Its times are monotonic; the performer makes Unix seconds of them."""
-    plan = known(world)
+    plan = plan_of(world)
     scheme = "http" if plan.certificate is None else "https"
     return Snapshot(
         version=plan.version,
         mode=plan.mode,
         account=plan.account,
         state="stopped" if world.quitting else world.state,
-        status=world.told.status,
+        status=world.announced.status,
         since=world.state_since,
         supervisor=world.supervisor,
         server=process(world.server),
@@ -172,13 +171,13 @@ def snapshot(world: World) -> Snapshot:
         items=tuple(_item(each) for each in _visible(world)),
         gpus=world.gpus.shown,
         state_dir=plan.state_dir,
-        culled=world.freeing.ended,
+        culled=world.culling.ended,
     )
 
 
 def _sampler(world: World) -> ProcessIdentity | None:
     """The sampler, by its own word; while it has not spoken, the relay that looks for it."""
-    relay, last = process(world.sampler), world.gpus.last
+    relay, last = process(world.sampler_relay), world.gpus.last_frame
     if relay is None or last is None or last.pid is None or last.started is None:
         return relay
     return ProcessIdentity(last.pid, last.started)

@@ -1,17 +1,17 @@
-"""The one door: `step` takes an event in, lets the rules settle, and says what is new. Nothing else changes a world."""
+"""The one door: `step` applies an event, reconciles, and reports what is new. Nothing else changes a world."""
 
 from __future__ import annotations
 
 from jupyterd.core import health, probes
-from jupyterd.core.apply import absorb
+from jupyterd.core.apply import apply
 from jupyterd.core.child import Running, Serving, Stopped, Verifying
 from jupyterd.core.child import deadline as child_deadline
 from jupyterd.core.effects import Effect
 from jupyterd.core.events import Event, Role
-from jupyterd.core.liveness import next_look
-from jupyterd.core.reconcile import settle, spare_due
+from jupyterd.core.liveness import next_inspection_at
+from jupyterd.core.reconcile import reconcile, spare_due_at
 from jupyterd.core.report import report
-from jupyterd.core.world import Listening, Stop, World, child, is_wedged, known
+from jupyterd.core.world import Listening, Stop, World, child_in, is_wedged, plan_of
 
 SLACK_S = 5.0
 """How far a machine's deadline may be past before the watchdog is not told any more that all is well."""
@@ -26,27 +26,27 @@ def step(world: World, event: Event, now: float, jitter: float) -> tuple[World, 
     """(the world after the event, what is to be done). `now` is monotonic seconds, `jitter` in [0, 1)."""
     if world.quitting:
         return world, ()
-    world, absorbed = absorb(world, event, now, jitter)
-    world, settled = settle(world, now)
+    world, applied = apply(world, event, now, jitter)
+    world, reconciled = reconcile(world, now)
     world, said = report(world, now)
-    return world, absorbed + settled + said
+    return world, applied + reconciled + said
 
 
 def deadline(world: World) -> float | None:
     """When DeadlineCame is due, if nothing happens before."""
     if world.plan is None or world.quitting:
         return None
-    times = [child_deadline(child(world, role)) for role in Role]
+    times = [child_deadline(child_in(world, role)) for role in Role]
     if not isinstance(world.wanted, Stop):
-        times += [world.reload.close_by, world.gpus.log_at, world.told.extend_at]
+        times += [world.reload.close_by, world.gpus.log_at, world.announced.extend_at]
         if isinstance(world.planner, Stopped) and not is_wedged(world, Role.PLANNER):
             times.append(world.replan_at)
         if isinstance(world.sockets, Listening):
             times.append(world.sockets.retry_at)
         if isinstance(world.server, Running) and isinstance(world.server.stage, Verifying | Serving):
-            times.append(probes.deadline(world.probes, known(world).policy))
-            times += [next_look(world), spare_due(world)]
-    times.append(health.deadline(world.held))
+            times.append(probes.deadline(world.probes, plan_of(world).policy))
+            times += [next_inspection_at(world), spare_due_at(world)]
+    times.append(health.deadline(world.conditions))
     return min((time for time in times if time is not None), default=None)
 
 

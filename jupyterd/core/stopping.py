@@ -1,26 +1,23 @@
 """What follows when a stop is wanted: the server leaves, the kernels end in order, then the supervisor does.
 
-Rules of settle.py.
+Rules of reconcile.py.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from jupyterd.core import child as lives
-from jupyterd.core import journal_kinds
+from jupyterd.core import child, journal_kinds
 from jupyterd.core.child import BackingOff, Running, StartedWith, Stopped, Stopping
 from jupyterd.core.effects import CancelProbes, Effect, Quit, Record
 from jupyterd.core.events import Role
-from jupyterd.core.world import Stop, World, child, known, with_child
-
-Step = tuple[World, tuple[Effect, ...]]
+from jupyterd.core.world import Step, Stop, World, child_in, plan_of, with_child
 
 
-def end_all(world: World, now: float) -> Step:
+def stop_children(world: World, now: float) -> Step:
     """The server first, then the kernels through the ender, then the sampler; nothing new is started."""
     effects: list[Effect] = []
-    policy = known(world).policy
+    policy = plan_of(world).policy
     hurry = isinstance(world.wanted, Stop) and world.wanted.hurry
     if world.probes:
         world = replace(world, probes=())
@@ -29,21 +26,21 @@ def end_all(world: World, now: float) -> Step:
     patience = {
         Role.SERVER: policy.stop_timeout_s,
         Role.SPARE: 0.5,
-        Role.SAMPLER: 1.0,
+        Role.SAMPLER_RELAY: 1.0,
         Role.PLANNER: 0.0,
         Role.ENDER: None,
         Role.CULLER: 1.0,
     }
     for role, seconds in patience.items():
-        before = child(world, role)
+        before = child_in(world, role)
         match before:
             case BackingOff():
-                after: lives.Child = Stopped()
+                after: child.Child = Stopped()
                 more: tuple[Effect, ...] = ()
             case Running() if seconds is not None and not hurry:
-                after, more = lives.end(before, role, now + seconds, "was stopped")
+                after, more = child.stop(before, role, now + seconds, "was stopped")
             case Running() | Stopping() if hurry and seconds is not None:
-                after, more = lives.kill(before, role, now, policy, "was stopped at once")
+                after, more = child.kill(before, role, now, policy, "was stopped at once")
             case _:
                 continue
         world = with_child(world, role, after)
@@ -51,22 +48,22 @@ def end_all(world: World, now: float) -> Step:
     return world, tuple(effects)
 
 
-def end_kernels(world: World, now: float) -> Step:  # noqa: ARG001 - every rule has the same form
+def start_ender(world: World, now: float) -> Step:  # noqa: ARG001 - every rule has the same form
     """By the ender, in order, once no server uses them."""
     stop = world.wanted
     if not isinstance(stop, Stop) or stop.kernels_done or not isinstance(world.server, Stopped):
         return world, ()
     if not isinstance(world.ender, Stopped):
         return world, ()
-    ender, effects = lives.spawn(Role.ENDER, known(world).ender, StartedWith("ender"))
+    ender, effects = child.spawn(Role.ENDER, plan_of(world).ender, StartedWith("ender"))
     return replace(world, ender=ender), effects
 
 
-def leave(world: World, now: float) -> Step:  # noqa: ARG001 - every rule has the same form
+def quit_when_done(world: World, now: float) -> Step:  # noqa: ARG001 - every rule has the same form
     """Once nothing of ours runs any more."""
     stop = world.wanted
     if world.quitting or not isinstance(stop, Stop) or not stop.kernels_done:
         return world, ()
-    if any(not isinstance(child(world, role), Stopped) for role in Role):
+    if any(not isinstance(child_in(world, role), Stopped) for role in Role):
         return world, ()
     return replace(world, quitting=True), (Record(journal_kinds.STOPPED, "stopped in order"), Quit(0))

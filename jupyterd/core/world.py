@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from jupyterd.core.backoff import Score
 from jupyterd.core.child import Child, Running, Serving, Stopped
+from jupyterd.core.effects import Effect
 from jupyterd.core.events import BindFailed, Role, WallClock
 from jupyterd.core.gpu_cull import CullCandidate, CullVerdict
 from jupyterd.core.gpu_health import Error
@@ -93,9 +94,9 @@ class Gpus:
     frames: tuple[Frame, ...] = ()
     log_at: float | None = None
     shown: tuple[Gpu, ...] = ()
-    last: Frame | None = None
+    last_frame: Frame | None = None
     problem: str | None = None
-    said: tuple[LastLine, ...] = ()
+    last_lines: tuple[LastLine, ...] = ()
     errors: tuple[Error, ...] = ()
 
 
@@ -108,10 +109,10 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True)
-class Freeing:
+class Culling:
     """Kernels that hold GPU memory, those among them that were warned about, and those that are to be ended."""
 
-    watched: tuple[CullCandidate, ...] = ()
+    candidates: tuple[CullCandidate, ...] = ()
     warned: tuple[Warned, ...] = ()
     to_end: tuple[CullVerdict, ...] = ()
     ended: tuple[Restart, ...] = ()
@@ -138,7 +139,7 @@ class World:
     server: Child = Stopped()
     spare: Child = Stopped()
     planner: Child = Stopped()
-    sampler: Child = Stopped()
+    sampler_relay: Child = Stopped()
     ender: Child = Stopped()
     culler: Child = Stopped()
     wedged: tuple[Wedged, ...] = ()
@@ -160,22 +161,26 @@ class World:
     down_since: float | None = 0.0
     """Since when nothing serves; None while the server does."""
     gpus: Gpus = Gpus()
-    freeing: Freeing = Freeing()
-    held: tuple[ActiveCondition, ...] = ()
+    culling: Culling = Culling()
+    conditions: tuple[ActiveCondition, ...] = ()
     state: str = "starting"
     state_since: float = 0.0
-    told: Announced = Announced()
+    announced: Announced = Announced()
     quitting: bool = False
 
 
-def known(world: World) -> Plan:
+Step = tuple[World, tuple[Effect, ...]]
+"""The world after something, and what is to be done because of it."""
+
+
+def plan_of(world: World) -> Plan:
     """The plan, which every event but the first can count on."""
     if world.plan is None:
         raise ValueError("the first event must be Started")
     return world.plan
 
 
-def child(world: World, role: Role) -> Child:
+def child_in(world: World, role: Role) -> Child:
     """The child in that role."""
     match role:
         case Role.SERVER:
@@ -184,8 +189,8 @@ def child(world: World, role: Role) -> Child:
             return world.spare
         case Role.PLANNER:
             return world.planner
-        case Role.SAMPLER:
-            return world.sampler
+        case Role.SAMPLER_RELAY:
+            return world.sampler_relay
         case Role.ENDER:
             return world.ender
         case Role.CULLER:
@@ -201,8 +206,8 @@ def with_child(world: World, role: Role, after: Child) -> World:
             return replace(world, spare=after)
         case Role.PLANNER:
             return replace(world, planner=after)
-        case Role.SAMPLER:
-            return replace(world, sampler=after)
+        case Role.SAMPLER_RELAY:
+            return replace(world, sampler_relay=after)
         case Role.ENDER:
             return replace(world, ender=after)
         case Role.CULLER:

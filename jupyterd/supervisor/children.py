@@ -17,12 +17,12 @@ from jupyterd.protocol import heartbeat, server_channel
 from jupyterd.protocol.plan import Command
 from jupyterd.supervisor import process
 from jupyterd.supervisor.pipes import Document, FramePipe
-from jupyterd.supervisor.poller import READ, Watch
+from jupyterd.supervisor.poller import READ, Poller
 from jupyterd.supervisor.server_channel import Channel, Complain
 
 NAMES = {
-    Role.SERVER: "server", Role.SPARE: "server", Role.SAMPLER: "gpu", Role.PLANNER: "planner", Role.ENDER: "ender",
-    Role.CULLER: "culler",
+    Role.SERVER: "server", Role.SPARE: "server", Role.SAMPLER_RELAY: "gpu", Role.PLANNER: "planner",
+    Role.ENDER: "ender", Role.CULLER: "culler",
 }  # fmt: skip
 """How their output is marked, in the journal with "jupyterd-" before it."""
 
@@ -52,8 +52,8 @@ class _Child:
 class Children:
     """Owns the pidfds, our ends of the pipes and the channel."""
 
-    def __init__(self, watch: Watch, streams: Streams, watchdog_s: float, complain: Complain) -> None:
-        self._watch = watch
+    def __init__(self, poller: Poller, streams: Streams, watchdog_s: float, complain: Complain) -> None:
+        self._poller = poller
         self._streams = streams
         self._watchdog_s = watchdog_s
         self._complain = complain
@@ -71,7 +71,7 @@ class Children:
         except OSError as error:
             return SpawnFailed(spawn.role, f"{error.filename or spawn.command.argv[0]}: {error.strerror}")
         self._by_role[spawn.role] = child
-        self._watch.see(child.process.pidfd, READ, partial(self._ended, child))
+        self._poller.register(child.process.pidfd, READ, partial(self._ended, child))
         return ChildStarted(spawn.role, child.process.pid, child.process.started)
 
     def signal(self, role: Role, pid: int, name: SendableSignal) -> None:
@@ -80,11 +80,11 @@ class Children:
         if child is not None and child.process.pid == pid:
             process.send(child.process, name)
 
-    def tell(self, message: server_channel.ToServer) -> None:
+    def send(self, message: server_channel.ToServer) -> None:
         """To the running server; without one there is nobody to tell."""
         child = self._by_role.get(Role.SERVER)
         if child is not None and isinstance(child.voice, Channel):
-            child.voice.tell(message)
+            child.voice.send(message)
 
     def promote(self, pid: int) -> None:
         """The spare is the server from now on; the old one is gone."""
@@ -92,9 +92,9 @@ class Children:
         if spare is not None and spare.process.pid == pid:
             del self._by_role[Role.SPARE]
             server = self._by_role[Role.SERVER] = replace(spare, role=Role.SERVER)
-            self._watch.see(server.process.pidfd, READ, partial(self._ended, server))
+            self._poller.register(server.process.pidfd, READ, partial(self._ended, server))
 
-    def look(self, pid: int) -> ProcessInspected:
+    def inspect(self, pid: int) -> ProcessInspected:
         """How the process is: proc files and shared memory only, which never block."""
         child = self._by_role.get(Role.SERVER)
         memory = child.beat if child is not None and child.process.pid == pid else None
@@ -138,7 +138,7 @@ class Children:
                 ours.close()
                 os.close(memory)
                 raise
-        return _Child(role, started, Channel(self._watch, ours, started.pid, self._complain), memory)
+        return _Child(role, started, Channel(self._poller, ours, started.pid, self._complain), memory)
 
     def _start_speaker(self, role: Role, command: Command, stream: int) -> _Child:
         reading, writing = os.pipe2(os.O_CLOEXEC)
@@ -150,15 +150,15 @@ class Children:
         finally:
             os.close(writing)
         if role is Role.PLANNER:
-            return _Child(role, started, Document(self._watch, reading, self._watchdog_s))
-        return _Child(role, started, FramePipe(self._watch, reading))
+            return _Child(role, started, Document(self._poller, reading, self._watchdog_s))
+        return _Child(role, started, FramePipe(self._poller, reading))
 
     def _ended(self, child: _Child) -> Iterable[Event]:
         """Its pidfd is ready. What it has said comes before how it ended."""
         end = process.reap(child.process)
         if end is None:
             return []
-        self._watch.forget(child.process.pidfd)
+        self._poller.unregister(child.process.pidfd)
         os.close(child.process.pidfd)
         pid = child.process.pid
         if self._abandoned.pop(pid, None) is not None:

@@ -12,7 +12,7 @@ from functools import partial
 from jupyterd.core.effects import Record
 from jupyterd.supervisor.console_sink import Sink
 from jupyterd.supervisor.lines import Lines
-from jupyterd.supervisor.poller import READ, Watch
+from jupyterd.supervisor.poller import READ, Poller
 
 _LINE_MOST = 16384
 _READ_BYTES = 65536
@@ -27,8 +27,8 @@ _LEVEL = "<>"
 class Console:
     """Owns the reading ends of the children's pipes."""
 
-    def __init__(self, watch: Watch, sink: Sink) -> None:
-        self._watch = watch
+    def __init__(self, poller: Poller, sink: Sink) -> None:
+        self._poller = poller
         self._sink = sink
         self._pipes: dict[int, tuple[str, Lines]] = {}
 
@@ -46,7 +46,7 @@ class Console:
         reading, writing = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(reading, False)
         self._pipes[reading] = (name, Lines(_LINE_MOST))
-        self._watch.see(reading, READ, partial(self._relay, reading))
+        self._poller.register(reading, READ, partial(self._relay, reading))
         return writing
 
     def show(self, text: str) -> None:
@@ -72,7 +72,7 @@ class Console:
             if lines.rest():
                 self._say(name, lines.rest())
             del self._pipes[reading]
-            self._watch.forget(reading)
+            self._poller.unregister(reading)
             os.close(reading)
         return ()
 

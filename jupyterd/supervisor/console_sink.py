@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from select import PIPE_BUF, POLLOUT, poll
 
-from jupyterd.supervisor.poller import WRITE, Watch
+from jupyterd.supervisor.poller import WRITE, Poller
 
 LOG_NAME = "jupyterd.log"
 _WAITING_MOST = 2000
@@ -24,9 +24,9 @@ _LAST_WAIT_MS = 200
 class Sink:
     """Owns a descriptor of its own for the terminal, later one for the log file."""
 
-    def __init__(self, watch: Watch, state_dir: str, fd: int = 2) -> None:
+    def __init__(self, poller: Poller, state_dir: str, fd: int = 2) -> None:
         """`fd`: the standard error, whatever it is."""
-        self._watch = watch
+        self._poller = poller
         self._state_dir = state_dir
         self._waiting: deque[bytes] = deque()
         self._left_out = 0
@@ -57,7 +57,7 @@ class Sink:
             waiter.register(self._fd, POLLOUT)
             waiter.poll(_LAST_WAIT_MS)
             self._flush()
-        self._watch.forget(self._fd)
+        self._poller.unregister(self._fd)
         os.close(self._fd)
         if self._log is not None:
             os.close(self._log)
@@ -68,7 +68,7 @@ class Sink:
             try:
                 written = self._write(self._fd, line)
             except BlockingIOError:
-                self._watch.see(self._fd, WRITE, self._flush)
+                self._poller.register(self._fd, WRITE, self._flush)
                 return ()
             except OSError:  # EIO, EPIPE: the terminal or the reader is gone
                 self._lose()
@@ -77,7 +77,7 @@ class Sink:
                 self._waiting[0] = line[written:]
             else:
                 self._waiting.popleft()
-        self._watch.forget(self._fd)
+        self._poller.unregister(self._fd)
         if self._left_out:
             left_out, self._left_out = self._left_out, 0
             self.put(b"(%d lines left out: the terminal was stopped)\n" % left_out)
@@ -85,7 +85,7 @@ class Sink:
 
     def _lose(self) -> None:
         """Go on in the log file with what the terminal did not take."""
-        self._watch.forget(self._fd)
+        self._poller.unregister(self._fd)
         self._log = os.open("/dev/null", os.O_WRONLY)
         with suppress(OSError):
             fd = _open_log(self._state_dir)

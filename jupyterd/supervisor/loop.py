@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 from jupyterd.core.effects import Effect, Quit
 from jupyterd.core.events import DeadlineCame, Event
-from jupyterd.supervisor.poller import Watch
+from jupyterd.supervisor.poller import Poller
 
 World = TypeVar("World")
 
@@ -44,16 +44,16 @@ class Machine(Protocol):
         """The end of an iteration: attest progress to the watchdog. Gives when it must be called again."""
 
 
-def run(core: Core[World], machine: Machine, watch: Watch, first: Event) -> int:
+def run(core: Core[World], machine: Machine, poller: Poller, first: Event) -> int:
     """Run until the core quits; gives its exit code."""
     world, code = _digest(core, machine, core.start(), [first])
     while code is None:
         now = time.monotonic()
         again = machine.rest(now, healthy=core.healthy(world, now))
-        whens = [when for when in (core.deadline(world), watch.deadline(), again) if when is not None]
+        whens = [when for when in (core.deadline(world), poller.deadline(), again) if when is not None]
         timeout_s = max(0.0, min(whens) - time.monotonic()) if whens else None
-        for then in watch.wait(timeout_s):
-            world, code = _digest(core, machine, world, then())
+        for callback in poller.wait(timeout_s):
+            world, code = _digest(core, machine, world, callback())
             if code is not None:
                 return code
         due = core.deadline(world)

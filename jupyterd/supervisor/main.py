@@ -20,7 +20,7 @@ from jupyterd.supervisor.children import Children
 from jupyterd.supervisor.listeners import Listeners
 from jupyterd.supervisor.perform import Performer, RecordSink
 from jupyterd.supervisor.pipes import with_watchdog
-from jupyterd.supervisor.poller import Watch
+from jupyterd.supervisor.poller import Poller
 from jupyterd.supervisor.probes import Probes
 from jupyterd.supervisor.process import reap_strangers, start_time
 from jupyterd.supervisor.sd_notify import Notifier
@@ -37,24 +37,24 @@ def main(argv: list[str], core: loop.Core[loop.World]) -> int:
         made = plan.decode(file.read())
     if isinstance(made, plan.Refused):
         raise TypeError("a refused plan is for people, not for the supervisor")
-    watch = Watch()
+    poller = Poller()
     connected = SystemdNotifier().socket  # it reads NOTIFY_SOCKET, which is removed next
     surroundings = inherited.take(os.environ)
     notifier = Notifier(connected, surroundings.watchdog_s)
-    log = _log(watch, made.state_dir, journal=surroundings.journal)
+    log = _log(poller, made.state_dir, journal=surroundings.journal)
     first = Started(
         with_watchdog(made, surroundings.watchdog_s),
         clock.read(),
         ProcessIdentity(os.getpid(), start_time(os.getpid())),
     )
-    children = Children(watch, log.stream, surroundings.watchdog_s, lambda what: log.write(Record(TROUBLE, what)))
-    Signals(watch, (lambda: reap_strangers(children.pids())) if os.getpid() == 1 else None)
+    children = Children(poller, log.stream, surroundings.watchdog_s, lambda what: log.write(Record(TROUBLE, what)))
+    Signals(poller, (lambda: reap_strangers(children.pids())) if os.getpid() == 1 else None)
     performer = Performer(
         log=log,
         notifier=notifier,
         listeners=Listeners(notifier, surroundings.sockets),
         children=children,
-        probes=Probes(watch),
+        probes=Probes(poller),
         status=Status(made.runtime_dir),
         banner_fd=given.banner,
     )
@@ -62,12 +62,12 @@ def main(argv: list[str], core: loop.Core[loop.World]) -> int:
     gc.collect()
     gc.freeze()
     try:
-        return loop.run(core, performer, watch, first)
+        return loop.run(core, performer, poller, first)
     finally:
         log.close()
 
 
-def _log(watch: Watch, state_dir: str, *, journal: bool) -> RecordSink:
+def _log(poller: Poller, state_dir: str, *, journal: bool) -> RecordSink:
     """The one of the two that is used."""
     if journal:
         from jupyterd.supervisor.journal import Journal  # noqa: PLC0415 - each costs memory
@@ -76,4 +76,4 @@ def _log(watch: Watch, state_dir: str, *, journal: bool) -> RecordSink:
     from jupyterd.supervisor.console import Console  # noqa: PLC0415 - the same
     from jupyterd.supervisor.console_sink import Sink  # noqa: PLC0415 - the same
 
-    return Console(watch, Sink(watch, state_dir))
+    return Console(poller, Sink(poller, state_dir))

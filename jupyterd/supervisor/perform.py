@@ -68,15 +68,15 @@ class Performer:
             case effects.Promote(pid):
                 self.children.promote(pid)
             case effects.InspectProcess(pid):
-                return [self.children.look(pid)]
+                return [self.children.inspect(pid)]
             case effects.SendToServer(message):
-                self.children.tell(message)
+                self.children.send(message)
             case effects.Probe():
                 return self.probes.begin(effect)
             case effects.CancelProbes():
                 self.probes.cancel()
             case effects.Notify():
-                self.notifier.tell(effect)
+                self.notifier.notify(effect)
             case effects.Record():
                 self.log.write(effect)
             case effects.Publish(snapshot):

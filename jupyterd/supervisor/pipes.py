@@ -8,7 +8,7 @@ from dataclasses import replace
 from jupyterd.core.events import FrameCame, PlanMade
 from jupyterd.protocol import gpu_frames, plan
 from jupyterd.supervisor.lines import Lines
-from jupyterd.supervisor.poller import READ, Watch
+from jupyterd.supervisor.poller import READ, Poller
 from jupyterd.supervisor.process import End
 
 _READ_BYTES = 1 << 20
@@ -20,8 +20,8 @@ _FRAME_MOST_BYTES = 1 << 19
 class Pipe:
     """Owns the reading end."""
 
-    def __init__(self, watch: Watch, fd: int) -> None:
-        self._watch = watch
+    def __init__(self, poller: Poller, fd: int) -> None:
+        self._poller = poller
         self._fd: int | None = fd
         os.set_blocking(fd, False)
 
@@ -40,7 +40,7 @@ class Pipe:
     def close(self) -> None:
         """Stop reading."""
         if self._fd is not None:
-            self._watch.forget(self._fd)
+            self._poller.unregister(self._fd)
             os.close(self._fd)
             self._fd = None
 
@@ -48,13 +48,13 @@ class Pipe:
 class Document:
     """The planner's answer: one document, whole when the process has ended."""
 
-    def __init__(self, watch: Watch, fd: int, watchdog_s: float) -> None:
+    def __init__(self, poller: Poller, fd: int, watchdog_s: float) -> None:
         """`watchdog_s` goes into the plan: the planner cannot know who watches the supervisor."""
-        self._pipe = Pipe(watch, fd)
+        self._pipe = Pipe(poller, fd)
         self._watchdog_s = watchdog_s
         self._data = b""
         self.close = self._pipe.close
-        watch.see(fd, READ, self.turn)
+        poller.register(fd, READ, self.turn)
 
     def turn(self) -> tuple[()]:
         """Read what is there."""
@@ -80,11 +80,11 @@ class Document:
 class FramePipe:
     """The sampler's frames, one a line."""
 
-    def __init__(self, watch: Watch, fd: int) -> None:
-        self._pipe = Pipe(watch, fd)
+    def __init__(self, poller: Poller, fd: int) -> None:
+        self._pipe = Pipe(poller, fd)
         self._lines = Lines(_FRAME_MOST_BYTES)
         self.close = self._pipe.close
-        watch.see(fd, READ, self.turn)
+        poller.register(fd, READ, self.turn)
 
     def turn(self) -> list[FrameCame]:
         """The frames that are whole now; one with None for each line that is none."""

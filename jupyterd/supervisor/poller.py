@@ -12,37 +12,37 @@ from itertools import count
 
 from jupyterd.core.events import Event
 
-Then = Callable[[], Iterable[Event]]
+Callback = Callable[[], Iterable[Event]]
 """What to do when a descriptor is ready or a timer is due: the facts that come of it."""
 
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
 
 
-class Watch:
-    """Owns the epoll descriptor. At most one Then for each descriptor."""
+class Poller:
+    """Owns the epoll descriptor. At most one Callback for each descriptor."""
 
     def __init__(self) -> None:
         self._selector = selectors.EpollSelector()
-        self._timers: dict[int, tuple[float, Then]] = {}
+        self._timers: dict[int, tuple[float, Callback]] = {}
         self._numbers = count()
 
-    def see(self, fd: int, mask: int, then: Then) -> None:
-        """Call `then` whenever `fd` is ready for `mask` (READ, WRITE or both); replaces what was said before."""
+    def register(self, fd: int, mask: int, callback: Callback) -> None:
+        """Call `callback` whenever `fd` is ready for `mask` (READ, WRITE or both); replaces what was said before."""
         if fd in self._selector.get_map():
-            self._selector.modify(fd, mask, then)
+            self._selector.modify(fd, mask, callback)
         else:
-            self._selector.register(fd, mask, then)
+            self._selector.register(fd, mask, callback)
 
-    def forget(self, fd: int) -> None:
+    def unregister(self, fd: int) -> None:
         """Before the descriptor is closed; one that is not watched is no error."""
         if fd in self._selector.get_map():
             self._selector.unregister(fd)
 
-    def at(self, when: float, then: Then) -> int:
-        """Call `then` once at monotonic `when`. Gives a number for cancel()."""
+    def call_at(self, when: float, callback: Callback) -> int:
+        """Call `callback` once at monotonic `when`. Gives a number for cancel()."""
         number = next(self._numbers)
-        self._timers[number] = (when, then)
+        self._timers[number] = (when, callback)
         return number
 
     def cancel(self, number: int) -> None:
@@ -53,7 +53,7 @@ class Watch:
         """The next timer, monotonic."""
         return min((when for when, _ in self._timers.values()), default=None)
 
-    def wait(self, timeout_s: float | None) -> Iterator[Then]:
+    def wait(self, timeout_s: float | None) -> Iterator[Callback]:
         """Wait once, then give what is to be done, one by one.
 
         What is forgotten or replaced by an earlier one of the same round is left out: its descriptor's number may

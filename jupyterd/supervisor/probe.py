@@ -1,4 +1,4 @@
-"""One probe: TCP, TLS and HTTP with the server over an address that the user would use, step by step on the watch.
+"""One probe: TCP, TLS and HTTP with the server over an address that the user would use, step by step on the poller.
 
 Decides nothing about health; it says what it saw in one phrase.
 """
@@ -18,7 +18,7 @@ from jupyterd.core.effects import Probe
 from jupyterd.core.events import ProbeEnded
 from jupyterd.protocol.plan import Target
 from jupyterd.supervisor import clock
-from jupyterd.supervisor.poller import READ, WRITE, Watch
+from jupyterd.supervisor.poller import READ, WRITE, Poller
 from jupyterd.text import bracketed
 
 if TYPE_CHECKING:
@@ -47,16 +47,18 @@ Talk = Generator[int, None, str | None]
 class Exchange:
     """A probe under way; owns its socket and its timer. Ends once, with one ProbeEnded, unless it is closed before."""
 
-    def __init__(self, watch: Watch, context: ssl.SSLContext, probe: Probe, ended: Callable[[Exchange], None]) -> None:
+    def __init__(
+        self, poller: Poller, context: ssl.SSLContext, probe: Probe, ended: Callable[[Exchange], None]
+    ) -> None:
         """`ended` is called when it ends by itself."""
-        self._watch = watch
+        self._poller = poller
         self._context = context
         self._probe = probe
         self._ended = ended
         self._served: str | None = None
         family = socket.AF_INET6 if ":" in probe.target.address else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-        self._timer = watch.at(time.monotonic() + probe.timeout_s, self._too_late)
+        self._timer = poller.call_at(time.monotonic() + probe.timeout_s, self._too_late)
         self._talk = self._begin()
 
     def turn(self) -> list[ProbeEnded]:
@@ -65,13 +67,13 @@ class Exchange:
             mask = next(self._talk)
         except StopIteration as end:
             return self._end(end.value)
-        self._watch.see(self._socket.fileno(), mask, self.turn)
+        self._poller.register(self._socket.fileno(), mask, self.turn)
         return []
 
     def close(self) -> None:
         """Without an answer."""
-        self._watch.cancel(self._timer)
-        self._watch.forget(self._socket.fileno())
+        self._poller.cancel(self._timer)
+        self._poller.unregister(self._socket.fileno())
         self._talk.close()
         self._socket.close()
 

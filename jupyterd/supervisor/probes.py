@@ -7,15 +7,15 @@ import ssl
 from jupyterd.core.effects import Probe
 from jupyterd.core.events import ProbeEnded
 from jupyterd.supervisor import clock
-from jupyterd.supervisor.poller import Watch
+from jupyterd.supervisor.poller import Poller
 from jupyterd.supervisor.probe import Exchange
 
 
 class Probes:
     """Owns the exchanges."""
 
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
+    def __init__(self, poller: Poller) -> None:
+        self._poller = poller
         self._under_way: set[Exchange] = set()
         # Nothing is trusted and nothing needs to be: the served certificate is compared with the one on disk.
         # So no trust store is loaded, which would cost 2 MB.
@@ -24,9 +24,9 @@ class Probes:
         self._context.verify_mode = ssl.CERT_NONE
 
     def begin(self, probe: Probe) -> list[ProbeEnded]:
-        """One more; its answer comes back here if it is known at once, else from the watch."""
+        """One more; its answer comes back here if it is known at once, else from the poller."""
         try:
-            exchange = Exchange(self._watch, self._context, probe, self._under_way.discard)
+            exchange = Exchange(self._poller, self._context, probe, self._under_way.discard)
         except OSError as error:  # no IPv6, no more descriptors
             return [ProbeEnded(probe.target, error.strerror or str(error), None, clock.read())]
         self._under_way.add(exchange)

@@ -28,7 +28,7 @@ class Notifier:
         self._status: str | None = None
         self._waiting: deque[tuple[bytes, tuple[int, ...]]] = deque(maxlen=_WAITING_MOST)
 
-    def tell(self, notify: Notify) -> None:
+    def notify(self, notify: Notify) -> None:
         """One datagram; STATUS only when it is another than before."""
         lines = []
         if notify.reloading:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from jupyterd.core.events import ServerSaid
 from jupyterd.protocol import server_channel
 from jupyterd.supervisor.lines import Lines
-from jupyterd.supervisor.poller import READ, WRITE, Watch
+from jupyterd.supervisor.poller import READ, WRITE, Poller
 
 _READ_BYTES = 1 << 20
 """More than a socket pair holds: one turn takes all there is. What stays unused of it costs no memory."""
@@ -20,18 +20,18 @@ Complain = Callable[[str], None]
 class Channel:
     """Owns our end of the socket pair. A breach of the rules is told once and ends the conversation."""
 
-    def __init__(self, watch: Watch, ours: socket.socket, pid: int, complain: Complain) -> None:
+    def __init__(self, poller: Poller, ours: socket.socket, pid: int, complain: Complain) -> None:
         """`pid`: who is at the other end."""
-        self._watch = watch
+        self._poller = poller
         self._socket: socket.socket | None = ours
         self._pid = pid
         self._complain = complain
         self._lines = Lines(server_channel.LINE_MAX)
         self._waiting = b""
         ours.settimeout(0)
-        watch.see(ours.fileno(), READ, self.turn)
+        poller.register(ours.fileno(), READ, self.turn)
 
-    def tell(self, message: server_channel.ToServer) -> None:
+    def send(self, message: server_channel.ToServer) -> None:
         """Send a line, now or when there is room."""
         self._waiting += server_channel.encode(message)
         if len(self._waiting) > _WAITING_MOST_BYTES:
@@ -56,7 +56,7 @@ class Channel:
     def close(self) -> None:
         """End the conversation."""
         if self._socket is not None:
-            self._watch.forget(self._socket.fileno())
+            self._poller.unregister(self._socket.fileno())
             self._socket.close()
             self._socket = None
 
@@ -85,7 +85,7 @@ class Channel:
             self.close()
             return
         self._waiting = self._waiting[sent:]
-        self._watch.see(self._socket.fileno(), READ | WRITE if self._waiting else READ, self.turn)
+        self._poller.register(self._socket.fileno(), READ | WRITE if self._waiting else READ, self.turn)
 
     def _breach(self, what: str) -> None:
         self.close()

@@ -1,4 +1,4 @@
-"""Signals for the supervisor itself, turned into facts on the watch."""
+"""Signals for the supervisor itself, turned into facts on the poller."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from jupyterd.core.events import Signal, SignalReceived
-from jupyterd.supervisor.poller import READ, Watch
+from jupyterd.supervisor.poller import READ, Poller
 
 _MEANINGS = {signal.SIGHUP: Signal.HUP, signal.SIGTERM: Signal.TERM, signal.SIGINT: Signal.INT}
 """A HUP from a terminal that is lost is a reload like any other: it does no harm."""
@@ -20,7 +20,7 @@ _READ_BYTES = 256
 class Signals:
     """Owns the wake-up pipe (signal.set_wakeup_fd)."""
 
-    def __init__(self, watch: Watch, child_ended: Callable[[], None] | None = None) -> None:
+    def __init__(self, poller: Poller, child_ended: Callable[[], None] | None = None) -> None:
         """`child_ended` is called after SIGCHLD; our own children have pidfds and need none of that."""
         self._child_ended = child_ended
         self._reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -32,7 +32,7 @@ class Signals:
         for number in _IGNORED:
             signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        watch.see(self._reading, READ, self._turn)
+        poller.register(self._reading, READ, self._turn)
 
     def _turn(self) -> list[SignalReceived]:
         numbers = os.read(self._reading, _READ_BYTES)

@@ -211,7 +211,7 @@ class Machine:
                     return
                 del self.pending[target]
             case FrameCame():
-                if Role.SAMPLER not in self.alive:
+                if Role.SAMPLER_RELAY not in self.alive:
                     return
                 self.later(10.0, event)
             case SignalReceived(signal=Signal.HUP):
@@ -317,7 +317,7 @@ class Machine:
                 self.later(self.random.uniform(0.3, 5.0), ServerSaid(fake.pid, server_channel.Imported()))
             case Role.PLANNER:
                 self._planner(fake)
-            case Role.SAMPLER:
+            case Role.SAMPLER_RELAY:
                 gpu = Gpu(0, "GPU-0", "RTX 4090", 50.0, 90.0, 1, 2, 60, 300.0, None)
                 good = Frame((gpu,), None, None)
                 self.later(1.0, FrameCame(None if self.chance(faults.sampler_bad) else good))
@@ -445,4 +445,4 @@ class Machine:
             assert self.now - self.stop_at <= longest, f"it does not stop: {world!r}"
         if isinstance(world.wanted, Stop):
             return
-        assert len(world.held) < 50 and len(world.recent) <= 10 and len(world.gpus.frames) < 100
+        assert len(world.conditions) < 50 and len(world.recent) <= 10 and len(world.gpus.frames) < 100

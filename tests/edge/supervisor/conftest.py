@@ -1,4 +1,4 @@
-"""Real kernel objects for the supervisor's deeds: a watch to wait on, programs to start, servers to probe."""
+"""Real kernel objects for the supervisor's deeds: a poller to wait on, programs to start, servers to probe."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from cryptography.x509.oid import NameOID
 
 from jupyterd.core.events import Event
 from jupyterd.protocol.plan import Command
-from jupyterd.supervisor.poller import Watch
+from jupyterd.supervisor.poller import Poller
 
 PATIENCE_S = 20.0
 
 
 @pytest.fixture
-def watch() -> Iterator[Watch]:
-    made = Watch()
+def poller() -> Iterator[Poller]:
+    made = Poller()
     yield made
     made.close()
 
@@ -34,8 +34,8 @@ Drive = Callable[..., list[Event]]
 
 
 @pytest.fixture
-def drive(watch: Watch) -> Drive:
-    """Turn the watch until `enough(events)`, and give the events."""
+def drive(poller: Poller) -> Drive:
+    """Turn the poller until `enough(events)`, and give the events."""
 
     def until(enough: Callable[[list[Event]], bool], events: list[Event] | None = None) -> list[Event]:
         came = list(events or [])
@@ -43,8 +43,8 @@ def drive(watch: Watch) -> Drive:
         while not enough(came):
             now = time.monotonic()
             assert now < give_up, f"not enough in {PATIENCE_S} s: {came}"
-            timer = watch.deadline()
-            for then in watch.wait(max(0.0, min(give_up, timer if timer is not None else give_up) - now)):
+            timer = poller.deadline()
+            for then in poller.wait(max(0.0, min(give_up, timer if timer is not None else give_up) - now)):
                 came += then()
         return came
 

@@ -18,7 +18,7 @@ from jupyterd.protocol.plan import Command, Plan, Refused
 from jupyterd.protocol.policy import Policy
 from jupyterd.protocol.server_channel import KernelCounts, Ready, Reload
 from jupyterd.supervisor.children import Children
-from jupyterd.supervisor.poller import Watch
+from jupyterd.supervisor.poller import Poller
 
 Python = Callable[..., Command]
 Drive = Callable[..., list[Event]]
@@ -41,13 +41,13 @@ class Supervised:
 
 
 @pytest.fixture
-def supervised(watch: Watch) -> Supervised:
+def supervised(poller: Poller) -> Supervised:
     def stream(name: str) -> int:
         made.names.append(name)
         return os.open("/dev/null", os.O_WRONLY)
 
     complaints: list[str] = []
-    made = Supervised(Children(watch, stream, 15.0, complaints.append), complaints)
+    made = Supervised(Children(poller, stream, 15.0, complaints.append), complaints)
     return made
 
 
@@ -83,10 +83,10 @@ def test_server_gets_sockets_and_channel(
     assert isinstance(started, ChildStarted)
     first = drive(bool)
     assert first == [ServerSaid(started.pid, KernelCounts(listener.getsockname()[1], 0))]
-    supervised.children.tell(Reload("k"))
+    supervised.children.send(Reload("k"))
     assert drive(exited) == [ServerSaid(started.pid, Ready()), ChildExited(Role.SERVER, started.pid, 3, None)]
     assert supervised.names == ["server"]
-    supervised.children.tell(Reload("k"))  # nobody is there: no error
+    supervised.children.send(Reload("k"))  # nobody is there: no error
     assert not supervised.complaints
 
 
@@ -103,16 +103,16 @@ def test_the_beat_of_the_servers_event_loop_is_seen_without_asking_it(
     assert isinstance(started, ChildStarted)
     drive(bool)
     before = time.monotonic()
-    assert supervised.children.look(started.pid).turned is None
-    supervised.children.tell(Reload("k"))
+    assert supervised.children.inspect(started.pid).turned is None
+    supervised.children.send(Reload("k"))
     drive(bool)
-    seen = [supervised.children.look(started.pid).turned for _ in range(2)]
+    seen = [supervised.children.inspect(started.pid).turned for _ in range(2)]
     assert seen[0] is not None
     assert before < seen[0] < time.monotonic()
     assert seen[0] == seen[1], "it stands still, and nobody has made it turn"
     supervised.children.signal(Role.SERVER, started.pid, "KILL")
     drive(exited)
-    assert supervised.children.look(started.pid).turned is None
+    assert supervised.children.inspect(started.pid).turned is None
 
 
 @pytest.mark.parametrize(
@@ -173,11 +173,11 @@ def test_sampler_frames_and_what_is_none(supervised: Supervised, drive: Drive, p
         "import sys; out = sys.stdout\n"
         "out.write(sys.argv[1] + 'garbage\\n' + 'x' * 100_000 + '\\n' + sys.argv[1] + 'half')"
     )
-    started = supervised.children.spawn(Spawn(Role.SAMPLER, python(code, gpu_frames.encode(frame).decode())), ())
+    started = supervised.children.spawn(Spawn(Role.SAMPLER_RELAY, python(code, gpu_frames.encode(frame).decode())), ())
     assert isinstance(started, ChildStarted)
     *came, end = drive(exited)
     assert came == [FrameCame(frame), FrameCame(None), FrameCame(None), FrameCame(frame)]
-    assert end == ChildExited(Role.SAMPLER, started.pid, 0, None)
+    assert end == ChildExited(Role.SAMPLER_RELAY, started.pid, 0, None)
 
 
 def test_ender_says_nothing_to_us(supervised: Supervised, drive: Drive, python: Python) -> None:
@@ -206,18 +206,18 @@ def test_a_hundred_lives_of_every_role_leak_nothing(
 
 
 def test_an_abandoned_one_is_reaped_and_never_mentioned(
-    supervised: Supervised, watch: Watch, drive: Drive, python: Python, open_fds: Callable[[], int]
+    supervised: Supervised, poller: Poller, drive: Drive, python: Python, open_fds: Callable[[], int]
 ) -> None:
     before = open_fds()
-    old = supervised.children.spawn(Spawn(Role.SAMPLER, python("import time; time.sleep(60)")), ())
+    old = supervised.children.spawn(Spawn(Role.SAMPLER_RELAY, python("import time; time.sleep(60)")), ())
     assert isinstance(old, ChildStarted)
-    supervised.children.abandon(Role.SAMPLER, old.pid)
-    new = supervised.children.spawn(Spawn(Role.SAMPLER, python("print('x')")), ())
+    supervised.children.abandon(Role.SAMPLER_RELAY, old.pid)
+    new = supervised.children.spawn(Spawn(Role.SAMPLER_RELAY, python("print('x')")), ())
     assert isinstance(new, ChildStarted)
-    assert drive(exited) == [FrameCame(None), ChildExited(Role.SAMPLER, new.pid, 0, None)]
-    supervised.children.signal(Role.SAMPLER, old.pid, "KILL")  # no longer ours to signal
+    assert drive(exited) == [FrameCame(None), ChildExited(Role.SAMPLER_RELAY, new.pid, 0, None)]
+    supervised.children.signal(Role.SAMPLER_RELAY, old.pid, "KILL")  # no longer ours to signal
     os.kill(old.pid, 9)
-    assert [event for then in watch.wait(20) for event in then()] == []
+    assert [event for callback in poller.wait(20) for event in callback()] == []
     assert open_fds() == before
 
 

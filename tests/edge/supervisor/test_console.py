@@ -20,7 +20,7 @@ from jupyterd.core.journal_kinds import GPU, ITEM_RAISED, SERVER_HUNG, SERVING
 from jupyterd.supervisor import console_sink
 from jupyterd.supervisor.console import Console
 from jupyterd.supervisor.console_sink import LOG_NAME, Sink
-from jupyterd.supervisor.poller import Watch
+from jupyterd.supervisor.poller import Poller
 
 
 @dataclass
@@ -57,8 +57,8 @@ def colour(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
 
 
-def test_records_are_plain_lines_with_colour_on_a_terminal(watch: Watch, screen: Screen, tmp_path: Path) -> None:
-    terminal = Console(watch, Sink(watch, str(tmp_path), screen.slave))
+def test_records_are_plain_lines_with_colour_on_a_terminal(poller: Poller, screen: Screen, tmp_path: Path) -> None:
+    terminal = Console(poller, Sink(poller, str(tmp_path), screen.slave))
     for kind in (SERVING, ITEM_RAISED, SERVER_HUNG, GPU):
         terminal.write(Record(kind, "first\nsecond \x1b[2J", (("A", "b"),)))
     clock = r"\d\d:\d\d:\d\d "
@@ -72,24 +72,24 @@ def test_records_are_plain_lines_with_colour_on_a_terminal(watch: Watch, screen:
 
 
 def test_no_colour_when_it_is_not_wanted(
-    watch: Watch, screen: Screen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    poller: Poller, screen: Screen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    terminal = Console(watch, Sink(watch, str(tmp_path), screen.slave))
+    terminal = Console(poller, Sink(poller, str(tmp_path), screen.slave))
     terminal.write(Record(SERVER_HUNG, "mute"))
     assert "\x1b" not in screen.read()
     terminal.close()
 
 
-def test_the_terminal_of_others_stays_blocking(watch: Watch, screen: Screen, tmp_path: Path) -> None:
-    Console(watch, Sink(watch, str(tmp_path), screen.slave)).close()
+def test_the_terminal_of_others_stays_blocking(poller: Poller, screen: Screen, tmp_path: Path) -> None:
+    Console(poller, Sink(poller, str(tmp_path), screen.slave)).close()
     assert os.get_blocking(screen.slave)
 
 
 def test_what_children_say_is_marked_and_bounded(
-    watch: Watch, drive: Callable[..., list[Event]], screen: Screen, tmp_path: Path, open_fds: Callable[[], int]
+    poller: Poller, drive: Callable[..., list[Event]], screen: Screen, tmp_path: Path, open_fds: Callable[[], int]
 ) -> None:
-    terminal = Console(watch, Sink(watch, str(tmp_path), screen.slave))
+    terminal = Console(poller, Sink(poller, str(tmp_path), screen.slave))
     before = open_fds()
     fd = terminal.stream("server")
     os.write(fd, b"<4>careful\n\xff\n" + b"x" * 30_000 + b"\nhalf")
@@ -101,8 +101,8 @@ def test_what_children_say_is_marked_and_bounded(
     terminal.close()
 
 
-def test_close_shows_what_was_said_last(watch: Watch, screen: Screen, tmp_path: Path) -> None:
-    terminal = Console(watch, Sink(watch, str(tmp_path), screen.slave))
+def test_close_shows_what_was_said_last(poller: Poller, screen: Screen, tmp_path: Path) -> None:
+    terminal = Console(poller, Sink(poller, str(tmp_path), screen.slave))
     fd = terminal.stream("planner")
     os.write(fd, b"Traceback\n")
     terminal.close()
@@ -111,9 +111,9 @@ def test_close_shows_what_was_said_last(watch: Watch, screen: Screen, tmp_path: 
 
 
 def test_a_stopped_terminal_stops_nobody(
-    watch: Watch, drive: Callable[..., list[Event]], screen: Screen, tmp_path: Path
+    poller: Poller, drive: Callable[..., list[Event]], screen: Screen, tmp_path: Path
 ) -> None:
-    terminal = Console(watch, Sink(watch, str(tmp_path), screen.slave))
+    terminal = Console(poller, Sink(poller, str(tmp_path), screen.slave))
     termios.tcflow(screen.slave, termios.TCOOFF)  # Ctrl-S
     begun = time.monotonic()
     for number in range(3000):
@@ -134,9 +134,9 @@ def test_a_stopped_terminal_stops_nobody(
 
 
 def test_a_lost_terminal_goes_on_in_a_private_file(
-    watch: Watch, screen: Screen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    poller: Poller, screen: Screen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    terminal = Console(watch, Sink(watch, str(tmp_path), screen.slave))
+    terminal = Console(poller, Sink(poller, str(tmp_path), screen.slave))
     terminal.write(Record(SERVING, "before"))
     fd = terminal.stream("server")
     os.close(screen.master)
@@ -144,8 +144,8 @@ def test_a_lost_terminal_goes_on_in_a_private_file(
     terminal.show("a token")
     os.write(fd, b"still here\n")
     os.close(fd)
-    for then in watch.wait(5):
-        then()
+    for callback in poller.wait(5):
+        callback()
     log = tmp_path / LOG_NAME
     assert log.stat().st_mode & 0o777 == 0o600
     lines = log.read_text().splitlines()
@@ -161,18 +161,18 @@ def test_a_lost_terminal_goes_on_in_a_private_file(
     terminal.close()
 
 
-def test_a_lost_terminal_and_no_disk_stops_nobody(watch: Watch, screen: Screen, tmp_path: Path) -> None:
-    terminal = Console(watch, Sink(watch, str(tmp_path / "nowhere"), screen.slave))
+def test_a_lost_terminal_and_no_disk_stops_nobody(poller: Poller, screen: Screen, tmp_path: Path) -> None:
+    terminal = Console(poller, Sink(poller, str(tmp_path / "nowhere"), screen.slave))
     os.close(screen.master)
     for _ in range(3):
         terminal.write(Record(SERVING, "after"))
     terminal.close()
 
 
-def test_a_socket_in_place_of_a_terminal(watch: Watch, tmp_path: Path) -> None:
+def test_a_socket_in_place_of_a_terminal(poller: Poller, tmp_path: Path) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        terminal = Console(watch, Sink(watch, str(tmp_path), theirs.fileno()))
+        terminal = Console(poller, Sink(poller, str(tmp_path), theirs.fileno()))
         terminal.show("addresses\n")
         begun = time.monotonic()
         for number in range(5000):

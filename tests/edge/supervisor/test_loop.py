@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from jupyterd.core.effects import CancelProbes, CloseListeners, Effect, Quit
 from jupyterd.core.events import DeadlineCame, Event, FrameCame, Signal, SignalReceived
 from jupyterd.supervisor.loop import run
-from jupyterd.supervisor.poller import Watch
+from jupyterd.supervisor.poller import Poller
 
 FIRST = SignalReceived(Signal.HUP)
 
@@ -59,42 +59,42 @@ class Hands:
         return None if self.again_s is None else now + self.again_s
 
 
-def test_answers_are_fed_back_before_it_waits_and_quit_leaves_after_the_last_effect(watch: Watch) -> None:
+def test_answers_are_fed_back_before_it_waits_and_quit_leaves_after_the_last_effect(poller: Poller) -> None:
     core = Script({0: (CancelProbes(),), 1: (Quit(7), CloseListeners())})
     hands = Hands(lambda effect: [FrameCame(None)] if isinstance(effect, CancelProbes) else ())
-    assert run(core, hands, watch, FIRST) == 7
+    assert run(core, hands, poller, FIRST) == 7
     assert core.events == [FIRST, FrameCame(None)]
     assert hands.done == [CancelProbes(), Quit(7), CloseListeners()]
     assert hands.rests == []
 
 
-def test_it_sleeps_until_the_deadline_and_not_once_more(watch: Watch) -> None:
+def test_it_sleeps_until_the_deadline_and_not_once_more(poller: Poller) -> None:
     core, hands = Script({2: (Quit(0),)}, wait_s=0.15), Hands()
     begun = time.monotonic()
-    assert run(core, hands, watch, FIRST) == 0
+    assert run(core, hands, poller, FIRST) == 0
     assert time.monotonic() - begun >= 0.3
     assert core.events == [FIRST, DeadlineCame(), DeadlineCame()]
     assert len(hands.rests) == 2
 
 
-def test_the_watchdog_wakes_it_too_and_hears_of_sickness(watch: Watch) -> None:
+def test_the_watchdog_wakes_it_too_and_hears_of_sickness(poller: Poller) -> None:
     core, hands = Script({1: (Quit(0),)}, wait_s=0.5, sick=True), Hands(again_s=0.1)
-    run(core, hands, watch, FIRST)
+    run(core, hands, poller, FIRST)
     assert 3 <= len(hands.rests) <= 6
     assert not any(hands.rests)
 
 
-def test_what_an_earlier_fact_cancels_does_not_happen(watch: Watch) -> None:
+def test_what_an_earlier_fact_cancels_does_not_happen(poller: Poller) -> None:
     """Two timers are due at once; the first one's effect cancels the second."""
     now = time.monotonic()
-    watch.at(now, lambda: [FrameCame(None)])
-    second = watch.at(now, lambda: [FIRST])
+    poller.call_at(now, lambda: [FrameCame(None)])
+    second = poller.call_at(now, lambda: [FIRST])
 
     def cancel(effect: Effect) -> Iterable[Event]:
         if isinstance(effect, CancelProbes):
-            watch.cancel(second)
+            poller.cancel(second)
         return ()
 
     core = Script({1: (CancelProbes(),), 2: (Quit(0),)}, wait_s=0.1)
-    run(core, Hands(cancel), watch, FIRST)
+    run(core, Hands(cancel), poller, FIRST)
     assert core.events == [FIRST, FrameCame(None), DeadlineCame()]

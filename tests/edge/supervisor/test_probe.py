@@ -14,7 +14,7 @@ import pytest
 from jupyterd.core.effects import Probe
 from jupyterd.core.events import Event, ProbeEnded
 from jupyterd.protocol.plan import Target
-from jupyterd.supervisor.poller import Watch
+from jupyterd.supervisor.poller import Poller
 from jupyterd.supervisor.probes import Probes
 
 Handle = Callable[[socket.socket], None]
@@ -76,13 +76,13 @@ def probe(port: int, sha256: str | None, *, timeout_s: float = 5.0, name: str = 
 
 
 @pytest.fixture
-def outcome(watch: Watch, drive: Callable[..., list[Event]]) -> Callable[[Probe], ProbeEnded]:
+def outcome(poller: Poller, drive: Callable[..., list[Event]]) -> Callable[[Probe], ProbeEnded]:
     def of(one: Probe) -> ProbeEnded:
-        probes = Probes(watch)
+        probes = Probes(poller)
         (ended,) = drive(bool, probes.begin(one))
         assert isinstance(ended, ProbeEnded)
         assert ended.target == one.target
-        assert watch.deadline() is None
+        assert poller.deadline() is None
         return ended
 
     return of
@@ -202,24 +202,24 @@ def test_refused_and_unreachable(outcome: Outcome) -> None:
 
 
 def test_cancelled_probes_are_not_answered(
-    watch: Watch,
+    poller: Poller,
     pair,
     open_fds: Callable[[], int],
 ) -> None:
     with serving(mute) as port:
-        probes = Probes(watch)
+        probes = Probes(poller)
         before = open_fds()
         for _ in range(3):
             assert probes.begin(probe(port, pair.sha256, timeout_s=0.1)) == []
         assert open_fds() > before
         probes.cancel()
-        assert watch.deadline() is None
-        assert list(watch.wait(0.2)) == []
+        assert poller.deadline() is None
+        assert list(poller.wait(0.2)) == []
 
 
 @pytest.mark.slow
-def test_two_hundred_probes_leak_nothing(watch: Watch, drive: Callable[..., list[Event]], open_fds, pair) -> None:
-    probes = Probes(watch)
+def test_two_hundred_probes_leak_nothing(poller: Poller, drive: Callable[..., list[Event]], open_fds, pair) -> None:
+    probes = Probes(poller)
     with serving(answering(GOOD, pair)) as port:
         before = None
         for _ in range(200):
@@ -231,6 +231,6 @@ def test_two_hundred_probes_leak_nothing(watch: Watch, drive: Callable[..., list
     assert open_fds() <= before + 1  # the server's side of the last one
 
 
-def test_the_probes_context_trusts_nobody(watch: Watch) -> None:
-    assert Probes(watch)._context.cert_store_stats()["x509"] == 0  # noqa: SLF001 - the trust store is what costs
+def test_the_probes_context_trusts_nobody(poller: Poller) -> None:
+    assert Probes(poller)._context.cert_store_stats()["x509"] == 0  # noqa: SLF001 - the trust store is what costs
     assert ssl.HAS_SNI

@@ -45,14 +45,14 @@ def heard(manager: socket.socket) -> list[str]:
 def test_one_datagram_in_utf_8(manager: socket.socket, connect: Callable[[float], Notifier]) -> None:
     notifier = connect(0)
     before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-    notifier.tell(Notify(reloading=True, status="71 °C → warm\nline", extend_timeout_s=12.5))
+    notifier.notify(Notify(reloading=True, status="71 °C → warm\nline", extend_timeout_s=12.5))
     reloading, stamp, extend, status = heard(manager)
     assert (reloading, extend, status) == ("RELOADING=1", "EXTEND_TIMEOUT_USEC=12500000", "STATUS=71 °C → warm line")
     assert before <= int(stamp.removeprefix("MONOTONIC_USEC=")) <= before + 5_000_000
-    notifier.tell(Notify(ready=True, status="71 °C → warm\nline"))
+    notifier.notify(Notify(ready=True, status="71 °C → warm\nline"))
     assert heard(manager) == ["READY=1"]
-    notifier.tell(Notify(status="71 °C → warm\nline"))
-    notifier.tell(Notify(stopping=True, status="other"))
+    notifier.notify(Notify(status="71 °C → warm\nline"))
+    notifier.notify(Notify(stopping=True, status="other"))
     assert heard(manager) == ["STOPPING=1", "STATUS=other"]
 
 
@@ -78,8 +78,8 @@ def test_a_systemd_that_does_not_read_stops_nobody_and_misses_nothing(
     sent = [f"{number} " + "x" * 3000 for number in range(20)]
     most = int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text())
     for text in sent:
-        notifier.tell(Notify(status=text))
-    notifier.tell(Notify(ready=True))
+        notifier.notify(Notify(status=text))
+    notifier.notify(Notify(ready=True))
     if most > len(sent):
         pytest.skip("this machine's queues are longer than the test")
     lines: list[str] = []
@@ -92,12 +92,12 @@ def test_a_systemd_that_does_not_read_stops_nobody_and_misses_nothing(
 def test_a_systemd_that_is_gone_stops_nobody(manager: socket.socket, connect: Callable[[float], Notifier]) -> None:
     notifier = connect(0)
     manager.close()
-    notifier.tell(Notify(ready=True))
+    notifier.notify(Notify(ready=True))
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # sdnotify's own, when there is nobody to tell
 def test_without_systemd_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     notifier = Notifier(SystemdNotifier().socket, 10.0)
-    notifier.tell(Notify(ready=True))
+    notifier.notify(Notify(ready=True))
     assert notifier.rest(5.0, healthy=True) is None

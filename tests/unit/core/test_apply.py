@@ -197,7 +197,7 @@ def test_after_the_end_nothing_changes_any_more() -> None:
 def test_a_started_server_has_its_time_to_say_that_it_is_ready() -> None:
     world, effects = play(after(begun(), Bound(())), ChildStarted(Role.SERVER, SERVER, 70), now=NOW + 1)
     assert match(Record, kind=journal_kinds.SERVER_STARTED, message="started the Jupyter server (pid 7)") in effects
-    assert step.deadline(replace(world, told=replace(world.told, extend_at=None))) == NOW + 1 + 120
+    assert step.deadline(replace(world, announced=replace(world.announced, extend_at=None))) == NOW + 1 + 120
 
 
 @pytest.mark.parametrize(
@@ -368,7 +368,7 @@ def test_a_live_setting_that_the_server_refuses_is_an_item_and_asked_again_at_ea
     assert of(SendToServer, effects) == [SendToServer(Reload("l1"))]
     assert items(world) == []
     world = after(world, said(SERVER, Reloaded("l1", None)))
-    assert isinstance(world.server, Running) and world.server.given.live == "l1"
+    assert isinstance(world.server, Running) and world.server.started_with.live_key == "l1"
 
 
 # --- plans: not asked for -----------------------------------------------------------------------------------------
@@ -542,7 +542,7 @@ GPU = Gpu(0, "GPU-0", "RTX 4090", 50.0, 90.0, 1, 2, 60, 300.0, None)
 
 
 def sampling() -> World:
-    return after(serving(plan()), ChildStarted(Role.SAMPLER, SAMPLER, 100))
+    return after(serving(plan()), ChildStarted(Role.SAMPLER_RELAY, SAMPLER, 100))
 
 
 def test_each_frame_gives_the_sampler_its_time_again() -> None:
@@ -550,7 +550,7 @@ def test_each_frame_gives_the_sampler_its_time_again() -> None:
     world, effects = play(world, DeadlineCame(), now=NOW + 44.9)
     assert of(SendSignal, effects) == []
     world, effects = play(world, DeadlineCame(), now=NOW + 45)
-    assert of(SendSignal, effects) == [SendSignal(Role.SAMPLER, SAMPLER, "KILL")]
+    assert of(SendSignal, effects) == [SendSignal(Role.SAMPLER_RELAY, SAMPLER, "KILL")]
 
 
 def test_a_line_that_is_no_frame_is_an_item_until_the_next_frame() -> None:
@@ -561,19 +561,19 @@ def test_a_line_that_is_no_frame_is_an_item_until_the_next_frame() -> None:
 
 def test_a_sampler_that_ends_is_an_item_and_started_again() -> None:
     world = after(sampling(), FrameCame(Frame((GPU,), None, None)))
-    world = after(world, ChildExited(Role.SAMPLER, SAMPLER, 1, None), now=NOW + 1)
+    world = after(world, ChildExited(Role.SAMPLER_RELAY, SAMPLER, 1, None), now=NOW + 1)
     assert items(world) == [("gpu-sampler", "the GPU sampler ended by itself with exit code 1")]
     assert report.snapshot(world).gpus == ()
     world, effects = play(world, DeadlineCame(), now=NOW + 21)
-    assert Spawn(Role.SAMPLER, NOTHING) in effects
+    assert Spawn(Role.SAMPLER_RELAY, NOTHING) in effects
 
 
 def test_a_sampler_that_the_settings_switch_off_is_no_trouble() -> None:
     world = after(sampling(), FrameCame(Frame((GPU,), None, None)), HUP, ChildStarted(Role.PLANNER, PLANNER, 90))
     world, effects = play(world, PlanMade(PLAN))
-    assert of(SendSignal, effects) == [SendSignal(Role.SAMPLER, SAMPLER, "TERM")]
-    world = after(world, ChildExited(Role.SAMPLER, SAMPLER, None, "SIGTERM"))
-    assert (items(world), report.snapshot(world).gpus, world.sampler) == ([], (), Stopped())
+    assert of(SendSignal, effects) == [SendSignal(Role.SAMPLER_RELAY, SAMPLER, "TERM")]
+    world = after(world, ChildExited(Role.SAMPLER_RELAY, SAMPLER, None, "SIGTERM"))
+    assert (items(world), report.snapshot(world).gpus, world.sampler_relay) == ([], (), Stopped())
 
 
 def test_the_relay_while_it_waits_does_not_hide_the_last_frame() -> None:

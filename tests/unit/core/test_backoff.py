@@ -35,7 +35,7 @@ def test_the_score_halves_in_each_half_life(value: float, after_s: float, left: 
 
 @pytest.mark.parametrize(("after_s", "value"), [(0.0, 3.0), (300.0, 2.0), (600.0, 1.5)])
 def test_a_failure_adds_one_to_what_is_left(after_s: float, value: float) -> None:
-    assert backoff.failed(Score(2.0, 100.0), 100.0 + after_s, POLICY) == Score(value, 100.0 + after_s)
+    assert backoff.after_failure(Score(2.0, 100.0), 100.0 + after_s, POLICY) == Score(value, 100.0 + after_s)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ class Life:
     def minute(self, facts: Facts | None = IDLE, *, with_cpu=True, after=60.0):
         self.now += after
         seen = () if facts is None else (facts,)
-        self.watched, verdicts = gpu_cull.look(self.watched, seen, self.now, self.policy, with_cpu=with_cpu)
+        self.watched, verdicts = gpu_cull.judge(self.watched, seen, self.now, self.policy, with_cpu=with_cpu)
         self.told += [(each.what, round((self.now - 1000) / 60)) for each in verdicts]
         return verdicts
 
@@ -169,7 +169,7 @@ def test_a_week() -> None:
             Facts("small", None, GIB // 2, 0.0, 0.0, executing=False),
         )
         seen = tuple(each for each in seen if each.kernel not in ended)
-        watched, verdicts = gpu_cull.look(watched, seen, minute * 60.0, policy, with_cpu=True)
+        watched, verdicts = gpu_cull.judge(watched, seen, minute * 60.0, policy, with_cpu=True)
         for each in verdicts:
             if each.what == "end":
                 ended[each.facts.kernel] = (day, hour)

@@ -41,7 +41,7 @@ class Play:
         self.event(Started(made, WallClock(1.7e9, 0), Pid(1, 1)))
         self.event(Bound(()))
         self.event(ChildStarted(Role.SERVER, 50, 1))
-        self.event(ChildStarted(Role.SAMPLER, 51, 1))
+        self.event(ChildStarted(Role.SAMPLER_RELAY, 51, 1))
         self.says("k1", "k2")
 
     def event(self, event):
@@ -109,12 +109,12 @@ def test_what_takes_a_warning_back(what) -> None:
         case "no server":
             play.event(ChildExited(Role.SERVER, 50, 1, None))
         case "sampler gone":
-            play.event(ChildExited(Role.SAMPLER, 51, 1, None))
+            play.event(ChildExited(Role.SAMPLER_RELAY, 51, 1, None))
         case "switched off":
             play.world = replace(play.world, plan=replace(play.world.plan, policy=replace(POLICY, cull=False)))
     after = play.minutes(30)
     assert culls(after) == []
-    assert not play.world.freeing.warned
+    assert not play.world.culling.warned
 
 
 def test_a_new_server_s_word_is_enough() -> None:
@@ -128,21 +128,21 @@ def test_a_new_server_s_word_is_enough() -> None:
 def test_a_cell_that_begins_while_another_is_being_ended_saves_its_kernel() -> None:
     play = Play()
     play.minutes(17)
-    verdict = replace(play.world.freeing, to_end=())
-    play.world = replace(play.world, freeing=verdict)
+    verdict = replace(play.world.culling, to_end=())
+    play.world = replace(play.world, culling=verdict)
     ending = play.minutes(7)
     assert len(culls(ending)) == 1
     play.event(ChildStarted(Role.CULLER, 70, 1))
-    play.world = replace(play.world, freeing=replace(play.world.freeing, to_end=_to_end(play)))
+    play.world = replace(play.world, culling=replace(play.world.culling, to_end=_to_end(play)))
     play.says("k2")
     assert culls(play.event(ChildExited(Role.CULLER, 70, 0, None))) == []
-    assert play.world.freeing.to_end == ()
+    assert play.world.culling.to_end == ()
 
 
 def _to_end(play):
     from jupyterd.core.gpu_cull import CullVerdict  # noqa: PLC0415 - for this one
 
-    (one,) = [each for each in play.world.freeing.watched if each.facts.kernel == "k1"]
+    (one,) = [each for each in play.world.culling.candidates if each.facts.kernel == "k1"]
     return (CullVerdict("end", one.facts, 1200.0, 0.0),)
 
 
@@ -159,7 +159,7 @@ def test_off_by_default() -> None:
     assert Policy().cull is False
     play = Play(replace(POLICY, cull=False))
     assert of(SendToServer, play.minutes(60)) == []
-    assert play.world.freeing.watched == ()
+    assert play.world.culling.candidates == ()
 
 
 def test_a_stop_ends_the_helper_too() -> None:

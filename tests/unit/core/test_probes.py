@@ -126,7 +126,7 @@ OTHER = "serves another certificate than the one on disk"
         (
             GOOD,
             ProbeEnded(LOCAL6, OTHER, "bb", CLOCK),
-            Probing(LOCAL6, 104.0, None, 100.0, None, 100.0, OTHER, stranger=True),
+            Probing(LOCAL6, 104.0, None, 100.0, None, 100.0, OTHER, wrong_certificate=True),
         ),
         (GOOD, ProbeEnded(LOCAL6, "503", "aa", CLOCK), Probing(LOCAL6, 104.0, None, 100.0, None, 100.0, "503")),
         (replace(GOOD, began=None), bad(LOCAL6), replace(GOOD, began=None)),  # nobody waits for it any more
@@ -135,7 +135,7 @@ OTHER = "serves another certificate than the one on disk"
 )
 def test_what_an_answer_changes(before: Probing, answer: ProbeEnded, then: Probing) -> None:
     first = Probing(LOCAL, next_at=110.0, good_since=1.0)
-    found = probes.ended((first, before), answer, 103.0, Policy(), proving=False, expected="aa")
+    found = probes.apply_answer((first, before), answer, 103.0, Policy(), verifying=False, expected="aa")
     assert found == (first, then)
 
 
@@ -162,7 +162,7 @@ def test_when_it_counts_as_hung(failing: tuple[float | None, ...], hung: float |
 
 
 def test_an_address_with_another_certificate_says_nothing_about_a_hang() -> None:
-    strange = probing(LAN, failing=100.0, stranger=True)
+    strange = probing(LAN, failing=100.0, wrong_certificate=True)
     assert probes.hung_at([probing(LOCAL, failing=100.0), strange], POLICY) == 109.0
     assert probes.hung_at([strange], POLICY) is None
     assert probes.hung_at([], POLICY) is None
@@ -194,12 +194,12 @@ def test_from_when_on_the_first_is_in_doubt(first: Probing, alarm: float | None)
 )
 def test_it_serves_once_each_socket_has_answered(answered: tuple[Target, ...], *, proved: bool) -> None:
     all_of_them = [Probing(each, good_since=1.0 if each in answered else None) for each in PLAN.targets]
-    assert probes.proved(all_of_them) is proved
+    assert probes.all_answered(all_of_them) is proved
 
 
 def test_without_an_address_nothing_is_proved() -> None:
-    assert not probes.proved([])
-    assert not probes.proved([Probing(LAN, good_since=1.0)])
+    assert not probes.all_answered([])
+    assert not probes.all_answered([Probing(LAN, good_since=1.0)])
 
 
 @pytest.mark.parametrize(
@@ -207,4 +207,4 @@ def test_without_an_address_nothing_is_proved() -> None:
     [((V4, V6), ["localhost", "::1", "gpu.lan"]), ((V4,), ["localhost", "gpu.lan"]), ((V6,), ["::1"]), ((), [])],
 )
 def test_only_addresses_of_open_sockets_are_asked(opened: tuple[object, ...], names: list[str]) -> None:
-    assert [each.target.name for each in probes.fresh(PLAN, opened, NOW)] == names  # type: ignore[arg-type]
+    assert [each.target.name for each in probes.initial(PLAN, opened, NOW)] == names  # type: ignore[arg-type]

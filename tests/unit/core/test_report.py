@@ -132,8 +132,8 @@ STATUS = [
 
 @pytest.mark.parametrize(("world", "text"), STATUS)
 def test_status(world: World, text: str) -> None:
-    assert report.sentence(world) == text
-    assert world.told.snapshot is not None and world.told.snapshot.status == text
+    assert report.status_text(world) == text
+    assert world.announced.snapshot is not None and world.announced.snapshot.status == text
 
 
 def test_status_says_that_kernels_are_being_ended() -> None:
@@ -297,7 +297,7 @@ def test_one_socket_of_two_is_enough_to_serve_and_the_other_is_an_item() -> None
     assert [(each.code, each.severity, each.text) for each in shot(world).items] == [
         ("listen-busy", "error", "0.0.0.0:8888 is in use by thief (pid 5)")
     ]
-    assert report.sentence(world).endswith("; trouble: 0.0.0.0:8888 is in use by thief (pid 5)")
+    assert report.status_text(world).endswith("; trouble: 0.0.0.0:8888 is in use by thief (pid 5)")
 
 
 def test_the_processes_are_named() -> None:
@@ -383,7 +383,7 @@ def test_a_mute_address_is_not_told_beside_a_server_that_is_down() -> None:
     world = after(serving(), CRASH, ChildStarted(Role.SERVER, 17, 170), ServerSaid(17, Ready()))
     world = after(world, bad(LOCAL), bad(LOCAL6), bad(LAN), now=NOW + 11)
     world = after(world, DeadlineCame(), now=NOW + 30)
-    assert {each.condition.kind.code for each in world.held} == {"server-down", "address-mute"}
+    assert {each.condition.kind.code for each in world.conditions} == {"server-down", "address-mute"}
     assert [each.code for each in shot(world).items] == ["server-down"]
 
 
@@ -395,7 +395,7 @@ def test_a_server_that_is_down_is_not_told_beside_a_machine_that_is_not_ready() 
 def test_a_wedged_process_is_named_even_while_stopping() -> None:
     stuck = Wedged(Role.SPARE, ProcessIdentity(SPARE, 80), NOW)
     world = after(replace(stopping(), wedged=(stuck,)), DeadlineCame())
-    assert report.sentence(world) == (
+    assert report.status_text(world) == (
         "Stopping: the server finishes; trouble: the spare process 8 does not end even after SIGKILL"
     )
 
