@@ -1,7 +1,7 @@
-"""How far one tab's browser has come. Behind what is sent goes a websocket ping, which every browser answers by itself:
-what lies before an answered one has arrived, and is the mark, which outlives this server.
+"""Keeps the cursor of one tab: the last message that its browser has acknowledged, in a file that outlives this server.
 
-Knows no kernel and no Jupyter.
+A websocket ping (RFC 6455, 5.5.2) follows what is written; every browser answers it by itself, in order, so a pong
+acknowledges all that was written before its ping. Knows no kernel and no Jupyter.
 """
 
 from __future__ import annotations
@@ -16,17 +16,19 @@ from jupyterd.protocol.cursors import Cursor, CursorTable
 from jupyterd.server.channels import spool_reader
 
 _PING_EVERY_S = 0.005
-"""At most so often; while nothing comes, never."""
+"""Shortest time between two pings; none is sent while nothing is written."""
 _PING = b"jupyterd"
 
 
-class Arrival:
-    """Owns the kernel's table of marks as long as the tab is connected."""
+class Acknowledgements:
+    """Owns the mapping of the kernel's cursor table while the tab is connected."""
 
     def __init__(
         self, directory: Path, session: str, connected: frozenset[str], ping: Callable[[bytes], object]
     ) -> None:
-        """`directory` is the kernel's spool. OSError, ValueError where there is no place in the table."""
+        """`directory` is the kernel's spool, `connected`: sessions that keep their slots. OSError, ValueError: there
+        is no slot for this tab. A tab without a cursor begins behind all that is in the spool.
+        """
         table = CursorTable(directory / spool.MARKS)
         try:
             self._slot, found = table.claim(session, time.time(), connected)
@@ -39,27 +41,27 @@ class Arrival:
         self._send_ping = ping
         self._sent = b""
         self.replied = self.begin.replied
-        """Tag of the last request whose execute_reply was sent."""
+        """spool.tag of the last request whose execute_reply was written."""
         self._pinged: tuple[bytes, bytes] | None = None
-        """What the ping under way stands for."""
+        """(header, replied) that the ping under way acknowledges."""
 
     @property
     def sent(self) -> Cursor:
-        """The last message that was sent."""
+        """The last message that was written to the websocket."""
         return Cursor(spool.digest(self._sent), spool.date(self._sent)) if self._sent else self.begin
 
     @property
-    def awaited(self) -> bool:
-        """Whether a ping is under way."""
+    def awaits_pong(self) -> bool:
+        """Whether a ping has not been answered yet."""
         return self._pinged is not None
 
     def note(self, header: bytes) -> None:
-        """A message with this header was sent."""
+        """A message with this header (a frame, JSON) was written."""
         self._sent = header
         self._ping()
 
     def pong(self, data: bytes) -> None:
-        """Everything before that ping is in the browser."""
+        """Tornado's WebSocketHandler.on_pong: the browser has all that was written before that ping."""
         if data != _PING or self._pinged is None or self._table is None:
             return
         header, replied = self._pinged
@@ -69,7 +71,7 @@ class Arrival:
             asyncio.get_running_loop().call_later(_PING_EVERY_S, self._ping)
 
     def leave(self, *, held: bool) -> None:
-        """The tab is away; `held` as in CursorTable.leave."""
+        """The websocket is closed; `held` as in CursorTable.leave."""
         if self._table is not None:
             self._table.leave(self._slot, time.time(), held=held)
             self._table.close()

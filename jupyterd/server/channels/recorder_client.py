@@ -28,7 +28,7 @@ _HANDED_OVER_S = 0.02
 """The kernel needs a moment to notice that the place is free; most kernels refuse a second one with the same name."""
 
 
-class Recording:
+class RecorderClient:
     """One connection to the recorder, made again whenever it breaks while there are kernels."""
 
     def __init__(  # noqa: PLR0913 - the places are three
@@ -47,7 +47,7 @@ class Recording:
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
-    def need(self) -> None:
+    def start(self) -> None:
         """There is a kernel, or there will be in a moment."""
         if not self._closed and (self._task is None or self._task.done()):
             self._task = asyncio.ensure_future(self._keep())
@@ -63,11 +63,11 @@ class Recording:
         """Whether there is a recorder at this moment."""
         return self._writer is not None
 
-    def tabs(self, kernel: str) -> frozenset[str]:
+    def connected_tabs(self, kernel: str) -> frozenset[str]:
         """Sessions that are connected to this kernel."""
         return frozenset(session for name, session in self._tabs if name == kernel)
 
-    async def back(self, kernel: str, session: str) -> None:
+    async def take_identity(self, kernel: str, session: str) -> None:
         """Take a tab's place from the recorder; without an answer in time the tab connects all the same."""
         self._tabs.add((kernel, session))
         if not await self._is_there():
@@ -79,12 +79,12 @@ class Recording:
                 await asyncio.sleep(_HANDED_OVER_S)
         self._asked.pop((kernel, session), None)
 
-    def away(self, kernel: str, session: str) -> None:
+    def give_identity(self, kernel: str, session: str) -> None:
         """Give it back."""
         self._tabs.discard((kernel, session))
         self._say(Away(kernel, session))
 
-    async def over(self, kernel: str, why: str, before: str = "") -> bytes:
+    async def end_cells(self, kernel: str, why: str, before: str = "") -> bytes:
         """The cells of this kernel end in the spool, as standing.Over has it: the digest of the last record there, b""
         where none was written.
         """

@@ -1,213 +1,339 @@
-"""What one tab has missed: read from the spool and given to it once and in order, while live messages wait here.
+"""Merges the two sources of one tab's messages, the spool and the live stream, into one: in order and exactly once.
 
-Knows messages as frames, and the tab as what it can be told.
+Pure: a state (`Replay`) and functions `(state, input) -> (state, outputs)`; no I/O, no zmq, no clock but `now`
+(monotonic seconds) as an argument. websocket.py carries the outputs out. The rules:
+
+R1. A tab begins in `Reading`. Live output is held until the spool has reached the first held message, or has nothing
+    more to give; then what was held follows (without what the spool had) and the tab is `Live`.
+R2. Spool and live stream have one order. So a message that was read from the spool and arrives live as well is dropped,
+    up to the first live message that was not read: all that follow it are new.
+R3. Numbers missing between two records are output that was dropped: the tab is told how much, at that place.
+R4. Each request gets one reply: the kernel's own (live, or SHELL in the spool) or the recorder's (REPLY), the first
+    that comes.
+R5. A question of input() is asked again once, behind everything that was read, unless its cell has ended by then.
+R6. A tab that gets more than Jupyter's rate limit reads what is over the limit from the spool, at that rate.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import time
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
 
 from jupyterd.protocol import spool
 from jupyterd.protocol.cursors import Cursor
 from jupyterd.protocol.spool import Spooled
-from jupyterd.server.channels import spool_reader
 
-_QUIET_S = 2.0
-"""A kernel that says nothing for so long has our subscription by now: the spool need not be read any more."""
-_QUIET_ENDED_S = 30.0
-"""Nor one that is being started again after so long."""
-_MUTE_S = 1.0
-"""Live messages that the recorder does not have after so long it never had."""
-_LOOK_S, _LOOK_MOST_S = 0.01, 0.2
-_HELD_MOST_BYTES = 1 << 23
+QUIET_S = 2.0
+"""A kernel that says nothing for so long has processed our subscription: live messages are all that follows."""
+QUIET_AFTER_END_S = 30.0
+"""The same after its process ended: until it has been started again."""
+UNRECORDED_S = 1.0
+"""Held live messages that are not in the spool after so long never will be: the recorder is not there."""
+PAUSE_S, PAUSE_MAX_S = 0.01, 0.2
+"""Between two looks at a spool that had nothing new, doubled each time."""
+HELD_MAX_BYTES, HELD_MAX_MESSAGES = 1 << 23, 4096
+"""Above either all that is held is let go of: it will be read from the spool."""
 _DELIMITER = b"<IDS|MSG>"
 
-
-class Receiver(Protocol):
-    """The tab."""
-
-    replied: bytes
-    """Tag of the last request whose execute_reply was given."""
-
-    @property
-    def gone(self) -> bool:
-        """Whether its websocket is closed."""
-
-    def give(self, channel: str, frames: Sequence[bytes]) -> None:
-        """One message of the spool, signature first; an empty one is made good."""
-
-    def give_held(self, message: list[bytes]) -> None:
-        """A live one that had to wait."""
-
-    def note(self, header: bytes) -> None:
-        """Given."""
-
-    def ended(self, digest: bytes) -> None:
-        """Here its kernel's process has ended; `digest` is this end's name."""
-
-    def tell(self, text: str, parent: dict[str, Any]) -> None:
-        """A line on the standard error of a cell."""
-
-    async def flushed(self, *, paced: bool) -> None:
-        """Before it gets too much at once."""
+Message = list[bytes]
+"""Frames of a kernel's socket: identities, delimiter, signature, header, parent, metadata, content, buffers."""
 
 
-class Missed:
-    """`reading` from the first moment until live messages are all that follows."""
-
-    def __init__(self, tab: Receiver, session: str, directory: Path) -> None:
-        self._tab, self._directory, self._mine = tab, directory, spool.tag(session)
-        self.reading = True
-        self._holding = True
-        self._held: dict[bytes, list[bytes]] = {}
-        self._held_bytes = 0
-        self._known: set[bytes] = set()
-        """What was read and may come live as well."""
-        self._answered: set[str] = set()
-        """Requests whose execute_reply was read."""
-        self._question: Spooled | None = None
-        self._until: tuple[bytes, asyncio.Future[None]] | None = None
-
-    # --- live messages, as the tab gets them --------------------------------------------------------------------
-
-    def fall_behind(self, *, paced: bool) -> None:
-        """From here on everything is to be read."""
-        self.reading, self._holding, self._held_bytes = True, not paced, 0
-        self._known.clear()
-        self._held.clear()
-
-    def hold(self, message: list[bytes]) -> None:
-        """Until the spool is read; what is too much to be held will be read from there as well."""
-        if not self._holding:
-            return
-        self._held[spool.digest(header_and_parent(message)[0])] = message
-        self._held_bytes += sum(map(len, message))
-        if self._held_bytes > _HELD_MOST_BYTES:
-            self._held.clear()
-            self._held_bytes = 0
-
-    def had(self, header: bytes) -> bool:
-        """Whether this live message was read from the spool. Both have one order: what follows a new one is new."""
-        if self._known and spool.digest(header) in self._known:
-            return True
-        self._known.clear()
-        return False
-
-    def answered(self, asked: str) -> bool:
-        """Whether the reply to this request was read from the spool."""
-        return asked in self._answered
-
-    def up_to(self, digest: bytes) -> asyncio.Future[None]:
-        """Done when this record, which comes from the spool alone, is given, or nothing more is read."""
-        self._until = (digest, asyncio.get_running_loop().create_future())
-        return self._until[1]
-
-    # --- the spool ----------------------------------------------------------------------------------------------
-
-    async def give_all(self, mark: Cursor, *, paced: bool) -> None:
-        """All behind the mark, then what was held. `paced`: no faster than a browser should get it. Raises whatever
-        the tab raises when it is closed meanwhile.
-        """
-        reader = spool_reader.SpoolReader(self._directory, mark)
-        try:
-            await asyncio.to_thread(reader.begin)
-            await self._read(reader, paced=paced)
-            if self._question is not None:  # nobody has answered it: it belongs behind all that came before it
-                self._tab.give("stdin", self._question.frames)
-        finally:
-            reader.close()
-
-    def give_held(self) -> None:
-        """Live again."""
-        self.reading = False
-        self._reached()
-        for known, message in list(self._held.items()):
-            if known not in self._known and not self._tab.gone and not self.reading:
-                self._tab.give_held(message)
-        self._held.clear()
-
-    async def _read(self, reader: spool_reader.SpoolReader, *, paced: bool) -> None:
-        """Until a live message is one that the spool has too: from there on the live ones are all that follows. Not
-        before the record that was asked for.
-        """
-        pause, following, quiet_since, quiet_s = _LOOK_S, None, time.monotonic(), _QUIET_S
-        while not self._tab.gone:
-            batch = await asyncio.to_thread(reader.read)
-            for each in batch:
-                if each.digest in self._held and self._until is None:
-                    return
-                if following is not None and each.number > following[0]:
-                    self._tell_gap(each, each.number - following[0], each.before - following[1])
-                following = (each.number + 1, each.before + each.size)
-                self._give(each)
-                await self._tab.flushed(paced=paced)
-                if self._until is not None and each.digest == self._until[0]:
-                    self._reached()
-                quiet_s = _QUIET_ENDED_S if each.kind == spool.END else _QUIET_S
-            if self._until is None and not self._known.isdisjoint(self._held):
-                return
-            if batch:
-                pause, quiet_since = _LOOK_S, time.monotonic()
-            elif time.monotonic() - quiet_since > (_MUTE_S if self._held else quiet_s):
-                return
-            else:
-                self._holding = True
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _LOOK_MOST_S)
-
-    def _reached(self) -> None:
-        if self._until is not None:
-            if not self._until[1].done():
-                self._until[1].set_result(None)
-            self._until = None
-
-    def _give(self, each: Spooled) -> None:
-        match each.kind:
-            case spool.NOTE:
-                self._tab.give("iopub", each.frames)
-            case spool.END:
-                self._question = None
-                self._tab.ended(each.digest)
-            case spool.IOPUB:
-                self._known.add(each.digest)
-                self._tab.give("iopub", each.frames)
-                if self._question is not None and _ends(each, self._question):
-                    self._question = None
-            case spool.REPLY | spool.SHELL if each.tag == self._mine:
-                if not self._is_news(each):
-                    return
-                self._tab.give("shell", each.frames)
-            case spool.STDIN if each.tag == self._mine:
-                self._question = each
-                return
-            case _:
-                return
-        self._tab.note(each.frames[1])
-
-    def _is_news(self, reply: Spooled) -> bool:
-        asked = id_of(reply.frames[2])
-        if asked in self._answered or spool.tag(asked) == self._tab.replied:
-            return False
-        if spool.message_type(reply.frames[1]) == b"execute_reply":
-            self._answered.add(asked)
-            self._tab.replied = spool.tag(asked)
-        return True
-
-    def _tell_gap(self, following: Spooled, count: int, size: int) -> None:
-        self._tab.tell(
-            f"{count} messages of output ({size / 1e6:.1f} MB) are missing here: while this page was not connected "
-            "there was more output than kernels.spool_max_bytes keeps",
-            json.loads(following.frames[2]),
-        )
+# --- outputs --------------------------------------------------------------------------------------------------------
 
 
-def header_and_parent(message: list[bytes]) -> tuple[bytes, bytes]:
-    """Of a message as it comes from a kernel's socket."""
+@dataclass(frozen=True, slots=True)
+class ReadSpool:
+    """Read the spool from behind `cursor`, and give all of it to `read`. `paced`: no faster than the rate limit."""
+
+    cursor: Cursor
+    paced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOn:
+    """Read what follows in the spool, after so many seconds."""
+
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Write this record to the websocket. `frames` begin with the signature; b"": sign it (the recorder has no key)."""
+
+    channel: str
+    frames: tuple[bytes, ...]
+    header: bytes = b""
+    """Once written, the cursor stands behind this header; b"": the cursor stays."""
+    replied: bytes | None = None
+    """Tag of the request whose execute_reply this is."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassOn:
+    """Write these live messages, in order. If one is over the rate limit, call `fell_behind` and stop: it and the rest
+    are in the spool.
+    """
+
+    channel: str
+    messages: tuple[Message, ...]
+    replied: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SayGap:
+    """Tell the cell (`parent`: its header frame, JSON) that so many messages of output are missing here."""
+
+    count: int
+    size_bytes: int
+    parent: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SayKernelEnded:
+    """The kernel's process ended here; `digest` identifies this end."""
+
+    digest: bytes
+    header: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What `wait_for` asked for was written, or will never come."""
+
+    digests: frozenset[bytes]
+
+
+Output = ReadSpool | ReadOn | Deliver | PassOn | SayGap | SayKernelEnded | Reached
+Outputs = tuple[Output, ...]
+
+
+# --- state ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The spool is being read."""
+
+    holding: bool = True
+    """False: live output is let go of, because the spool is far behind it."""
+    held: tuple[tuple[bytes, Message], ...] = ()
+    """(digest, live message), in order."""
+    held_bytes: int = 0
+    seen: frozenset[bytes] = frozenset()
+    """Digests of all records read since the spool was opened."""
+    awaited: frozenset[bytes] = frozenset()
+    """Records without which the tab may not go live."""
+    following: tuple[int, int] | None = None
+    """`number` and `before` of the next record if nothing is missing; None before the first."""
+    question: Spooled | None = None
+    """A question of input() that nobody has answered."""
+    rest: tuple[Spooled, ...] = ()
+    """Not merged, because the spool has reached a live message: from there on the live ones will do."""
+    more: bool = False
+    """The last read brought something."""
+    quiet_since: float | None = None
+    quiet_s: float = QUIET_S
+    pause_s: float = PAUSE_S
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Live messages are all that follows. `seen`: those of them that were read from the spool already (R2)."""
+
+    seen: frozenset[bytes] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The server ends: no more output is written, so that all that was written can be acknowledged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """One connection of one tab."""
+
+    session: bytes
+    """spool.tag of its session id."""
+    answered: frozenset[bytes] = frozenset()
+    """spool.tag of each request whose execute_reply was delivered."""
+    phase: Reading | Live | Leaving = Reading()
+
+
+Step = tuple[Replay, Outputs]
+
+
+def begin(session: str, cursor: Cursor) -> Step:
+    """A tab has connected that has everything up to `cursor`. Live messages may arrive before ReadSpool is carried
+    out.
+    """
+    answered = frozenset({cursor.replied} - {spool.NOBODY})
+    return Replay(spool.tag(session), answered), (ReadSpool(cursor, paced=False),)
+
+
+# --- inputs ---------------------------------------------------------------------------------------------------------
+
+
+def arrived(state: Replay, channel: str, message: Message) -> Step:
+    """A live message came from the kernel. Only iopub is ordered with the spool; replies are checked by R4."""
+    if channel != "iopub":
+        return _arrived_reply(state, channel, message)
+    match state.phase:
+        case Live(seen=seen):
+            if seen and spool.digest(header_and_parent(message)[0]) in seen:
+                return state, ()
+            return (replace(state, phase=Live()) if seen else state), (PassOn(channel, (message,)),)
+        case Reading(holding=True) as phase:
+            return replace(state, phase=_hold(phase, message)), ()
+        case _:
+            return state, ()
+
+
+def read(state: Replay, records: Sequence[Spooled]) -> Step:
+    """These records follow in the spool; none: this is all so far. When the outputs are carried out, call `written`."""
+    phase = state.phase
+    if not isinstance(phase, Reading):
+        return state, ()
+    outputs: list[Output] = []
+    held = frozenset(digest for digest, _ in phase.held)
+    seen: set[bytes] = set()
+    records = (*phase.rest, *records)
+    phase = replace(phase, rest=(), more=bool(records))
+    for index, each in enumerate(records):
+        if each.digest in held and not phase.awaited:
+            phase = replace(phase, rest=records[index:])
+            break
+        if phase.following is not None and each.number > phase.following[0]:
+            number, before = phase.following
+            outputs.append(SayGap(each.number - number, each.before - before, each.frames[2]))
+        quiet_s = QUIET_AFTER_END_S if each.kind == spool.END else QUIET_S
+        phase = replace(phase, following=(each.number + 1, each.before + each.size), quiet_s=quiet_s)
+        seen.add(each.digest)
+        state, phase, given = _record(state, phase, each)
+        outputs += given
+    return replace(state, phase=replace(phase, seen=phase.seen | seen)), tuple(outputs)
+
+
+def written(state: Replay, now: float) -> Step:
+    """The outputs of `read` have been written to the websocket. Without a ReadOn in the outputs the spool need not be
+    read any more.
+    """
+    phase = state.phase
+    if not isinstance(phase, Reading):
+        return state, ()
+    reached = phase.awaited & phase.seen
+    told: Outputs = (Reached(reached),) if reached else ()
+    since = now if phase.more or phase.quiet_since is None else phase.quiet_since
+    phase = replace(phase, awaited=phase.awaited - reached, quiet_since=since)
+    if not phase.awaited and (phase.rest or any(digest in phase.seen for digest, _ in phase.held)):
+        state, outputs = _go_live(state, phase)
+    elif phase.more:
+        state, outputs = replace(state, phase=replace(phase, pause_s=PAUSE_S)), (ReadOn(0.0),)
+    elif now - since > (UNRECORDED_S if phase.held else phase.quiet_s):
+        state, outputs = _go_live(state, phase)
+    else:
+        later = replace(phase, holding=True, pause_s=min(phase.pause_s * 2, PAUSE_MAX_S))
+        state, outputs = replace(state, phase=later), (ReadOn(phase.pause_s),)
+    return state, told + outputs
+
+
+def fell_behind(state: Replay, cursor: Cursor) -> Step:
+    """A live message was over the rate limit and was not written; `cursor`: the last one that was (R6)."""
+    if not isinstance(state.phase, Live):
+        return state, ()
+    return replace(state, phase=Reading(holding=False)), (ReadSpool(cursor, paced=True),)
+
+
+def wait_for(state: Replay, digest: bytes, cursor: Cursor) -> Step:
+    """Go on reading up to a record that comes from the spool alone; `cursor`: the last message that was written."""
+    match state.phase:
+        case Reading() as phase:
+            return replace(state, phase=replace(phase, awaited=phase.awaited | {digest})), ()
+        case Live():
+            return replace(state, phase=Reading(awaited=frozenset({digest}))), (ReadSpool(cursor, paced=False),)
+        case Leaving():
+            return state, (Reached(frozenset({digest})),)
+
+
+def give_up(state: Replay) -> Step:
+    """The spool cannot be read: what is held is all that there is."""
+    return _go_live(state, state.phase) if isinstance(state.phase, Reading) else (state, ())
+
+
+def leave(state: Replay) -> Step:
+    """The server ends."""
+    awaited = state.phase.awaited if isinstance(state.phase, Reading) else frozenset()
+    return replace(state, phase=Leaving()), ((Reached(awaited),) if awaited else ())
+
+
+# --- parts ----------------------------------------------------------------------------------------------------------
+
+
+def _arrived_reply(state: Replay, channel: str, message: Message) -> Step:
+    header, parent = header_and_parent(message)
+    if spool.message_type(header) != b"execute_reply":
+        return state, (PassOn(channel, (message,)),)
+    request = spool.tag(id_of(parent))
+    if request in state.answered:
+        return state, ()
+    return _answer(state, request), (PassOn(channel, (message,), request),)
+
+
+def _answer(state: Replay, request: bytes) -> Replay:
+    return replace(state, answered=state.answered | {request})
+
+
+def _hold(phase: Reading, message: Message) -> Reading:
+    size = phase.held_bytes + sum(map(len, message))
+    if size > HELD_MAX_BYTES or len(phase.held) >= HELD_MAX_MESSAGES:
+        return replace(phase, held=(), held_bytes=0)
+    digest = spool.digest(header_and_parent(message)[0])
+    return replace(phase, held=(*phase.held, (digest, message)), held_bytes=size)
+
+
+def _record(state: Replay, phase: Reading, record: Spooled) -> tuple[Replay, Reading, Outputs]:
+    header = record.frames[1]
+    match record.kind:
+        case spool.NOTE:
+            return state, phase, (Deliver("iopub", record.frames, header),)
+        case spool.END:
+            return state, replace(phase, question=None), (SayKernelEnded(record.digest, header),)
+        case spool.IOPUB:
+            if phase.question is not None and _ends_cell_of(phase.question, record):
+                phase = replace(phase, question=None)
+            return state, phase, (Deliver("iopub", record.frames, header),)
+        case spool.STDIN if record.tag == state.session:
+            return state, replace(phase, question=record), ()
+        case spool.REPLY | spool.SHELL if record.tag == state.session:
+            state, outputs = _recorded_reply(state, record)
+            return state, phase, outputs
+    return state, phase, ()
+
+
+def _recorded_reply(state: Replay, record: Spooled) -> Step:
+    request = spool.tag(id_of(record.frames[2]))
+    if request in state.answered:
+        return state, ()
+    header = record.frames[1]
+    if spool.message_type(header) != b"execute_reply":
+        return state, (Deliver("shell", record.frames, header),)
+    return _answer(state, request), (Deliver("shell", record.frames, header, request),)
+
+
+def _go_live(state: Replay, phase: Reading) -> Step:
+    outputs: list[Output] = []
+    if phase.question is not None:
+        outputs.append(Deliver("stdin", phase.question.frames))
+    if phase.awaited:
+        outputs.append(Reached(phase.awaited))
+    if held := tuple(message for digest, message in phase.held if digest not in phase.seen):
+        outputs.append(PassOn("iopub", held))
+    return replace(state, phase=Live(phase.seen)), tuple(outputs)
+
+
+def header_and_parent(message: Message) -> tuple[bytes, bytes]:
+    """The two frames of a message as it comes from a kernel's socket. ValueError: it is none."""
     at = message.index(_DELIMITER)
     return message[at + 2], message[at + 3]
 
@@ -220,7 +346,7 @@ def id_of(parent: bytes) -> str:
         return ""
 
 
-def _ends(status: Spooled, question: Spooled) -> bool:
+def _ends_cell_of(question: Spooled, status: Spooled) -> bool:
     return (
         spool.message_type(status.frames[1]) == b"status"
         and b'"idle"' in status.frames[4]

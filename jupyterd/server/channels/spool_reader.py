@@ -1,7 +1,4 @@
-"""Reads a kernel's spool from where a tab has stopped. Blocking; the event loop calls it in a thread.
-
-Knows the wire alone.
-"""
+"""Reads a kernel's spool from a tab's cursor on. Blocking: the event loop calls it in a thread."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ _CHUNK = 1 << 20
 
 
 def end(directory: Path) -> Cursor:
-    """The mark of a tab that has seen everything so far."""
+    """The cursor of a tab that needs nothing of what is in the spool; Cursor() if that is empty."""
     for path in reversed(spool.files(directory)):
         last = None
         data = _bytes(path)
@@ -29,7 +26,7 @@ def end(directory: Path) -> Cursor:
 
 
 class SpoolReader:
-    """Every record behind a mark, once, in order; also those that are written meanwhile. Owns one file at a time."""
+    """All records behind a cursor, in order, also those that are written meanwhile. Owns one descriptor at a time."""
 
     def __init__(self, directory: Path, mark: Cursor) -> None:
         self._directory, self._mark = directory, mark
@@ -37,10 +34,10 @@ class SpoolReader:
         self._descriptor: int | None = None
         self._offset = 0
         self._after = b""
-        """Where the mark itself is not in the spool: only what is younger counts."""
+        """Where the cursor's own record is not in the spool: only records of a later date are read."""
 
     def begin(self) -> None:
-        """Find the place; newest file first, where it nearly always is."""
+        """Find the cursor's record. Newest file first: it is nearly always there."""
         every = spool.files(self._directory)
         if self._mark == Cursor():
             return
@@ -53,7 +50,7 @@ class SpoolReader:
         self._after = self._mark.date
 
     def read(self) -> list[Spooled]:
-        """The next ones, about a megabyte at once; none when this is all so far."""
+        """The next records, about 1 MiB at once; [] when nothing more is there yet."""
         while True:
             if self._descriptor is None and not self._next():
                 return []
@@ -76,7 +73,7 @@ class SpoolReader:
                 self._open(later)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

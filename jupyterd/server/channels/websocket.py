@@ -1,232 +1,290 @@
-"""One tab's connection to a kernel: Jupyter's own, which first gets what it has missed, once and in order."""
+"""One tab's websocket to a kernel: Jupyter's own, with the messages that the tab missed merged in by replay.py.
+
+Carries out what replay.py decides; spool_reader.py reads, acknowledge.py keeps the cursor.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from tornado.websocket import WebSocketClosedError
 
-from jupyterd.protocol import spool
-from jupyterd.protocol.cursors import Cursor
-from jupyterd.server.channels.acknowledge import Arrival
-from jupyterd.server.channels.recorder_client import Recording
-from jupyterd.server.channels.replay import Missed, header_and_parent, id_of
+from jupyterd.server.channels import replay
+from jupyterd.server.channels.acknowledge import Acknowledgements
+from jupyterd.server.channels.recorder_client import RecorderClient
+from jupyterd.server.channels.replay import (
+    Deliver,
+    Output,
+    PassOn,
+    Reached,
+    ReadOn,
+    ReadSpool,
+    Replay,
+    SayGap,
+    SayKernelEnded,
+    Step,
+)
+from jupyterd.server.channels.spool_reader import SpoolReader
 
 _DELIMITER = b"<IDS|MSG>"
-_AT_ONCE_BYTES = 1 << 18
-_SHOWN_S = 3.0
-_LAST_WORDS_S, _LOOK_S = 0.3, 0.01
-_GONE = 1001
-"""Close code of a page that was closed or left (RFC 6455): it does not come back."""
+_UNPACED_BYTES = 1 << 18
+"""Written without waiting for the browser to take it."""
+_WRITTEN_TIMEOUT_S = 3.0
+_LAST_ACKNOWLEDGED_TIMEOUT_S, _LAST_ACKNOWLEDGED_POLL_S = 0.3, 0.01
+_GOING_AWAY = 1001
+"""Close code of a page that was closed or left (RFC 6455, 7.4.1): it does not come back."""
 
 
 class KernelWebsocket(ZMQChannelsWebsocketConnection):
-    """Jupyter's hook: ServerApp.kernel_websocket_connection_class."""
+    """jupyter_server's hook: ServerApp.kernel_websocket_connection_class."""
 
-    _arrival: Arrival | None = None
-    """None where there is no table of marks: the tab then works as in any Jupyter."""
-    _missed: Missed
+    _acknowledged: Acknowledgements | None = None
+    """None where the cursor table cannot be used: the tab then works as in any Jupyter."""
+    _replay: Replay
+    _waiting: dict[bytes, asyncio.Future[None]]
+    """Digest of a record that somebody waits for (`show_record`)."""
     _task: asyncio.Future[None]
-    _written: Any = None
-    _unflushed = 0
-    _ended = False
-    _ends_told: ClassVar[set[tuple[str, bytes]]] = set()
-    """Sessions, and ends of their kernels that they have been told."""
+    """Reads the spool."""
+    _last_write: Any = None
+    _unflushed_bytes = 0
+    _disconnected = False
+    _announced_ends: ClassVar[set[tuple[str, bytes]]] = set()
+    """(session id, digest of the END record): kernel deaths that Jupyter has shown to that tab."""
 
-    # --- coming and going ---------------------------------------------------------------------------------------
+    # --- connect and disconnect ---------------------------------------------------------------------------------
 
     @property
-    def _recording(self) -> Recording:
-        found: Recording = self.multi_kernel_manager.recording
-        return found
+    def _recorder(self) -> RecorderClient:
+        client: RecorderClient = self.multi_kernel_manager.recorder
+        return client
 
     async def prepare(self) -> None:
-        """Jupyter's hook: before the channels are made."""
+        """jupyter_server's hook, before the channels are made: take the tab's ZMQ identity back from the recorder."""
         await super().prepare()
-        await self._recording.back(self.kernel_id, self.session_id)
+        await self._recorder.take_identity(self.kernel_id, self.session_id)
 
-    def connect(self) -> Any:  # noqa: ANN401 - Jupyter's own
-        """Jupyter's hook: the websocket is open."""
-        directory = self._recording.directory / self.kernel_id
-        connected = self._recording.tabs(self.kernel_id)
+    def connect(self) -> Any:  # noqa: ANN401 - jupyter_server's own
+        """jupyter_server's hook: the websocket is open. Reading the spool begins once the channels work."""
+        directory = self._recorder.directory / self.kernel_id
+        connected = self._recorder.connected_tabs(self.kernel_id)
         with contextlib.suppress(OSError, ValueError):
-            self._arrival = Arrival(directory, self.session_id, connected, self._ping)
-            self._missed = Missed(self, self.session_id, directory)
+            self._acknowledged = Acknowledgements(directory, self.session_id, connected, self._ping)
+            self._replay, outputs = replay.begin(self.session_id, self._acknowledged.begin)
+            self._waiting = {}
             handler: Any = self.websocket_handler
-            handler.on_pong = self._arrival.pong
+            handler.on_pong = self._acknowledged.pong
         connecting = super().connect()
-        if connecting is not None and self._arrival is not None:
-            connecting.add_done_callback(self._begin)
+        if connecting is not None and self._acknowledged is not None:
+            connecting.add_done_callback(lambda _: self._apply((self._replay, outputs)))
         return connecting
 
-    def _begin(self, _: object) -> None:
-        if self._arrival is not None:
-            self._task = asyncio.ensure_future(self._catch_up(self._arrival.begin, paced=False))
-
     def disconnect(self) -> None:  # type: ignore[override]  # as in the class above
-        """Jupyter's hook; may come twice."""
+        """jupyter_server's hook; may be called twice."""
         super().disconnect()
-        if self._ended:
+        if self._disconnected:
             return
-        self._ended = True
-        if self._arrival is not None:
-            self._arrival.leave(held=getattr(self.websocket_handler, "close_code", None) != _GONE)
-        if self._open_sessions.get(self.session_key) is None:  # else the same tab is here again already
-            self._recording.away(self.kernel_id, self.session_id)
+        self._disconnected = True
+        if self._acknowledged is not None:
+            self._apply(replay.leave(self._replay))
+            self._acknowledged.leave(held=getattr(self.websocket_handler, "close_code", None) != _GOING_AWAY)
+        if self._open_sessions.get(self.session_key) is None:  # otherwise the same tab has reconnected already
+            self._recorder.give_identity(self.kernel_id, self.session_id)
 
     @classmethod
     async def close_all(cls) -> None:
-        """Jupyter's hook: the server leaves. What the browsers have got by now is acknowledged within moments."""
-        tabs = [each for each in cls._open_sockets if isinstance(each, KernelWebsocket)]
-        until = time.monotonic() + _LAST_WORDS_S
-        while any([each.falls_silent() for each in tabs]) and time.monotonic() < until:  # noqa: ASYNC110, C419 - a moment
-            await asyncio.sleep(_LOOK_S)
+        """jupyter_server's hook: the server ends. Waits a moment for acknowledgements of what was written."""
+        tabs = cls.open_tabs()
+        for each in tabs:
+            each.stop_output()
+        until = time.monotonic() + _LAST_ACKNOWLEDGED_TIMEOUT_S
+        while any(each.awaits_pong for each in tabs) and time.monotonic() < until:  # noqa: ASYNC110 - 0.3 s at most
+            await asyncio.sleep(_LAST_ACKNOWLEDGED_POLL_S)
         await super().close_all()
 
-    def falls_silent(self) -> bool:
-        """Nothing new is sent from here on; True while the browser has not acknowledged what was."""
-        if self._arrival is None:
-            return False
-        self._missed.reading = True
-        return self._arrival.awaited
+    @classmethod
+    async def show_record(cls, kernel_id: str, digest: bytes) -> None:
+        """Return when each tab of this kernel was sent the spool up to this record, or after 3 s."""
+        if waiting := [each.wait_for(digest) for each in cls.open_tabs() if each.kernel_id == kernel_id]:
+            await asyncio.wait(waiting, timeout=_WRITTEN_TIMEOUT_S)
 
-    # --- live messages ------------------------------------------------------------------------------------------
-
-    def handle_outgoing_message(self, stream: Any, outgoing_msg: list[bytes]) -> None:  # noqa: ANN401 - Jupyter's own
-        """Jupyter's hook: from the kernel to the browser."""
-        if self._arrival is None:
-            super().handle_outgoing_message(stream, outgoing_msg)
-            return
-        header, parent = header_and_parent(outgoing_msg)
-        if getattr(stream, "channel", stream) == "iopub":
-            if self._missed.reading:
-                self._missed.hold(outgoing_msg)
-            elif not self._missed.had(header):
-                self._pass_on(stream, outgoing_msg, header)
-            return
-        if spool.message_type(header) == b"execute_reply":
-            asked = id_of(parent)
-            if self._missed.answered(asked):
-                return
-            self.replied = spool.tag(asked)
-        super().handle_outgoing_message(stream, outgoing_msg)
-
-    def _pass_on(self, stream: Any, message: list[bytes], header: bytes) -> None:  # noqa: ANN401 - Jupyter's own
-        super().handle_outgoing_message(stream, message)
-        if not self._missed.reading:  # else it was too much at once, and is read again
-            self.note(header)
+    @classmethod
+    def open_tabs(cls) -> list[KernelWebsocket]:
+        """Those of this server that have a cursor."""
+        return [each for each in cls._open_sockets if isinstance(each, KernelWebsocket) and each.has_cursor]
 
     @property
-    def write_message(self) -> Any:  # noqa: ANN401 - Jupyter's own
-        """Jupyter's own; what it returns tells when the message has left this process."""
+    def has_cursor(self) -> bool:
+        """Whether the tab is connected and its cursor is kept."""
+        return self._acknowledged is not None and not self._disconnected
 
-        def write(message: bytes | str, binary: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002 - Jupyter's own
-            self._written = self.websocket_handler.write_message(message, binary=binary)
-            self._unflushed += len(message)
-            return self._written
+    @property
+    def awaits_pong(self) -> bool:
+        """Whether the browser has not acknowledged all that was written."""
+        return self._acknowledged is not None and self._acknowledged.awaits_pong
+
+    def stop_output(self) -> None:
+        """Write no more output: the server ends."""
+        self._apply(replay.leave(self._replay))
+
+    def wait_for(self, digest: bytes) -> asyncio.Future[None]:
+        """Done when this record of the spool was written, or will not be. Only for a tab that `has_cursor`. If it is
+        the end of the kernel: Jupyter itself shows that one.
+        """
+        assert self._acknowledged is not None  # noqa: S101 - has_cursor
+        self._announced_ends.add((self.session_id, digest))
+        waiting = self._waiting.setdefault(digest, asyncio.get_running_loop().create_future())
+        self._apply(replay.wait_for(self._replay, digest, self._acknowledged.sent))
+        return waiting
+
+    # --- jupyter_server's hooks for messages --------------------------------------------------------------------
+
+    def handle_outgoing_message(self, stream: Any, outgoing_msg: list[bytes]) -> None:  # noqa: ANN401 - jupyter_server's
+        """jupyter_server's hook: from the kernel to the browser. `stream` is a ZMQStream or the channel's name."""
+        if self._acknowledged is None:
+            super().handle_outgoing_message(stream, outgoing_msg)
+        else:
+            self._apply(replay.arrived(self._replay, str(getattr(stream, "channel", stream)), outgoing_msg))
+
+    @property
+    def write_message(self) -> Any:  # noqa: ANN401 - jupyter_server's own
+        """jupyter_server's own, counting bytes; its result is awaited by `_flush`."""
+
+        def write(message: bytes | str, binary: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002 - tornado's
+            self._last_write = self.websocket_handler.write_message(message, binary=binary)
+            self._unflushed_bytes += len(message)
+            return self._last_write
 
         return write
 
     def _limit_rate(self, channel: str, msg: dict[str, Any], msg_list: list[bytes]) -> bool:
-        """Jupyter's hook: more than a browser should get at once. Stock drops it; here the tab falls behind."""
-        if self._arrival is not None and self._missed.reading:
+        """jupyter_server's hook: True drops the message. Where there is a recorder the tab then reads it from the
+        spool; what was read from there is paced already.
+        """
+        if self._acknowledged is not None and not isinstance(self._replay.phase, replay.Live):
             return False
         over = bool(super()._limit_rate(channel, msg, msg_list))
-        if over and self._arrival is not None and self._recording.connected:
+        if over and self._acknowledged is not None and self._recorder.connected:
             self._iopub_msgs_exceeded = self._iopub_data_exceeded = False
-            self._missed.fall_behind(paced=True)
-            self._task = asyncio.ensure_future(self._catch_up(self._arrival.sent, paced=True))
+            self._apply(replay.fell_behind(self._replay, self._acknowledged.sent))
         return over
 
-    def write_stderr(self, error_message: str, parent_header: Any) -> None:  # noqa: ANN401 - Jupyter's own
-        """Jupyter's hook, which tells that output was dropped: with a spool none is."""
-        if self._arrival is None or not self._recording.connected:
+    def write_stderr(self, error_message: str, parent_header: Any) -> None:  # noqa: ANN401 - jupyter_server's own
+        """jupyter_server's hook, which says that output was dropped: with a recorder none is."""
+        if self._acknowledged is None or not self._recorder.connected:
             super().write_stderr(error_message, parent_header)
+
+    # --- what replay.py decided ---------------------------------------------------------------------------------
+
+    def _apply(self, step: Step) -> None:
+        self._replay, outputs = step
+        for each in outputs:
+            self._carry_out(each)
+
+    def _carry_out(self, output: Output) -> None:
+        match output:
+            case ReadSpool():
+                self._task = asyncio.ensure_future(self._catch_up(output))
+            case Deliver(channel=channel, frames=frames, header=header, replied=replied):
+                self._note(replied=replied)
+                self._write(channel, list(frames))
+                self._note(header)
+            case PassOn():
+                self._pass_on(output)
+            case SayGap():
+                self._say_gap(output)
+            case SayKernelEnded(digest=digest, header=header):
+                self._say_kernel_ended(digest)
+                self._note(header)
+            case Reached(digests=digests):
+                for future in (self._waiting.pop(each, None) for each in digests):
+                    if future is not None and not future.done():
+                        future.set_result(None)
+            case ReadOn():
+                pass  # for _read_spool
+
+    async def _catch_up(self, order: ReadSpool) -> None:
+        try:
+            await self._read_spool(order)
+        except WebSocketClosedError:
+            return
+        except Exception:  # a damaged spool must not cost the live connection
+            self.log.exception("The output of kernel %s that this page missed cannot be shown in full", self.kernel_id)
+            with contextlib.suppress(WebSocketClosedError):
+                self._apply(replay.give_up(self._replay))
+
+    async def _read_spool(self, order: ReadSpool) -> None:
+        reader = SpoolReader(self._recorder.directory / self.kernel_id, order.cursor)
+        try:
+            await asyncio.to_thread(reader.begin)
+            while True:
+                records = await asyncio.to_thread(reader.read)
+                self._replay, outputs = replay.read(self._replay, records)
+                for each in outputs:
+                    if self._disconnected:
+                        return
+                    self._carry_out(each)
+                    await self._flush(paced=order.paced)
+                if self._disconnected:
+                    return
+                self._replay, outputs = replay.written(self._replay, time.monotonic())
+                for each in outputs:
+                    self._carry_out(each)
+                pause = next((each.after_s for each in outputs if isinstance(each, ReadOn)), None)
+                if pause is None:
+                    return
+                await asyncio.sleep(pause)
+        finally:
+            reader.close()
+
+    def _note(self, header: bytes = b"", replied: bytes | None = None) -> None:
+        """What acknowledge.py has to know about a message; `replied` before it is written, `header` after."""
+        if self._acknowledged is not None and replied is not None:
+            self._acknowledged.replied = replied
+        if self._acknowledged is not None and header:
+            self._acknowledged.note(header)
+
+    def _pass_on(self, order: PassOn) -> None:
+        self._note(replied=order.replied)
+        for each in order.messages:
+            super().handle_outgoing_message(self.channels[order.channel], each)
+            if order.channel == "iopub":
+                if not isinstance(self._replay.phase, replay.Live):
+                    return  # over the rate limit
+                self._note(replay.header_and_parent(each)[0])
+
+    def _write(self, channel: str, frames: list[bytes]) -> None:
+        signature = frames[0] or self.session.sign(frames[1:5])
+        super().handle_outgoing_message(self.channels[channel], [_DELIMITER, signature, *frames[1:]])
+
+    def _say_gap(self, gap: SayGap) -> None:
+        """A line on the standard error of the cell."""
+        text = (
+            f"\n[jupyterd: {gap.count} messages of output ({gap.size_bytes / 1e6:.1f} MB) are missing here: while this "
+            "page was not connected there was more output than kernels.spool_max_bytes keeps]\n"
+        )
+        message = self.session.msg("stream", {"name": "stderr", "text": text}, parent=json.loads(gap.parent))
+        self._write("iopub", self.session.serialize(message)[1:])
+
+    def _say_kernel_ended(self, digest: bytes) -> None:
+        """Once, as Jupyter says it to a tab that is connected: the page then gives up what it waits for."""
+        if (self.session_id, digest) not in self._announced_ends:
+            self._announced_ends.add((self.session_id, digest))
+            self._send_status_message("restarting")
+
+    async def _flush(self, *, paced: bool) -> None:
+        """Where much was written, wait until it has left this process; `paced`: and as long as the rate limit says."""
+        if self._unflushed_bytes <= _UNPACED_BYTES:
+            return
+        written, self._unflushed_bytes = self._unflushed_bytes, 0
+        await self._last_write
+        if paced and self.iopub_data_rate_limit > 0:
+            await asyncio.sleep(written / self.iopub_data_rate_limit)
 
     def _ping(self, data: bytes) -> None:
         with contextlib.suppress(WebSocketClosedError):
             self.websocket_handler.ping(data)
-
-    @classmethod
-    async def all_up_to(cls, kernel_id: str, digest: bytes) -> None:
-        """Every tab of this kernel gets what the recorder has put into the spool, up to this record."""
-        tabs = [each for each in cls._open_sockets if isinstance(each, KernelWebsocket) and each.kernel_id == kernel_id]
-        if waiting := [future for each in tabs if (future := each.up_to(digest)) is not None]:
-            await asyncio.wait(waiting, timeout=_SHOWN_S)
-
-    # --- what was missed ----------------------------------------------------------------------------------------
-
-    async def _catch_up(self, mark: Cursor, *, paced: bool) -> None:
-        try:
-            await self._missed.give_all(mark, paced=paced)
-        except WebSocketClosedError:
-            return
-        except Exception:  # a damaged spool must not cost the live connection
-            self.log.exception("what kernel %s said meanwhile cannot be shown in full", self.kernel_id)
-        with contextlib.suppress(WebSocketClosedError):
-            self._missed.give_held()
-
-    def up_to(self, digest: bytes) -> asyncio.Future[None] | None:
-        """Read the spool up to this record; an end of the kernel that it may be is told by Jupyter itself."""
-        if self._arrival is None or self._ended:
-            return None
-        self._ends_told.add((self.session_id, digest))
-        given = self._missed.up_to(digest)
-        if not self._missed.reading:
-            self._missed.fall_behind(paced=False)
-            self._task = asyncio.ensure_future(self._catch_up(self._arrival.sent, paced=False))
-        return given
-
-    @property
-    def gone(self) -> bool:
-        """As in missed.Receiver, like all that follows."""
-        return self._ended
-
-    @property
-    def replied(self) -> bytes:
-        """Tag of the last request whose execute_reply was sent."""
-        return self._arrival.replied if self._arrival is not None else bytes(8)
-
-    @replied.setter
-    def replied(self, tag: bytes) -> None:
-        if self._arrival is not None:
-            self._arrival.replied = tag
-
-    def note(self, header: bytes) -> None:
-        """The browser was sent the message with this header."""
-        if self._arrival is not None:
-            self._arrival.note(header)
-
-    def give(self, channel: str, frames: Sequence[bytes]) -> None:
-        """A message of the spool. The recorder has no key: what it made itself is signed here."""
-        signature = frames[0] or self.session.sign(list(frames[1:5]))
-        super().handle_outgoing_message(self.channels[channel], [_DELIMITER, signature, *frames[1:]])
-
-    def give_held(self, message: list[bytes]) -> None:
-        """A live message that had to wait."""
-        self._pass_on(self.channels["iopub"], message, header_and_parent(message)[0])
-
-    def ended(self, digest: bytes) -> None:
-        """The kernel died while this tab was away: as to any other tab, once, so that it gives up what it waits for."""
-        if (self.session_id, digest) not in self._ends_told:
-            self._ends_told.add((self.session_id, digest))
-            self._send_status_message("restarting")
-
-    def tell(self, text: str, parent: dict[str, Any]) -> None:
-        """A line of ours on the standard error of a cell."""
-        told = self.session.msg("stream", {"name": "stderr", "text": f"\n[jupyterd: {text}]\n"}, parent=parent)
-        self.give("iopub", self.session.serialize(told)[1:])
-
-    async def flushed(self, *, paced: bool) -> None:
-        """Wait until the browser takes it, where much is under way."""
-        if self._unflushed <= _AT_ONCE_BYTES:
-            return
-        sent, self._unflushed = self._unflushed, 0
-        await self._written
-        if paced and self.iopub_data_rate_limit > 0:
-            await asyncio.sleep(sent / self.iopub_data_rate_limit)

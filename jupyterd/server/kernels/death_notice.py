@@ -33,6 +33,6 @@ async def idle(kernel: Any, date: str) -> None:  # noqa: ANN401 - as above
 
 
 async def _over(kernel: Any, why: str, before: str = "") -> None:  # noqa: ANN401 - as above
-    recording = getattr(kernel.parent, "recording", None)
-    if recording is not None and (last := await recording.over(kernel.kernel_id, why, before)):
-        await KernelWebsocket.all_up_to(kernel.kernel_id, last)
+    recorder = getattr(kernel.parent, "recorder", None)
+    if recorder is not None and (last := await recorder.end_cells(kernel.kernel_id, why, before)):
+        await KernelWebsocket.show_record(kernel.kernel_id, last)

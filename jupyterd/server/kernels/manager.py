@@ -19,7 +19,7 @@ from tornado.ioloop import IOLoop
 from traitlets import default
 
 from jupyterd.launch import launcher, registry
-from jupyterd.server.channels.recorder_client import Recording
+from jupyterd.server.channels.recorder_client import RecorderClient
 from jupyterd.server.kernels import adoption
 from jupyterd.server.kernels.kernel import Kernel, KernelPaths
 from jupyterd.server.kernels.provisioner import Provisioner
@@ -48,7 +48,7 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
         registry.prepare(directory)
         registry.prepare(Path(self.sockets_dir))
         self._take_lock(directory)
-        self.recording = Recording(
+        self.recorder = RecorderClient(
             self.log, sockets=Path(self.sockets_dir), directory=Path(self.spool_dir), records=directory,
             max_bytes=self.spool_max_bytes, as_unit=self.launcher == "user-unit", kernels=lambda: len(self._kernels),
         )  # fmt: skip
@@ -90,7 +90,7 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
 
     async def _async_start_kernel(self, **kwargs: Any) -> str:  # noqa: ANN401 - Jupyter's signature
         """Jupyter's hook: the recorder is started beside the first kernel, and there before it says anything."""
-        self.recording.need()
+        self.recorder.start()
         started: str = await super()._async_start_kernel(**kwargs)
         return started
 
@@ -105,7 +105,7 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
 
     def _watch_adopted(self, adopted: list[Kernel]) -> None:
         """Stock does this at the end of a start."""
-        self.recording.need()
+        self.recorder.start()
         still = [kernel for kernel in adopted if self._kernels.get(kernel.kernel_id) is kernel]
         for kernel in still:
             self.start_watching_activity(kernel.kernel_id)
@@ -129,7 +129,7 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
         """Let go of every kernel without ending it: the next server adopts them. Stopped ones are forgotten here,
         when this server goes before it has noticed.
         """
-        self.recording.close()
+        self.recorder.close()
         for kernel_id, kernel in list(self._kernels.items()):
             kernel.stop_restarter()
             ours = kernel.provisioner
