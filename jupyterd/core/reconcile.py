@@ -177,6 +177,8 @@ def spare_due_at(world: World) -> float | None:
         return None
     if not isinstance(server, Running) or not isinstance(server.stage, Serving):
         return None
+    if not isinstance(world.sockets, Listening):  # it would be made without them, and would not fit a moment later
+        return None
     return server.stage.since + policy.spare_after_s
 
 
