@@ -11,17 +11,20 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from jupyterd.cli import _common
 from jupyterd.cli._common import USAGE, fail, say
 from jupyterd.launch import identity, launcher, recorder_process, registry, sampler_process, stop, stop_or_restart
 from jupyterd.launch.registry import Entry
 from jupyterd.launch.words import LaunchFailed
+from jupyterd.linux import local_time
 from jupyterd.protocol.policy import Policy
 from jupyterd.settings import paths
+from jupyterd.text import size
 
 HELP = "list, interrupt, restart or stop kernels, with or without a running server"
 _SERVER_RESTARTS_S = 20.0
@@ -96,8 +99,9 @@ def _list(directory: Path, running: list[Entry], *, as_json: bool) -> int:
         print("no kernels")
     for record in running:
         shown = _shown(directory, record)
-        since = datetime.fromtimestamp(record.created).astimezone().strftime("%Y-%m-%d %H:%M")
-        print(f"{record.id}  {record.name}  pid {shown['pid']}  since {since}  {shown['notebook'] or record.cwd}")
+        memory = "" if shown["memory_bytes"] is None else f"{size(shown['memory_bytes'])}  "
+        since, where = local_time.moment(record.created), shown["notebook"] or record.cwd
+        print(f"{record.id}  {record.name}  pid {shown['pid']}  {memory}since {since}  {where}")
     return 0
 
 
@@ -109,7 +113,20 @@ def _shown(directory: Path, record: Entry) -> dict[str, Any]:
         notebook = registry.read_env(directory, record.id).get("JPY_SESSION_NAME")
     except (OSError, ValueError):
         notebook = None
-    return {**shown, "limits": dict(record.limits), "pid": process.get("pid"), "notebook": notebook}
+    pid = process.get("pid")
+    facts = {"pid": pid, "memory_bytes": _memory_bytes(pid), "notebook": notebook}
+    return {**shown, "limits": dict(record.limits), **facts}
+
+
+def _memory_bytes(pid: int | None) -> int | None:
+    """Resident memory of a kernel and of everything that it started; None when it has just ended. Memory that they
+    share counts once for each of them.
+    """
+    try:
+        kernel = psutil.Process(pid)
+        return sum(each.memory_info().rss for each in (kernel, *kernel.children(recursive=True)))
+    except psutil.Error:
+        return None
 
 
 def _stop_said(directory: Path, every: list[Entry], running: list[Entry], args: argparse.Namespace) -> int:
