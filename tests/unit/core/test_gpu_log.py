@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from jupyterd.core.gpu_log import aggregate, fields, line, title
-from jupyterd.protocol.gpu_frames import Gpu
+from jupyterd.protocol.gpu_frames import Gpu, GpuProcess, Xid
 
 FULL = Gpu(
     index=0,
@@ -111,3 +111,60 @@ def test_trouble_and_sleep_are_the_last_ones() -> None:
 def test_no_samples_is_an_error() -> None:
     with pytest.raises(ValueError, match="no samples"):
         aggregate([])
+
+
+def test_every_field_of_the_journal() -> None:
+    full = replace(
+        FULL, utilisation_p95=99.04, energy_j=1234.56, clock_sm_mhz=2520, throttle=("power-cap", "thermal"),
+        processes=(process("/b.ipynb"), process("/a.ipynb"), process("/b.ipynb"), process(None)),
+    )  # fmt: skip
+    assert fields(full) == (
+        ("GPU_INDEX", "0"),
+        ("GPU_UUID", "GPU-1"),
+        ("GPU_UTIL_MEAN", "87.4"),
+        ("GPU_UTIL_MAX", "100.0"),
+        ("GPU_MEMORY_USED", str(int(18.2 * 1024**3))),
+        ("GPU_MEMORY_TOTAL", str(24564 * 1024**2)),
+        ("GPU_TEMPERATURE", "71"),
+        ("GPU_POWER", "310.2"),
+        ("GPU_UTIL_P95", "99.0"),
+        ("GPU_ENERGY", "1234.6"),
+        ("GPU_CLOCK_SM", "2520"),
+        ("GPU_THROTTLE", "power-cap"),
+        ("GPU_THROTTLE", "thermal"),
+        ("GPU_NOTEBOOK", "/a.ipynb"),
+        ("GPU_NOTEBOOK", "/b.ipynb"),
+    )
+
+
+def process(notebook: str | None) -> GpuProcess:
+    return GpuProcess(1, None, None, "ada", "k", notebook, "python")
+
+
+def test_what_is_said_instead_of_the_utilisation_and_beside_trouble() -> None:
+    assert line(FULL, "idle for 15 min") == "gpu0 RTX 4090: idle for 15 min, 18.2 of 24 GiB, 71 °C, 310 W"
+    assert line(replace(FULL, trouble="it is lost")).startswith("gpu0 RTX 4090: it is lost, 87 % (peak 100), 18.2")
+    assert line(replace(NOTHING, trouble="it is lost", asleep=True)) == "gpu1: it is lost"
+    assert line(replace(NOTHING, temperature_c=0)) == "gpu1: 0 °C"
+
+
+def test_one_figure_out_of_many() -> None:
+    first, second, third = (
+        replace(
+            FULL, utilisation_mean=mean, utilisation_max=peak, utilisation_p95=p95, memory_used_bytes=used,
+            memory_total_bytes=total, temperature_c=warm, power_w=power, energy_j=energy, xids=(Xid(code, 1.0),),
+            processes=held, throttle=(str(code),),
+        )
+        for mean, peak, p95, used, total, warm, power, energy, code, held in (
+            (10.0, 20.0, 19.0, 1, 8, 50, 100.0, 5.0, 1, (process("/a.ipynb"),)),
+            (20.0, 90.0, 80.0, 2, 9, 60, 200.0, 7.0, 2, (process("/b.ipynb"),)),
+            (None, None, None, None, None, None, None, None, 3, None),
+        )
+    )  # fmt: skip
+    one = aggregate([first, second, third])
+    assert one == replace(
+        third, utilisation_mean=15.0, utilisation_max=90.0, utilisation_p95=80.0, memory_used_bytes=2,
+        memory_total_bytes=9, temperature_c=60, power_w=150.0, energy_j=12.0,
+        xids=(Xid(1, 1.0), Xid(2, 1.0), Xid(3, 1.0)), processes=(process("/b.ipynb"),),
+    )  # fmt: skip
+    assert one.throttle == ("3",)
