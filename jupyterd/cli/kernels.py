@@ -18,10 +18,10 @@ import psutil
 
 from jupyterd.cli import _common
 from jupyterd.cli._common import USAGE, fail, say
-from jupyterd.launch import identity, launcher, recorder_process, registry, sampler_process, stop, stop_or_restart
+from jupyterd.launch import launcher, recorder_process, registry, sampler_process, stop, stop_or_restart
 from jupyterd.launch.registry import Entry
 from jupyterd.launch.words import LaunchFailed
-from jupyterd.linux import local_time
+from jupyterd.linux import local_time, proc
 from jupyterd.protocol.policy import Policy
 from jupyterd.settings import paths
 from jupyterd.text import size
@@ -63,7 +63,7 @@ def main(args: argparse.Namespace) -> int:
     every, problems = registry.read_all(directory)
     for problem in problems:
         say(str(problem))
-    running = [each for each in every if each.process is not None and identity.is_alive(each.process)]
+    running = [each for each in every if each.process is not None and proc.is_alive(each.process)]
     if args.verb == "list":
         return _list(directory, running, as_json=args.json)
     if args.verb == "stop":

@@ -18,13 +18,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 from jupyterd.gpu.details import User
+from jupyterd.linux import proc
 from jupyterd.protocol.gpu_frames import GpuProcess
 from jupyterd.protocol.kernel_unit import KernelUnit, kernel_unit
 
 _GENERATIONS_MAX = 64
 _LOCKED_S = 0.5
-_PPID, _SESSION, _CPU_FIRST, _CPU_LAST, _STARTED = 1, 3, 11, 14, 19
-"""Places after the closing parenthesis of /proc/PID/stat (proc_pid_stat(5)); CPU: utime, stime, cutime, cstime."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,26 +47,28 @@ class Attribution:
         self._sessions = sessions
         self._base = notebooks
         self._root = Path(root)
-        self._proc = self._root / "proc"
+        self._proc = str(self._root / "proc")
         self._known: dict[int, _Known] = {}
         self._paths: dict[str, str] = {}
         self._kernels: dict[int, tuple[int, str]] = {}
 
     def refresh(self) -> None:
         """Before a round of questions: who is gone is forgotten, notebooks may have other names now."""
-        self._known = {pid: known for pid, known in self._known.items() if self._started(pid) == known.started}
+        self._known = {
+            pid: known for pid, known in self._known.items() if proc.started(pid, self._proc) == known.started
+        }
         self._paths = self._notebooks()
         self._kernels = self._recorded()
 
     def who(self, user: User, utilisation: float | None) -> GpuProcess | None:
         """None when there is no such process here: some drivers tell of those that are long gone."""
-        stat = self._stat(user.pid)
-        if stat is None:
+        started = proc.started(user.pid, self._proc)
+        if started is None:
             return None
         known = self._known.get(user.pid)
-        if known is None or known.started != stat[_STARTED]:
+        if known is None or known.started != started:
             name, owner = self._name_and_owner(user.pid)
-            known = self._known[user.pid] = _Known(stat[_STARTED], owner, self._kernel(user.pid), name)
+            known = self._known[user.pid] = _Known(started, owner, self._kernel(user.pid), name)
         notebook = None if known.kernel is None else self._paths.get(known.kernel)
         return GpuProcess(
             user.pid, user.memory_bytes, utilisation, known.user, known.kernel, notebook, known.command, user.instance
@@ -100,21 +101,21 @@ class Attribution:
     def _process_cpu_s(self, kernels: dict[str, int]) -> dict[str, float | None]:
         """Of every living process in the kernel's unit or in its session, in one walk over /proc."""
         sessions = {
-            stat[_SESSION]: kernel for kernel, pid in kernels.items() if (stat := self._numbers(pid)) is not None
+            stat.session: kernel for kernel, pid in kernels.items() if (stat := proc.stat(pid, self._proc)) is not None
         }
         ticks: dict[str, int] = {}
-        for entry in self._proc.iterdir():
-            if not entry.name.isdigit() or (stat := self._numbers(int(entry.name))) is None:
+        for pid in proc.pids(self._proc):
+            if (stat := proc.stat(pid, self._proc)) is None:
                 continue
-            unit = self._unit(int(entry.name))
-            kernel = unit.kernel if unit is not None else sessions.get(stat[_SESSION], "")
+            unit = self._unit(pid)
+            kernel = unit.kernel if unit is not None else sessions.get(stat.session, "")
             if kernel in kernels:
-                ticks[kernel] = ticks.get(kernel, 0) + sum(stat[_CPU_FIRST : _CPU_LAST + 1])
+                ticks[kernel] = ticks.get(kernel, 0) + stat.cpu
         per_s = os.sysconf("SC_CLK_TCK")
         return {kernel: ticks[kernel] / per_s if kernel in ticks else None for kernel in kernels}
 
     def _unit(self, pid: int) -> KernelUnit | None:
-        return kernel_unit(_text(self._proc / str(pid) / "cgroup"), os.getuid())
+        return kernel_unit(proc.text(pid, "cgroup", self._proc), os.getuid())
 
     def _kernel(self, pid: int) -> str | None:
         """By its unit, which holds for every descendant; else by its parents up to a kernel on record, whose session
@@ -123,14 +124,14 @@ class Attribution:
         if (unit := self._unit(pid)) is not None:
             return unit.kernel
         for _ in range(_GENERATIONS_MAX):
-            stat = self._stat(pid)
-            if stat is None:
+            stat = proc.stat(pid, self._proc)
+            if stat is None or not stat.is_alive:
                 return None
-            for each, exact in ((pid, stat[_STARTED]), (stat[_SESSION], None)):
+            for each, exact in ((pid, stat.started), (stat.session, None)):
                 started, kernel = self._kernels.get(each, (None, None))
                 if kernel is not None and (exact is None or started == exact):
                     return kernel
-            pid = stat[_PPID]
+            pid = stat.parent
             if pid <= 1:
                 return None
         return None
@@ -157,29 +158,14 @@ class Attribution:
                 pid, started = int(told["pid"]), int(told["started"])
             except (OSError, ValueError, KeyError, TypeError):
                 continue
-            if self._started(pid) == started:  # after a reboot it is another process, or none
+            if proc.started(pid, self._proc) == started:  # after a reboot it is another process, or none
                 found[pid] = (started, file.stem)
         return found
-
-    def _started(self, pid: int) -> int | None:
-        stat = self._stat(pid)
-        return None if stat is None else stat[_STARTED]
-
-    def _stat(self, pid: int) -> tuple[int, ...] | None:
-        """The same for a living process; None when there is none, or only its zombie."""
-        return self._numbers(pid, not_in="ZX")
-
-    def _numbers(self, pid: int, not_in: str = "") -> tuple[int, ...] | None:
-        """The numbers that follow the name in stat, with 0 for the state; None without such a process."""
-        fields = _text(self._proc / str(pid) / "stat").rpartition(")")[2].split()
-        if len(fields) <= _STARTED or fields[0] in not_in:
-            return None
-        return (0, *(int(each) for each in fields[1 : _STARTED + 1]))
 
     def _name_and_owner(self, pid: int) -> tuple[str | None, str | None]:
         """From status: the owner of /proc/PID itself is root where a process has dropped its rights."""
         lines = dict(
-            line.split(":\t", 1) for line in _text(self._proc / str(pid) / "status").splitlines() if ":\t" in line
+            line.split(":\t", 1) for line in proc.text(pid, "status", self._proc).splitlines() if ":\t" in line
         )
         name = "".join(letter for letter in lines.get("Name", "") if letter.isprintable())
         uid = lines.get("Uid", "").split("\t")[0]

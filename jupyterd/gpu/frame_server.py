@@ -13,6 +13,7 @@ import select
 import socket
 import time
 
+from jupyterd.linux import proc
 from jupyterd.protocol import sampler_lock
 from jupyterd.protocol.sampler_lock import LockOwner, SamplerArguments, SamplerPaths
 
@@ -73,7 +74,7 @@ class Readers:
             self._listening = _listen(places)
             self._readers = []
         os.ftruncate(self._lock, 0)
-        owner = LockOwner(os.getpid(), sampler_lock.started(os.getpid()), arguments)
+        owner = LockOwner(os.getpid(), proc.started(os.getpid()) or 0, arguments)
         os.pwrite(self._lock, sampler_lock.encode(owner), 0)
         self._alone_since = time.monotonic()
 

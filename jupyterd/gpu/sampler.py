@@ -14,7 +14,7 @@ from jupyterd.gpu.device import Device, asleep, unknown
 from jupyterd.gpu.nvml import NvmlError
 from jupyterd.gpu.nvml_errors import NvmlProblem
 from jupyterd.gpu.xid import Events, KernelLog
-from jupyterd.protocol import sampler_lock
+from jupyterd.linux import proc
 from jupyterd.protocol.gpu_frames import Frame, Gpu, GpuKernel, Xid
 
 _LOST_AGAIN_S = 60.0
@@ -40,7 +40,7 @@ class Sampler:
         self._foreseen: str | None = None
         self._looked_at: float | None = None
         self._before: float | None = None
-        self._started = sampler_lock.started(os.getpid())
+        self._started = proc.started(os.getpid()) or 0
         self._devices: tuple[Device | Gpu, ...] | None = None
         self._known: dict[str, tuple[int, str]] = {}
         self._said = _NOTHING

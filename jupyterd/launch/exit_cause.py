@@ -1,8 +1,6 @@
-"""Why a kernel ended, as one phrase for the journal, for `status` and for the notebook. Pure, but for one counter."""
+"""Why a kernel ended, as one phrase for the journal, for `status` and for the notebook. Pure."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from jupyterd.launch.words import ExitStatus
 
@@ -15,16 +13,6 @@ _CODES = {
     0: "it ended by itself (exit code 0)",
     127: "its program could not be started (exit code 127); its own words are in its log",
 }
-
-
-def oom_kills() -> int | None:
-    """Processes killed for lack of memory since boot, on the whole machine; None where it is not told."""
-    try:
-        text = Path("/proc/vmstat").read_text(encoding="ascii")
-    except OSError:
-        return None
-    found = [line.split()[1] for line in text.splitlines() if line.startswith("oom_kill ")]
-    return int(found[0]) if found else None
 
 
 def cause(ending: ExitStatus, *, oom: bool | None, why: str = "") -> str:

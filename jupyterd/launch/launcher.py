@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from jupyterd.launch import detached, identity, registry, user_unit
-from jupyterd.launch.identity import Identity
+from jupyterd.launch import detached, registry, user_unit
 from jupyterd.launch.registry import Entry
 from jupyterd.launch.words import ExitStatus, LaunchFailed
+from jupyterd.linux import proc
+from jupyterd.linux.proc import Identity
 
 LAUNCH_DEADLINE_S = 20.0
 _LOOK_EVERY_S = 0.002
@@ -97,7 +99,7 @@ def manager_environment(env: Mapping[str, str]) -> dict[str, str]:
 
 def signal_group(process: Identity, signum: int) -> bool:
     """Signal the kernel and what it started in its session; one that is gone already is no error (False)."""
-    pidfd = identity.open_pidfd(process)
+    pidfd = proc.open_pidfd(process)
     if pidfd is None:
         return False
     try:
@@ -113,13 +115,10 @@ def signal_group(process: Identity, signum: int) -> bool:
 
 def end_leftovers(process: Identity) -> None:
     """SIGKILL what a dead detached kernel left in its session (a user unit's cgroup does this by itself)."""
-    if process.boot != identity.boot_id() or identity.started(process.pid) not in {None, process.started}:
+    if process.boot != proc.boot_id() or proc.started(process.pid) not in {None, process.started}:
         return
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdigit() or int(entry.name) == process.pid:
-            continue
-        with contextlib.suppress(OSError, ValueError):
-            fields = Path(f"/proc/{entry.name}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
-            session, ticks = int(fields.split()[3]), int(fields.split()[19])
-            if session == process.pid and ticks >= process.started:
-                os.kill(int(entry.name), 9)
+    for pid in proc.pids():
+        found = proc.stat(pid) if pid != process.pid else None
+        if found is not None and found.session == process.pid and found.started >= process.started:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)

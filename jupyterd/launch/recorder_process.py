@@ -15,9 +15,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jupyterd.launch import identity, user_unit
-from jupyterd.launch.identity import Identity
+from jupyterd.launch import user_unit
 from jupyterd.launch.words import LaunchFailed
+from jupyterd.linux import proc
+from jupyterd.linux.proc import Identity
 from jupyterd.protocol import spool
 
 _DEADLINE_S = 10.0
@@ -80,7 +81,7 @@ def end(directory: Path) -> bool:
         process = Identity(**json.loads((directory / spool.LOCK).read_bytes()))
     except (OSError, ValueError, TypeError):
         return False
-    pidfd = identity.open_pidfd(process)
+    pidfd = proc.open_pidfd(process)
     if pidfd is None:
         return False
     try:

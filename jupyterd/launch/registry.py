@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from jupyterd.launch.identity import Identity
+from jupyterd.linux.proc import Identity
 
 FORMAT = 1
 ENVIRONMENT_LOG = "kernel-env.log"

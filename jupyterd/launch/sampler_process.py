@@ -9,7 +9,6 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import select
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -17,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from jupyterd.launch import identity, user_unit
+from jupyterd.launch import user_unit
 from jupyterd.launch.words import LaunchFailed
+from jupyterd.linux import proc
 from jupyterd.protocol import sampler_lock
 from jupyterd.protocol.sampler_lock import LockOwner, SamplerPaths
 from jupyterd.settings.paths import Paths
@@ -89,14 +89,8 @@ def find(lock: Path) -> RunningSampler | None:
         return None  # it is about to say who it is
     finally:
         os.close(fd)
-    try:
-        pidfd = os.pidfd_open(owner.pid)
-    except ProcessLookupError:
-        return None
-    if identity.started(owner.pid) != owner.started:
-        os.close(pidfd)
-        return None
-    return RunningSampler(owner, pidfd)
+    pidfd = proc.open_pidfd_since(owner.pid, owner.started)
+    return None if pidfd is None else RunningSampler(owner, pidfd)
 
 
 def end(lock: Path) -> Ended:
@@ -115,13 +109,6 @@ def stop(pidfd: int) -> bool:
     for signum, patience_s in ((signal.SIGTERM, _TERM_S), (signal.SIGKILL, _KILL_S)):
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(pidfd, signum)
-        if ended(pidfd, patience_s):
+        if proc.has_exited(pidfd, patience_s):
             return True
     return False
-
-
-def ended(pidfd: int, patience_s: float) -> bool:
-    """A pidfd becomes readable when its process ends (pidfd_open(2))."""
-    poller = select.poll()
-    poller.register(pidfd, select.POLLIN)
-    return bool(poller.poll(patience_s * 1000))

@@ -19,7 +19,7 @@ from typing import NoReturn
 from jupyterd.launch import sampler_process, user_unit
 from jupyterd.launch.sampler_process import RunningSampler
 from jupyterd.launch.words import LaunchFailed
-from jupyterd.linux import lineage
+from jupyterd.linux import proc
 from jupyterd.protocol import gpu_frames, sampler_lock
 from jupyterd.protocol.gpu_frames import Frame
 from jupyterd.protocol.sampler_lock import SamplerArguments, SamplerPaths
@@ -74,7 +74,7 @@ def argv(sampler: SamplerArguments, *, as_unit: bool) -> tuple[str, ...]:
 
 def main(arguments: Sequence[str]) -> NoReturn:
     """Become cat on the sampler's socket once it has spoken. Exits with 2 for wrong arguments."""
-    lineage.die_with_parent()
+    proc.die_with_parent()
     asked = _parsed(arguments)
     if asked is None:
         os.write(2, f"usage: python -I -m {_MODULE} unit|detached ARGUMENTS (SamplerArguments as JSON)\n".encode())
@@ -106,7 +106,7 @@ def _linked(asked: _Asked, beat: _Beat) -> socket.socket | None:
                 _wait_for_the_stuck(found, beat)
             return None
         link = _spoken(asked, beat, _ANSWER_S)
-        if link is None and not sampler_process.ended(found.pidfd, 0):
+        if link is None and not proc.has_exited(found.pidfd):
             if not sampler_process.stop(found.pidfd):
                 _wait_for_the_stuck(found, beat)
             else:
@@ -180,7 +180,7 @@ def _wait_for_the_stuck(found: RunningSampler, beat: _Beat) -> None:
     text = f"the NVIDIA driver hangs: the GPU sampler (pid {pid}) waits in the kernel and cannot be killed"
     advice = f"sudo cat /proc/{pid}/stack; sudo dmesg | grep -i nvrm; only a reboot ends it if the driver does not"
     beat.say(Frame((), text, advice))
-    while not sampler_process.ended(found.pidfd, _BEAT_S):
+    while not proc.has_exited(found.pidfd, _BEAT_S):
         beat.tick()
     beat.say(_WAITING)
 

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import zmq
 
-from jupyterd.launch import identity, launcher, messages, registry, user_unit
+from jupyterd.launch import launcher, messages, registry, user_unit
 from jupyterd.launch.registry import Entry
 from jupyterd.launch.words import LaunchFailed
+from jupyterd.linux import proc
 
 _TERM_AT = 0.75
 """Share of the grace after which TERM comes: a cell that saves its work on KeyboardInterrupt has so long."""
@@ -27,7 +28,7 @@ _AFTER_KILL_S = 3.0
 
 def interrupt(record: Entry) -> bool:
     """As the notebook's stop button; False when the kernel is gone."""
-    if record.process is None or not identity.is_alive(record.process):
+    if record.process is None or not proc.is_alive(record.process):
         return False
     if record.interrupt_mode == "message":
         with zmq.Context() as context:
@@ -51,7 +52,7 @@ def end_all(directory: Path, running: Sequence[Entry], grace_s: float, why: str)
 
 def hang_up(record: Entry) -> None:
     """As a closed terminal window: a shell gets HUP, tmux (which has no device of its own) ends its session by TERM."""
-    if record.process is None or (pidfd := identity.open_pidfd(record.process)) is None:
+    if record.process is None or (pidfd := proc.open_pidfd(record.process)) is None:
         return
     try:
         for signum in (signal.SIGHUP, signal.SIGCONT) if record.tty else (signal.SIGTERM,):
@@ -68,7 +69,7 @@ def end_terminals(directory: Path, grace_s: float, *, units: bool) -> None:
     open_fds: dict[int, Entry] = {}
     for record in every:
         hang_up(record)
-        pidfd = None if record.process is None else identity.open_pidfd(record.process)
+        pidfd = None if record.process is None else proc.open_pidfd(record.process)
         if pidfd is None:
             launcher.forget(directory, record)
         else:
@@ -90,7 +91,7 @@ def end(running: Sequence[Entry], grace_s: float, ended: Callable[[Entry], None]
     """End these processes and call `ended` for each; returns those that even KILL did not end in time."""
     open_fds: dict[int, Entry] = {}
     for record in running:
-        pidfd = None if record.process is None else identity.open_pidfd(record.process)
+        pidfd = None if record.process is None else proc.open_pidfd(record.process)
         if pidfd is None:
             ended(record)
         else:

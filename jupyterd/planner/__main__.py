@@ -9,7 +9,7 @@ import argparse
 import os
 import sys
 
-from jupyterd.linux import lineage
+from jupyterd.linux import proc
 from jupyterd.planner import plan
 from jupyterd.protocol.plan import Refused, encode
 from jupyterd.settings import options
@@ -18,7 +18,7 @@ from jupyterd.settings.problems import Invalid
 
 def main(argv: list[str]) -> int:
     """Print the answer; 0, also for a refusal."""
-    lineage.die_with_parent()
+    proc.die_with_parent()
     parser = argparse.ArgumentParser(prog="jupyterd run", allow_abbrev=False)
     options.add(parser)
     os.chdir(os.environ.pop(plan.CWD, "."))

@@ -21,7 +21,7 @@ STATE_DIR = "JUPYTERD_STATE_DIR"
 RUNTIME_DIR = "JUPYTERD_RUNTIME_DIR"
 LOG = "JUPYTERD_LOG"
 BOOT_ID = "JUPYTERD_BOOT_ID"
-"""jupyterd.launch.identity, which knows processes again by it, reads it."""
+"""jupyterd.linux.proc, which knows processes again by it, reads it."""
 
 _DROPPED = frozenset({
     # systemd's messages to the supervisor alone (sd_notify(3), sd_listen_fds(3), systemd.exec(5))

@@ -94,11 +94,6 @@ def decode(data: bytes) -> LockOwner:
         return LockOwner(pid, its_start, None)
 
 
-def started(pid: int) -> int:
-    """Field 22 of proc_pid_stat(5); FileNotFoundError, ProcessLookupError without such a process."""
-    return int(Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[19])
-
-
 def _arguments(document: dict[str, object]) -> SamplerArguments:
     """TypeError, AttributeError or ValueError for a document of another shape."""
     for name in ("records", "sessions", "notebooks", "history"):

@@ -7,8 +7,10 @@ import json
 import os
 import signal
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
+from jupyterd.linux import proc
 from jupyterd.protocol import spool
 from jupyterd.recorder import loop
 
@@ -26,7 +28,7 @@ def main() -> int:
     except BlockingIOError:
         return 0
     os.ftruncate(lock, 0)
-    os.pwrite(lock, json.dumps(loop.identity()).encode(), 0)
+    os.pwrite(lock, json.dumps(asdict(proc.this_process())).encode(), 0)
     recorder = loop.begin(places, sys.executable, int(max_bytes), _wake())
     try:
         recorder.run()

@@ -207,15 +207,3 @@ def begin(places: RecorderPaths, python: str, max_bytes: int, wake: int) -> Reco
         places, python, max_bytes, zmq.Context(), Clients(places.sockets / spool.SOCKET),
         inotify.watch(places.sockets), wake,
     )  # fmt: skip
-
-
-def started() -> int:
-    """Field 22 of proc_pid_stat(5) of this process."""
-    with open("/proc/self/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - as the launcher's wrapper
-        return int(file.read().rpartition(")")[2].split()[19])
-
-
-def identity() -> dict[str, object]:
-    """Who this process is, as the launcher knows processes."""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    return {"pid": os.getpid(), "started": started(), "boot": boot}

@@ -11,7 +11,7 @@ import traceback
 from types import FrameType
 from typing import NoReturn
 
-from jupyterd.linux.lineage import die_with_parent
+from jupyterd.linux.proc import die_with_parent
 from jupyterd.protocol.server_channel import SPARE, Failed
 from jupyterd.server import beating, place, spare, supervisor_link
 from jupyterd.settings.paths import Paths

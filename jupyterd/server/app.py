@@ -29,7 +29,7 @@ from jupyter_server.utils import JupyterServerAuthWarning, url_path_join
 from traitlets import Dict, Integer, default
 from traitlets.config import Config
 
-from jupyterd.linux import private_files
+from jupyterd.linux import private_files, proc
 from jupyterd.protocol.server_channel import Go, LoggedIn, LookAgain, Notice, Ready, Reload, Reloaded, ToServer
 from jupyterd.server import jupyterlab, live_settings, notices
 from jupyterd.server.auth import login_cookie, proxies, rate_limit, unsafe_settings
@@ -360,7 +360,7 @@ def _context(settings: live_settings.LiveSettings) -> ssl.SSLContext | None:
 
 def start(paths: Paths, link: SupervisorLink, sockets: list[socket.socket], log: dict[str, Any]) -> None:
     """Make the application, serve, and come back when it has left. Raises what makes a start impossible."""
-    files = {"open_files": descriptors.raise_limit()}
+    files = {"open_files": proc.raise_open_files_limit()}
     # Of extensions' handlers that do not say who may call them. Here Jupyter asks for a login in their place
     # (allow_unauthenticated_access in jupyterd.planner.jupyter_config), so nobody has to do anything about it.
     warnings.filterwarnings("ignore", "Extension endpoints without", JupyterServerAuthWarning)

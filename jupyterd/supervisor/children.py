@@ -13,6 +13,7 @@ from functools import partial
 
 from jupyterd.core.effects import SendableSignal, Spawn
 from jupyterd.core.events import ChildExited, ChildStarted, Event, ProcessInspected, Role, SpawnFailed
+from jupyterd.linux import proc
 from jupyterd.protocol import heartbeat, server_channel
 from jupyterd.protocol.plan import Command
 from jupyterd.supervisor import process
@@ -99,7 +100,7 @@ class Children:
         child = self._by_role.get(Role.SERVER)
         memory = child.beat if child is not None and child.process.pid == pid else None
         turned = None if memory is None else heartbeat.read(memory)
-        return ProcessInspected(pid, process.state(pid), *process.scheduled_s(pid), turned)
+        return ProcessInspected(pid, proc.state(pid), *proc.scheduled_s(pid), turned)
 
     def abandon(self, role: Role, pid: int) -> None:
         """Watch it only to reap it."""

@@ -13,6 +13,7 @@ from sdnotify import SystemdNotifier
 from jupyterd.core.effects import Record
 from jupyterd.core.events import Started
 from jupyterd.core.journal_kinds import TROUBLE
+from jupyterd.linux import proc
 from jupyterd.protocol import plan
 from jupyterd.protocol.status import ProcessIdentity
 from jupyterd.supervisor import clock, inherited, loop
@@ -22,7 +23,7 @@ from jupyterd.supervisor.perform import Performer, RecordSink
 from jupyterd.supervisor.pipes import with_watchdog
 from jupyterd.supervisor.poller import Poller
 from jupyterd.supervisor.probes import Probes
-from jupyterd.supervisor.process import reap_strangers, start_time
+from jupyterd.supervisor.process import reap_strangers
 from jupyterd.supervisor.sd_notify import Notifier
 from jupyterd.supervisor.signals import Signals
 from jupyterd.supervisor.status_file import Status
@@ -45,7 +46,7 @@ def main(argv: list[str], core: loop.Core[loop.World]) -> int:
     first = Started(
         with_watchdog(made, surroundings.watchdog_s),
         clock.read(),
-        ProcessIdentity(os.getpid(), start_time(os.getpid())),
+        ProcessIdentity(os.getpid(), proc.started(os.getpid()) or 0),
     )
     children = Children(poller, log.stream, surroundings.watchdog_s, lambda what: log.write(Record(TROUBLE, what)))
     Signals(poller, (lambda: reap_strangers(children.pids())) if os.getpid() == 1 else None)

@@ -11,7 +11,8 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from jupyterd.linux.lineage import PARENT
+from jupyterd.linux import proc
+from jupyterd.linux.proc import PARENT
 from jupyterd.protocol.plan import Command
 
 _CHANGED = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTTOU)
@@ -36,7 +37,7 @@ class End:
 
 
 def spawn(command: Command, *, stdout: int, stderr: int, pass_fds: Sequence[int] = ()) -> SpawnedProcess:
-    """Start it in a session of its own, with exactly its environment (and our pid, for lineage.die_with_parent),
+    """Start it in a session of its own, with exactly its environment (and our pid, for proc.die_with_parent),
     default signals, /dev/null as input, and `pass_fds` under the same numbers. OSError says why not.
 
     posix_spawn(3) starts with vfork, and spares the 0.5 MB of the module subprocess. Its two gaps are closed here:
@@ -59,31 +60,9 @@ def spawn(command: Command, *, stdout: int, stderr: int, pass_fds: Sequence[int]
         os.chdir("/")
         for fd in pass_fds:
             os.set_inheritable(fd, False)
-    # The child is ours and not reaped: its pid cannot be anybody else's yet.
-    return SpawnedProcess(pid, os.pidfd_open(pid), start_time(pid))
-
-
-def start_time(pid: int) -> int:
-    """Clock ticks since boot, field 22 of /proc/PID/stat (proc(5)); the name in field 2 may hold anything."""
-    with open(f"/proc/{pid}/stat", "rb") as file:
-        return int(file.read().rpartition(b")")[2].split()[19])
-
-
-def state(pid: int) -> str:
-    """Field 3 of /proc/PID/stat: "R", "S", "D", "T"; "" when there is no such process."""
-    with suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:
-        return file.read().rpartition(b")")[2].split()[0].decode("ascii")
-    return ""
-
-
-def scheduled_s(pid: int) -> tuple[float, float]:
-    """How long its main thread has had a processor, and has been ready to run without one, in all; 0 where the kernel
-    does not say (fields 1 and 2 of /proc/PID/schedstat, nanoseconds).
-    """
-    with suppress(OSError, ValueError), open(f"/proc/{pid}/schedstat", "rb") as file:
-        ran, delayed, _ = file.read().split()
-        return int(ran) / 1e9, int(delayed) / 1e9
-    return 0.0, 0.0
+    # The child is ours and not reaped: its pid cannot be anybody else's yet, and it may be a zombie already.
+    found = proc.stat(pid)
+    return SpawnedProcess(pid, os.pidfd_open(pid), 0 if found is None else found.started)
 
 
 def send(process: SpawnedProcess, name: str) -> None:

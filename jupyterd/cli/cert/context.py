@@ -15,7 +15,7 @@ import attrs
 
 from jupyterd.cli._common import Server, say
 from jupyterd.cli.status.read import ServerStatus, standing
-from jupyterd.launch import identity
+from jupyterd.linux import proc
 from jupyterd.linux.accounts import account
 from jupyterd.planner import addresses
 from jupyterd.protocol.plan import Certificate
@@ -62,7 +62,7 @@ def configured(server: Server) -> str:
 def tell(running: ServerStatus) -> bool:
     """SIGHUP to exactly this supervisor: it makes another plan. False when it is gone."""
     told = running.snapshot.supervisor
-    pidfd = identity.open_pidfd(identity.Identity(told.pid, told.started, identity.boot_id()))
+    pidfd = proc.open_pidfd_since(told.pid, told.started)
     if pidfd is None:
         return False
     try:

@@ -14,8 +14,9 @@ import attrs
 import psutil
 
 from jupyterd.cli.untrusted import clean, read
-from jupyterd.launch import identity, recent_deaths
+from jupyterd.launch import recent_deaths
 from jupyterd.launch.recent_deaths import RecentDeath
+from jupyterd.linux import proc
 from jupyterd.protocol import status
 from jupyterd.protocol.status import ProcessIdentity, Snapshot
 
@@ -121,7 +122,7 @@ def decode(data: bytes) -> tuple[dict[str, Any], Snapshot]:
 
 def life(supervisor: ProcessIdentity) -> Life:
     """Whether exactly this process is there, and free to act."""
-    if supervisor.pid <= 0 or identity.started(supervisor.pid) != supervisor.started:
+    if supervisor.pid <= 0 or proc.started(supervisor.pid) != supervisor.started:
         return "gone"
     try:
         state = psutil.Process(supervisor.pid).status()
@@ -131,7 +132,7 @@ def life(supervisor: ProcessIdentity) -> Life:
 
 
 def _seen(process: ProcessIdentity) -> Seen:
-    if process.pid <= 0 or identity.started(process.pid) != process.started:
+    if process.pid <= 0 or proc.started(process.pid) != process.started:
         return Seen(process, None)
     try:
         return Seen(process, psutil.Process(process.pid).memory_info().rss)
@@ -152,7 +153,7 @@ def running_kernels(state: Path, owner: int) -> tuple[RunningKernel, ...]:
 def _kernel(path: Path, owner: int) -> RunningKernel | None:
     try:
         record, process = _document(path, owner), _document(path.with_suffix(".pid"), owner)
-        if identity.started(int(process["pid"])) != process["started"]:
+        if proc.started(int(process["pid"])) != process["started"]:
             return None
         name, detached, file = str(record["name"]), record["unit"] is None, Path(str(record["connection_file"]))
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):

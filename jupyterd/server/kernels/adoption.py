@@ -17,8 +17,9 @@ from typing import Any
 from jupyter_client.kernelspec import KernelSpec, NoSuchKernel
 from jupyter_server._tz import utcnow
 
-from jupyterd.launch import exit_cause, identity, launcher, recent_deaths, registry
+from jupyterd.launch import exit_cause, launcher, recent_deaths, registry
 from jupyterd.launch.registry import Entry
+from jupyterd.linux import proc
 from jupyterd.protocol import spool
 from jupyterd.server.kernels import death_notice
 from jupyterd.server.kernels.kernel import Kernel
@@ -41,10 +42,10 @@ def look(directory: Path) -> RegisteredKernels:
     """Every kernel on record; those that were ended meanwhile are forgotten, with their cause told."""
     every, told = registry.read_all(directory)
     registry.sweep(directory)
-    boot = identity.boot_id()
+    boot = proc.boot_id()
     found: list[tuple[Entry, int | None]] = []
     for record in every:
-        pidfd = None if record.process is None else identity.open_pidfd(record.process, boot)
+        pidfd = None if record.process is None else proc.open_pidfd(record.process, boot)
         why = _why(directory, record.id)
         died = record.process is not None and record.process.boot == boot and not why
         if (pidfd is not None or died) and Path(record.connection_file).is_file():

@@ -16,8 +16,8 @@ from tornado import web
 from traitlets import Enum, HasTraits, Integer, Unicode
 
 from jupyterd.launch import kernel_environment, launcher, registry, user_unit
-from jupyterd.launch.identity import Identity
 from jupyterd.launch.words import LaunchFailed
+from jupyterd.linux.proc import Identity
 from jupyterd.protocol import spool
 from jupyterd.server.kernels import death_notice
 from jupyterd.server.kernels.environment import user_environment
@@ -47,7 +47,7 @@ class KernelPaths(HasTraits):
     cpu_weight = Integer(100, help="CPUWeight= of each kernel").tag(config=True)
     tasks_max = Integer(0, help="TasksMax= of each kernel; 0: the system's own").tag(config=True)
 
-    open_files = Integer(0, help="Soft limit of detached kernels (descriptors.py); 0: the server's").tag(config=True)
+    open_files = Integer(0, help="Soft limit of detached kernels (linux/proc.py); 0: the server's").tag(config=True)
 
     @property
     def limits(self) -> dict[str, str]:

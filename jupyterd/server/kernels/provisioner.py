@@ -15,9 +15,10 @@ from typing import Any
 from jupyter_client.connect import LocalPortCache
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
-from jupyterd.launch import detached, exit_cause, identity, launcher
+from jupyterd.launch import detached, exit_cause, launcher
 from jupyterd.launch.registry import Entry
 from jupyterd.launch.words import LaunchFailed
+from jupyterd.linux import proc
 from jupyterd.protocol import kernel_unit
 from jupyterd.server.kernels.environment import kernel_environment, user_environment
 
@@ -46,7 +47,7 @@ class Provisioner(LocalProvisioner):
         self.record, self._pidfd, self._found_dead = record, pidfd, pidfd is None
         self.cwd = record.cwd
         self.pid = self.pgid = record.process.pid if record.process else None
-        self._oom_kills = None if pidfd is None else exit_cause.oom_kills()
+        self._oom_kills = None if pidfd is None else proc.oom_kills()
 
     def adopt_ports(self) -> None:
         """TCP only: without it a restart picks new ports, and open websockets go deaf."""
@@ -72,7 +73,7 @@ class Provisioner(LocalProvisioner):
         """Why it ended, in one phrase; only after it has. Asks systemd, a few milliseconds."""
         if self.record is None:
             return ""
-        now = exit_cause.oom_kills()
+        now = proc.oom_kills()
         oom = None if None in {now, self._oom_kills} else now != self._oom_kills
         return exit_cause.cause(
             launcher.ending(self.directory, self.record, _PATIENCE_S), oom=oom, why=self.stopped_on_purpose()
@@ -95,8 +96,8 @@ class Provisioner(LocalProvisioner):
         """None while it runs, else a number: what it means is told by `cause`."""
         if self._pidfd is None:
             return 0
-        if not identity.has_exited(self._pidfd):
-            self._oom_kills = exit_cause.oom_kills()
+        if not proc.has_exited(self._pidfd):
+            self._oom_kills = proc.oom_kills()
             if self.record is not None and self.record.unit is None:
                 detached.trim_log(self.directory, self.record.id)
             return None
@@ -137,7 +138,7 @@ class Provisioner(LocalProvisioner):
         ordered = self._order(cmd, str(kwargs.get("cwd") or Path.home()))
         env = kernel_environment(kwargs["env"], cmd[0])
         record = await asyncio.to_thread(launcher.launch, self.directory, ordered, env)
-        pidfd = None if record.process is None else identity.open_pidfd(record.process)
+        pidfd = None if record.process is None else proc.open_pidfd(record.process)
         if pidfd is None:
             ended = await asyncio.to_thread(launcher.ending, self.directory, record, _PATIENCE_S)
             launcher.forget(self.directory, record)

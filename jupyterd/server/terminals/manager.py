@@ -21,9 +21,10 @@ from tornado import web
 from tornado.ioloop import IOLoop
 from traitlets import Enum, Integer, Unicode
 
-from jupyterd.launch import identity, launcher, registry, stop, tmux, user_unit
+from jupyterd.launch import launcher, registry, stop, tmux, user_unit
 from jupyterd.launch.registry import Entry
 from jupyterd.launch.words import LaunchFailed
+from jupyterd.linux import proc
 from jupyterd.server.kernels.environment import user_environment
 from jupyterd.server.terminals.pty import PtyTerminal
 
@@ -39,7 +40,7 @@ class AccountTerminalManager(TerminalManager):
     records_dir = Unicode(help="Paths.terminal_records").tag(config=True)
     sockets_dir = Unicode(help="Paths.terminal_sockets").tag(config=True)
     launcher = Enum(["user-unit", "detached"], default_value="detached", help="Where terminals live").tag(config=True)
-    open_files = Integer(0, help="Soft limit of detached shells (descriptors.py); 0: the server's").tag(config=True)
+    open_files = Integer(0, help="Soft limit of detached shells (linux/proc.py); 0: the server's").tag(config=True)
     terminals: dict[str, Any]
 
     def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401 - traitlets passes what it likes
@@ -158,7 +159,7 @@ class AccountTerminalManager(TerminalManager):
         for problem in problems:
             self.log.warning("%s", problem)
         for record in found:
-            if record.tty or record.process is None or not identity.is_alive(record.process):
+            if record.tty or record.process is None or not proc.is_alive(record.process):
                 IOLoop.current().add_callback(asyncio.to_thread, self._end, record)
                 continue
             term = PtyTerminal(record.name, record.argv[0])
@@ -169,7 +170,7 @@ class AccountTerminalManager(TerminalManager):
     def _watch(self, term: PtyTerminal, record: Entry) -> None:
         term.record = record
         term.launched.set()
-        pidfd = None if record.process is None else identity.open_pidfd(record.process)
+        pidfd = None if record.process is None else proc.open_pidfd(record.process)
         if pidfd is None:
             self._ended(term)
             return

@@ -19,7 +19,7 @@ from support.fake_nvml import gpu
 
 from jupyterd.gpu.frame_server import Readers
 from jupyterd.launch import sampler_process, sampler_relay
-from jupyterd.linux import lineage
+from jupyterd.linux import proc
 from jupyterd.protocol import gpu_frames
 from jupyterd.protocol.gpu_frames import Frame
 from jupyterd.protocol.sampler_lock import SamplerArguments, SamplerPaths
@@ -45,7 +45,7 @@ def start(driver: Driver, places: SamplerPaths) -> Iterator[Start]:
     started: list[subprocess.Popen[bytes]] = []
 
     def run(every_s: float = 0.2) -> subprocess.Popen[bytes]:
-        env = {**fake_nvml.environment(driver.directory), lineage.PARENT: str(os.getpid())}
+        env = {**fake_nvml.environment(driver.directory), proc.PARENT: str(os.getpid())}
         argv = sampler_relay.argv(arguments(places, every_s), as_unit=False)
         started.append(subprocess.Popen(argv, stdout=subprocess.PIPE, env=env))
         return started[-1]

@@ -26,7 +26,7 @@ from jupyterd.protocol.status import NAME
 PATIENCE_S = 30.0
 
 SERVER = """
-from jupyterd.linux.lineage import die_with_parent
+from jupyterd.linux.proc import die_with_parent
 die_with_parent()
 import os, select, signal, socket, ssl, sys
 from jupyterd.protocol import server_channel as channel

@@ -15,7 +15,7 @@ from select import POLLIN, poll
 
 import pytest
 
-from jupyterd.linux.lineage import PARENT
+from jupyterd.linux.proc import PARENT
 from jupyterd.protocol.plan import Command
 from jupyterd.supervisor.inherited import seal
 from jupyterd.supervisor.process import End, SpawnedProcess, reap, send, spawn
@@ -151,7 +151,7 @@ def test_two_hundred_spawns_leak_nothing(open_fds: Callable[[], int], null: int)
 
 def test_child_dies_with_a_killed_parent() -> None:
     child = (
-        "import time; from jupyterd.linux.lineage import die_with_parent\n"
+        "import time; from jupyterd.linux.proc import die_with_parent\n"
         "die_with_parent(); print(1, flush=True); time.sleep(60)"
     )
     parent = (

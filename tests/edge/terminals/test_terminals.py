@@ -18,7 +18,7 @@ from edge.kernels.conftest import place as place  # noqa: PLC0414 - a fixture is
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
-from jupyterd.launch import identity
+from jupyterd.linux import proc
 
 CLASS = "TerminalsExtensionApp.terminal_manager_class=jupyterd.server.terminals.manager.AccountTerminalManager"
 
@@ -101,7 +101,7 @@ def told(shown: str, name: str) -> str:
 
 
 def alive(pid: str) -> bool:
-    return identity.started(int(pid)) is not None
+    return proc.started(int(pid)) is not None
 
 
 @pytest.mark.usefixtures("with_tmux")

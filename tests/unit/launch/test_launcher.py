@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from jupyterd.launch import detached, identity, launcher, registry, stop
+from jupyterd.launch import detached, launcher, registry, stop
 from jupyterd.launch.registry import Entry
 from jupyterd.launch.words import ExitStatus
+from jupyterd.linux import proc
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def launch(tmp_path):
 
 
 def wait(record, within_s=10):
-    pidfd = identity.open_pidfd(record.process)
+    pidfd = proc.open_pidfd(record.process)
     if pidfd is not None:
         poller = select.poll()
         poller.register(pidfd, select.POLLIN)
@@ -95,7 +96,7 @@ def test_all_end_at_the_same_time_and_leave_nothing(tmp_path, launch):
     begin = time.monotonic()
     assert stop.end_all(tmp_path, [kind, *stubborn], 0.8, "test") == []
     assert 0.7 < time.monotonic() - begin < 3
-    assert not any(identity.is_alive(each.process) for each in [kind, *stubborn])
+    assert not any(proc.is_alive(each.process) for each in [kind, *stubborn])
     assert {each.name for each in tmp_path.iterdir()} == {"server.lock"}
 
 
@@ -115,13 +116,14 @@ def test_what_a_dead_kernel_left_in_its_session_is_ended(tmp_path, launch):
     until = time.monotonic() + 5
     while not (tmp_path / "out").exists() or not (tmp_path / "out").read_text().strip():
         assert time.monotonic() < until
-    left = identity.identify(int((tmp_path / "out").read_text()))
+    pid = int((tmp_path / "out").read_text())
+    left = proc.Identity(pid, proc.started(pid), proc.boot_id())
     os.kill(record.process.pid, signal.SIGKILL)
     wait(record)
-    assert identity.is_alive(left)
+    assert proc.is_alive(left)
     launcher.forget(tmp_path, record)
     until = time.monotonic() + 5
-    while identity.is_alive(left):
+    while proc.is_alive(left):
         assert time.monotonic() < until
 
 

@@ -9,8 +9,8 @@ import stat
 import pytest
 
 from jupyterd.launch import registry
-from jupyterd.launch.identity import Identity
 from jupyterd.launch.registry import Entry
+from jupyterd.linux.proc import Identity
 
 RECORD = Entry("k1", "python3", ("/bin/sleep", "$HOME"), "/", "/c.json", "signal", None, 5.0, (("MemoryMax", "1G"),))
 

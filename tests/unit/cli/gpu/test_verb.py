@@ -16,7 +16,7 @@ from jupyterd.cli import main
 from jupyterd.cli.gpu import page, plot, usage
 from jupyterd.gpu.history import History
 from jupyterd.gpu.intervals import GpuSpan, HolderInterval, HolderSpan, Spans
-from jupyterd.launch import identity
+from jupyterd.linux import proc
 from jupyterd.protocol import status
 from jupyterd.protocol.gpu_frames import Gpu, GpuProcess
 from jupyterd.protocol.status import Snapshot
@@ -61,7 +61,7 @@ def written(state):
 
 
 def serving(state: Path, *gpus: Gpu, **changes) -> None:
-    ticks = identity.started(os.getpid())
+    ticks = proc.started(os.getpid())
     assert ticks is not None
     me = status.ProcessIdentity(os.getpid(), ticks)
     facts = {

@@ -17,8 +17,9 @@ import pytest
 from jupyterd.cli import _common, untrusted
 from jupyterd.cli.status import page, verb
 from jupyterd.cli.status.read import Nothing, ServerStatus, look
-from jupyterd.launch import identity, recent_deaths
+from jupyterd.launch import recent_deaths
 from jupyterd.launch.recent_deaths import RecentDeath
+from jupyterd.linux import proc
 from jupyterd.protocol import status
 from jupyterd.protocol.gpu_frames import Gpu
 from jupyterd.protocol.plan import Certificate
@@ -53,7 +54,7 @@ def put(path: Path, made: Snapshot) -> Path:
 def sleeper() -> Iterator[ProcessIdentity]:
     """A living process that stands for the supervisor."""
     with subprocess.Popen(["/bin/sleep", "60"]) as child:
-        ticks = identity.started(child.pid)
+        ticks = proc.started(child.pid)
         assert ticks is not None
         yield ProcessIdentity(child.pid, ticks)
         child.kill()
