@@ -89,7 +89,7 @@ def _given_hash() -> str | None:
     """The first line of standard input, if it is a hash."""
     row = table.SETTINGS["login.password_hash"]
     text = sys.stdin.buffer.readline(4096).decode("utf-8", "replace").strip()
-    judged = rules.settled(row, text, rules.Context("", None)) if text else ""
+    judged = rules.normalise(row, text, rules.Context("", None)) if text else ""
     if isinstance(judged, str) and judged:
         return judged
     wrong = judged.found if isinstance(judged, Fault) else "no hash was given"

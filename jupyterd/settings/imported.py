@@ -100,7 +100,7 @@ def _judged(said: Assignment, home: str, *, has_root: bool) -> tuple[str, Value]
     meant = _converted(row, key, value)
     judged = meant if isinstance(meant, Fault) else from_toml(row, meant)
     if not isinstance(judged, Fault | list):
-        judged = rules.settled(row, judged, Context(home, None))
+        judged = rules.normalise(row, judged, Context(home, None))
     if isinstance(judged, list):
         judged = judged[0]
     if isinstance(judged, Fault):

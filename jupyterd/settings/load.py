@@ -1,7 +1,7 @@
 """The layers: defaults, /usr/lib, /etc or ~/.config, drop-ins, credentials, environment, command line -> Settings.
 
-Every problem of every layer is told at once, also in values that a later layer replaces. Looks at no machine but the
-files it reads (checks.py does).
+Every problem of every layer is reported at once, also in values that a later layer replaces. Looks at nothing of the
+machine but the files it reads (planner/checks.py does the rest).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from jupyterd.settings.assignments import Assigned
 from jupyterd.settings.paths import Mode
 from jupyterd.settings.problems import DEFAULT, Invalid, KnownSettings, Origin, Problem
 from jupyterd.settings.schema import Settings
-from jupyterd.settings.table import Value
-from jupyterd.settings.values import Fault, Judged, from_text, from_toml
+from jupyterd.settings.table import Setting, Value
+from jupyterd.settings.values import Fault, from_text, from_toml
 
 FILE = "jupyterd.toml"
 CREDENTIALS = {"jupyterd.password_hash": "login.password_hash", "jupyterd.token": "login.token"}
@@ -36,13 +36,13 @@ class FileSource:
 
 @attrs.frozen
 class Sources:
-    """Where settings may come from, later ones over earlier ones: places, credentials, environment, overrides."""
+    """Where settings may come from; later layers win: places, credentials, environment, overrides."""
 
     places: tuple[FileSource, ...]
     credentials: Path | None
     environ: Mapping[str, str]
     overrides: Mapping[str, str | bool]
-    """From the command line, by dotted name; texts as they were typed."""
+    """From the command line, by dotted name: each text as it was typed."""
     account: Account
     cwd: Path
 
@@ -93,36 +93,35 @@ def _places(mode: Mode, environ: Mapping[str, str], mine: Account) -> tuple[File
     )
 
 
+@attrs.frozen
+class _Accepted:
+    """One layer sets this value."""
+
+    name: str
+    value: Value
+    origin: Origin
+
+
+@attrs.frozen
+class _Refused:
+    """One layer sets something that cannot be used."""
+
+    name: str
+    problems: tuple[Problem, ...]
+
+
 def load(given: Sources) -> Loaded:
-    """Settings and where they came from. Raises Invalid with every problem there is."""
-    problems: list[Problem] = []
-    values: dict[str, Value] = {name: row.default for name, row in table.SETTINGS.items()}
-    origins: dict[str, Origin] = dict.fromkeys(table.SETTINGS, DEFAULT)
-    for name, row in table.SETTINGS.items():
-        value = rules.settled(row, row.default, rules.Context(given.account.home, None))
-        if not isinstance(value, Fault | list):
-            values[name] = value
-    doubtful = set()
-    for found in _assignments(given):
-        if isinstance(found, Problem):
-            problems.append(found)
-            continue
-        value = _value(found, given)
-        if isinstance(value, Fault | list):
-            problems += [_problem(found, each) for each in (value if isinstance(value, list) else [value])]
-            doubtful.add(found.row.name)
-        else:
-            values[found.row.name] = value
-            origins[found.row.name] = found.origin
-    problems += rules.together(values, origins, doubtful)
-    settings = table.build(values)
-    if problems:
-        known = KnownSettings(settings, origins, frozenset(doubtful))
-        raise Invalid(tuple(dict.fromkeys(problems)), None if any(each.hides for each in problems) else known)
-    return Loaded(settings, origins)
+    """The settings, and where each came from. Invalid with every problem of every layer.
+
+    Each layer is read and parsed into assignments, each assignment is judged by itself, and the accepted values are
+    merged: a later layer wins.
+    """
+    judged = [found if isinstance(found, Problem) else _judged(found, given) for found in _parsed(given)]
+    return _merged(judged, given.account.home)
 
 
-def _assignments(given: Sources) -> list[Assigned | Problem]:
+def _parsed(given: Sources) -> list[Assigned | Problem]:
+    """Every assignment of every layer, in the order of the layers."""
     found: list[Assigned | Problem] = []
     for place in given.places:
         paths = files.listed(place.path, given.account) if place.directory else (place.path,)
@@ -135,6 +134,45 @@ def _assignments(given: Sources) -> list[Assigned | Problem]:
     found += assignments.in_environment(given.environ)
     found += assignments.on_command_line(given.overrides)
     return found
+
+
+def _judged(found: Assigned, given: Sources) -> _Accepted | _Refused:
+    row, raw = found.row, found.raw
+    value = from_text(row, raw) if found.typed and isinstance(raw, str) else from_toml(row, raw)
+    if not isinstance(value, Fault | list):
+        value = rules.normalise(row, value, rules.Context(given.account.home, given.cwd if found.typed else None))
+    if isinstance(value, Fault | list):
+        faults = value if isinstance(value, list) else [value]
+        return _Refused(row.name, tuple(_problem(found, each) for each in faults))
+    return _Accepted(row.name, value, found.origin)
+
+
+def _merged(judged: list[_Accepted | _Refused | Problem], home: str) -> Loaded:
+    values = {name: _default(row, home) for name, row in table.SETTINGS.items()}
+    origins: dict[str, Origin] = dict.fromkeys(table.SETTINGS, DEFAULT)
+    problems: list[Problem] = []
+    doubtful: set[str] = set()
+    for each in judged:
+        match each:
+            case Problem():
+                problems.append(each)
+            case _Refused(name, found):
+                problems += found
+                doubtful.add(name)
+            case _Accepted(name, value, origin):
+                values[name], origins[name] = value, origin
+    problems += rules.cross_check(values, origins, doubtful)
+    settings = table.build(values)
+    if problems:
+        known = KnownSettings(settings, origins, frozenset(doubtful))
+        raise Invalid(tuple(dict.fromkeys(problems)), None if any(each.hides for each in problems) else known)
+    return Loaded(settings, origins)
+
+
+def _default(row: Setting, home: str) -> Value:
+    """The default as it is used: "~" has become the home directory."""
+    value = rules.normalise(row, row.default, rules.Context(home, None))
+    return row.default if isinstance(value, Fault | list) else value
 
 
 def _from_file(path: Path, mine: Account, *, must_exist: bool) -> list[Assigned | Problem]:
@@ -176,15 +214,6 @@ def _from_credentials(given: Sources) -> list[Assigned | Problem]:
                 Assigned(table.SETTINGS[name], text.text.strip(), Origin(f"credential {credential}"), typed=True)
             )
     return found
-
-
-def _value(found: Assigned, given: Sources) -> Judged:
-    row, raw = found.row, found.raw
-    value = from_text(row, raw) if found.typed and isinstance(raw, str) else from_toml(row, raw)
-    if isinstance(value, Fault | list):
-        return value
-    cwd = given.cwd if found.typed else None
-    return rules.settled(row, value, rules.Context(given.account.home, cwd))
 
 
 def _problem(found: Assigned, fault: Fault) -> Problem:

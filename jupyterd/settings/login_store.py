@@ -63,11 +63,6 @@ def has_password(path: Path) -> bool:
     return bool(read(path).password_hash)
 
 
-def has_token(path: Path) -> bool:
-    """Whether there is a one-time token that nobody has used yet."""
-    return bool(read(path).token_sha256)
-
-
 def issue_token(path: Path) -> str:
     """A new one-time token; only its hash is kept, and one that was there is dead."""
     token = secrets.token_urlsafe(24)

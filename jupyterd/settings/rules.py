@@ -1,4 +1,4 @@
-"""What a value must mean, beyond its type: an address that can be listened on, a hash that is one, a whole path.
+"""What a value must mean beyond its type: an address that can be listened on, a real hash, an absolute path.
 
 Looks at nothing but the value (checks.py looks at the machine).
 """
@@ -34,22 +34,22 @@ _MAKE_TOKEN = "make one with: openssl rand -hex 24"  # noqa: S105 - a command, n
 
 @attrs.frozen
 class Context:
-    """What a path needs to become whole. `cwd` is None for a file: there nobody could say what "." means."""
+    """What makes a path absolute. `cwd` is None for a value out of a file, where "." has no meaning."""
 
     home: str
     cwd: Path | None
 
 
-def settled(row: Setting, value: Value, context: Context) -> Judged:
-    """The value as it is used, or what is wrong with it."""
+def normalise(row: Setting, value: Value, context: Context) -> Judged:
+    """The value in the form in which it is used (paths absolute, addresses in their usual spelling), or its faults."""
     if row.path and isinstance(value, str):
         return _path(row, value, context)
     rule = _RULES.get(row.name)
     return value if rule is None else rule(value)
 
 
-def together(values: Mapping[str, Value], origins: Mapping[str, Origin], doubtful: Collection[str]) -> list[Problem]:
-    """What is wrong with values that are fine each by itself; not asked about those that have a problem already."""
+def cross_check(values: Mapping[str, Value], origins: Mapping[str, Origin], doubtful: Collection[str]) -> list[Problem]:
+    """Problems of values that contradict each other. Settings in `doubtful` have a problem already and are left out."""
     problems = []
     if values["tls.key"] and not values["tls.certificate"] and "tls.certificate" not in doubtful:
         problems.append(
@@ -71,7 +71,7 @@ def together(values: Mapping[str, Value], origins: Mapping[str, Origin], doubtfu
 
 
 def _is_more(one: str, other: str) -> bool:
-    """Of two sizes as systemd has them; a size and a share of the machine's memory are not compared."""
+    """Whether size `one` exceeds `other`, both as in systemd.resource-control(5); False for a size and a percentage."""
     if not one or not other or other == "infinity" or one.endswith("%") != other.endswith("%"):
         return False
     return one == "infinity" or _number(one) > _number(other)
@@ -121,7 +121,7 @@ def _unsafe(value: Value) -> Judged:
 
 
 def _each(value: Value, rule: Callable[[str], str | None], fault: Callable[[str, int], Fault]) -> Judged:
-    """Every item by the rule, without doubles; or all that is wrong."""
+    """The items as `rule` returns them, without duplicates; or one fault for each item that it refuses (None)."""
     assert isinstance(value, tuple)  # noqa: S101 - for the type checker: the kind was judged before
     good = [rule(text) for text in value]
     wrong = [fault(text, index) for index, (text, kept) in enumerate(zip(value, good, strict=True)) if kept is None]
@@ -146,7 +146,7 @@ def _base_url(value: Value) -> Value | Fault:
 
 
 def _password_hash(value: Value) -> Value | Fault:
-    """Says what kind of text it is, never the text: it may be the password itself."""
+    """The fault names the kind of text and never shows it: it may be the password itself."""
     text = str(value)
     wanted = 'a hash such as "argon2:$argon2id$..." or an old "sha1:salt:digest" is wanted'
     if not text:
@@ -169,7 +169,7 @@ def _password_hash(value: Value) -> Value | Fault:
 
 
 def _token(value: Value) -> Value | Fault:
-    """Says how long it is, never the text."""
+    """The fault names the length and never shows the text."""
     text = str(value)
     if not text:
         return text

@@ -1,15 +1,26 @@
-"""Writes the commented sample, etc/jupyterd.toml, from the schema: every setting, its default and what it means."""
+"""The text of a jupyterd.toml: the commented sample (etc/jupyterd.toml) from the schema, and a person's file edited.
+
+Edited in place: comments, order and everything else stay as they are; the result is read back to prove it. tomlkit
+would put a new key below the heading of the next section, and drops the comments within a list.
+"""
 
 from __future__ import annotations
 
+import copy
+import re
 import textwrap
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
+from typing import Any
 
-from jupyterd.settings.table import SECTIONS, Section, Setting
+from jupyterd.settings import lines
+from jupyterd.settings.table import SECTIONS, SETTINGS, Section, Setting, Value
 from jupyterd.settings.values import allowed, toml
 
 _WIDTH = 100
+_MANY_LINES = 200
+"""No value of ours is longer."""
 
 _HEADER = """\
 # Settings of jupyterd, which keeps your Jupyter server alive.
@@ -39,6 +50,15 @@ def text(chosen: Mapping[str, object] = MappingProxyType({})) -> str:
     return "\n".join([_HEADER, *(_section(section, chosen) for section in SECTIONS)])
 
 
+def edited(text: str, changes: Mapping[str, Value]) -> str:
+    """`text` with these values, by dotted name. ValueError where a person has to edit it: it is no TOML, or the value
+    stands there in a form that this does not change.
+    """
+    for name, value in changes.items():
+        text = _with(text, SETTINGS[name], value)
+    return text
+
+
 def _section(section: Section, chosen: Mapping[str, object]) -> str:
     rule = "# " + "-" * (_WIDTH - 2)
     head = [rule, *_comment(section.doc), rule, f"[{section.name}]", ""]
@@ -52,13 +72,63 @@ def _setting(row: Setting, chosen: Mapping[str, object]) -> list[str]:
         facts.insert(0, f"{words[0].upper()}{words[1:]}.")
     if row.secret:
         facts.append("Secret: nobody else may read the file it stands in.")
-    lines = [*_comment(row.doc), *_comment(" ".join(facts))]
+    shown = [*_comment(row.doc), *_comment(" ".join(facts))]
     if row.example is not None:
-        lines.append(f"# Example: {row.key} = {toml(row.example)}")
+        shown.append(f"# Example: {row.key} = {toml(row.example)}")
     if row.name in chosen:
-        return [*lines, f"{row.key} = {toml(chosen[row.name])}"]
-    return [*lines, f"#{row.key} = {toml(row.default)}"]
+        return [*shown, f"{row.key} = {toml(chosen[row.name])}"]
+    return [*shown, f"#{row.key} = {toml(row.default)}"]
 
 
 def _comment(words: str) -> list[str]:
     return textwrap.wrap(words, _WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
+
+
+def _with(text: str, row: Setting, value: Value) -> str:
+    plain: Any = list(value) if isinstance(value, tuple) else value
+    document = tomllib.loads(text)
+    wanted = copy.deepcopy(document)
+    section = wanted.setdefault(row.section, {})
+    if not isinstance(section, dict):
+        raise ValueError(f"{row.section} is not a section there")  # noqa: TRY004 - of the text, not of an argument
+    section[row.key] = plain
+    if wanted == document:
+        return text
+    for candidate in _candidates(text, row, toml(value), present=row.key in document.get(row.section, {})):
+        try:
+            if tomllib.loads(candidate) == wanted:
+                return candidate
+        except ValueError:
+            continue
+    raise ValueError(f"{row.name} stands there in a form that is not changed by a program: write {toml(value)}")
+
+
+def _candidates(text: str, row: Setting, value: str, *, present: bool) -> Iterator[str]:
+    """Texts that may have the new value, the smallest change first."""
+    # Not splitlines(): that also splits at characters that are none of TOML's line ends.
+    all_lines = text.split("\n")
+    numbers = lines.line_numbers(text)
+    if present:
+        yield from _replaced(all_lines, numbers.get((row.section, row.key), 0) - 1, value)
+        return
+    head = numbers.get((row.section,))
+    if head is None:
+        yield text + ("" if text.endswith("\n") or not text else "\n") + f"\n[{row.section}]\n{row.key} = {value}\n"
+        return
+    for at in range(head, len(all_lines)):
+        if re.match(r"\s*\[", all_lines[at]):
+            break
+        if re.match(rf"\s*#\s?{row.key}\s*=", all_lines[at]):  # the sample's own line, or one that was switched off
+            yield "\n".join([*all_lines[:at], f"{row.key} = {value}", *all_lines[at + 1 :]])
+    yield "\n".join([*all_lines[:head], f"{row.key} = {value}", *all_lines[head:]])
+
+
+def _replaced(all_lines: list[str], at: int, value: str) -> Iterator[str]:
+    """Texts with another value behind the key in line `at`; the old value may be a list that ends some lines below."""
+    before = re.match(r"[^=]*=\s*", all_lines[at]) if at >= 0 else None
+    if before is None:
+        return
+    comment = re.search(r"\s+#[^\"']*$", all_lines[at])
+    for kept in dict.fromkeys((comment[0] if comment else "", "")):
+        for end in range(at + 1, min(len(all_lines), at + _MANY_LINES) + 1):
+            yield "\n".join([*all_lines[:at], before[0] + value + kept, *all_lines[end:]])

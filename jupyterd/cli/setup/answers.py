@@ -150,7 +150,7 @@ def _setting(asked: _Question, target: SetupTarget, *, ask: bool) -> Value:
     def judge(text: str) -> Value | str:
         value = from_text(row, text)
         if not isinstance(value, Fault | list):
-            value = rules.settled(row, value, rules.Context(target.account.home, None))
+            value = rules.normalise(row, value, rules.Context(target.account.home, None))
         first = value[0] if isinstance(value, list) else value
         if isinstance(first, Fault):
             return "; ".join(filter(None, (first.found, first.wanted, first.advice)))

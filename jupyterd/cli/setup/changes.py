@@ -20,7 +20,7 @@ from jupyterd.cli.setup import unit_files as files
 from jupyterd.cli.setup.answers import Answers, CertificateAnswer, Existing, collect_answers, confirmed
 from jupyterd.cli.setup.target import SetupTarget
 from jupyterd.linux.accounts import others_in_group
-from jupyterd.settings import edit, sample, table
+from jupyterd.settings import sample, table
 from jupyterd.settings.table import Value
 from jupyterd.settings.values import toml
 
@@ -84,7 +84,7 @@ def _text(target: SetupTarget, values: Mapping[str, Value]) -> str:
     except FileNotFoundError:
         return sample.text(values)
     try:
-        return edit.edited(before, values)
+        return sample.edited(before, values)
     except ValueError as error:
         raise ValueError(f"{target.settings}: {error}") from None
 

@@ -8,7 +8,7 @@ import tomllib
 import pytest
 
 from jupyterd.settings import sample
-from jupyterd.settings.edit import edited
+from jupyterd.settings.sample import edited
 
 MINE = """\
 # my machine

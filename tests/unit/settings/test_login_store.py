@@ -13,13 +13,13 @@ from jupyterd.settings import login_store
 def test_a_token_is_good_once(tmp_path):
     path = tmp_path / "state/login.json"
     token = login_store.issue_token(path)
-    assert login_store.has_token(path)
+    assert login_store.read(path).token_sha256
     assert not login_store.has_password(path)
     assert login_store.judge(login_store.read(path), token) == "fresh"
     assert login_store.consume(path, token) == "fresh"
     assert login_store.consume(path, token) == "used"
     assert login_store.consume(path, "x") == "wrong"
-    assert not login_store.has_token(path)
+    assert not login_store.read(path).token_sha256
 
 
 def test_a_password_comes_with_the_token_and_stays(tmp_path):
