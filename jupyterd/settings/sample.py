@@ -25,21 +25,21 @@ _MANY_LINES = 200
 _HEADER = """\
 # Settings of jupyterd, which keeps your Jupyter server alive.
 #
-# Every setting is here, commented out, with its default. To change one, take away the # before its
-# name. What is not set keeps its default, also one that a later version improves.
+# Every setting is here, commented out, with its default. To change one, remove the # before its
+# name. A setting that stays commented out follows the default of the installed version.
 #
 # This file        /etc/jupyterd/jupyterd.toml for the service, ~/.config/jupyterd/jupyterd.toml for your own
-# Read after it    jupyterd.toml.d/*.toml beside it, in the order of their names
-# and then         the environment (JUPYTERD_SERVER_PORT=9999), then the command line (--port 9999)
+# overridden by    jupyterd.toml.d/*.toml beside it, in the order of their names,
+# then by          the environment (JUPYTERD_SERVER_PORT=9999), then by the command line (--port 9999)
 #
-# After an edit    jupyterd config check         every mistake at once, with its line
+# After editing    jupyterd config check         lists every mistake, with its line
 #                  sudo systemctl reload jupyterd
-# What is set      jupyterd config show --origin
+# To see them all  jupyterd config show --origin
 #
-# What a changed value does at that reload is written with each setting:
-#   live           it is taken over; nobody notices
-#   restart        a new server starts; kernels, and what runs in them, go on
-#   sockets        the same, and it listens anew
+# "Change" says what the reload does when the value has changed:
+#   live           the running server takes it over; nobody notices
+#   restart        a new server process starts; kernels and running cells are not affected
+#   sockets        the same, and the listening sockets are opened again
 """
 
 _CHANGES = {"live": "live", "restart": "restart", "bind": "sockets"}
@@ -71,7 +71,7 @@ def _setting(row: Setting, chosen: Mapping[str, object]) -> list[str]:
         words = allowed(row)
         facts.insert(0, f"{words[0].upper()}{words[1:]}.")
     if row.secret:
-        facts.append("Secret: nobody else may read the file it stands in.")
+        facts.append("Secret: the file must not be readable by others.")
     shown = [*_comment(row.doc), *_comment(" ".join(facts))]
     if row.example is not None:
         shown.append(f"# Example: {row.key} = {toml(row.example)}")

@@ -1,4 +1,4 @@
-"""Every setting: type, default, bounds, unit, one-line doc, and what a change of it needs. The only home."""
+"""Every setting: type, default, bounds, unit, one-line doc, and what it takes to apply a change. Nothing else does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jupyterd.protocol import spool
 from jupyterd.protocol.policy import Policy
 
 Change = Literal["live", "restart", "bind"]
-"""What a changed value needs: nothing, a restart of the server, or new listening sockets (and a restart)."""
+"""What it takes to apply a changed value: nothing, a restart of the server, or new listening sockets and a restart."""
 
 _POLICY = Policy()
 
@@ -28,8 +28,8 @@ def setting(  # noqa: PLR0913 - one keyword for each fact about a setting
     path: bool = False,
     example: Any = None,  # noqa: ANN401 - of the same type as the default
 ) -> Any:  # noqa: ANN401 - attrs.field's own type
-    """One setting. `doc` is one line; `example` is shown, commented out, where the default says little.
-    `path`: a file or directory; load.py makes it absolute and expands "~" for the account.
+    """One setting. `doc` is one line for the user; `example` is shown as a comment where the default says little.
+    `path`: a file or directory, which load.py makes absolute, with "~" expanded for the account.
     """
     metadata = {
         "doc": doc, "change": change, "unit": unit, "least": least, "most": most,
@@ -40,200 +40,222 @@ def setting(  # noqa: PLR0913 - one keyword for each fact about a setting
 
 @attrs.frozen
 class ServerSettings:
-    """Where it listens and what it shows."""
+    """Where the server listens and what it shows."""
 
     ip: tuple[str, ...] = setting(
         ("localhost",),
-        'Addresses to listen on: "localhost", "*" for every one, or literal IPv4 and IPv6 addresses.',
+        'Addresses to listen on: "localhost", "*" for all, or literal IPv4 and IPv6 addresses.',
         change="bind", example=["192.168.1.7", "::1"],
     )  # fmt: skip
-    port: int = setting(8888, "The one port; never another one.", change="bind", least=1, most=65535)
-    base_url: str = setting("/", 'Prefix of every path, such as "/lab1/".')
-    root_dir: str = setting("~", "Directory that the file browser shows.", path=True, example="/srv/notebooks")
-    allow_root: bool = setting(False, "Serve although the account is root.")
-    hidden_files: bool = setting(False, "Show and open files and directories that begin with a dot.")
+    port: int = setting(
+        8888,
+        "Port to listen on. If it is taken, jupyterd waits for it and never uses another.",
+        change="bind",
+        least=1,
+        most=65535,
+    )
+    base_url: str = setting("/", 'Path prefix of every URL, such as "/lab1/".')
+    root_dir: str = setting("~", "Top directory of the file browser.", path=True, example="/srv/notebooks")
+    allow_root: bool = setting(False, "Run the server even if the account is root.")
+    hidden_files: bool = setting(False, "Show files and directories whose names begin with a dot.")
     names: tuple[str, ...] = setting(
-        (), "More host names under which browsers reach this server: probed, shown, and in the certificate.",
+        (), "Additional host names of this server. They are probed, shown, and put into the certificate.",
         example=["gpu.example.org"],
     )  # fmt: skip
-    lab: bool = setting(True, "JupyterLab beside the notebook; without it the start is twice as fast.")
-    language_server: bool = setting(False, "Language servers for JupyterLab, when one is installed.")
+    lab: bool = setting(
+        True, "Offer JupyterLab beside the notebook interface. Without it the server starts twice as fast."
+    )
+    language_server: bool = setting(False, "Start language servers for JupyterLab, where any are installed.")
     connections_max: int = setting(
-        1000, "Connections without a login; this machine's own and logged-in ones are counted apart.",
+        1000, "Maximum number of connections that have not logged in. Connections from this machine and connections "
+        "that have logged in have limits of the same size of their own.",
         least=50, most=20000,
     )  # fmt: skip
     jupyter_config_dir: str = setting(
-        "", "A directory of your own Jupyter configuration, read by Jupyter after jupyterd's and not looked at here.",
+        "", "Directory with your own Jupyter configuration. Jupyter reads it after the one that jupyterd generates.",
         path=True, example="~/.jupyter",
     )  # fmt: skip
     allow_unsafe: tuple[str, ...] = setting(
-        (), "What your own Jupyter configuration may switch off although it leaves the server open, by Jupyter's name "
-        "for it: disable_check_xsrf, allow_origin, allow_unauthenticated_access, identity_provider_class.",
+        (), "Unsafe options that your own Jupyter configuration may set, by Jupyter's names: disable_check_xsrf, "
+        "allow_origin, allow_unauthenticated_access, identity_provider_class.",
         example=["allow_origin"],
     )  # fmt: skip
     log_level: str = setting(
-        "INFO", "How much Jupyter itself writes to the journal.",
+        "INFO", "Least severe messages of Jupyter that go to the journal.",
         choices=("DEBUG", "INFO", "WARNING", "ERROR"),
     )  # fmt: skip
 
 
 @attrs.frozen
 class LoginSettings:
-    """Who gets in. With neither password nor token, a one-time token for the first login is made."""
+    """Who may log in. If no password and no token is set, jupyterd makes a one-time token for the first login."""
 
     password_hash: str = setting(
-        "", 'Hash of the password, as "argon2:..." or an old "sha1:..."; wins over one set in the browser.',
+        "", 'Hash of the password, "argon2:..." or the older "sha1:...". Overrides a password set in the browser.',
         change="live", secret=True,
     )  # fmt: skip
-    token: str = setting("", "A lasting token for programs (Authorization: token ...).", change="live", secret=True)
+    token: str = setting(
+        "", "Permanent token for programs (header: Authorization: token ...).", change="live", secret=True
+    )
     allow_password_change: bool = setting(
         True,
-        "The first login with the one-time token may set a password in the browser.",
+        "Let the browser set a password at the first login with the one-time token.",
         change="live",
     )
     trusted_proxies: tuple[str, ...] = setting(
-        (), "Addresses or networks of proxies of your own: the X-Forwarded-For and -Proto that they send are believed.",
+        (), "Addresses or networks of your reverse proxies, whose X-Forwarded-For and X-Forwarded-Proto are trusted.",
         change="live", example=["127.0.0.1", "10.1.0.0/24"],
     )  # fmt: skip
 
 
 @attrs.frozen
 class TlsSettings:
-    """The certificate. Unset: the one of `jupyterd cert install`, or else one that is made here."""
+    """The certificate. If unset, the one that `jupyterd cert` installed or made, else a self-signed one."""
 
-    enabled: bool = setting(True, "Serve over TLS. Without it only localhost is served.")
+    enabled: bool = setting(True, "Serve HTTPS. Without it the server listens on localhost only.")
     certificate: str = setting(
-        "", "PEM file: the certificate and its chain, or certificate, chain and key in one.", change="live",
+        "", "PEM file with the certificate and its chain. It may hold the private key too.", change="live",
         path=True, example="/etc/letsencrypt/live/gpu.example.org/fullchain.pem",
     )  # fmt: skip
     key: str = setting(
-        "", "PEM file of the private key; not needed when `certificate` holds it.", change="live",
+        "", "PEM file with the private key. Not needed if `certificate` holds it.", change="live",
         path=True, example="/etc/letsencrypt/live/gpu.example.org/privkey.pem",
     )  # fmt: skip
     allow_plain_public: bool = setting(
         False,
-        "Serve a public address without TLS (behind a proxy of your own that adds it).",
+        "Allow plain HTTP on public addresses, for a reverse proxy of yours that adds TLS.",
     )
 
 
 @attrs.frozen
 class KernelSettings:
-    """Where notebooks run."""
+    """The kernels that notebooks run in."""
 
     environment: str = setting(
-        "", "The default Python environment of notebooks, made on first use; empty: in the state directory.",
+        "", "Default Python environment of notebooks, created on first use. Empty: one in the state directory.",
         path=True, example="~/venvs/science",
     )  # fmt: skip
     grace_s: float = setting(
-        _POLICY.kernels_grace_s, "How long kernels may take to end when the service is stopped.",
+        _POLICY.kernels_grace_s, "Time that kernels get to exit when the service is stopped.",
         change="live", unit="s", least=0, most=600,
     )  # fmt: skip
     memory_max: str = setting(
-        "", "Memory that one kernel may use before it is ended, as in systemd's MemoryMax=; empty: no limit.",
+        "", "Memory limit of one kernel, above which it is killed (systemd's MemoryMax=). Empty: no limit.",
         example="64G",
     )  # fmt: skip
     memory_high: str = setting(
-        "", "Memory above which one kernel is slowed down, as in systemd's MemoryHigh=; empty: no limit.",
+        "", "Memory of one kernel above which it is slowed down (systemd's MemoryHigh=). Empty: no limit.",
         example="56G",
     )  # fmt: skip
     cpu_weight: int = setting(
-        100, "A kernel's share of a busy CPU, as in systemd's CPUWeight=; 100 is anybody's.", least=1, most=10000
+        100,
+        "Share of a kernel when the CPU is busy (systemd's CPUWeight=). 100 is every unit's default.",
+        least=1,
+        most=10000,
     )
     tasks_max: int = setting(
-        0, "Processes and threads that one kernel may have, as in systemd's TasksMax=; 0: the system's own limit.",
+        0, "Maximum number of processes and threads of one kernel (systemd's TasksMax=). 0: the system's default.",
         least=0, most=4194304,
     )  # fmt: skip
     spool_max_bytes: int = setting(
-        spool.MAX_BYTES, "Output of one kernel that is kept on disk for absent tabs; the middle is dropped beyond it.",
+        spool.MAX_BYTES, "Disk space for the output of one kernel while no browser tab shows it. Beyond it the "
+        "middle is dropped.",
         unit="bytes", least=1 << 20, most=1 << 40,
     )  # fmt: skip
     cull_idle_timeout_s: int = setting(
-        0, "End kernels in which nothing has run for so long, as Jupyter does; 0: never. See [gpu.cull] too.",
+        0, "Shut down kernels that have been idle for this long (Jupyter's own culling). 0: never. "
+        "See also [gpu.cull].",
         unit="s", least=0, most=31536000,
     )  # fmt: skip
-    cull_interval_s: int = setting(300, "How often it looks for them.", unit="s", least=1, most=86400)
-    cull_connected: bool = setting(False, "Also those that are open in a browser.")
-    cull_busy: bool = setting(False, "Also those in which a cell runs.")
+    cull_interval_s: int = setting(300, "How often to look for such idle kernels.", unit="s", least=1, most=86400)
+    cull_connected: bool = setting(False, "Also shut down idle kernels that are open in a browser.")
+    cull_busy: bool = setting(False, "Also shut down kernels in which a cell is running.")
 
 
 @attrs.frozen
 class GpuSettings:
-    """The GPU lines in the journal, and their history."""
+    """GPU utilisation in the journal, and its history."""
 
-    enabled: bool = setting(True, "Log GPU utilisation where an NVIDIA driver is present.", change="live")
+    enabled: bool = setting(True, "Log GPU utilisation if there is an NVIDIA driver.", change="live")
     log_every_s: float = setting(
-        _POLICY.gpu_log_every_s, "One line for each GPU this often.", change="live", unit="s", least=1, most=86400
+        _POLICY.gpu_log_every_s, "How often to log one line for each GPU.", change="live", unit="s", least=1, most=86400
     )
     idle_log_every_s: float = setting(
-        _POLICY.gpu_idle_log_every_s, "While a GPU does nothing, one line this often.",
+        _POLICY.gpu_idle_log_every_s, "How often to log that line while the GPU is idle.",
         change="live", unit="s", least=1, most=86400,
     )  # fmt: skip
     sample_every_s: float = setting(
-        10.0, "How often the driver is asked for utilisation, memory and power.",
+        10.0, "How often to ask the driver for utilisation, memory and power.",
         change="live", unit="s", least=1, most=3600,
     )  # fmt: skip
     details_every_s: float = setting(
-        60.0, "How often it is asked for processes, temperature, clocks and errors.",
+        60.0, "How often to ask the driver for processes, temperature, clocks and errors.",
         change="live", unit="s", least=1, most=3600,
     )  # fmt: skip
     history_every_s: int = setting(
-        60, "A row in the history this often (jupyterd gpu --since), kept for 30 days, then one an hour; 0: none.",
+        60, "How often to add a row to the history (jupyterd gpu --since). After 30 days one row an hour is kept. "
+        "0: no history.",
         change="live", unit="s", least=0, most=3600,
     )  # fmt: skip
 
 
 @attrs.frozen
 class GpuCullSettings:
-    """Which kernels are ended to free a GPU. An open tab does not keep one; a GPU or CPU that works, or about which
-    nothing is known, does.
+    """Shut down idle kernels to free GPU memory, even if they are open in a browser. A kernel is kept while its GPU or
+    CPU is busy, or while that is unknown.
     """
 
     enabled: bool = setting(
-        _POLICY.cull, "End kernels that hold GPU memory and do nothing.", change="live",
+        _POLICY.cull, "Shut down kernels that hold GPU memory and are idle.", change="live",
     )  # fmt: skip
-    dry_run: bool = setting(_POLICY.cull_dry_run, "Only say which would be ended.", change="live")
+    dry_run: bool = setting(_POLICY.cull_dry_run, "Only report which kernels would be shut down.", change="live")
     memory_gib: float = setting(
-        _POLICY.cull_memory_bytes / (1 << 30), "Those that hold more than so much memory of the GPUs.",
+        _POLICY.cull_memory_bytes / (1 << 30), "Least GPU memory of a kernel to be shut down.",
         change="live", unit="GiB", least=0, most=100000,
     )  # fmt: skip
     idle_s: float = setting(
-        _POLICY.cull_idle_s, "and whose GPUs and CPUs have been idle for so long while no cell ran.",
+        _POLICY.cull_idle_s, "How long its GPUs and CPUs must have been idle, with no cell running.",
         change="live", unit="s", least=1, most=31536000,
     )  # fmt: skip
     warning_s: float = setting(
-        _POLICY.cull_warning_s, "They are warned about so long before: on the page, in the journal and the status.",
+        _POLICY.cull_warning_s, "How long before the shutdown to warn: in the notebook, the journal and the status.",
         change="live", unit="s", least=0, most=86400,
     )  # fmt: skip
 
 
 @attrs.frozen
 class SupervisionSettings:
-    """When the supervisor acts; the defaults suit a machine that should simply stay up."""
+    """When the supervisor acts. The defaults suit a machine that should simply stay up."""
 
     probe_every_s: float = setting(
-        _POLICY.probe_every_s, "The first address is probed this often, the others each minute.",
+        _POLICY.probe_every_s, "How often to probe the first address. The others are probed once a minute.",
         change="live", unit="s", least=0.5, most=3600,
     )  # fmt: skip
     hang_after_s: float = setting(
-        _POLICY.hang_after_s, "A server that is mute on every address for so long is replaced.",
+        _POLICY.hang_after_s, "Replace a server that has not answered on any address for this long.",
         change="live", unit="s", least=1, most=3600,
     )  # fmt: skip
     spare: bool = setting(
         _POLICY.spare,
-        "Keep a second server ready, which takes over in a tenth of a second (and needs some 60 MB of memory).",
+        "Keep a second server process ready that takes over within a tenth of a second. It uses about 60 MB of memory.",
         change="live",
     )
     start_timeout_s: float = setting(
-        _POLICY.start_timeout_s, "How long the server may take to start.", change="live", unit="s", least=5, most=3600
+        _POLICY.start_timeout_s, "Time that the server gets to start.", change="live", unit="s", least=5, most=3600
     )
     stop_timeout_s: float = setting(
-        _POLICY.stop_timeout_s, "From SIGTERM to SIGKILL for the server.", change="live", unit="s", least=1, most=600
+        _POLICY.stop_timeout_s,
+        "Time between SIGTERM and SIGKILL when the server is stopped.",
+        change="live",
+        unit="s",
+        least=1,
+        most=600,
     )
 
 
 @attrs.frozen
 class Settings:
-    """All of them, by section; "gpu_cull" is [gpu.cull]. Paths that are not empty are absolute: load.py expands "~"."""
+    """All settings by section; "gpu_cull" is [gpu.cull]. Paths are empty or absolute: load.py expands "~"."""
 
     server: ServerSettings = attrs.field(factory=ServerSettings)
     login: LoginSettings = attrs.field(factory=LoginSettings)
