@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from jupyterd.core import backoff, gpu_cull_actions, gpu_health, journal_kinds, probes
+from jupyterd.core import backoff, gpu_cull_actions, gpu_health, journal_kinds, probes, reasons
 from jupyterd.core.child import (
     BackingOff,
     Child,
@@ -41,6 +41,7 @@ from jupyterd.core.events import (
     SpawnFailed,
     Started,
 )
+from jupyterd.core.reasons import Exited, ExitReason, NotStarted, Signalled
 from jupyterd.core.world import Binding, Gpus, Listening, Run, Step, Stop, World, child_in, plan_of, serves, with_child
 from jupyterd.protocol import server_channel
 from jupyterd.protocol.plan import Plan, Refused
@@ -67,7 +68,7 @@ def apply(world: World, event: Event, now: float, jitter: float) -> Step:  # noq
         case ChildStarted():
             return _child_started(world, event, now)
         case SpawnFailed():
-            return _gone(world, event.role, f"could not be started: {event.problem}", now, jitter)
+            return _gone(world, event.role, NotStarted(event.problem), now, jitter)
         case ChildExited():
             return _child_exited(world, event, now, jitter)
         case ProcessInspected():
@@ -144,33 +145,33 @@ def _child_exited(world: World, event: ChildExited, now: float, jitter: float) -
     if running is None or running.pid != event.pid:
         left = tuple(each for each in world.wedged if each.process.pid != event.pid)
         return replace(world, wedged=left), ()
-    how = f"was ended by {event.signal}" if event.signal else f"ended by itself with exit code {event.code}"
-    return _gone(world, event.role, how, now, jitter)
+    ended = Exited(event.code or 0) if event.signal is None else Signalled(event.signal)
+    return _gone(world, event.role, ended, now, jitter)
 
 
-def _gone(world: World, role: Role, how: str, now: float, jitter: float) -> Step:  # noqa: PLR0911 - one for each role
+def _gone(world: World, role: Role, ended: ExitReason, now: float, jitter: float) -> Step:  # noqa: PLR0911 - one for each role
     before = child_in(world, role)
+    reason = before.reason if isinstance(before, Stopping | Killing) else ended
     policy = plan_of(world).policy
     match role:
         case Role.SERVER:
-            return _server_gone(world, before, how, now, jitter)
+            return _server_gone(world, before, reason, now, jitter)
         case Role.PLANNER:
             # Its answer, even that it had none, comes before its end; only a failed spawn has none at all.
             world = replace(world, planner=Stopped())
             if not _reading(world) or isinstance(world.wanted, Stop):
                 return world, ()
-            return _refused(world, (f"the settings could not be read: the planner {how}",), now)
+            return _refused(world, (f"the settings could not be read: the planner {reasons.text(ended)}",), now)
         case Role.SPARE:
-            wanted_so = isinstance(before, Stopping | Killing) and not before.failure
-            return replace(world, spare=Stopped() if wanted_so else BackingOff(now + HELPER_REST_S, how)), ()
+            rests = reasons.counts_as_failure(reason)
+            return replace(world, spare=BackingOff(now + HELPER_REST_S, reason) if rests else Stopped()), ()
         case Role.SAMPLER_RELAY:
             world = gpu_cull_actions.reset(world)
             rest = max(SAMPLER_REST_S, policy.machine_retry_s)
-            if isinstance(before, Stopping | Killing) and not before.failure:
+            if not reasons.counts_as_failure(reason):
                 return replace(world, sampler_relay=Stopped(), gpus=Gpus()), ()
-            problem = before.why if isinstance(before, Stopping | Killing) else how
-            kept = replace(world.gpus, frames=(), log_at=None, shown=(), problem=problem)
-            return replace(world, sampler_relay=BackingOff(now + rest, how), gpus=kept), ()
+            kept = replace(world.gpus, frames=(), log_at=None, shown=(), problem=reasons.text(reason))
+            return replace(world, sampler_relay=BackingOff(now + rest, reason), gpus=kept), ()
         case Role.CULLER:
             return replace(world, culler=Stopped()), ()
         case Role.ENDER:
@@ -182,29 +183,28 @@ def _gone(world: World, role: Role, how: str, now: float, jitter: float) -> Step
             assert_never(role)
 
 
-def _server_gone(world: World, before: Child, how: str, now: float, jitter: float) -> Step:
+def _server_gone(world: World, before: Child, reason: ExitReason, now: float, jitter: float) -> Step:
     plan = plan_of(world)
     world = replace(world, probes=(), down_since=now if world.down_since is None else world.down_since)
     effects: tuple[Effect, ...] = (CancelProbes(),)
     asked = isinstance(before, Stopping | Killing)
-    if isinstance(world.wanted, Stop) or (isinstance(before, Stopping | Killing) and not before.failure):
+    if isinstance(world.wanted, Stop) or not reasons.counts_as_failure(reason):
         if isinstance(world.wanted, Run):
-            world = _count(world, before.why if isinstance(before, Stopping | Killing) else how, now)
+            world = _count(world, reason, now)
         return replace(world, server=Stopped()), effects
-    cause = before.why if isinstance(before, Stopping | Killing) else how
     score = backoff.after_failure(world.score, now, plan.policy)
     rest = backoff.delay_s(score, plan.policy, jitter)
-    world = _count(replace(world, score=score, server=BackingOff(now + rest, cause)), cause, now)
+    world = _count(replace(world, score=score, server=BackingOff(now + rest, reason)), reason, now)
     if asked:  # told when it was replaced
         return world, effects
     running = process(before)
     fields = (("JUPYTERD_PID", str(running.pid) if running else ""), ("JUPYTERD_DELAY_S", f"{rest:.1f}"))
     when = "started again at once" if rest < AT_ONCE_S else f"next start in {rest:.1f} s"
-    return world, (*effects, Record(journal_kinds.SERVER_EXITED, f"the server {cause}; {when}", fields))
+    return world, (*effects, Record(journal_kinds.SERVER_EXITED, f"the server {reasons.text(reason)}; {when}", fields))
 
 
-def _count(world: World, cause: str, now: float) -> World:
-    recent = (*world.recent, Restart(now, cause))[-RECENT:]
+def _count(world: World, reason: ExitReason, now: float) -> World:
+    recent = (*world.recent, Restart(now, reasons.text(reason)))[-RECENT:]
     return replace(world, restarts=world.restarts + 1, recent=recent)
 
 

@@ -10,6 +10,7 @@ from typing import assert_never
 
 from jupyterd.core.effects import Abandon, Effect, SendableSignal, SendSignal, Spawn
 from jupyterd.core.events import Role
+from jupyterd.core.reasons import ExitReason, StopReason
 from jupyterd.protocol.plan import Command, Listen
 from jupyterd.protocol.policy import Policy
 from jupyterd.protocol.status import ProcessIdentity
@@ -31,10 +32,10 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class BackingOff:
-    """No process until then, because of `why`."""
+    """No process before `until` (monotonic), because of how the last one ended."""
 
     until: float
-    why: str
+    reason: ExitReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +113,11 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """Asked to end, because of `why`; SIGKILL at `kill_at`. `failure` counts in the score."""
+    """Asked to end; SIGKILL follows at `kill_at` (monotonic)."""
 
     process: ProcessIdentity
     kill_at: float
-    why: str
-    failure: bool
+    reason: StopReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +126,7 @@ class Killing:
 
     process: ProcessIdentity
     abandon_at: float
-    why: str
-    failure: bool
+    reason: StopReason
 
 
 Child = Stopped | BackingOff | Spawning | Running | Stopping | Killing
@@ -138,19 +137,18 @@ def spawn(role: Role, command: Command, started_with: StartedWith) -> tuple[Chil
     return Spawning(started_with), (Spawn(role, command),)
 
 
-def stop(  # noqa: PLR0913 - each fact about an end is needed
-    child: Running, role: Role, at: float, why: str, *, failure: bool = False, signal: SendableSignal = "TERM"
+def stop(
+    child: Running, role: Role, at: float, reason: StopReason, *, signal: SendableSignal = "TERM"
 ) -> tuple[Child, tuple[Effect, ...]]:
     """Ask a running child to end, with SIGKILL at the time `at`."""
-    return Stopping(child.process, at, why, failure), (SendSignal(role, child.process.pid, signal),)
+    return Stopping(child.process, at, reason), (SendSignal(role, child.process.pid, signal),)
 
 
 def kill(
-    child: Running | Stopping, role: Role, now: float, policy: Policy, why: str
+    child: Running | Stopping, role: Role, now: float, policy: Policy, reason: StopReason
 ) -> tuple[Child, tuple[Effect, ...]]:
     """SIGKILL at once."""
-    failure = child.failure if isinstance(child, Stopping) else True
-    dying = Killing(child.process, now + policy.kill_timeout_s, why, failure)
+    dying = Killing(child.process, now + policy.kill_timeout_s, reason)
     return dying, (SendSignal(role, child.process.pid, "KILL"),)
 
 

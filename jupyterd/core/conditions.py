@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from jupyterd.core import gpu_health, health
+from jupyterd.core import gpu_health, health, reasons
 from jupyterd.core.child import BackingOff, process
 from jupyterd.core.events import BindFailed
 from jupyterd.core.health import Condition
@@ -77,8 +77,8 @@ def _server(world: World) -> Iterator[Condition]:
     if world.down_since is None or waiting or not world.announced.ready:
         return
     match world.server:
-        case BackingOff(why=why):
-            text = f"the server {why}"
+        case BackingOff(reason=reason):
+            text = f"the server {reasons.text(reason)}"
         case other if process(other) is None:
             text = "the server is being started again"
         case _:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jupyterd.core import child, journal_kinds, probes
+from jupyterd.core import child, journal_kinds, probes, reasons
 from jupyterd.core.child import Inspection, Running, Serving
 from jupyterd.core.effects import CancelProbes, InspectProcess, Record
 from jupyterd.core.events import Role
+from jupyterd.core.reasons import ProcessStopped, StopReason, Unresponsive
 from jupyterd.core.world import Step, World, plan_of
 from jupyterd.protocol.policy import Policy
 
@@ -22,7 +23,7 @@ STARVED_SHARE = 0.5
 
 
 def replace_hung(world: World, now: float) -> Step:
-    """Alive and mute on every address: its stack goes to the journal, then it is replaced."""
+    """Alive, and it answers on no address: its stack goes to the journal, then it is replaced."""
     server, plan = world.server, plan_of(world)
     if not isinstance(server, Running) or not isinstance(server.stage, Serving):
         return world, ()
@@ -33,13 +34,14 @@ def replace_hung(world: World, now: float) -> Step:
     last = server.stage.last_inspection
     at = probes.hung_at(world.probes, plan.policy)
     if last is not None and last.state == STOPPED:
-        why = "was replaced because it was stopped (state T)"
+        reason: StopReason = ProcessStopped()
     elif _hangs(server.stage, at, plan.policy):
-        why = f"was replaced because it was mute on every address ({world.probes[0].problem})"
+        reason = Unresponsive(world.probes[0].problem)
     else:
         return world, ()
-    ending, effects = child.stop(server, Role.SERVER, now + DUMP_S, why, failure=True, signal="USR1")
-    record = Record(journal_kinds.SERVER_HUNG, f"the server {why}", (("JUPYTERD_PID", str(server.process.pid)),))
+    ending, effects = child.stop(server, Role.SERVER, now + DUMP_S, reason, signal="USR1")
+    fields = (("JUPYTERD_PID", str(server.process.pid)),)
+    record = Record(journal_kinds.SERVER_HUNG, f"the server {reasons.text(reason)}", fields)
     return replace(world, server=ending, probes=(), down_since=now), (CancelProbes(), record, *effects)
 
 

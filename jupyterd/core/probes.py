@@ -44,7 +44,7 @@ def all_answered(probes: Sequence[Probing]) -> bool:
 
 
 def hung_at(probes: Sequence[Probing], policy: Policy) -> float | None:
-    """When a server that is mute on every address counts as hung; None while one of them answers.
+    """When a server that answers on no address counts as hung; None while one of them answers.
 
     The first address may be silent for `hang_after_s`; the others are asked `suspect_after_s` later.
     """

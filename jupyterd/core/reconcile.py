@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jupyterd.core import child, journal_kinds, probes
+from jupyterd.core import child, journal_kinds, probes, reasons
 from jupyterd.core.child import (
     BackingOff,
     Killing,
@@ -26,6 +26,14 @@ from jupyterd.core.effects import Bind, CancelProbes, Effect, Promote, Record, S
 from jupyterd.core.events import Role
 from jupyterd.core.gpu_cull_actions import start_next_cull
 from jupyterd.core.liveness import DUMP_S, replace_hung
+from jupyterd.core.reasons import (
+    AddressesChanged,
+    HelperTimeout,
+    SettingsChanged,
+    SpareMisfit,
+    StartTimeout,
+    StopReason,
+)
 from jupyterd.core.stopping import quit_when_done, start_ender, stop_children
 from jupyterd.core.world import (
     Binding,
@@ -69,10 +77,10 @@ def _enforce_deadlines(world: World, now: float) -> Step:
     for role in Role:
         before = child_in(world, role)
         match before:
-            case Stopping(kill_at=kill_at, why=why) if now >= kill_at:
-                after, more = child.kill(before, role, now, policy, why)
+            case Stopping(kill_at=kill_at, reason=reason) if now >= kill_at:
+                after, more = child.kill(before, role, now, policy, reason)
             case Running(stage=Working(deadline=deadline)) if deadline is not None and now >= deadline:
-                after, more = child.kill(before, role, now, policy, "was silent for too long")
+                after, more = child.kill(before, role, now, policy, HelperTimeout())
             case Running(stage=Starting(deadline=deadline) | Verifying(deadline=deadline)) if now >= deadline:
                 after, more = _too_slow(world, before, now)
             case Killing(process=process, abandon_at=abandon_at) if now >= abandon_at:
@@ -90,12 +98,12 @@ def _enforce_deadlines(world: World, now: float) -> Step:
 
 
 def _too_slow(world: World, server: Running, now: float) -> tuple[child.Child, tuple[Effect, ...]]:
-    seconds = plan_of(world).policy.start_timeout_s
-    stage = "said that it is ready" if isinstance(server.stage, Starting) else "answered on every address"
-    why = f"had not {stage} after {seconds:.0f} s"
-    after, more = child.stop(server, Role.SERVER, now + DUMP_S, why, failure=True, signal="USR1")
+    reason = StartTimeout(plan_of(world).policy.start_timeout_s, ready=isinstance(server.stage, Verifying))
+    after, more = child.stop(server, Role.SERVER, now + DUMP_S, reason, signal="USR1")
     record = Record(
-        journal_kinds.SERVER_EXITED, f"the server {why}; it is replaced", (("JUPYTERD_PID", str(server.process.pid)),)
+        journal_kinds.SERVER_EXITED,
+        f"the server {reasons.text(reason)}; it is replaced",
+        (("JUPYTERD_PID", str(server.process.pid)),),
     )
     return after, (CancelProbes(), *more, record)
 
@@ -193,7 +201,7 @@ def _keep_spare(world: World, now: float) -> Step:
     ):
         if isinstance(world.sockets, Binding):
             return world, ()
-        ending, effects = child.stop(spare, Role.SPARE, now + 1.0, "does not fit the settings any more")
+        ending, effects = child.stop(spare, Role.SPARE, now + 1.0, SpareMisfit())
         return replace(world, spare=ending), effects
     return world, ()
 
@@ -204,12 +212,12 @@ def _restart(world: World, now: float) -> Step:
     if not isinstance(server, Running) or not isinstance(world.sockets, Listening) or not may_start(world):
         return world, ()
     if server.started_with.key != plan.server_key:
-        why = "was restarted for changed settings"
+        reason: StopReason = SettingsChanged()
     elif server.started_with.listen != world.sockets.open:
-        why = "was restarted for changed addresses"
+        reason = AddressesChanged()
     else:
         return world, ()
-    ending, effects = child.stop(server, Role.SERVER, now + plan.policy.stop_timeout_s, why)
+    ending, effects = child.stop(server, Role.SERVER, now + plan.policy.stop_timeout_s, reason)
     down_since = now if world.down_since is None else world.down_since
     return replace(world, server=ending, probes=(), down_since=down_since), (CancelProbes(), *effects)
 
@@ -259,8 +267,7 @@ def _keep_sampler_relay(world: World, now: float) -> Step:
         case BackingOff() if command is None:
             sampler, effects = Stopped(), ()
         case Running(started_with=started_with) if command is None or started_with.key != "\0".join(command.argv):
-            why = "was ended for changed settings"
-            sampler, effects = child.stop(world.sampler_relay, Role.SAMPLER_RELAY, now + 1.0, why)
+            sampler, effects = child.stop(world.sampler_relay, Role.SAMPLER_RELAY, now + 1.0, SettingsChanged())
         case _:
             return world, ()
     return replace(world, sampler_relay=sampler), effects

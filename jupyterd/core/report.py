@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jupyterd.core import conditions, gpu_lines, gpu_log, health, journal_kinds
+from jupyterd.core import conditions, gpu_lines, gpu_log, health, journal_kinds, reasons
 from jupyterd.core.child import BackingOff, Running, Serving, process
 from jupyterd.core.effects import Effect, Notify, Publish, Record, ShowBanner
 from jupyterd.core.health import ActiveCondition
@@ -107,7 +107,7 @@ def _doing(world: World) -> str:
         case _:
             if isinstance(world.server, BackingOff):
                 until = world.clock.time_of_day(world.server.until)
-                return f"The server {world.server.why}; next start at {until}"
+                return f"The server {reasons.text(world.server.reason)}; next start at {until}"
             running = process(world.server)
             return "Starting the server" + (f" (pid {running.pid})" if running else "")
 

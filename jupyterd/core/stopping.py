@@ -11,6 +11,7 @@ from jupyterd.core import child, journal_kinds
 from jupyterd.core.child import BackingOff, Running, StartedWith, Stopped, Stopping
 from jupyterd.core.effects import CancelProbes, Effect, Quit, Record
 from jupyterd.core.events import Role
+from jupyterd.core.reasons import ServiceStops
 from jupyterd.core.world import Step, Stop, World, child_in, plan_of, with_child
 
 
@@ -38,9 +39,9 @@ def stop_children(world: World, now: float) -> Step:
                 after: child.Child = Stopped()
                 more: tuple[Effect, ...] = ()
             case Running() if seconds is not None and not hurry:
-                after, more = child.stop(before, role, now + seconds, "was stopped")
+                after, more = child.stop(before, role, now + seconds, ServiceStops())
             case Running() | Stopping() if hurry and seconds is not None:
-                after, more = child.kill(before, role, now, policy, "was stopped at once")
+                after, more = child.kill(before, role, now, policy, ServiceStops(at_once=True))
             case _:
                 continue
         world = with_child(world, role, after)

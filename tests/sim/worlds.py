@@ -47,6 +47,7 @@ from jupyterd.core.events import (
     Started,
     WallClock,
 )
+from jupyterd.core.reasons import AddressesChanged, SettingsChanged
 from jupyterd.core.world import Stop, World
 from jupyterd.protocol import server_channel
 from jupyterd.protocol.gpu_frames import Frame, Gpu
@@ -382,8 +383,8 @@ class Machine:
         if fake is None or fake.gone:
             return
         if role is Role.SERVER and self.serving(fake) and self.stop_at is None:
-            given = getattr(self.world.server, "why", "")
-            assert "changed" in given, f"a healthy server was signalled: {given}"
+            reason = getattr(self.world.server, "reason", None)
+            assert isinstance(reason, SettingsChanged | AddressesChanged), f"a healthy server was signalled: {reason}"
         if name == "KILL" and not fake.stuck:
             self.later(0.01, ChildExited(role, pid, None, "SIGKILL"))
             if role is Role.PLANNER:

@@ -61,6 +61,7 @@ from jupyterd.core.events import (
     Started,
     WallClock,
 )
+from jupyterd.core.reasons import Exited, NotStarted
 from jupyterd.core.world import World
 from jupyterd.protocol.gpu_frames import Frame, Gpu
 from jupyterd.protocol.plan import Certificate, Command, Plan, Refused, Trouble
@@ -221,7 +222,7 @@ def test_a_server_that_cannot_be_spawned_is_a_failure_like_any_other() -> None:
     world = replace(after(begun(), Bound(())), score=Score(3.0, NOW))
     world, effects = play(world, SpawnFailed(Role.SERVER, "no memory"))
     assert match(Record, message="the server could not be started: no memory; next start in 2.0 s") in effects
-    assert world.server == BackingOff(NOW + 2.0, "could not be started: no memory")
+    assert world.server == BackingOff(NOW + 2.0, NotStarted("no memory"))
 
 
 def test_an_end_while_stopping_is_no_restart() -> None:
@@ -260,7 +261,7 @@ def test_a_spare_that_has_imported_everything_waits() -> None:
 
 def test_a_spare_that_ends_by_itself_is_made_again_after_a_minute() -> None:
     world = after(with_spare(), ChildExited(Role.SPARE, SPARE, 1, None), now=NOW + 10)
-    assert world.spare == BackingOff(NOW + 70, "ended by itself with exit code 1")
+    assert world.spare == BackingOff(NOW + 70, Exited(1))
     assert (world.restarts, world.score) == (0, Score())
 
 

@@ -12,6 +12,7 @@ from jupyterd.core.backoff import Score
 from jupyterd.core.child import BackingOff
 from jupyterd.core.effects import Record
 from jupyterd.core.events import ChildExited, Role
+from jupyterd.core.reasons import Signalled
 from jupyterd.protocol.policy import Policy
 
 POLICY = Policy(failure_half_life_s=300.0, failure_threshold=3.0, backoff_max_s=60.0, backoff_jitter=0.25)
@@ -91,7 +92,7 @@ def test_a_crash_waits_by_the_score_of_that_moment(
     world, effects = play(world, CRASH, now=at, jitter=jitter)
     assert match(Record, message=f"the server was ended by SIGSEGV; {when}") in effects
     if until > at:
-        assert world.server == BackingOff(until, "was ended by SIGSEGV")
+        assert world.server == BackingOff(until, Signalled("SIGSEGV"))
         assert world.score.at == at
 
 

@@ -1,0 +1,48 @@
+"""Why a child ends: what people read, and what counts as a failure. Every reason has a row."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from jupyterd.core import reasons
+from jupyterd.core.reasons import (
+    AddressesChanged,
+    Exited,
+    ExitReason,
+    HelperTimeout,
+    NotStarted,
+    ProcessStopped,
+    ServiceStops,
+    SettingsChanged,
+    Signalled,
+    SpareMisfit,
+    StartTimeout,
+    Unresponsive,
+)
+
+ROWS: list[tuple[ExitReason, bool, str]] = [
+    (ServiceStops(), False, "was stopped"),
+    (ServiceStops(at_once=True), False, "was stopped at once"),
+    (SettingsChanged(), False, "was restarted for changed settings"),
+    (AddressesChanged(), False, "was restarted for changed addresses"),
+    (SpareMisfit(), False, "does not fit the settings any more"),
+    (ProcessStopped(), True, "was replaced because it was stopped (state T)"),
+    (Unresponsive("HTTP 500"), True, "was replaced because it answered on no address (HTTP 500)"),
+    (StartTimeout(90.0, ready=False), True, "had not said that it is ready after 90 s"),
+    (StartTimeout(90.0, ready=True), True, "had not answered on every address after 90 s"),
+    (HelperTimeout(), True, "was silent for too long"),
+    (Exited(3), True, "ended by itself with exit code 3"),
+    (Signalled("SIGSEGV"), True, "was ended by SIGSEGV"),
+    (NotStarted("no memory"), True, "could not be started: no memory"),
+]
+
+
+@pytest.mark.parametrize(("reason", "failure", "text"), ROWS)
+def test_reason(reason: ExitReason, *, failure: bool, text: str) -> None:
+    assert (reasons.counts_as_failure(reason), reasons.text(reason)) == (failure, text)
+
+
+def test_every_reason_has_a_row() -> None:
+    assert {type(reason) for reason, _, _ in ROWS} == set(get_args(ExitReason))
