@@ -62,6 +62,7 @@ from jupyterd.core.events import (
     Signal,
     SignalReceived,
 )
+from jupyterd.core.reasons import AddressesChanged, Exited, HelperTimeout, SettingsChanged, SpareMisfit, StartTimeout
 from jupyterd.core.world import Binding, Wedged, World
 from jupyterd.protocol.gpu_frames import Frame
 from jupyterd.protocol.plan import Command, Listen, Plan, Refused
@@ -91,8 +92,8 @@ def test_the_first_thing_is_to_listen_and_then_a_server_is_started() -> None:
     assert world.server == Stopped(), "it needs its sockets"
     world, effects = play(world, Bound(()))
     assert of(Spawn, effects) == [Spawn(Role.SERVER, PLAN.server)]
-    assert world.server.given.listen == (V4, V6)
-    assert (world.server.given.key, world.server.given.live) == ("s0", "l0")
+    assert world.server.started_with.listen == (V4, V6)
+    assert (world.server.started_with.key, world.server.started_with.live_key) == ("s0", "l0")
     world, effects = play(world, ChildStarted(Role.SERVER, SERVER, 1))
     assert world.server.stage == Starting(NOW + 120.0)
     assert of(Spawn, effects) == []
@@ -106,7 +107,7 @@ def test_a_server_is_started_with_the_sockets_that_are_open_and_never_with_none(
     assert world.sockets.failed, "what is wrong is still told while it is tried again"
     world, effects = play(world, Bound((BindFailed(V6, "busy", "thief"),)), now=NOW + 2.0)
     assert match(Spawn, role=Role.SERVER) in effects
-    assert world.server.given.listen == (V4,)
+    assert world.server.started_with.listen == (V4,)
 
 
 def test_other_addresses_are_listened_on_and_the_server_is_restarted_for_them() -> None:
@@ -117,9 +118,7 @@ def test_other_addresses_are_listened_on_and_the_server_is_restarted_for_them() 
     world, effects = play(world, Bound(()))
     assert of(SendSignal, effects) == [SendSignal(Role.SERVER, SERVER, "TERM")]
     assert of(CancelProbes, effects)
-    assert world.server == Stopping(
-        world.server.process, NOW + 10.0, "was restarted for changed addresses", failure=False
-    )
+    assert world.server == Stopping(world.server.process, NOW + 10.0, AddressesChanged())
     assert (world.probes, world.down_since) == ((), NOW)
 
 
@@ -136,7 +135,7 @@ def test_an_address_that_comes_late_is_given_to_a_new_server() -> None:
     assert of(SendSignal, effects) == [SendSignal(Role.SERVER, SERVER, "TERM")]
     world, effects = play(world, ChildExited(Role.SERVER, SERVER, 0, None), now=NOW + 4.5)
     assert of(Spawn, effects) == [Spawn(Role.SERVER, PLAN.server)]
-    assert world.server.given.listen == (V4, V6)
+    assert world.server.started_with.listen == (V4, V6)
     assert world.down_since == NOW + 4.0
 
 
@@ -153,14 +152,12 @@ def test_a_changed_setting_that_a_server_cannot_take_over_restarts_it() -> None:
     new = replace(PLAN, server_key="s1", server=OTHER)
     world, effects = replanned(serving(), new)
     assert of(SendSignal, effects) == [SendSignal(Role.SERVER, SERVER, "TERM")]
-    assert world.server == Stopping(
-        world.server.process, NOW + 10.0, "was restarted for changed settings", failure=False
-    )
+    assert world.server == Stopping(world.server.process, NOW + 10.0, SettingsChanged())
     assert of(CancelProbes, effects) == [CancelProbes()]
     assert world.down_since == NOW
     world, effects = play(world, ChildExited(Role.SERVER, SERVER, 0, None), now=NOW + 1.0)
     assert of(Spawn, effects) == [Spawn(Role.SERVER, OTHER)]
-    assert world.server.given.key == "s1"
+    assert world.server.started_with.key == "s1"
 
 
 def test_one_that_starts_is_restarted_too_and_has_been_down_since_before() -> None:
@@ -177,25 +174,27 @@ def test_a_server_goes_on_when_the_new_settings_need_a_disk_that_is_away() -> No
 
 def test_a_crashed_server_is_started_again_when_its_rest_is_over() -> None:
     world = after(serving(), ChildExited(Role.SERVER, SERVER, 1, None))
-    world = replace(world, server=BackingOff(NOW + 8.0, "ended by itself"))
+    world = replace(world, server=BackingOff(NOW + 8.0, Exited(1)))
     assert of(Spawn, play(world, TICK, now=NOW + 7.9)[1]) == []
     assert of(Spawn, play(world, TICK, now=NOW + 8.0)[1]) == [Spawn(Role.SERVER, PLAN.server)]
 
 
 @pytest.mark.parametrize(
-    ("world", "why"),
+    ("world", "reason", "why"),
     [
-        (starting(), "had not said that it is ready after 120 s"),
-        (verifying(), "had not answered on every address after 120 s"),
+        (starting(), StartTimeout(120.0, ready=False), "had not said that it is ready after 120 s"),
+        (verifying(), StartTimeout(120.0, ready=True), "had not answered on every address after 120 s"),
     ],
     ids=["starting", "verifying"],
 )
-def test_a_server_that_does_not_come_up_in_time_shows_its_stack_and_is_replaced(world: World, why: str) -> None:
+def test_a_server_that_does_not_come_up_in_time_shows_its_stack_and_is_replaced(
+    world: World, reason: StartTimeout, why: str
+) -> None:
     assert of(SendSignal, play(world, TICK, now=NOW + 119.9)[1]) == []
     world, effects = play(world, TICK, now=NOW + 120.0)
     assert of(SendSignal, effects) == [SendSignal(Role.SERVER, SERVER, "USR1")]
     assert of(CancelProbes, effects) == [CancelProbes()]
-    assert world.server == Stopping(world.server.process, NOW + 120.5, why, failure=True)
+    assert world.server == Stopping(world.server.process, NOW + 120.5, reason)
     said = match(
         Record, kind=journal_kinds.SERVER_EXITED, message=f"the server {why}; it is replaced",
         fields=(("JUPYTERD_PID", str(SERVER)),),
@@ -203,7 +202,7 @@ def test_a_server_that_does_not_come_up_in_time_shows_its_stack_and_is_replaced(
     assert said in effects
     world, effects = play(world, TICK, now=NOW + 120.5)
     assert of(SendSignal, effects) == [SendSignal(Role.SERVER, SERVER, "KILL")]
-    assert world.server == Killing(world.server.process, NOW + 125.5, why, failure=True)
+    assert world.server == Killing(world.server.process, NOW + 125.5, reason)
 
 
 def test_a_helper_that_is_silent_for_too_long_is_killed() -> None:
@@ -211,7 +210,7 @@ def test_a_helper_that_is_silent_for_too_long_is_killed() -> None:
     assert of(SendSignal, play(world, TICK, now=NOW + 59.9)[1]) == []
     world, effects = play(world, TICK, now=NOW + 60.0)
     assert of(SendSignal, effects) == [SendSignal(Role.PLANNER, PLANNER, "KILL")]
-    assert world.planner == Killing(world.planner.process, NOW + 65.0, "was silent for too long", failure=True)
+    assert world.planner == Killing(world.planner.process, NOW + 65.0, HelperTimeout())
 
 
 def test_who_even_sigkill_does_not_end_is_named_and_left_behind() -> None:
@@ -263,7 +262,11 @@ def test_a_spare_that_fits_takes_over() -> None:
     assert world.spare == Stopped()
     assert world.server.process == ProcessIdentity(SPARE, 10 * SPARE)
     assert world.server.stage == Starting(LATER + 120.0)
-    assert (world.server.given.key, world.server.given.live, world.server.given.listen) == ("s0", "l0", (V4, V6))
+    assert (world.server.started_with.key, world.server.started_with.live_key, world.server.started_with.listen) == (
+        "s0",
+        "l0",
+        (V4, V6),
+    )
     said = match(
         Record, kind=journal_kinds.SERVER_STARTED, message=f"the spare takes over (pid {SPARE})",
         fields=(("JUPYTERD_PID", str(SPARE)),),
@@ -287,12 +290,10 @@ def test_a_spare_that_still_imports_does_not_take_over() -> None:
     ids=["program", "environment"],
 )
 def test_a_spare_that_does_not_fit_is_thrown_away_and_never_takes_over(new: Plan) -> None:
-    lone = replace(with_spare(), server=BackingOff(NOW + 60.0, "ended by itself"), plan=new)
+    lone = replace(with_spare(), server=BackingOff(NOW + 60.0, Exited(1)), plan=new)
     world, effects = play(lone, TICK, now=LATER)
     assert of(SendSignal, effects) == [SendSignal(Role.SPARE, SPARE, "TERM")]
-    assert world.spare == Stopping(
-        world.spare.process, LATER + 1.0, "does not fit the settings any more", failure=False
-    )
+    assert world.spare == Stopping(world.spare.process, LATER + 1.0, SpareMisfit())
     crashed = replace(with_spare(), server=Stopped(), plan=new)
     world, effects = play(crashed, TICK, now=LATER)
     assert of(Promote, effects) == []
@@ -338,7 +339,7 @@ def test_changed_settings_that_a_spare_reads_only_later_keep_it() -> None:
     assert of(SendSignal, effects) == [SendSignal(Role.SERVER, SERVER, "TERM")]
     world, effects = play(world, ChildExited(Role.SERVER, SERVER, 0, None), now=LATER)
     assert of(Promote, effects) == [Promote(SPARE)]
-    assert world.server.given.key == "s1"
+    assert world.server.started_with.key == "s1"
 
 
 # --- another plan -----------------------------------------------------------------------------------------------
@@ -389,7 +390,7 @@ def test_a_serving_server_is_told_once_of_what_it_can_take_over() -> None:
     assert of(SendSignal, effects) == []
     assert of(SendToServer, play(world, TICK, now=NOW + 1.0)[1]) == []
     world = after(world, ServerSaid(SERVER, Reloaded("l1", None)))
-    assert world.server.given.live == "l1"
+    assert world.server.started_with.live_key == "l1"
     assert of(SendToServer, play(world, TICK, now=NOW + 1.0)[1]) == []
 
 
@@ -441,46 +442,44 @@ def test_probes_begin_with_ready_and_go_on_while_it_serves() -> None:
 
 def sampled(command: Command | None = NOTHING) -> World:
     world = serving(replace(PLAN, sampler=command))
-    return world if command is None else after(world, ChildStarted(Role.SAMPLER, SAMPLER, 10 * SAMPLER))
+    return world if command is None else after(world, ChildStarted(Role.SAMPLER_RELAY, SAMPLER, 10 * SAMPLER))
 
 
 def test_a_relay_exactly_where_the_plan_has_one() -> None:
-    started = match(Spawn, role=Role.SAMPLER)
-    assert begun(plan()).sampler == Spawning(begun(plan()).sampler.given)
-    assert begun(PLAN).sampler == Stopped()
+    started = match(Spawn, role=Role.SAMPLER_RELAY)
+    assert begun(plan()).sampler_relay == Spawning(begun(plan()).sampler_relay.started_with)
+    assert begun(PLAN).sampler_relay == Stopped()
     assert started not in play(sampled(), TICK)[1], "one is enough"
-    world = after(sampled(), ChildExited(Role.SAMPLER, SAMPLER, 1, None))
-    assert world.sampler == BackingOff(NOW + 20.0, "ended by itself with exit code 1")
+    world = after(sampled(), ChildExited(Role.SAMPLER_RELAY, SAMPLER, 1, None))
+    assert world.sampler_relay == BackingOff(NOW + 20.0, Exited(1))
     assert started not in play(world, TICK, now=NOW + 19.9)[1]
-    assert match(Spawn, role=Role.SAMPLER, command=NOTHING) in play(world, TICK, now=NOW + 20.0)[1]
-    wedged = replace(world, sampler=Stopped(), wedged=(Wedged(Role.SAMPLER, ProcessIdentity(50, 1), NOW),))
+    assert match(Spawn, role=Role.SAMPLER_RELAY, command=NOTHING) in play(world, TICK, now=NOW + 20.0)[1]
+    wedged = replace(world, sampler_relay=Stopped(), wedged=(Wedged(Role.SAMPLER_RELAY, ProcessIdentity(50, 1), NOW),))
     assert started not in play(wedged, TICK)[1]
 
 
 @pytest.mark.parametrize("new", [None, OTHER], ids=["none", "another"])
 def test_a_relay_that_the_settings_change_is_ended(new: Command | None) -> None:
     world, effects = replanned(sampled(), replace(PLAN, sampler=new))
-    assert of(SendSignal, effects) == [SendSignal(Role.SAMPLER, SAMPLER, "TERM")]
-    assert world.sampler == Stopping(
-        ProcessIdentity(SAMPLER, 10 * SAMPLER), NOW + 1.0, "was ended for changed settings", failure=False
-    )
-    world, effects = play(world, ChildExited(Role.SAMPLER, SAMPLER, 0, None), now=NOW + 0.5)
-    assert of(Spawn, effects) == ([] if new is None else [Spawn(Role.SAMPLER, OTHER)])
+    assert of(SendSignal, effects) == [SendSignal(Role.SAMPLER_RELAY, SAMPLER, "TERM")]
+    assert world.sampler_relay == Stopping(ProcessIdentity(SAMPLER, 10 * SAMPLER), NOW + 1.0, SettingsChanged())
+    world, effects = play(world, ChildExited(Role.SAMPLER_RELAY, SAMPLER, 0, None), now=NOW + 0.5)
+    assert of(Spawn, effects) == ([] if new is None else [Spawn(Role.SAMPLER_RELAY, OTHER)])
 
 
 def test_one_that_waits_and_is_not_wanted_any_more_is_forgotten() -> None:
-    world = after(sampled(), ChildExited(Role.SAMPLER, SAMPLER, 1, None))
-    assert replanned(world, PLAN)[0].sampler == Stopped()
+    world = after(sampled(), ChildExited(Role.SAMPLER_RELAY, SAMPLER, 1, None))
+    assert replanned(world, PLAN)[0].sampler_relay == Stopped()
 
 
 def test_the_same_relay_goes_on_through_a_reload_and_a_silent_one_is_killed() -> None:
     world, effects = replanned(sampled(), replace(PLAN, sampler=NOTHING))
     assert of(SendSignal, effects) == []
-    assert match(SendSignal, role=Role.SAMPLER) not in play(world, TICK, now=NOW + 24.9)[1]
+    assert match(SendSignal, role=Role.SAMPLER_RELAY) not in play(world, TICK, now=NOW + 24.9)[1]
     effects = play(world, TICK, now=NOW + 25.0)[1]
-    assert match(SendSignal, role=Role.SAMPLER, pid=SAMPLER, signal="KILL") in effects
+    assert match(SendSignal, role=Role.SAMPLER_RELAY, pid=SAMPLER, signal="KILL") in effects
     fed = after(world, FrameCame(Frame((), None, None)), now=NOW + 20.0)
-    assert match(SendSignal, role=Role.SAMPLER) not in play(fed, TICK, now=NOW + 44.9)[1]
+    assert match(SendSignal, role=Role.SAMPLER_RELAY) not in play(fed, TICK, now=NOW + 44.9)[1]
 
 
 # --- the end of a reload --------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from jupyterd.core import step
 from jupyterd.core.child import BackingOff, Killing, Running, StartedWith, Stopped, Stopping, Working
 from jupyterd.core.events import ChildExited, ChildStarted, DeadlineCame, FrameCame, Role, Signal, SignalReceived
 from jupyterd.core.health import SERVER_DOWN, ActiveCondition, Condition
+from jupyterd.core.reasons import Exited, ServiceStops
 from jupyterd.core.world import Stop, Wedged, World, with_child
 from jupyterd.protocol.gpu_frames import Frame, Gpu
 from jupyterd.protocol.policy import Policy
@@ -74,10 +75,10 @@ def test_the_first_thing_that_a_world_waits_for(world: World, due: float | None)
 @pytest.mark.parametrize(
     "child",
     [
-        BackingOff(AT, "ended by itself"),
+        BackingOff(AT, Exited(1)),
         working(AT),
-        Stopping(PROCESS, AT, "was stopped", failure=False),
-        Killing(PROCESS, AT, "was stopped", failure=False),
+        Stopping(PROCESS, AT, ServiceStops()),
+        Killing(PROCESS, AT, ServiceStops()),
     ],
     ids=lambda each: type(each).__name__,
 )
@@ -96,11 +97,11 @@ def test_each_child_s_own_time_counts(role: Role, child, wanted: str) -> None:
     [
         (lambda world: replace(world, reload=replace(world.reload, close_by=AT)), False),
         (lambda world: replace(world, gpus=replace(world.gpus, log_at=AT)), False),
-        (lambda world: replace(world, told=replace(world.told, extend_at=AT)), False),
+        (lambda world: replace(world, announced=replace(world.announced, extend_at=AT)), False),
         (lambda world: replace(world, replan_at=AT), False),
         (lambda world: replace(world, sockets=replace(world.sockets, retry_at=AT)), False),
         (lambda world: replace(world, probes=tuple(replace(each, next_at=AT) for each in world.probes)), False),
-        (lambda world: replace(world, held=(_condition(AT - SERVER_DOWN.visible_after_s),)), True),
+        (lambda world: replace(world, conditions=(_condition(AT - SERVER_DOWN.visible_after_s),)), True),
     ],
     ids=["reload", "gpu log", "extend", "re-plan", "sockets", "probes", "health"],
 )
@@ -114,7 +115,7 @@ def test_each_other_machine_s_time_counts(changed, counts_in_a_stop) -> None:
 
 
 def _condition(since: float) -> ActiveCondition:
-    return ActiveCondition(Condition(SERVER_DOWN, "", "it is down", ""), since, ripe=False, told=False)
+    return ActiveCondition(Condition(SERVER_DOWN, "", "it is down", ""), since, visible=False, announced=False)
 
 
 def test_another_plan_is_waited_for_only_where_a_planner_can_be_started() -> None:
@@ -135,10 +136,10 @@ def test_a_server_in_doubt_is_looked_at_at_once() -> None:
     world = after(quiet(), DeadlineCame(), now=NOW + 4.0)
     assert step.deadline(world) == NOW + 6.0
     world = after(world, bad(LOCAL), now=NOW + 5.0)
-    assert world.server.stage.looking, "it is asked now, so nothing is due"
+    assert world.server.stage.inspecting, "it is asked now, so nothing is due"
     assert step.deadline(world) == NOW + 6.0
     assert (
-        step.deadline(replace(world, server=replace(world.server, stage=replace(world.server.stage, looking=False))))
+        step.deadline(replace(world, server=replace(world.server, stage=replace(world.server.stage, inspecting=False))))
         == NOW + 4.0
     )
 
@@ -158,7 +159,7 @@ def test_an_event_after_the_end_changes_nothing() -> None:
 def test_whatever_is_due_is_done_when_its_time_comes() -> None:
     """A deadline that an event at that very moment does not move would turn the loop for ever."""
     crashed = after(serving(), ChildExited(Role.SERVER, SERVER, 1, None))
-    sampled = after(serving(plan()), ChildStarted(Role.SAMPLER, SAMPLER, 1), FrameCame(FRAME))
+    sampled = after(serving(plan()), ChildStarted(Role.SAMPLER_RELAY, SAMPLER, 1), FrameCame(FRAME))
     hup = SignalReceived(Signal.HUP)
     again = after(waiting(), hup, ChildStarted(Role.PLANNER, PLANNER, 1))
     for first in (

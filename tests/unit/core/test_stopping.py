@@ -41,7 +41,8 @@ from jupyterd.core.events import (
     SignalReceived,
     SpawnFailed,
 )
-from jupyterd.core.world import World
+from jupyterd.core.reasons import Exited, ServiceStops
+from jupyterd.core.world import World, child_in
 from jupyterd.protocol.gpu_frames import Frame
 from jupyterd.protocol.policy import Policy
 
@@ -57,7 +58,7 @@ def crowded() -> World:
     world = with_spare(plan(POLICY))
     return after(
         world,
-        ChildStarted(Role.SAMPLER, SAMPLER, 10 * SAMPLER),
+        ChildStarted(Role.SAMPLER_RELAY, SAMPLER, 10 * SAMPLER),
         HUP,
         ChildStarted(Role.PLANNER, PLANNER, 10 * PLANNER),
         now=NOW + 6.0,
@@ -79,16 +80,16 @@ def test_everybody_is_asked_to_end_and_given_time_of_their_own() -> None:
     assert [(each.role, each.signal) for each in of(SendSignal, effects)] == [
         (Role.SERVER, "TERM"),
         (Role.SPARE, "TERM"),
-        (Role.SAMPLER, "TERM"),
+        (Role.SAMPLER_RELAY, "TERM"),
         (Role.PLANNER, "TERM"),
         (Role.PLANNER, "KILL"),  # it only reads
     ]
     assert {each.pid for each in of(SendSignal, effects)} == {SERVER, SPARE, SAMPLER, PLANNER}
-    patience = {Role.SERVER: 10.0, Role.SPARE: 0.5, Role.SAMPLER: 1.0}
+    patience = {Role.SERVER: 10.0, Role.SPARE: 0.5, Role.SAMPLER_RELAY: 1.0}
     for role, seconds in patience.items():
-        child = getattr(world, role.value)
-        assert child == Stopping(child.process, now + seconds, "was stopped", failure=False)
-    assert world.planner == Killing(world.planner.process, now + 5.0, "was stopped", failure=False)
+        child = child_in(world, role)
+        assert child == Stopping(child.process, now + seconds, ServiceStops())
+    assert world.planner == Killing(world.planner.process, now + 5.0, ServiceStops())
     assert of(Spawn, effects) == [], "kernels end only when no server uses them"
     assert of(CancelProbes, effects) == [CancelProbes()]
     assert world.probes == ()
@@ -100,12 +101,12 @@ def test_who_does_not_listen_is_killed_when_its_time_is_over() -> None:
     world, effects = play(world, DeadlineCame(), now=NOW + 7.0)
     assert {(each.role, each.signal) for each in of(SendSignal, effects)} == {
         (Role.SPARE, "KILL"),
-        (Role.SAMPLER, "KILL"),
+        (Role.SAMPLER_RELAY, "KILL"),
     }
     assert of(SendSignal, play(world, DeadlineCame(), now=NOW + 15.99)[1]) == []
     world, effects = play(world, DeadlineCame(), now=NOW + 16.0)
     assert match(SendSignal, role=Role.SERVER, pid=SERVER, signal="KILL") in effects
-    assert world.server == Killing(world.server.process, NOW + 21.0, "was stopped", failure=False)
+    assert world.server == Killing(world.server.process, NOW + 21.0, ServiceStops())
 
 
 def test_kernels_end_once_no_server_uses_them_and_the_ender_has_its_whole_grace() -> None:
@@ -163,7 +164,7 @@ def test_it_does_not_leave_before_the_last_child() -> None:
     world = after(world, ChildStarted(Role.ENDER, ENDER, 10 * ENDER), now=NOW + 6.1)
     world, effects = play(world, ChildExited(Role.ENDER, ENDER, 0, None), now=NOW + 6.2)
     assert of(Quit, effects) == [], "the sampler is still there"
-    assert of(Quit, play(world, ChildExited(Role.SAMPLER, SAMPLER, 0, None), now=NOW + 6.3)[1]) == [Quit(0)]
+    assert of(Quit, play(world, ChildExited(Role.SAMPLER_RELAY, SAMPLER, 0, None), now=NOW + 6.3)[1]) == [Quit(0)]
 
 
 def test_the_second_interrupt_kills_all_but_the_ender() -> None:
@@ -172,9 +173,9 @@ def test_the_second_interrupt_kills_all_but_the_ender() -> None:
     assert [(each.role, each.signal) for each in of(SendSignal, effects)] == [
         (Role.SERVER, "KILL"),
         (Role.SPARE, "KILL"),
-        (Role.SAMPLER, "KILL"),
+        (Role.SAMPLER_RELAY, "KILL"),
     ]
-    assert world.server == Killing(world.server.process, NOW + 11.1, "was stopped at once", failure=False)
+    assert world.server == Killing(world.server.process, NOW + 11.1, ServiceStops(at_once=True))
     assert of(SendSignal, play(world, INT, DeadlineCame(), now=NOW + 6.2)[1]) == [], "once is enough"
 
     world, effects = play(ending(), INT, INT)
@@ -184,8 +185,8 @@ def test_the_second_interrupt_kills_all_but_the_ender() -> None:
 
 def test_in_a_hurry_a_child_that_only_now_begins_is_killed_at_once() -> None:
     world = after(begun(plan(POLICY)), INT, INT)
-    assert of(SendSignal, play(world, ChildStarted(Role.SAMPLER, SAMPLER, 1))[1]) == [
-        SendSignal(Role.SAMPLER, SAMPLER, "KILL")
+    assert of(SendSignal, play(world, ChildStarted(Role.SAMPLER_RELAY, SAMPLER, 1))[1]) == [
+        SendSignal(Role.SAMPLER_RELAY, SAMPLER, "KILL")
     ]
 
 
@@ -199,7 +200,7 @@ def test_sigterm_again_hurries_nobody() -> None:
 def test_a_helper_of_the_culling_gets_a_second() -> None:
     made = replace(plan(POLICY, sampler=False), culler=NOTHING)
     world = serving(made)
-    child = Running(replace(world.server.process, pid=CULLER), world.server.given, world.server.stage)
+    child = Running(replace(world.server.process, pid=CULLER), world.server.started_with, world.server.stage)
     world, effects = play(replace(world, culler=child), TERM)
     assert match(SendSignal, role=Role.CULLER, pid=CULLER, signal="TERM") in effects
     assert world.culler.kill_at == NOW + 1.0
@@ -216,7 +217,7 @@ def test_nothing_new_is_started_and_nothing_retried_while_it_stops(start) -> Non
 
 def test_what_waits_to_be_started_again_is_forgotten() -> None:
     crashed = after(serving(plan(POLICY, sampler=False)), ChildExited(Role.SERVER, SERVER, 1, None))
-    crashed = replace(crashed, server=BackingOff(NOW + 30.0, "ended by itself"))
+    crashed = replace(crashed, server=BackingOff(NOW + 30.0, Exited(1)))
     world, effects = play(crashed, TERM)
     assert world.server == Stopped()
     assert match(Spawn, role=Role.ENDER) in effects
