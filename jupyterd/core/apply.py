@@ -158,7 +158,8 @@ def _gone(world: World, role: Role, ended: ExitReason, now: float, jitter: float
             return _server_gone(world, before, reason, now, jitter)
         case Role.PLANNER:
             # Its answer, even that it had none, comes before its end; only a failed spawn has none at all.
-            world = replace(world, planner=Stopped())
+            replan_at = now + policy.machine_retry_s if isinstance(before, Spawning) else world.replan_at
+            world = replace(world, planner=Stopped(), replan_at=replan_at)
             if not _reading(world) or isinstance(world.wanted, Stop):
                 return world, ()
             return _refused(world, (f"the settings could not be read: the planner {reasons.text(ended)}",), now)

@@ -88,6 +88,8 @@ def _enforce_deadlines(world: World, now: float) -> Step:
                 text = f"the {role.value} process {process.pid} does not end even after SIGKILL; going on without it"
                 more = (*more, Record(journal_kinds.WEDGED, text, (("JUPYTERD_PID", str(process.pid)),)))
                 world = replace(world, wedged=(*world.wedged, Wedged(role, process, now)))
+                if role is Role.PLANNER:  # it has no answer; another one is due as soon as this one is gone
+                    world = replace(world, replan_at=now)
                 if role is Role.ENDER and isinstance(world.wanted, Stop):
                     world = replace(world, wanted=replace(world.wanted, kernels_done=True))
             case _:

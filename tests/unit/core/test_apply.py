@@ -424,10 +424,24 @@ def test_it_starts_as_soon_as_the_disk_is_there() -> None:
     assert (items(world), world.replan_at) == ([], None)
 
 
-def test_settings_that_do_not_parse_while_it_waits_do_not_end_the_waiting() -> None:
+@pytest.mark.parametrize(
+    "events",
+    [[SpawnFailed(Role.PLANNER, "no memory")], [ChildStarted(Role.PLANNER, PLANNER, 90), PlanMade("killed"), PLANNED]],
+)
+def test_a_planner_without_an_answer_does_not_end_the_waiting(events: list[Event]) -> None:
     world = after(waiting(), DeadlineCame(), now=NOW + 5)
-    world = after(world, ChildStarted(Role.PLANNER, PLANNER, 90), PlanMade("killed"), PLANNED, now=NOW + 5)
-    assert world.replan_at == NOW + 10
+    world, effects = play(after(world, *events, now=NOW + 5), DeadlineCame(), now=NOW + 10)
+    assert of(Spawn, effects) == [Spawn(Role.PLANNER, NOTHING)]
+
+
+def test_a_stuck_planner_does_not_end_the_waiting_once_it_is_gone() -> None:
+    world = after(waiting(), DeadlineCame(), now=NOW + 5)
+    world = after(world, ChildStarted(Role.PLANNER, PLANNER, 90), now=NOW + 5)
+    world = after(after(world, DeadlineCame(), now=NOW + 65), DeadlineCame(), now=NOW + 70)
+    world, effects = play(world, DeadlineCame(), now=NOW + 300)
+    assert of(Spawn, effects) == []  # never a second one beside it
+    _, effects = play(world, PLANNED, now=NOW + 301)
+    assert of(Spawn, effects) == [Spawn(Role.PLANNER, NOTHING)]
 
 
 def test_warnings_are_items_with_their_own_codes() -> None:
@@ -510,11 +524,10 @@ def test_beside_a_wedged_planner_a_reload_is_refused() -> None:
     assert ("settings-refused", text) in items(world)
 
 
-def test_when_it_ends_after_all_it_is_forgotten() -> None:
-    world = after(wedged_planner(), PLANNED, now=NOW + 100)
+def test_when_it_ends_after_all_it_is_forgotten_and_the_machine_is_looked_at() -> None:
+    world, effects = play(wedged_planner(), PLANNED, now=NOW + 100)
     assert world.wedged == ()
     assert "wedged" not in dict(items(world))
-    _, effects = play(world, HUP, now=NOW + 100)
     assert of(Spawn, effects) == [Spawn(Role.PLANNER, NOTHING)]
 
 
