@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 from support.worlds import NOTHING, plan
 
-from jupyterd.core import journal_kinds, step
+from jupyterd.core import gpu_cull_actions, journal_kinds, step
+from jupyterd.core.child import Spawning, Stopped
 from jupyterd.core.effects import Publish, Record, SendToServer, Spawn
 from jupyterd.core.events import (
     Bound,
@@ -21,10 +22,13 @@ from jupyterd.core.events import (
     Started,
     WallClock,
 )
+from jupyterd.core.gpu_cull import CullCandidate, CullVerdict, Facts
+from jupyterd.core.world import Culling, Warned, Wedged
 from jupyterd.protocol import server_channel
 from jupyterd.protocol.gpu_frames import Frame, Gpu, GpuKernel, GpuProcess
 from jupyterd.protocol.policy import Policy
 from jupyterd.protocol.status import ProcessIdentity as Pid
+from jupyterd.protocol.status import Restart
 
 GIB = 1 << 30
 POLICY = Policy(
@@ -140,8 +144,6 @@ def test_a_cell_that_begins_while_another_is_being_ended_saves_its_kernel() -> N
 
 
 def _to_end(play):
-    from jupyterd.core.gpu_cull import CullVerdict  # noqa: PLC0415 - for this one
-
     (one,) = [each for each in play.world.culling.candidates if each.facts.kernel == "k1"]
     return (CullVerdict("end", one.facts, 1200.0, 0.0),)
 
@@ -168,3 +170,151 @@ def test_a_stop_ends_the_helper_too() -> None:
     play.event(ChildStarted(Role.CULLER, 70, 1))
     effects = play.event(SignalReceived(Signal.TERM))
     assert any(getattr(each, "role", None) is Role.CULLER for each in effects)
+
+
+ONE = Facts("k1234567-89", "/n/sub/train.ipynb", 10 * GIB, 0.0, 5.0, executing=False)
+DUE = CullVerdict("end", ONE, 1200.0, 0.0)
+HELPER = replace(NOTHING, argv=("/bin/jupyterd", "kernels", "stop"), env=(("A", "1"),), cwd="/srv")
+
+
+def due(*verdicts, **changes):
+    """A world in which the server says that all these kernels are idle, and they are due."""
+    world = replace(Play().world, plan=replace(plan(POLICY), culler=HELPER))
+    kernels = tuple(each.facts.kernel for each in verdicts)
+    counts = server_channel.KernelCounts(len(kernels), 0, kernels)
+    culling = Culling(tuple(CullCandidate(each.facts, 1000.0, 1000.0, 0.0, 500.0) for each in verdicts), (), verdicts)
+    return replace(world, **{"kernels": counts, "kernels_of": 50, "culling": culling, **changes})
+
+
+def test_the_helper_gets_the_kernel_and_the_reason() -> None:
+    world, effects = gpu_cull_actions.start_next_cull(due(DUE), 2000.0)
+    why = "it held 10.0 GiB of its memory and was idle for 20 min"
+    text = f"the kernel of train.ipynb is ended to free the GPU: {why}"
+    argv = (*HELPER.argv, "k1234567-89", "--why", f"ended by jupyterd to free the GPU: {why}")
+    fields = (("KERNEL_ID", "k1234567-89"), ("NOTEBOOK", "/n/sub/train.ipynb"))
+    assert effects == (
+        Record(journal_kinds.KERNEL_CULLED, text, fields),
+        Spawn(Role.CULLER, replace(HELPER, argv=argv)),
+    )
+    assert world.culling.ended == (Restart(2000.0, text),)
+    assert world.culling.to_end == ()
+    assert isinstance(world.culler, Spawning)
+
+
+def test_a_kernel_without_a_notebook_is_named_by_its_id() -> None:
+    lone = replace(DUE, facts=replace(ONE, notebook=None, memory_bytes=200 << 20))
+    _, (record, _) = gpu_cull_actions.start_next_cull(due(lone), 2000.0)
+    assert record.message.startswith("kernel k1234567 (no notebook) is ended to free the GPU: it held 200 MiB of its")
+    assert record.fields == (("KERNEL_ID", "k1234567-89"),)
+
+
+def test_one_helper_at_a_time_and_the_last_ten_are_remembered() -> None:
+    two = replace(DUE, facts=replace(ONE, kernel="k2"))
+    old = tuple(Restart(float(each), "") for each in range(10))
+    world = due(DUE, two)
+    world, effects = gpu_cull_actions.start_next_cull(replace(world, culling=replace(world.culling, ended=old)), 2000.0)
+    assert culls(effects)[0][3] == "k1234567-89"
+    assert world.culling.to_end == (two,)
+    assert (len(world.culling.ended), world.culling.ended[0].at) == (10, 1.0)
+    assert gpu_cull_actions.start_next_cull(world, 2000.0) == (world, ())
+    assert culls(gpu_cull_actions.start_next_cull(replace(world, culler=Stopped()), 2000.0)[1])[0][3] == "k2"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"kernels": server_channel.KernelCounts(1, 1, ())},
+        {"kernels": None},
+        {"kernels_of": 49},
+        {"server": Stopped()},
+    ],
+    ids=["a cell runs", "nobody says", "another server says", "no server"],
+)
+def test_who_may_not_be_ended_any_more_is_let_go(changes) -> None:
+    world, effects = gpu_cull_actions.start_next_cull(due(DUE, **changes), 2000.0)
+    assert effects == ()
+    assert world.culling.to_end == ()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"plan": plan(POLICY)},
+        {"wedged": (Wedged(Role.CULLER, Pid(9, 9), 0.0),)},
+        {"culling": Culling()},
+    ],
+    ids=["no helper", "a wedged helper", "nothing due"],
+)
+def test_nothing_to_do(changes) -> None:
+    world = due(DUE, **changes)
+    assert gpu_cull_actions.start_next_cull(world, 2000.0) == (world, ())
+
+
+def test_a_kernel_that_has_worked_since_is_let_go() -> None:
+    world = due(DUE)
+    busy = tuple(replace(each, idle_since=None) for each in world.culling.candidates)
+    world = replace(world, culling=replace(world.culling, candidates=busy))
+    assert gpu_cull_actions.start_next_cull(world, 2000.0)[1] == ()
+
+
+def warned(notebook, *, dry=False):
+    """The world and the effects when a kernel is warned about: idle for 900 s, 300 s before its end."""
+    policy = replace(POLICY, cull_dry_run=dry)
+    world = replace(due(), plan=replace(plan(policy), culler=HELPER))
+    counts = server_channel.KernelCounts(1, 0, ("k1234567-89",))
+    candidate = CullCandidate(replace(ONE, notebook=notebook), 1890.0, 1890.0, 1000.0)
+    world = replace(world, kernels=counts, culling=Culling((candidate,)), clock=WallClock(1_800_000_000.0, 3600))
+    held = (GpuProcess(7, 10 * GIB, 0.0, "ada", "k1234567-89", notebook, "python"),)
+    gpu = Gpu(0, "GPU-0", "H200", 0.0, 0.0, 1, 2, 3, 4.0, None, processes=held)
+    frame = Frame((gpu,), None, None, kernels=(GpuKernel("k1234567-89", 5.0),))
+    return gpu_cull_actions.on_frame(world, frame, 1900.0)
+
+
+def test_a_warning_says_when_on_the_wall_s_clock() -> None:
+    world, effects = warned("/n/train.ipynb")
+    at = "09:36"  # 1 800 000 000 is 08:00 UTC; 2200 s later, one hour east
+    why = "it holds 10.0 GiB of its memory and has been idle for 15 min"
+    text = f"the kernel of train.ipynb is ended at {at} to free the GPU, unless a cell runs in it: {why}"
+    assert world.culling.warned == (Warned("k1234567-89", text),)
+    notice = (
+        f"train.ipynb: idle for 15 min; its kernel ends at {at} to free 10.0 GiB of GPU memory. Run a cell to keep it."
+    )
+    assert effects == (SendToServer(server_channel.Notice(notice)),)
+
+
+@pytest.mark.parametrize(
+    ("notebook", "name"),
+    [
+        (None, "kernel k1234567"),
+        ("/n/" + "x" * 36, "x" * 36),
+        ("/n/" + "x" * 37, "x" * 35 + "…"),
+    ],
+)
+def test_a_notice_is_short_enough_for_the_page(notebook, name) -> None:
+    (notice,) = warned(notebook)[1]
+    assert notice.message.text.startswith(f"{name}: idle for")
+    assert len(notice.message.text) <= 140
+
+
+def test_a_dry_run_tells_nobody_who_would_lose_a_kernel() -> None:
+    world, effects = warned("/n/train.ipynb", dry=True)
+    assert effects == ()
+    (each,) = world.culling.warned
+    assert each.text.startswith("the kernel of train.ipynb would be ended at 09:36 to free the GPU")
+
+
+def test_what_would_be_ended_is_said_in_a_dry_run() -> None:
+    play = Play(replace(POLICY, cull_dry_run=True))
+    (said,) = [each for each in of(Record, play.minutes(60)) if each.kind is journal_kinds.KERNEL_CULLED]
+    why = "it held 10.0 GiB of its memory and was idle for 20 min"
+    assert said.message == f"the kernel of k1.ipynb would be ended now: {why} (dry run)"
+    assert said.fields == (("KERNEL_ID", "k1"), ("NOTEBOOK", "/n/k1.ipynb"))
+
+
+def test_what_has_been_ended_is_remembered_when_the_sampler_goes() -> None:
+    world = due(DUE)
+    ended = (Restart(1.0, "x"),)
+    world = replace(world, culling=replace(world.culling, ended=ended))
+    assert gpu_cull_actions.reset(world).culling == Culling(ended=ended)
+    frame = Frame((), None, None)
+    assert gpu_cull_actions.on_frame(world, frame, 2000.0)[0].culling.ended == ended
