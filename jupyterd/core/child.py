@@ -21,8 +21,11 @@ class StartedWith:
     """What a child was started with, to see later whether the plan asks for something else."""
 
     key: str
+    """Of the server: Plan.server_key; of a helper: its name or program."""
     live_key: str = ""
     listen: tuple[Listen, ...] = ()
+    command: Command | None = None
+    """Of a spare, which has read no settings yet: its program and environment."""
 
 
 @dataclass(frozen=True, slots=True)

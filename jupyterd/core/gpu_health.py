@@ -73,7 +73,7 @@ def conditions(
             _, group = xids.meaning(error.code)
             kind = health.GPU_ERROR if group.severity == "error" else health.GPU_XID
             yield Condition(kind, f"{error.uuid} {error.code}", error.text, group.advice, code="gpu-xid")
-    full = {each.condition.about for each in held if each.condition.kind is health.GPU_FULL}
+    full = {each.condition.about for each in held if each.condition.kind == health.GPU_FULL}
     for each in frame.gpus:
         yield from _one(each, full=each.uuid in full)
 

@@ -88,9 +88,15 @@ KERNEL_CULLED = RecordKind(
     "It held GPU memory, its GPUs and CPUs were idle and no cell ran, for as long as [gpu.cull] says. What runs now:\n"
     "jupyterd gpu. To let such kernels be: [gpu.cull] enabled = false in jupyterd.toml; then reload.",
 )  # fmt: skip
+EVENT_LOG = RecordKind(
+    "event-log", "5d1f0e7c9a7b4c0e8f6a2b3c4d5e6f70", 5, "The supervisor wrote down its last events",
+    "It does so when it crashes and on SIGUSR2, for whoever looks for a fault in jupyterd itself: the field\n"
+    "JUPYTERD_EVENT_LOG= replays through jupyterd.core.event_log. Values of environment variables are not in it.",
+)  # fmt: skip
 NOTE = RecordKind("note", "e44fe999c38c46fbbcc324164391dabf", 6, "A note about this start", "")
 
 KINDS = (
     SERVING, SERVER_EXITED, SERVER_HUNG, SERVER_STARTED, RELOADED, RELOAD_REFUSED, ITEM_RAISED, ITEM_CLEARED,
-    CERTIFICATE, STOPPING, STOPPED, WEDGED, GPU, GPU_RAISED, TROUBLE, KERNEL_CULLED, NOTE,
+    CERTIFICATE, STOPPING, STOPPED, WEDGED, GPU, GPU_RAISED, TROUBLE, KERNEL_CULLED,
+    EVENT_LOG, NOTE,
 )  # fmt: skip

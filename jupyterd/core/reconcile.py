@@ -175,9 +175,8 @@ def _start(world: World, now: float) -> Step:
 
 def _spare_started_with(world: World) -> StartedWith:
     """What a spare depends on before it reads the settings: its program, its environment, its sockets."""
-    server = plan_of(world).server
     opened = world.sockets.open if isinstance(world.sockets, Listening) else ()
-    return StartedWith("\0".join((*server.argv, *(f"{name}={value}" for name, value in server.env))), listen=opened)
+    return StartedWith("spare", listen=opened, command=plan_of(world).server)
 
 
 def spare_due_at(world: World) -> float | None:

@@ -10,6 +10,7 @@ import time
 from functools import partial
 
 from jupyterd.core.effects import Record
+from jupyterd.core.event_log import FIELD
 from jupyterd.supervisor.console_sink import Sink
 from jupyterd.supervisor.lines import Lines
 from jupyterd.supervisor.poller import READ, Poller
@@ -38,6 +39,7 @@ class Console:
         first, *more = record.message.splitlines() or [""]
         before, after = self._paint(record.kind.priority)
         self._line(f"{clock} ", first, before, after)
+        more += [value for name, value in record.fields if name == FIELD]
         for line in more:
             self._line(" " * (len(clock) + 1), line)
 

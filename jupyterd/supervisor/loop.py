@@ -9,13 +9,15 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterable
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from jupyterd.core.effects import Effect, Quit
 from jupyterd.core.events import DeadlineCame, Event
 from jupyterd.supervisor.poller import Poller
 
 World = TypeVar("World")
+KEPT = 200
+"""Events that the history holds at least."""
 
 
 class Core(Protocol[World]):
@@ -44,29 +46,59 @@ class Machine(Protocol):
         """The end of an iteration: attest progress to the watchdog. Gives when it must be called again."""
 
 
-def run(core: Core[World], machine: Machine, poller: Poller, first: Event) -> int:
-    """Run until the core quits; gives its exit code."""
-    world, code = _digest(core, machine, core.start(), [first])
+class History(Generic[World]):
+    """The last events, KEPT or more of them, and the world that they began in, for the event log.
+
+    Two segments: when the newer one is full, the older one goes and the world between them becomes the beginning.
+    Worlds never change, so keeping two costs no copy. The effects follow from a replay.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.start = self._middle = self.end = world
+        self._older: list[tuple[Event, float, float]] = []
+        self._newer: list[tuple[Event, float, float]] = []
+
+    @property
+    def entries(self) -> tuple[tuple[Event, float, float], ...]:
+        """(event, now, jitter) of each step since `start`, oldest first."""
+        return (*self._older, *self._newer)
+
+    def add(self, event: Event, now: float, jitter: float) -> None:
+        """Before the step, so that an event whose step raises is kept too."""
+        if len(self._newer) >= KEPT:
+            self.start, self._middle = self._middle, self.end
+            self._older, self._newer = self._newer, []
+        self._newer.append((event, now, jitter))
+
+
+def run(core: Core[World], machine: Machine, poller: Poller, first: Event, history: History[World]) -> int:
+    """Run until the core quits; gives its exit code. `history` holds the world before the first event."""
+    world, code = _digest(core, machine, history, history.end, [first])
     while code is None:
         now = time.monotonic()
         again = machine.rest(now, healthy=core.healthy(world, now))
         whens = [when for when in (core.deadline(world), poller.deadline(), again) if when is not None]
         timeout_s = max(0.0, min(whens) - time.monotonic()) if whens else None
         for callback in poller.wait(timeout_s):
-            world, code = _digest(core, machine, world, callback())
+            world, code = _digest(core, machine, history, world, callback())
             if code is not None:
                 return code
         due = core.deadline(world)
         if due is not None and due <= time.monotonic():
-            world, code = _digest(core, machine, world, [DeadlineCame()])
+            world, code = _digest(core, machine, history, world, [DeadlineCame()])
     return code
 
 
-def _digest(core: Core[World], machine: Machine, world: World, events: Iterable[Event]) -> tuple[World, int | None]:
+def _digest(
+    core: Core[World], machine: Machine, history: History[World], world: World, events: Iterable[Event]
+) -> tuple[World, int | None]:
     """Feed events, and the answers to their effects, until there are none left or the core quits."""
     inbox = deque(events)
     while inbox:
-        world, effects = core.step(world, inbox.popleft(), time.monotonic(), _jitter())
+        event, now, jitter = inbox.popleft(), time.monotonic(), _jitter()
+        history.add(event, now, jitter)
+        world, effects = core.step(world, event, now, jitter)
+        history.end = world
         code = None
         for effect in effects:
             inbox.extend(machine.perform(effect))

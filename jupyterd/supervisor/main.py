@@ -10,6 +10,7 @@ import os
 
 from sdnotify import SystemdNotifier
 
+from jupyterd.core import event_log
 from jupyterd.core.effects import Record
 from jupyterd.core.events import Started
 from jupyterd.core.journal_kinds import TROUBLE
@@ -49,7 +50,12 @@ def main(argv: list[str], core: loop.Core[loop.World]) -> int:
         ProcessIdentity(os.getpid(), proc.started(os.getpid()) or 0),
     )
     children = Children(poller, log.stream, surroundings.watchdog_s, lambda what: log.write(Record(TROUBLE, what)))
-    Signals(poller, (lambda: reap_strangers(children.pids())) if os.getpid() == 1 else None)
+    history = loop.History(core.start())
+
+    def dump() -> None:
+        log.write(event_log.record(history.start, history.entries, history.end))
+
+    Signals(poller, dump, (lambda: reap_strangers(children.pids())) if os.getpid() == 1 else None)
     performer = Performer(
         log=log,
         notifier=notifier,
@@ -63,7 +69,10 @@ def main(argv: list[str], core: loop.Core[loop.World]) -> int:
     gc.collect()
     gc.freeze()
     try:
-        return loop.run(core, performer, poller, first)
+        return loop.run(core, performer, poller, first, history)
+    except Exception:
+        dump()
+        raise
     finally:
         log.close()
 

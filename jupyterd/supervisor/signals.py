@@ -20,12 +20,15 @@ _READ_BYTES = 256
 class Signals:
     """Owns the wake-up pipe (signal.set_wakeup_fd)."""
 
-    def __init__(self, poller: Poller, child_ended: Callable[[], None] | None = None) -> None:
-        """`child_ended` is called after SIGCHLD; our own children have pidfds and need none of that."""
+    def __init__(self, poller: Poller, dump: Callable[[], None], child_ended: Callable[[], None] | None = None) -> None:
+        """`dump` is called after SIGUSR2. `child_ended` is called after SIGCHLD; our own children have pidfds and need
+        none of that.
+        """
+        self._dump = dump
         self._child_ended = child_ended
         self._reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-        for number in _MEANINGS:
+        for number in (*_MEANINGS, signal.SIGUSR2):
             signal.signal(number, _noted)
         if child_ended is not None:
             signal.signal(signal.SIGCHLD, _noted)
@@ -38,6 +41,8 @@ class Signals:
         numbers = os.read(self._reading, _READ_BYTES)
         if self._child_ended is not None and signal.SIGCHLD in numbers:
             self._child_ended()
+        if signal.SIGUSR2 in numbers:
+            self._dump()
         return [SignalReceived(_MEANINGS[signal.Signals(each)]) for each in numbers if each in _MEANINGS]
 
 

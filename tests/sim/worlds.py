@@ -53,6 +53,7 @@ from jupyterd.protocol import server_channel
 from jupyterd.protocol.gpu_frames import Frame, Gpu
 from jupyterd.protocol.plan import Plan, Refused, Target, Trouble
 from jupyterd.protocol.status import ProcessIdentity
+from jupyterd.supervisor.loop import History
 
 HOUR = 3600.0
 YEAR = 365.25 * 86400
@@ -120,6 +121,7 @@ class Machine:
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
+        self.history = History(self.world)
         self.queue: list[tuple[float, int, Event]] = []
         self.order = 0
         self.pids = 100
@@ -174,7 +176,10 @@ class Machine:
         """One step, and the invariants after it."""
         if self.keep_log:
             self.log.append(f"{self.now:14.3f}  <- {event}")
-        self.world, effects = core.step(self.world, event, self.now, self.random.random())
+        jitter = self.random.random()
+        self.history.add(event, self.now, jitter)
+        self.world, effects = core.step(self.world, event, self.now, jitter)
+        self.history.end = self.world
         for effect in effects:
             if self.keep_log and not isinstance(effect, Publish):
                 self.log.append(f"{self.now:14.3f}      -> {effect}")

@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from jupyterd.core import event_log, step
+from jupyterd.core.events import Bound, Started
 from jupyterd.protocol import plan
 from jupyterd.protocol.plan import Certificate, Command, Listen, Plan, Target
 from jupyterd.protocol.policy import Policy
@@ -114,7 +116,7 @@ def start(tmp_path: Path, pair) -> Iterator[Callable[..., Supervised]]:
     started: list[Supervised] = []
     port = free_port()
 
-    def run(*before: str, **changes: object) -> Supervised:
+    def run(*before: str, program: tuple[str, ...] = ("-m", "jupyterd.supervisor"), **changes: object) -> Supervised:
         env = (("PATH", os.environ["PATH"]),)
         server = Command((sys.executable, "-I", "-c", SERVER, str(pair.file)), env, "/")
         answer = tmp_path / "answer.json"
@@ -139,8 +141,7 @@ def start(tmp_path: Path, pair) -> Iterator[Callable[..., Supervised]]:
             *before,
             sys.executable,
             "-I",
-            "-m",
-            "jupyterd.supervisor",
+            *program,
             "--plan-fd",
             str(fds[0]),
             "--banner-fd",
@@ -342,3 +343,49 @@ def test_a_stolen_port_that_is_given_back_is_served_within_seconds(start: Start)
     supervised.until(serving)
     assert time.monotonic() - given_back < PATIENCE_S / 2, "it looks again far too seldom"
     end(supervised)
+
+
+def logged(line: str) -> event_log.EventLog:
+    return event_log.decode(line.strip())
+
+
+def test_sigusr2_writes_down_events_that_replay_to_the_same_world(start: Start) -> None:
+    supervised = start()
+    supervised.until(serving)
+    supervised.process.send_signal(signal.SIGUSR2)
+    (line,) = [line for line in end(supervised).splitlines() if line.strip().startswith('{"start"')]
+    log = logged(line)
+    assert isinstance(log.entries[0].event, Started)
+    world, _ = event_log.replay(log, step.step)
+    assert world == log.end
+    assert world.state == "serving"
+    assert os.environ["PATH"] not in line
+
+
+CRASHES = """
+import sys
+from jupyterd.core import step as core
+from jupyterd.core.events import Bound
+from jupyterd.supervisor.main import main
+
+class Faulty:
+    start, deadline, healthy = map(staticmethod, (core.start, core.deadline, core.healthy))
+
+    def step(self, world, event, now, jitter):
+        if isinstance(event, Bound):
+            raise RuntimeError("a fault")
+        return core.step(world, event, now, jitter)
+
+main(sys.argv[1:], Faulty())
+"""
+
+
+def test_a_crash_writes_down_the_events_that_led_to_it(start: Start) -> None:
+    supervised = start(program=("-c", CRASHES))
+    _, said = supervised.process.communicate(timeout=PATIENCE_S)
+    assert supervised.process.returncode == 1
+    assert "RuntimeError: a fault" in said
+    (line,) = [line for line in said.splitlines() if line.strip().startswith('{"start"')]
+    log = logged(line)
+    assert [type(each.event) for each in log.entries] == [Started, Bound]
+    assert event_log.replay(replace(log, entries=log.entries[:-1]), step.step)[0] == log.end
