@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from jupyterd.linux.proc import die_with_parent
 from jupyterd.protocol.server_channel import SPARE, Failed
-from jupyterd.server import beating, place, spare, supervisor_link
+from jupyterd.server import live_settings, spare, supervisor_link
 from jupyterd.settings.paths import Paths
 
 EXIT_FAILED = 1
@@ -39,11 +39,11 @@ def main() -> int:
 
     try:
         mode = os.environ.pop("JUPYTERD_LOG", "terminal")
-        paths = place.paths(os.environ)
+        paths = live_settings.paths_of(os.environ)
         waits = os.environ.pop(SPARE, None) is not None
         again = dict(os.environ)
         channel, sockets = supervisor_link.take(os.environ)
-        beat = beating.take(os.environ)
+        beat = supervisor_link.take_heartbeat(os.environ)
     except (ValueError, KeyError) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_FAILED
@@ -51,7 +51,7 @@ def main() -> int:
         inherited = (channel.fd, *(each.fileno() for each in sockets), *(() if beat is None else (beat,)))
         spare.wait(channel, inherited, paths, {**again, "JUPYTERD_LOG": mode})
     if beat is not None:
-        beating.use(beat)
+        supervisor_link.use_heartbeat(beat)
     return _serve(mode, paths, channel, sockets)
 
 

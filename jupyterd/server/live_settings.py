@@ -6,11 +6,14 @@ Written by jupyterd.planner.jupyter_config.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import cast, get_args
 
 import attrs
 
 from jupyterd.linux import private_files
+from jupyterd.settings.paths import Mode, Paths
 
 FORMAT = 1
 
@@ -49,3 +52,12 @@ def read(path: Path) -> LiveSettings:
         return LiveSettings(**document)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path} is not of this version of jupyterd ({type(error).__name__})") from error
+
+
+def paths_of(environ: Mapping[str, str]) -> Paths:
+    """ValueError if this process was not started by jupyterd."""
+    mode = environ.get("JUPYTERD_MODE", "")
+    if mode not in get_args(Mode):
+        raise ValueError("this program is started by jupyterd, not by hand: type jupyterd run")
+    state, runtime = Path(environ["JUPYTERD_STATE_DIR"]), Path(environ["JUPYTERD_RUNTIME_DIR"])
+    return Paths(mode=cast("Mode", mode), state=state, runtime=runtime)

@@ -14,12 +14,12 @@ import select
 import site
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
 from jupyterd.protocol.server_channel import SPARE, Go, Imported
 from jupyterd.server import changes
-from jupyterd.server.jupyterlab import load as load_lab
 from jupyterd.server.supervisor_link import SupervisorLink
 from jupyterd.settings.paths import Paths
 
@@ -101,7 +101,7 @@ def _import(paths: Paths) -> None:
     except (OSError, ValueError, KeyError, TypeError):
         lab = False
     if lab:
-        load_lab()
+        import_jupyterlab()
     for name in (*MODULES, *(LAB_MODULES if lab else ())):
         try:
             import_module(name)
@@ -128,3 +128,20 @@ def _begin_anew(inherited: Iterable[int], environ: Mapping[str, str]) -> None:
     for fd in inherited:
         os.set_inheritable(fd, True)
     os.execve(sys.executable, sys.orig_argv, dict(environ))  # noqa: S606 - the same program
+
+
+APP = "jupyterlab.labapp"
+
+
+def import_jupyterlab() -> None:
+    """Whoever needs it says so when it is not there."""
+    path = os.environ.get("PATH")
+    os.environ["PATH"] = os.devnull  # what is not on it is not started: jupyterlab.commands._yarn_config
+    try:
+        with suppress(ImportError):
+            import_module(APP)
+    finally:
+        if path is None:
+            del os.environ["PATH"]
+        else:
+            os.environ["PATH"] = path

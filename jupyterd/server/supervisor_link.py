@@ -6,10 +6,15 @@ Before the loop runs it writes straight to the socket; then an asyncio transport
 from __future__ import annotations
 
 import asyncio
+import mmap
+import os
+import selectors
 import socket
+import time
 from collections.abc import Callable, MutableMapping
 
 from jupyterd.protocol import server_channel
+from jupyterd.protocol.heartbeat import BEAT, STAMP
 
 SEND_TIMEOUT_S = 2.0
 
@@ -101,3 +106,32 @@ def take(environ: MutableMapping[str, str]) -> tuple[SupervisorLink, list[socket
     for each in sockets[1:]:
         each.setblocking(False)  # noqa: FBT003 - socket's own
     return SupervisorLink(sockets[0]), sockets[1:]
+
+
+class _Selector(selectors.EpollSelector):
+    """What an event loop waits in: it is back here at each turn, whatever it does. Owns the mapping."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__()
+        self._memory = mmap.mmap(fd, STAMP.size)
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """The loop's wait."""
+        ready = super().select(timeout)
+        STAMP.pack_into(self._memory, 0, time.monotonic())
+        return ready
+
+
+def take_heartbeat(environ: MutableMapping[str, str]) -> int | None:
+    """The inherited descriptor; removes the variable. None: nobody looks."""
+    number = environ.pop(BEAT, None)
+    if number is None:
+        return None
+    os.set_inheritable(int(number), False)
+    return int(number)
+
+
+def use_heartbeat(fd: int) -> None:
+    """From now on this thread's event loop is one that beats."""
+    asyncio.set_event_loop(asyncio.SelectorEventLoop(_Selector(fd)))
+    os.close(fd)

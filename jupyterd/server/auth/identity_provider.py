@@ -8,42 +8,28 @@ from __future__ import annotations
 import hashlib
 import hmac
 import math
-import secrets
 import time
 from collections.abc import Callable
-from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import attrs
-from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.auth.identity import PasswordIdentityProvider, User
-from jupyter_server.auth.login import LoginFormHandler
 from jupyter_server.auth.security import passwd, passwd_check
 from tornado import web, websocket
 from traitlets import default
 
 from jupyterd.server.auth import rate_limit
 from jupyterd.server.auth.allowance import Refusal
-from jupyterd.server.auth.open_websockets import Openings
-from jupyterd.server.auth.rate_limit import Busy, Gatekeeper, Turn
+from jupyterd.server.auth.login_page import Answer, LoginHandler
+from jupyterd.server.auth.open_websockets import OpenWebsockets
+from jupyterd.server.auth.rate_limit import Attempt, Busy, RateLimit
 from jupyterd.server.live_settings import LiveSettings
 from jupyterd.settings import login_store
 from jupyterd.settings.login_store import StoredLogin
 
-UNAUTHORIZED, TOO_MANY, UNAVAILABLE = 401, 429, 503
+TOO_MANY, UNAVAILABLE = 429, 503
 
 _HOW_TO_GET_ONE = "For a new one, type on the server: jupyterd token"
-
-
-@attrs.frozen
-class Answer:
-    """To a login form: who it is, or which sentence to show."""
-
-    user: User | None
-    problem: str = ""
-    status: int = UNAUTHORIZED
-    retry_after_s: float = 0.0
 
 
 class IdentityProvider(PasswordIdentityProvider):
@@ -59,8 +45,8 @@ class IdentityProvider(PasswordIdentityProvider):
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - traitlets' own
         super().__init__(**options)
         self._stored: tuple[tuple[int, ...], StoredLogin] = ((), StoredLogin())
-        self._keeper = Gatekeeper(self.log, time.monotonic)
-        self._openings = Openings(self._generation)
+        self._rate_limit = RateLimit(self.log, time.monotonic)
+        self._websockets = OpenWebsockets(self._generation)
         self._in_force: str | None = None
 
     @default("token")
@@ -69,7 +55,7 @@ class IdentityProvider(PasswordIdentityProvider):
 
     @default("login_handler_class")
     def _login_handler_class_default(self) -> type[web.RequestHandler]:
-        return DoorHandler
+        return LoginHandler
 
     @property
     def auth_enabled(self) -> bool:
@@ -121,7 +107,7 @@ class IdentityProvider(PasswordIdentityProvider):
             return
         changed, self._in_force = self._in_force is not None, now
         if changed:
-            closed = self._openings.close_others(now)
+            closed = self._websockets.close_others(now)
             self.log.info("the password or the token was changed: %d open websockets were closed", closed)
             self.first_login()
 
@@ -135,7 +121,7 @@ class IdentityProvider(PasswordIdentityProvider):
         found = super().get_user(handler)
         user = found if isinstance(found, User) or found is None else await found
         if user is not None and isinstance(handler, websocket.WebSocketHandler):
-            self._openings.add(handler, mark)
+            self._websockets.add(handler, mark)
         return user
 
     async def get_user_token(self, handler: web.RequestHandler) -> User | None:
@@ -146,14 +132,14 @@ class IdentityProvider(PasswordIdentityProvider):
         known = self.get_user_cookie(handler)
         if isinstance(known, User):  # no guess: the cookie is good by itself
             return known if _same(typed, lasting) else None
-        turn = self._keeper.admit(handler)
-        if isinstance(turn, Refusal):
-            await self._keeper.pause()
-            raise _too_many(handler, turn)
+        attempt = self._rate_limit.admit(handler)
+        if isinstance(attempt, Refusal):
+            await self._rate_limit.pause()
+            raise _too_many(handler, attempt)
         if _same(typed, lasting):
-            self._keeper.right(turn)
+            self._rate_limit.give_back(attempt)
             return self.generate_anonymous_user(handler)
-        await self._keeper.failed(handler, "token")
+        await self._rate_limit.failed(handler, "token")
         return None
 
     def set_login_cookie(self, handler: web.RequestHandler, user: User) -> None:
@@ -202,29 +188,29 @@ class IdentityProvider(PasswordIdentityProvider):
 
     async def _guess(self, handler: web.RequestHandler, typed: str, new: str) -> Answer:
         """What may be the password, or the lasting token, or neither."""
-        turn = self._keeper.admit(handler)
-        if isinstance(turn, Refusal):
-            rate_limit.told(handler)
-            await self._keeper.pause()
-            problem = f"Too many wrong passwords. Wait {math.ceil(turn.wait_s)} s. {_HOW_TO_GET_ONE}"
-            return Answer(None, problem, TOO_MANY, turn.wait_s)
+        attempt = self._rate_limit.admit(handler)
+        if isinstance(attempt, Refusal):
+            rate_limit.mark_logged(handler)
+            await self._rate_limit.pause()
+            problem = f"Too many wrong passwords. Wait {math.ceil(attempt.wait_s)} s. {_HOW_TO_GET_ONE}"
+            return Answer(None, problem, TOO_MANY, attempt.wait_s)
         try:
-            if not new and await self._is_known(typed, turn):
-                self._keeper.right(turn)
+            if not new and await self._is_known(typed, attempt):
+                self._rate_limit.give_back(attempt)
                 return Answer(self.generate_anonymous_user(handler))
         except Busy:
-            self._keeper.right(turn)  # it was not looked at
+            self._rate_limit.give_back(attempt)  # it was not looked at
             return Answer(None, "Many are logging in at this moment: try again.", UNAVAILABLE, 1.0)
-        await self._keeper.failed(handler, "password")
+        await self._rate_limit.failed(handler, "password")
         if new:
             return Answer(None, f"A new password is set with a one-time token. {_HOW_TO_GET_ONE}")
         wrong = "Wrong password or token." if self.password else f"Wrong token. {_HOW_TO_GET_ONE}"
         return Answer(None, wrong)
 
-    async def _is_known(self, typed: str, turn: Turn) -> bool:
+    async def _is_known(self, typed: str, attempt: Attempt) -> bool:
         if self.lasting_token and _same(typed.strip(), self.lasting_token):
             return True
-        return bool(self.password) and bool(await self._keeper.hash(turn, passwd_check, self.password, typed))
+        return bool(self.password) and bool(await self._rate_limit.hash(attempt, passwd_check, self.password, typed))
 
     async def _use_token(self, handler: web.RequestHandler, token: str, new: str, again: str) -> Answer:
         if new != again:
@@ -234,8 +220,8 @@ class IdentityProvider(PasswordIdentityProvider):
         if new and (fault := login_store.password_fault(new)):
             return Answer(None, f"{fault} The token is still good: type all three again.")
         try:
-            hashed = await self._keeper.hash(None, passwd, new) if new else None
-            verdict = await self._keeper.hash(None, login_store.consume, self.store, token, hashed)
+            hashed = await self._rate_limit.hash(None, passwd, new) if new else None
+            verdict = await self._rate_limit.hash(None, login_store.consume, self.store, token, hashed)
         except Busy:
             return Answer(None, "Many are logging in at this moment: try again.", UNAVAILABLE, 1.0)
         if verdict != "fresh":
@@ -251,68 +237,13 @@ class IdentityProvider(PasswordIdentityProvider):
         return "the settings of this server do not allow it ([login] allow_password_change)"
 
 
-class DoorHandler(LoginFormHandler):
-    """/login: the form, and what was typed into it."""
-
-    @cached_property
-    def nonce(self) -> str:
-        """Of this answer: the page's own script and style carry it."""
-        return secrets.token_urlsafe(16)
-
-    @property
-    def content_security_policy(self) -> str:
-        """Jupyter's hook: this page runs its own few lines and loads nothing from elsewhere."""
-        return (
-            f"default-src 'none'; script-src 'nonce-{self.nonce}'; style-src 'nonce-{self.nonce}'; "
-            "img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-        )
-
-    def set_default_headers(self) -> None:
-        """Tornado's hook."""
-        super().set_default_headers()
-        self.set_header("Cache-Control", "no-store")
-        # Not "no-referrer": under that a browser posts the form with `Origin: null`, which Jupyter takes for foreign.
-        self.set_header("Referrer-Policy", "same-origin")
-
-    @allow_unauthenticated
-    async def post(self) -> None:
-        """The form was sent."""
-        door = cast("IdentityProvider", self.identity_provider)
-        answer = await door.judge(self)
-        if answer.user is None:
-            self.set_status(answer.status)
-            if answer.retry_after_s:
-                self.set_header("Retry-After", str(math.ceil(answer.retry_after_s)))
-            self._render(answer.problem)
-            return
-        self.current_user = answer.user
-        door.set_login_cookie(self, answer.user)
-        self._redirect_safe(self.get_argument("next", default=self.base_url))
-
-    def _render(self, message: str | None = None) -> None:
-        door = cast("IdentityProvider", self.identity_provider)
-        waiting = bool(door.stored.token_sha256)
-        self.write(
-            self.render_template(
-                "login.html",
-                next=self.get_argument("next", default=self.base_url),
-                problem=message,
-                nonce=self.nonce,
-                has_password=bool(door.password),
-                has_token=waiting,
-                has_lasting_token=bool(door.lasting_token),
-                may_set_password=waiting and door.may_set_password,
-            )
-        )
-
-
 def _same(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode("utf-8", "surrogatepass"), other.encode("utf-8", "surrogatepass"))
 
 
 def _too_many(handler: web.RequestHandler, refusal: Refusal) -> web.Finish:
     """The end of a request with a token that is not looked at."""
-    rate_limit.told(handler)
+    rate_limit.mark_logged(handler)
     handler.set_status(TOO_MANY)
     handler.set_header("Retry-After", str(math.ceil(refusal.wait_s)))
     handler.set_header("Content-Type", "application/json")

@@ -1,20 +1,24 @@
-"""Whether a request carries the cookie of a login, told from its header alone, before anything of it is handled.
+"""Does a request carry the cookie of a login? Seen from its header alone, before anything of it is handled.
 
-For the allowances of connections only (guests.py): whoever handles the request asks again, in Jupyter's own way. Tokens
-are not looked at: how a connection is treated would tell a guesser what the login counts and limits.
+For the limits of connections only (http/connections.py): the handler authenticates the request again, in Jupyter's own
+way. Tokens are not looked at: how a connection is treated would show a guesser what the login counts and limits.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import attrs
 from tornado.httputil import HTTPServerRequest
 from tornado.web import decode_signed_value
 
+from jupyterd.linux import private_files
 from jupyterd.server.auth.identity_provider import IdentityProvider
 
+SECRET_BYTES = 32
 COOKIE_VERSION = 2
 """Tornado's format since 2014; one of the first version is only ever a forgery here, and is logged in full."""
 
@@ -34,6 +38,17 @@ class _CookieRequest:
         return value
 
 
-def by(door: IdentityProvider, cookie_secret: bytes) -> Callable[[HTTPServerRequest], bool]:
+def secret(path: Path) -> bytes:
+    """What signs the cookies, 32 bytes, kept in this file: a login outlives restarts and reboots. Made where
+    there is none or an empty one, which Jupyter's own code would take.
+    """
+    kept = private_files.read(path) or b""
+    if len(kept) < SECRET_BYTES:
+        kept = os.urandom(SECRET_BYTES)
+        private_files.replace(path, kept)
+    return kept
+
+
+def by(login: IdentityProvider, cookie_secret: bytes) -> Callable[[HTTPServerRequest], bool]:
     """BoundedHTTPServer.knows for this identity provider."""
-    return lambda request: door.get_user_cookie(_CookieRequest(request, cookie_secret)) is not None  # type: ignore[arg-type]
+    return lambda request: login.get_user_cookie(_CookieRequest(request, cookie_secret)) is not None  # type: ignore[arg-type]

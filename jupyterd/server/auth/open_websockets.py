@@ -17,7 +17,7 @@ POLICY = 1008
 """RFC 6455, 7.4.1."""
 
 
-class Openings:
+class OpenWebsockets:
     """Of one server. Runs a timer only while something is open; `mark` says under which password one is in now."""
 
     def __init__(self, mark: Callable[[], str]) -> None:

@@ -57,7 +57,7 @@ def _is_trusted(address: str, trusted: tuple[Network, ...]) -> bool:
     return any(found in network for network in trusted)
 
 
-class Believer(HTTPServerConnectionDelegate):
+class ForwardedFor(HTTPServerConnectionDelegate):
     """Before the application: each request gets the address and the scheme that it came from."""
 
     def __init__(self, inner: HTTPServerConnectionDelegate) -> None:
@@ -72,7 +72,7 @@ class Believer(HTTPServerConnectionDelegate):
         """Tornado's hook."""
         self._inner.on_close(server_conn)
 
-    def settle(self, context: Any, headers: HTTPHeaders) -> None:  # noqa: ANN401 - an _HTTPRequestContext
+    def set_origin(self, context: Any, headers: HTTPHeaders) -> None:  # noqa: ANN401 - an _HTTPRequestContext
         """Anew for each request: a connection that a proxy keeps open carries those of many people."""
         address = context.address
         peer = str(address[0]) if isinstance(address, tuple) else ""
@@ -86,11 +86,11 @@ class Believer(HTTPServerConnectionDelegate):
 
 
 class _Reader(HTTPMessageDelegate):
-    def __init__(self, believer: Believer, inner: HTTPMessageDelegate, connection: Any) -> None:  # noqa: ANN401
-        self._believer, self._inner, self._connection = believer, inner, connection
+    def __init__(self, forwarded: ForwardedFor, inner: HTTPMessageDelegate, connection: Any) -> None:  # noqa: ANN401
+        self._forwarded, self._inner, self._connection = forwarded, inner, connection
 
     def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> Any:  # noqa: ANN401
-        self._believer.settle(self._connection.context, headers)
+        self._forwarded.set_origin(self._connection.context, headers)
         return self._inner.headers_received(start_line, headers)
 
     def data_received(self, chunk: bytes) -> Any:  # noqa: ANN401

@@ -33,7 +33,7 @@ NICE = 10
 """What strangers' hashes leave to everybody else (setpriority(2), of one thread)."""
 KNOWN_DAYS = 400
 """What browsers keep at most."""
-_TOLD = "jupyterd_told"
+_LOGGED = "jupyterd_logged"
 _NO_NAME = re.compile(r"[^A-Za-z0-9]")
 
 
@@ -42,14 +42,14 @@ class Busy(Exception):  # noqa: N818 - it is what it is
 
 
 @attrs.frozen
-class Turn:
+class Attempt:
     """A guess that is looked at; `known` is a browser that logged in before."""
 
     guess: Guess
     known: bool
 
 
-class Gatekeeper:
+class RateLimit:
     """One for a server. Owns two threads: nobody who was here before waits behind strangers."""
 
     def __init__(self, log: Logger, clock: Callable[[], float]) -> None:
@@ -57,32 +57,32 @@ class Gatekeeper:
         self._clock = clock
         self._strangers = Allowance(allowance.PER_ADDRESS, allowance.STRANGERS_IN_ALL)
         self._known = Allowance(allowance.PER_ADDRESS, allowance.KNOWN_IN_ALL)
-        self._stranger_line, self._line = _Line("login-strangers", NICE), _Line("login", 0)
+        self._stranger_hashes, self._hashes = _HashThread("login-strangers", NICE), _HashThread("login", 0)
         self._pausing = 0
 
     # --- allowances -------------------------------------------------------------------------------------------
 
-    def admit(self, handler: web.RequestHandler) -> Turn | Refusal:
-        """May this one's guess be looked at? Failures only are counted: `right` gives it back."""
+    def admit(self, handler: web.RequestHandler) -> Attempt | Refusal:
+        """May this one's guess be looked at? Failures only are counted: `give_back` ends that."""
         address = allowance.network(str(handler.request.remote_ip))
         known = _known_as(handler)
         counted = self._strangers if known is None else self._known
         found = counted.admit(known or address, self._clock())
         if isinstance(found, Guess):
-            return Turn(found, known is not None)
+            return Attempt(found, known is not None)
         if found.first:
             who = f"from {address}" if known is None else f"of a browser that logged in before (at {address})"
             self._log.warning("logins %s are not looked at for %.0f s: too many failed", who, found.wait_s)
         return found
 
-    def right(self, turn: Turn) -> None:
-        """It was no guess."""
-        (self._known if turn.known else self._strangers).give_back(turn.guess)
+    def give_back(self, attempt: Attempt) -> None:
+        """The credential was correct, or was not looked at: return the attempt to the allowance."""
+        (self._known if attempt.known else self._strangers).give_back(attempt.guess)
 
     async def failed(self, handler: web.RequestHandler, what: Literal["password", "token"]) -> None:
         """Tell the log, in the form that etc/fail2ban/filter.d/jupyterd.conf reads, and take a little time."""
         self._log.warning("login failed from %s (%s)", handler.request.remote_ip, what)
-        told(handler)
+        mark_logged(handler)
         await self.pause()
 
     async def pause(self) -> None:
@@ -97,10 +97,10 @@ class Gatekeeper:
 
     # --- hashes -----------------------------------------------------------------------------------------------
 
-    async def hash(self, turn: Turn | None, function: Callable[..., Any], *args: object) -> Any:  # noqa: ANN401 - the function's
-        """Off the event loop, one at a time. Busy if too many wait; without a turn it is somebody who got in."""
-        stranger = turn is not None and not turn.known
-        return await (self._stranger_line if stranger else self._line).run(function, *args)
+    async def hash(self, attempt: Attempt | None, function: Callable[..., Any], *args: object) -> Any:  # noqa: ANN401 - the function's
+        """Off the event loop, one at a time. Busy if too many wait; without a attempt it is somebody who got in."""
+        stranger = attempt is not None and not attempt.known
+        return await (self._stranger_hashes if stranger else self._hashes).run(function, *args)
 
 
 def remember(handler: web.RequestHandler, path: str, *, secure: bool) -> None:
@@ -111,14 +111,14 @@ def remember(handler: web.RequestHandler, path: str, *, secure: bool) -> None:
     )  # fmt: skip
 
 
-def told(handler: web.RequestHandler) -> None:
-    """The log has its one record of this request; that of each request would be the second."""
-    vars(handler.request)[_TOLD] = True
+def mark_logged(handler: web.RequestHandler) -> None:
+    """A line about this request is in the log: the access log leaves it out."""
+    vars(handler.request)[_LOGGED] = True
 
 
-def was_told(handler: web.RequestHandler) -> bool:
-    """See `told`."""
-    return _TOLD in vars(handler.request)
+def is_logged(handler: web.RequestHandler) -> bool:
+    """Whether this request's failed login was logged already (then it gets no access-log line)."""
+    return _LOGGED in vars(handler.request)
 
 
 def _known_as(handler: web.RequestHandler) -> str | None:
@@ -131,7 +131,7 @@ def _name(handler: web.RequestHandler) -> str:
     return _NO_NAME.sub("-", f"known-{handler.request.host}")
 
 
-class _Line:
+class _HashThread:
     """One thread, and a bound on who waits for it."""
 
     def __init__(self, name: str, nice: int) -> None:

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import deque
 from collections.abc import Callable
+
+from jupyterd.server.http.connections import Connections
+from jupyterd.server.http.timeouts import Connection
 
 BATCH = 64
 """Connections taken between two looks at everything else."""
@@ -54,3 +58,62 @@ def accept_from(
 
     begin()
     return end
+
+
+_TLS_HANDSHAKE = b"\x16"
+
+Serve = Callable[[socket.socket, Connection, object], None]
+
+
+class Handshakes:
+    """`secure` gets what begins a handshake, `plain` what speaks otherwise."""
+
+    def __init__(self, connections: Connections, at_once: int, secure: Serve, plain: Serve) -> None:
+        self._connections = connections
+        self._at_once = at_once
+        self._secure = secure
+        self._plain = plain
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[tuple[socket.socket, Connection, object]] = deque()
+        self._latest = True
+
+    def await_first_byte(self, connection: socket.socket, tracked: Connection, address: object) -> None:
+        """It was just accepted. A silent one costs a descriptor, and no TLS state."""
+        fd = connection.fileno()
+
+        def close() -> None:
+            self._loop.remove_reader(fd)
+            connection.close()
+
+        def heard() -> None:
+            self._loop.remove_reader(fd)
+            tracked.close = connection.close
+            self._connections.handshake_began(tracked)
+            if not self._waiting:
+                self._loop.call_soon(self._next_handshakes)
+            self._waiting.append((connection, tracked, address))
+
+        tracked.close = close
+        self._loop.add_reader(fd, heard)
+
+    def _next_handshakes(self) -> None:
+        for _ in range(min(self._at_once, len(self._waiting))):
+            self._begin_handshake(*(self._waiting.pop() if self._latest else self._waiting.popleft()))
+            self._latest = not self._latest
+        if self._waiting:
+            self._loop.call_soon(self._next_handshakes)
+
+    def _begin_handshake(self, connection: socket.socket, tracked: Connection, address: object) -> None:
+        if not tracked.there:
+            return
+        try:
+            first = connection.recv(1, socket.MSG_PEEK)
+        except OSError:
+            first = b""
+        if not first:
+            self._connections.leave(tracked)
+            connection.close()
+        elif first == _TLS_HANDSHAKE:
+            self._secure(connection, tracked, address)
+        else:
+            self._plain(connection, tracked, address)

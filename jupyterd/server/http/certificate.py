@@ -5,6 +5,7 @@ It only notices: the planner looks inside, checks and copies (jupyterd.cli.certi
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -86,3 +87,41 @@ def handlers(
 ) -> list[tuple[str, type[web.RequestHandler], dict[str, Any]]]:
     """For Application.add_handlers."""
     return [(url_path_join(base_url, PATH), AuthorityHandler, {"live": live})]
+
+
+def context_of(live: LiveSettings) -> ssl.SSLContext | None:
+    """For these settings; None: plain HTTP. ValueError as `context`. Reads files."""
+    return None if live.certificate is None else context(live.certificate, live.key or live.certificate)
+
+
+def context(certificate: str, key: str) -> ssl.SSLContext:
+    """A context that serves this pair; ValueError is one sentence that names the file.
+
+    A renewal makes a new context rather than loading the pair into the old one: OpenSSL keeps one certificate for
+    each type of key, and would go on serving the old one when the type changes (SSL_CTX_use_certificate(3)).
+    """
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    made.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    try:
+        made.load_cert_chain(certificate, key, password=_refuse)
+    except ssl.SSLError as error:
+        raise ValueError(_sentence(error, certificate, key)) from error
+    except OSError as error:
+        where = certificate if certificate == key else f"{certificate} or {key}"
+        raise ValueError(f"{where} cannot be read: {error.strerror or error}") from error
+    return made
+
+
+def _sentence(error: ssl.SSLError, certificate: str, key: str) -> str:
+    if error.reason == "KEY_VALUES_MISMATCH":
+        return f"the key in {key} does not belong to the certificate in {certificate}"
+    reason = (error.reason or str(error)).replace("_", " ").lower()
+    if certificate == key:
+        return f"{certificate} does not hold a PEM certificate and its key: {reason}"
+    return f"{certificate} and {key} are not a PEM certificate and its key: {reason}"
+
+
+def _refuse() -> str:
+    """Otherwise OpenSSL asks for the pass phrase on the terminal and waits for ever."""
+    raise ValueError("the key is encrypted: store it without a pass phrase, readable by the account only")

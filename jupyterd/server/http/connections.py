@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from jupyterd.server.http.limits import Limits
-from jupyterd.server.http.timeouts import HERE, WEIGHT, Connection, Phase, Timer, due, is_late, place
+from jupyterd.server.http.timeouts import HERE, WEIGHT, Connection, Limits, Phase, Timer, due, is_late, place
 
 SHED_PART = 32
 """When there are too many, the worst thirty-second part goes at once: finding them means looking at all."""
@@ -50,41 +49,43 @@ class Connections:
         where = place(address)
         self._make_room(where)
         now = self.clock.time()
-        guest = Connection(where, close, now, marked=now)
-        self.strangers.setdefault(where, set()).add(guest)
+        connection = Connection(where, close, now, marked=now)
+        self.strangers.setdefault(where, set()).add(connection)
         self.elsewhere += where != HERE
-        self._arm(guest)
-        return guest
+        self._arm(connection)
+        return connection
 
-    def leave(self, guest: Connection) -> None:
+    def leave(self, connection: Connection) -> None:
         """It is closed, whoever did it."""
-        if not guest.there:
+        if not connection.there:
             return
-        guest.there = False
-        if guest.timer is not None:
-            guest.timer.cancel()
-            guest.timer = None
-        if guest.known:
-            self.known.discard(guest)
+        connection.there = False
+        if connection.timer is not None:
+            connection.timer.cancel()
+            connection.timer = None
+        if connection.known:
+            self.known.discard(connection)
         else:
-            self._forget_stranger(guest)
+            self._forget_stranger(connection)
 
-    def recognise(self, guest: Connection) -> None:
+    def recognise(self, connection: Connection) -> None:
         """It carries a valid login: from now on it counts among its own, and is waited for longer."""
-        if guest.known or not guest.there:
+        if connection.known or not connection.there:
             return
-        self._forget_stranger(guest)
-        guest.known = True
-        self.known.add(guest)
+        self._forget_stranger(connection)
+        connection.known = True
+        self.known.add(connection)
         if len(self.known) > self.limits.connections_max:
-            idle = [each for each in self.known if each.doing is Phase.IDLE]
+            idle = [each for each in self.known if each.phase is Phase.KEEP_ALIVE]
             self._dismiss(self._worst(idle, self.limits.connections_max))
 
     def shed(self, count: int) -> int:
         """Descriptors ran out: close so many, those without a login first; how many there were to close."""
         everybody = (each for group in self.strangers.values() for each in group)
         worst = heapq.nlargest(count, everybody, self._burden)
-        worst += heapq.nlargest(count - len(worst), (g for g in self.known if g.doing is Phase.IDLE), self._burden)
+        worst += heapq.nlargest(
+            count - len(worst), (g for g in self.known if g.phase is Phase.KEEP_ALIVE), self._burden
+        )
         self._dismiss(worst)
         return len(worst)
 
@@ -97,53 +98,53 @@ class Connections:
     def unread(self) -> bool:
         """Whether somebody has not taken the whole of an answer yet."""
         everybody = (self.known, *self.strangers.values())
-        return any(each.doing is Phase.WAITING and each.unread() for group in everybody for each in group)
+        return any(each.phase is Phase.WAITING and each.unread() for group in everybody for each in group)
 
     # --- what they do -------------------------------------------------------------------------------------------
 
-    def greeted(self, guest: Connection) -> None:
+    def handshake_began(self, connection: Connection) -> None:
         """The first bytes are there; the time for the whole handshake goes on."""
-        guest.doing = Phase.HELLO
-        guest.marked = self.clock.time()
+        connection.phase = Phase.HANDSHAKE
+        connection.marked = self.clock.time()
 
-    def transferred(self, guest: Connection, count: int, *, incoming: bool) -> None:
+    def transferred(self, connection: Connection, count: int, *, incoming: bool) -> None:
         """So many bytes came or went."""
-        guest.moved += count
-        if incoming and guest.doing in {Phase.SILENT, Phase.HELLO, Phase.IDLE}:
-            self.does(guest, Phase.HEADER)
+        connection.moved += count
+        if incoming and connection.phase in {Phase.SILENT, Phase.HANDSHAKE, Phase.KEEP_ALIVE}:
+            self.enter(connection, Phase.HEADER)
 
-    def does(self, guest: Connection, doing: Phase) -> None:
+    def enter(self, connection: Connection, phase: Phase) -> None:
         """It begins something else."""
-        if not guest.there:
+        if not connection.there:
             return
-        guest.doing = doing
-        guest.since = guest.marked = self.clock.time()
-        guest.moved = 0
-        self._arm(guest)
+        connection.phase = phase
+        connection.since = connection.marked = self.clock.time()
+        connection.moved = 0
+        self._arm(connection)
 
     # --- deadlines ----------------------------------------------------------------------------------------------
 
-    def _arm(self, guest: Connection) -> None:
+    def _arm(self, connection: Connection) -> None:
         """A timer that comes too early looks again: most requests are over before any of theirs."""
-        until = due(guest, self.limits)
-        if guest.timer is not None:
-            if until is not None and guest.timer.when() <= until:
+        until = due(connection, self.limits)
+        if connection.timer is not None:
+            if until is not None and connection.timer.when() <= until:
                 return
-            guest.timer.cancel()
-            guest.timer = None
+            connection.timer.cancel()
+            connection.timer = None
         if until is not None:
-            guest.timer = self.clock.call_at(until, lambda: self._look(guest))
+            connection.timer = self.clock.call_at(until, lambda: self._look(connection))
 
-    def _look(self, guest: Connection) -> None:
-        guest.timer = None
-        until = due(guest, self.limits)
+    def _look(self, connection: Connection) -> None:
+        connection.timer = None
+        until = due(connection, self.limits)
         now = self.clock.time()
         if until is not None and until <= now:
-            if is_late(guest, self.limits):
-                self._dismiss([guest])
+            if is_late(connection, self.limits):
+                self._dismiss([connection])
                 return
-            guest.marked, guest.moved = now, 0
-        self._arm(guest)
+            connection.marked, connection.moved = now, 0
+        self._arm(connection)
 
     # --- caps ---------------------------------------------------------------------------------------------------
 
@@ -159,23 +160,23 @@ class Connections:
             others = (each for at, group in self.strangers.items() if at != HERE for each in group)
             self._dismiss(self._worst(others, limits.connections_max))
 
-    def _worst(self, guests: Iterable[Connection], most: int) -> list[Connection]:
-        return heapq.nlargest(max(1, most // SHED_PART), guests, self._burden)
+    def _worst(self, connections: Iterable[Connection], most: int) -> list[Connection]:
+        return heapq.nlargest(max(1, most // SHED_PART), connections, self._burden)
 
-    def _burden(self, guest: Connection) -> float:
-        return (self.clock.time() - max(guest.since, guest.marked)) * WEIGHT[guest.doing]
+    def _burden(self, connection: Connection) -> float:
+        return (self.clock.time() - max(connection.since, connection.marked)) * WEIGHT[connection.phase]
 
-    def _dismiss(self, guests: Iterable[Connection]) -> None:
-        for guest in list(guests):
-            self.leave(guest)
-            guest.close()
+    def _dismiss(self, connections: Iterable[Connection]) -> None:
+        for connection in list(connections):
+            self.leave(connection)
+            connection.close()
 
-    def _forget_stranger(self, guest: Connection) -> None:
-        group = self.strangers[guest.address]
-        group.discard(guest)
-        self.elsewhere -= guest.address != HERE
+    def _forget_stranger(self, connection: Connection) -> None:
+        group = self.strangers[connection.address]
+        group.discard(connection)
+        self.elsewhere -= connection.address != HERE
         if not group:
-            del self.strangers[guest.address]
+            del self.strangers[connection.address]
 
     def _complain(self, whose: str, most: int) -> None:
         self.say(

@@ -12,6 +12,7 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -23,14 +24,11 @@ from tornado.httputil import (
     RequestStartLine,
     ResponseStartLine,
 )
-from tornado.iostream import StreamClosedError, UnsatisfiableReadError
+from tornado.iostream import IOStream, SSLIOStream, StreamClosedError, UnsatisfiableReadError
 
-from jupyterd.server.http.accept import accept_from
+from jupyterd.server.http.accept import Handshakes, accept_from
 from jupyterd.server.http.connections import Connections
-from jupyterd.server.http.handshake import Handshakes
-from jupyterd.server.http.limits import Limits
-from jupyterd.server.http.streams import Plain, Secure
-from jupyterd.server.http.timeouts import Connection, Phase
+from jupyterd.server.http.timeouts import Connection, Limits, Phase
 
 SENT_ALREADY_S = 0.05
 """On leaving: a request that is on its way over an open connection."""
@@ -63,8 +61,10 @@ class BoundedHTTPServer(HTTPServer):
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
         """Tornado's hook: accept from now on. In the running event loop."""
-        self.guests = Connections(self.limits, asyncio.get_running_loop(), self.tell)
-        self._greeting = Handshakes(self.guests, self.limits.hellos_at_once, self._serve_tls, self._serve_plain)
+        self.connections = Connections(self.limits, asyncio.get_running_loop(), self.tell)
+        self._handshakes = Handshakes(
+            self.connections, self.limits.handshakes_at_once, self._serve_tls, self._serve_plain
+        )
         for each in sockets:
             self._sockets[each.fileno()] = each
             self._handlers[each.fileno()] = accept_from(
@@ -88,8 +88,8 @@ class BoundedHTTPServer(HTTPServer):
         loop = asyncio.get_running_loop()
         began = loop.time()
         while (waited := loop.time() - began) < timeout_s:
-            expected = waited < SENT_ALREADY_S or (waited < NEWCOMERS_S and self.guests.newcomers)
-            if not self.open_requests and not expected and not self.guests.unread:
+            expected = waited < SENT_ALREADY_S or (waited < NEWCOMERS_S and self.connections.newcomers)
+            if not self.open_requests and not expected and not self.connections.unread:
                 return
             await asyncio.sleep(DRAIN_STEP_S)
 
@@ -100,12 +100,12 @@ class BoundedHTTPServer(HTTPServer):
     def answered(self, connection: Any, status: int, user: object) -> bool:  # noqa: ANN401 - an HTTP1Connection
         """A request was: whether its connection has ever carried a valid login. `user` is None if Jupyter saw none."""
         self.request_ended(connection)
-        guest: Connection = connection.context.guest
+        tracked: Connection = connection.context.tracked
         if user is not None:
-            self.guests.recognise(guest)
+            self.connections.recognise(tracked)
         if status == HTTPStatus.SWITCHING_PROTOCOLS:
-            self.guests.does(guest, Phase.OPEN)
-        return guest.known
+            self.connections.enter(tracked, Phase.OPEN)
+        return tracked.known
 
     def start_request(self, server_conn: object, request_conn: Any) -> HTTPMessageDelegate:  # noqa: ANN401 - tornado's
         """Tornado's hook: a connection is ready for its next request."""
@@ -113,37 +113,37 @@ class BoundedHTTPServer(HTTPServer):
 
     def _arrived(self, connection: socket.socket, address: Any) -> None:  # noqa: ANN401 - as accept(2) gives it
         connection.setblocking(False)  # noqa: FBT003 - socket's own
-        guest = self.guests.admit(address, connection.close)
+        tracked = self.connections.admit(address, connection.close)
         if self.ssl_options is None:
-            self._serve(Plain(connection, max_buffer_size=self.max_buffer_size), guest, address)
+            self._serve(Plain(connection, max_buffer_size=self.max_buffer_size), tracked, address)
         else:
-            self._greeting.await_first_byte(connection, guest, address)
+            self._handshakes.await_first_byte(connection, tracked, address)
 
-    def _serve_tls(self, connection: socket.socket, guest: Connection, address: Any) -> None:  # noqa: ANN401 - the same
+    def _serve_tls(self, connection: socket.socket, tracked: Connection, address: Any) -> None:  # noqa: ANN401 - the same
         context = self.ssl_options
         assert isinstance(context, ssl.SSLContext)  # noqa: S101 - as the application gives it
         try:
             wrapped = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         except OSError:  # it was closed by the other side just now (ssl.SSLError is one too)
             connection.close()
-            self.guests.leave(guest)
+            self.connections.leave(tracked)
             return
-        self._serve(Secure(wrapped, max_buffer_size=self.max_buffer_size), guest, address)
+        self._serve(Secure(wrapped, max_buffer_size=self.max_buffer_size), tracked, address)
 
-    def _serve(self, stream: Plain | Secure, guest: Connection, address: Any) -> None:  # noqa: ANN401 - the same
-        stream.watch(self.guests, guest)
+    def _serve(self, stream: Plain | Secure, tracked: Connection, address: Any) -> None:  # noqa: ANN401 - the same
+        stream.watch(self.connections, tracked)
         self.handle_stream(stream, address)
 
-    def _serve_plain(self, connection: socket.socket, guest: Connection, _address: object) -> None:
+    def _serve_plain(self, connection: socket.socket, tracked: Connection, _address: object) -> None:
         stream = Plain(connection)
-        stream.watch(self.guests, guest)
+        stream.watch(self.connections, tracked)
         task = asyncio.get_running_loop().create_task(_point_to_https(stream))
         self.open_requests.add(task)  # which also keeps it alive
         task.add_done_callback(self.request_ended)
 
     def _failed_to_accept(self, error: OSError) -> None:
-        closed = self.guests.shed(self.limits.accept_shed)
-        self.guests.say(
+        closed = self.connections.shed(self.limits.accept_shed)
+        self.connections.say(
             "accept",
             f"no connection can be accepted now: {error.strerror}; {closed} silent ones were closed, and the next try "
             f"is in {self.limits.accept_pause_s} s (LimitNOFILE= in the unit, ulimit -n in a terminal)",
@@ -159,28 +159,28 @@ def host_name(host: str) -> str:
 
 
 class _Gate(HTTPMessageDelegate):
-    """Between connection and application: turns foreign names away, tells guests.py what the connection does."""
+    """Between connection and application: turns foreign names away, tells connections.py what the connection does."""
 
     def __init__(self, front: BoundedHTTPServer, inner: HTTPMessageDelegate, connection: Any) -> None:  # noqa: ANN401 - an HTTP1Connection
         self.front = front
         self.inner: HTTPMessageDelegate | None = inner
         self.connection = connection
-        self.guest: Connection = connection.stream.guest
-        connection.context.guest = self.guest
-        if self.guest.served:
-            front.guests.does(self.guest, Phase.IDLE)
+        self.tracked: Connection = connection.stream.tracked
+        connection.context.tracked = self.tracked
+        if self.tracked.served:
+            front.connections.enter(self.tracked, Phase.KEEP_ALIVE)
 
     def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> Any:  # noqa: ANN401
-        self.guest.served += 1
-        self.front.guests.does(self.guest, Phase.BODY)
+        self.tracked.served += 1
+        self.front.connections.enter(self.tracked, Phase.BODY)
         host = headers.get("Host", "")
         if not self.front.may_call(host):
             self._refuse(*_foreign(host))
             return None
         if isinstance(start_line, RequestStartLine):
             asked = HTTPServerRequest(connection=self.connection, start_line=start_line, headers=headers)
-            if not self.guest.known and self.front.knows(asked):
-                self.front.guests.recognise(self.guest)
+            if not self.tracked.known and self.front.knows(asked):
+                self.front.connections.recognise(self.tracked)
         if headers.get("Upgrade", "").lower() != "websocket":  # those stay for days
             self.front.open_requests.add(self.connection)
         return None if self.inner is None else self.inner.headers_received(start_line, headers)
@@ -189,8 +189,8 @@ class _Gate(HTTPMessageDelegate):
         return None if self.inner is None else self.inner.data_received(chunk)
 
     def finish(self) -> None:
-        if self.guest.doing is Phase.BODY:
-            self.front.guests.does(self.guest, Phase.WAITING)
+        if self.tracked.phase is Phase.BODY:
+            self.front.connections.enter(self.tracked, Phase.WAITING)
         if self.inner is not None:
             self.inner.finish()
 
@@ -245,3 +245,53 @@ def _plain_answer(head: bytes) -> bytes:
         "Cache-Control: no-store", "Connection: close", "", "",
     ]  # fmt: skip
     return "\r\n".join(lines).encode("latin-1")
+
+
+class _CountedStream:
+    """Mixed into a stream of tornado's."""
+
+    connections: Connections
+    tracked: Connection
+
+    def watch(self, connections: Connections, tracked: Connection) -> None:
+        """From now on."""
+        self.connections, self.tracked = connections, tracked
+        tracked.close, tracked.unread = self.close, self.writing
+
+    close: Any
+    writing: Any
+
+    def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
+        """Tornado's hook."""
+        count: int | None = super().read_from_fd(buf)  # type: ignore[misc]  # the stream's
+        if count:
+            self.connections.transferred(self.tracked, count, incoming=True)
+        return count
+
+    def write_to_fd(self, data: memoryview) -> int:
+        """Tornado's hook."""
+        count: int = super().write_to_fd(data)  # type: ignore[misc]  # the stream's
+        if count:
+            self.connections.transferred(self.tracked, count, incoming=False)
+        return count
+
+    def close_fd(self) -> None:
+        """Tornado's hook: once, whoever closes it."""
+        super().close_fd()  # type: ignore[misc]  # the stream's
+        self.connections.leave(self.tracked)
+
+
+class Plain(_CountedStream, IOStream):
+    """Over TCP."""
+
+
+class Secure(_CountedStream, SSLIOStream):
+    """Over TLS."""
+
+    def close_fd(self) -> None:
+        """Tornado's hook. Sends the close_notify that tornado leaves out (RFC 8446, 6.1): without it the client cannot
+        tell a complete answer from a truncated one, and with OpenSSL 3.5 its session cannot be resumed.
+        """
+        with suppress(OSError, ValueError):  # the peer has gone, or the handshake never ended
+            self.socket.unwrap()  # does not block: the socket does not, and nobody waits for the peer's answer
+        super().close_fd()

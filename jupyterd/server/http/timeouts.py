@@ -8,9 +8,48 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
-from jupyterd.server.http.limits import Limits
+import attrs
 
-PATIENCE_WITH_THE_KNOWN = 5
+
+@attrs.frozen
+class Limits:
+    """Times in seconds, sizes in bytes."""
+
+    connections_max: int = 1000
+    """Without a login, from elsewhere; as many again from this machine, and as many that are logged in. A page of
+    JupyterLab has six to twelve.
+    """
+    address_share: int = 4
+    """One address (an IPv6 network of 64 bits) has the fourth part of connections_max: a school behind one address."""
+    handshake_s: float = 20.0
+    """From the accept to the first byte of a request, TLS handshake included: three round trips on a bad radio link. A
+    browser that opens a connection in advance loses it then, and opens another.
+    """
+    header_s: float = 20.0
+    """From the first byte of a request to the end of its header: some kilobytes."""
+    keep_alive_s: float = 45.0
+    """Between the requests of a connection without a login: any reader of the login page is done by then."""
+    keep_alive_known_s: float = 300.0
+    """The same with a login: as long as browsers keep theirs."""
+    body_window_s: float = 20.0
+    """In each such stretch of a body..."""
+    body_window_bytes: int = 4096
+    """...so much must come: 200 bytes a second, less than any line over which one would send a notebook."""
+    body_window_known_s: float = 60.0
+    """With a login any byte in such a stretch will do: a laptop that changes its network goes on."""
+    unread_s: float = 60.0
+    """For an answer of which the other side takes nothing at all; with a login five times as long."""
+    handshakes_at_once: int = 16
+    """TLS handshakes begun between two looks at everything else: 1 ms each."""
+    accept_pause_s: float = 0.25
+    """After an accept that failed: it would fail again at once, and tell so each time."""
+    accept_shed: int = 16
+    """Connections that are closed then, to have descriptors again."""
+    say_every_s: float = 600.0
+    """The same complaint is told this often."""
+
+
+KNOWN_FACTOR = 5
 HERE = "here"
 """In place of the address: this machine. Behind a tunnel or a proxy everybody is."""
 
@@ -20,7 +59,7 @@ class Phase(Enum):
 
     SILENT = auto()
     """Accepted; not one byte came."""
-    HELLO = auto()
+    HANDSHAKE = auto()
     """In the TLS handshake, or after it and silent."""
     HEADER = auto()
     """In the header of a request."""
@@ -28,7 +67,7 @@ class Phase(Enum):
     """In the body of a request."""
     WAITING = auto()
     """The request is here; the answer is made or on its way."""
-    IDLE = auto()
+    KEEP_ALIVE = auto()
     """Between two requests."""
     OPEN = auto()
     """A websocket."""
@@ -36,10 +75,10 @@ class Phase(Enum):
 
 WEIGHT = {
     Phase.SILENT: 4.0,
-    Phase.HELLO: 2.0,
+    Phase.HANDSHAKE: 2.0,
     Phase.HEADER: 2.0,
     Phase.BODY: 2.0,
-    Phase.IDLE: 1.0,
+    Phase.KEEP_ALIVE: 1.0,
     Phase.WAITING: 0.5,
     Phase.OPEN: 0.5,
 }
@@ -68,7 +107,7 @@ class Connection:
     """When it began what it is doing."""
     unread: Callable[[], bool] = bool
     """Whether a part of the answer has not been taken yet."""
-    doing: Phase = Phase.SILENT
+    phase: Phase = Phase.SILENT
     known: bool = False
     """It has carried a valid login."""
     served: int = 0
@@ -80,33 +119,33 @@ class Connection:
     there: bool = True
 
 
-def due(guest: Connection, limits: Limits) -> float | None:
+def due(connection: Connection, limits: Limits) -> float | None:
     """When to look at it, on the event loop's clock; None: never, it may stay."""
-    patience = PATIENCE_WITH_THE_KNOWN if guest.known else 1
-    match guest.doing:
-        case Phase.SILENT | Phase.HELLO:
-            return guest.since + limits.hello_s
+    factor = KNOWN_FACTOR if connection.known else 1
+    match connection.phase:
+        case Phase.SILENT | Phase.HANDSHAKE:
+            return connection.since + limits.handshake_s
         case Phase.HEADER:
-            return guest.since + limits.header_s
-        case Phase.IDLE:
-            return guest.since + (limits.idle_known_s if guest.known else limits.idle_s)
+            return connection.since + limits.header_s
+        case Phase.KEEP_ALIVE:
+            return connection.since + (limits.keep_alive_known_s if connection.known else limits.keep_alive_s)
         case Phase.BODY:
-            return guest.marked + (limits.body_window_known_s if guest.known else limits.body_window_s)
+            return connection.marked + (limits.body_window_known_s if connection.known else limits.body_window_s)
         case Phase.WAITING:
-            return guest.marked + limits.unread_s * patience
+            return connection.marked + limits.unread_s * factor
         case Phase.OPEN:
-            return None if guest.known else guest.marked + limits.unread_s
+            return None if connection.known else connection.marked + limits.unread_s
 
 
-def is_late(guest: Connection, limits: Limits) -> bool:
+def is_late(connection: Connection, limits: Limits) -> bool:
     """When `due` has come: has it kept us waiting? A body and an answer are asked for progress, not for an end."""
-    match guest.doing:
+    match connection.phase:
         case Phase.BODY:
-            return guest.moved < (1 if guest.known else limits.body_window_bytes)
+            return connection.moved < (1 if connection.known else limits.body_window_bytes)
         case Phase.WAITING:
-            return guest.unread() and not guest.moved
+            return connection.unread() and not connection.moved
         case Phase.OPEN:
-            return not guest.moved
+            return not connection.moved
         case _:
             return True
 

@@ -153,7 +153,7 @@ class IdleWatch:
         if not self._cells:
             self._kernel.execution_state = "idle"
             if self._date:
-                self._kernel.loop.add_callback(death_notice.idle, self._kernel, self._date.decode())
+                self._kernel.loop.add_callback(death_notice.end_missed_cells, self._kernel, self._date.decode())
         self._done = True
         self._shell.on_recv(None)
         self._kernel.loop.call_later(_AGAIN_S, self._shell.close)  # it may have an event under way

@@ -20,7 +20,7 @@ from jupyterd.launch.words import LaunchFailed
 from jupyterd.linux.proc import Identity
 from jupyterd.protocol import spool
 from jupyterd.server.kernels import death_notice
-from jupyterd.server.kernels.environment import user_environment
+from jupyterd.server.kernels.kernelspecs import user_environment
 from jupyterd.server.kernels.provisioner import Provisioner
 
 _ENVIRONMENT_S = 600.0
@@ -73,7 +73,9 @@ class Restarter(AsyncIOLoopKernelRestarter):
         on_purpose = bool(ours.stopped_on_purpose())
         if ours.record is not None and ours.record.process != self._mourned:
             self._mourned = ours.record.process
-            await death_notice.tell(kernel, ours.record, await asyncio.to_thread(ours.cause), again=not on_purpose)
+            await death_notice.announce(
+                kernel, ours.record, await asyncio.to_thread(ours.cause), restarted=not on_purpose
+            )
         if not on_purpose:
             await super().poll()
             return

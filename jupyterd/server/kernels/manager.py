@@ -1,6 +1,6 @@
-"""All kernels: adopts those of an earlier server at once, and leaves every kernel running when this server goes.
+"""All kernels: adopts those of an earlier server, counts them for the supervisor, leaves them running at the end.
 
-Traits, set in the generated configuration under "KernelManager": see kernel.Places. `KernelManager.launcher` is
+Traits, set in the generated configuration under "KernelManager": see kernel.KernelPaths. `KernelManager.launcher` is
 "user-unit" in service and user mode, "detached" in the foreground.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tornado.ioloop import IOLoop
 from traitlets import default
 
 from jupyterd.launch import launcher, registry
+from jupyterd.protocol.server_channel import KernelCounts
 from jupyterd.server.channels.recorder_client import RecorderClient
 from jupyterd.server.kernels import adoption
 from jupyterd.server.kernels.kernel import Kernel, KernelPaths
@@ -31,9 +33,11 @@ _LOCK_TRIES, _LOCK_EVERY_S = 100, 0.01
 
 
 class KernelManager(KernelPaths, AsyncMappingKernelManager):
-    """Jupyter's manager of all kernels."""
+    """jupyter_server's hook: ServerApp.kernel_manager_class."""
 
     _lock: int | None = None
+    _on_counts: Callable[[KernelCounts], None] | None = None
+    _last_counts: KernelCounts | None = None
 
     @default("kernel_manager_class")
     def _default_kernel_manager_class(self) -> str:
@@ -125,9 +129,42 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
             record, provisioner.record = provisioner.record, None
             IOLoop.current().run_in_executor(None, launcher.forget, Path(self.records_dir), record)
 
+    # --- counts -------------------------------------------------------------------------------------------------
+
+    def report_counts(self, report: Callable[[KernelCounts], None] | None) -> None:
+        """Call `report` with the counts now and at each change; None: stop that."""
+        self._on_counts, self._last_counts = report, None
+        self._count()
+
+    def start_watching_activity(self, kernel_id: str) -> None:
+        """jupyter_server's hook: a kernel was started or adopted."""
+        super().start_watching_activity(kernel_id)
+        self._kernels[kernel_id].observe(self._count, "execution_state")
+        self._count()
+
+    def remove_kernel(self, kernel_id: str) -> Any:  # noqa: ANN401 - Jupyter's own
+        """jupyter_client's hook: a kernel is gone, whatever the cause."""
+        removed = super().remove_kernel(kernel_id)
+        self._count()
+        return removed
+
+    def counts(self) -> KernelCounts:
+        """A kernel whose state is not known yet, as one that was adopted a moment ago, counts as neither."""
+        states = {name: getattr(each, "execution_state", None) for name, each in self._kernels.items()}
+        busy = sum(state in ("busy", "starting", "restarting") for state in states.values())
+        return KernelCounts(len(states), busy, tuple(name for name, state in states.items() if state == "idle"))
+
+    def _count(self, _change: object = None) -> None:
+        counts = self.counts()
+        if counts != self._last_counts and self._on_counts is not None:
+            self._last_counts = counts
+            self._on_counts(counts)
+
+    # --- the server ends ----------------------------------------------------------------------------------------
+
     def leave(self) -> None:
-        """Let go of every kernel without ending it: the next server adopts them. Stopped ones are forgotten here,
-        when this server goes before it has noticed.
+        """Release every kernel without ending it: the next server adopts them. Kernels that were stopped before this
+        server noticed are removed from the registry here.
         """
         self.recorder.close()
         for kernel_id, kernel in list(self._kernels.items()):

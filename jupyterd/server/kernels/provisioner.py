@@ -20,7 +20,7 @@ from jupyterd.launch.registry import Entry
 from jupyterd.launch.words import LaunchFailed
 from jupyterd.linux import proc
 from jupyterd.protocol import kernel_unit
-from jupyterd.server.kernels.environment import kernel_environment, user_environment
+from jupyterd.server.kernels.kernelspecs import kernel_environment, user_environment
 
 _WAIT_S = 0.05
 _PATIENCE_S = 0.5

@@ -25,7 +25,7 @@ from jupyterd.launch import launcher, registry, stop, tmux, user_unit
 from jupyterd.launch.registry import Entry
 from jupyterd.launch.words import LaunchFailed
 from jupyterd.linux import proc
-from jupyterd.server.kernels.environment import user_environment
+from jupyterd.server.kernels.kernelspecs import user_environment
 from jupyterd.server.terminals.pty import PtyTerminal
 
 _NAME = re.compile(r"[A-Za-z0-9_]{1,13}")

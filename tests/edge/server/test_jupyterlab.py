@@ -8,8 +8,8 @@ import sys
 
 PROGRAM = """
 import os, sys
-from jupyterd.server import jupyterlab as lab
-lab.load()
+from jupyterd.server import spare as lab
+lab.import_jupyterlab()
 assert "jupyterlab.labapp" in sys.modules
 print(os.environ["PATH"])
 """

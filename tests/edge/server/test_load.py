@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 TOKEN = "a-lasting-token-0123456789"
-QUICK = {"hello_s": 2.0, "header_s": 2.0, "idle_s": 2.0, "body_window_s": 2.0, "unread_s": 2.0}
+QUICK = {"handshake_s": 2.0, "header_s": 2.0, "keep_alive_s": 2.0, "body_window_s": 2.0, "unread_s": 2.0}
 GUARD_S = 60.0
 """No wait of these tests takes so long, on a machine that does much else."""
 

@@ -94,9 +94,9 @@ def test_the_beat_of_the_servers_event_loop_is_seen_without_asking_it(
     supervised: Supervised, drive: Drive, python: Python, listener: socket.socket
 ) -> None:
     code = SERVER + (
-        "import asyncio, time; from jupyterd.server import beating\n"
+        "import asyncio, time; from jupyterd.server import supervisor_link as link\n"
         "line.setblocking(True); say(channel.Imported()); line.recv(99)\n"
-        "beating.use(beating.take(os.environ)); loop = asyncio.get_event_loop_policy().get_event_loop()\n"
+        "link.use_heartbeat(link.take_heartbeat(os.environ)); loop = asyncio.get_event_loop_policy().get_event_loop()\n"
         "loop.run_until_complete(asyncio.sleep(0)); say(channel.Ready()); time.sleep(60)\n"
     )
     started = supervised.children.spawn(Spawn(Role.SERVER, python(code)), (listener.fileno(),))

@@ -7,7 +7,7 @@ import pytest
 from jupyterd.launch import exit_cause, launcher, stop_or_restart, user_unit
 from jupyterd.launch.stop_or_restart import Unit
 from jupyterd.launch.words import ExitStatus
-from jupyterd.server.kernels.environment import kernel_environment, user_environment
+from jupyterd.server.kernels.kernelspecs import kernel_environment, user_environment
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from traitlets import TraitError
 
 from jupyterd.protocol import server_channel
-from jupyterd.server import live_settings, logs, place, start_errors, supervisor_link
+from jupyterd.server import live_settings, logs, start_errors, supervisor_link
 from jupyterd.server.http.server import host_name
 
 
@@ -54,7 +54,7 @@ def test_the_cause_of_a_failed_start_names_its_file(tmp_path):
 
 def test_started_by_hand_it_says_how_it_is_started():
     with pytest.raises(ValueError, match="jupyterd run"):
-        place.paths({})
+        live_settings.paths_of({})
     with pytest.raises(ValueError, match="jupyterd run"):
         supervisor_link.take({})
 

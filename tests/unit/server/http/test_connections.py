@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from jupyterd.server.http.connections import Connections
-from jupyterd.server.http.limits import Limits
-from jupyterd.server.http.timeouts import HERE, Connection, Phase, place
+from jupyterd.server.http.timeouts import HERE, Connection, Limits, Phase, place
 
 LIMITS = Limits(connections_max=8, address_share=4)
 LAN = ("192.168.1.7", 50000)
@@ -58,16 +57,16 @@ class World:
         self.clock = Clock()
         self.said: list[str] = []
         self.closed: list[Connection] = []
-        self.guests = Connections(limits, self.clock, self.said.append)
+        self.connections = Connections(limits, self.clock, self.said.append)
 
-    def come(self, address: Any = LAN, doing: Phase | None = None, *, known: bool = False) -> Connection:
-        guest = self.guests.admit(address, lambda: None)
-        guest.close = lambda: self.closed.append(guest)
+    def come(self, address: Any = LAN, phase: Phase | None = None, *, known: bool = False) -> Connection:
+        connection = self.connections.admit(address, lambda: None)
+        connection.close = lambda: self.closed.append(connection)
         if known:
-            self.guests.recognise(guest)
-        if doing is not None:
-            self.guests.does(guest, doing)
-        return guest
+            self.connections.recognise(connection)
+        if phase is not None:
+            self.connections.enter(connection, phase)
+        return connection
 
 
 @pytest.fixture
@@ -76,99 +75,99 @@ def world() -> World:
 
 
 @pytest.mark.parametrize(
-    ("doing", "known", "seconds"),
+    ("phase", "known", "seconds"),
     [
-        (Phase.SILENT, False, LIMITS.hello_s),
-        (Phase.HELLO, False, LIMITS.hello_s),
+        (Phase.SILENT, False, LIMITS.handshake_s),
+        (Phase.HANDSHAKE, False, LIMITS.handshake_s),
         (Phase.HEADER, False, LIMITS.header_s),
         (Phase.BODY, False, LIMITS.body_window_s),
         (Phase.BODY, True, LIMITS.body_window_known_s),
-        (Phase.IDLE, False, LIMITS.idle_s),
-        (Phase.IDLE, True, LIMITS.idle_known_s),
+        (Phase.KEEP_ALIVE, False, LIMITS.keep_alive_s),
+        (Phase.KEEP_ALIVE, True, LIMITS.keep_alive_known_s),
         (Phase.OPEN, False, LIMITS.unread_s),
     ],
 )
-def test_each_silence_has_its_end(world, doing, known, seconds):
-    guest = world.come(doing=doing, known=known)
+def test_each_silence_has_its_end(world, phase, known, seconds):
+    connection = world.come(phase=phase, known=known)
     world.clock.pass_(seconds - 0.1)
     assert world.closed == []
     world.clock.pass_(0.2)
-    assert world.closed == [guest]
+    assert world.closed == [connection]
 
 
 def test_every_silence_without_a_login_ends_within_a_minute():
-    assert max(LIMITS.hello_s + LIMITS.header_s, LIMITS.idle_s, LIMITS.body_window_s, LIMITS.unread_s) <= 60
+    assert max(LIMITS.handshake_s + LIMITS.header_s, LIMITS.keep_alive_s, LIMITS.body_window_s, LIMITS.unread_s) <= 60
 
 
 def test_a_slow_handshake_does_not_begin_its_time_anew(world):
-    guest = world.come()
-    world.clock.pass_(LIMITS.hello_s - 1)
-    world.guests.greeted(guest)
+    connection = world.come()
+    world.clock.pass_(LIMITS.handshake_s - 1)
+    world.connections.handshake_began(connection)
     world.clock.pass_(1.5)
-    assert world.closed == [guest]
+    assert world.closed == [connection]
 
 
 def test_a_header_that_drips_is_late(world):
-    guest = world.come()
+    connection = world.come()
     for _ in range(30):
-        world.guests.transferred(guest, 1, incoming=True)
+        world.connections.transferred(connection, 1, incoming=True)
         world.clock.pass_(1)
-    assert world.closed == [guest]
+    assert world.closed == [connection]
 
 
 def test_a_body_may_take_for_ever_while_it_comes(world):
-    guest = world.come(doing=Phase.BODY)
+    connection = world.come(phase=Phase.BODY)
     for _ in range(3600):
-        world.guests.transferred(guest, 256, incoming=True)
+        world.connections.transferred(connection, 256, incoming=True)
         world.clock.pass_(1)
     assert world.closed == []
     for _ in range(60):
-        world.guests.transferred(guest, 1, incoming=True)
+        world.connections.transferred(connection, 1, incoming=True)
         world.clock.pass_(1)
-    assert world.closed == [guest]
+    assert world.closed == [connection]
 
 
 def test_with_a_login_a_few_bytes_a_minute_are_enough(world):
-    world.come(doing=Phase.BODY, known=True)
-    (guest,) = world.guests.known
+    world.come(phase=Phase.BODY, known=True)
+    (connection,) = world.connections.known
     for _ in range(60):
-        world.guests.transferred(guest, 1, incoming=True)
+        world.connections.transferred(connection, 1, incoming=True)
         world.clock.pass_(50)
     assert world.closed == []
 
 
 def test_a_request_may_be_worked_at_for_ever(world):
-    world.come(doing=Phase.WAITING)
+    world.come(phase=Phase.WAITING)
     world.clock.pass_(3600)
     assert world.closed == []
 
 
 @pytest.mark.parametrize(("known", "seconds"), [(False, LIMITS.unread_s), (True, 5 * LIMITS.unread_s)])
 def test_an_answer_that_nobody_takes_has_an_end(world, known, seconds):
-    guest = world.come(doing=Phase.WAITING, known=known)
-    guest.unread = lambda: True
+    connection = world.come(phase=Phase.WAITING, known=known)
+    connection.unread = lambda: True
     for _ in range(5):
-        world.guests.transferred(guest, 1, incoming=False)
+        world.connections.transferred(connection, 1, incoming=False)
         world.clock.pass_(seconds - 1)
     assert world.closed == []
     world.clock.pass_(2 * seconds)
-    assert world.closed == [guest]
+    assert world.closed == [connection]
 
 
 def test_a_websocket_with_a_login_stays_for_days(world):
-    world.come(doing=Phase.OPEN, known=True)
+    world.come(phase=Phase.OPEN, known=True)
     world.clock.pass_(864000)
     assert world.closed == []
 
 
 def test_one_that_left_has_no_timer(world):
-    guest = world.come()
-    world.guests.leave(guest)
+    connection = world.come()
+    world.connections.leave(connection)
     world.clock.pass_(3600)
     assert world.closed == []
-    assert world.guests.strangers == {}
-    world.guests.does(guest, Phase.HEADER)
-    assert guest.timer is None
+    assert world.connections.strangers == {}
+    world.connections.enter(connection, Phase.HEADER)
+    assert connection.timer is None
 
 
 def test_one_address_has_its_share_and_the_new_one_stays(world):
@@ -177,7 +176,7 @@ def test_one_address_has_its_share_and_the_new_one_stays(world):
     third = world.come()
     assert world.closed == [old[0]] or world.closed == [old[1]]
     assert third.there
-    assert len(world.guests.strangers["192.168.1.7"]) == 2
+    assert len(world.connections.strangers["192.168.1.7"]) == 2
     other = world.come(("192.168.1.8", 1))
     assert other.there and len(world.closed) == 1
     assert "192.168.1.7" in world.said[0]
@@ -198,13 +197,13 @@ def test_many_addresses_share_what_is_for_elsewhere(world):
         world.clock.pass_(0.01)
         newest = world.come((f"10.0.0.{number}", 1))
     assert newest.there
-    assert world.guests.elsewhere == LIMITS.connections_max
+    assert world.connections.elsewhere == LIMITS.connections_max
 
 
 def test_this_machine_and_logged_in_ones_have_their_own(world):
     mine = world.come(LOOPBACK)
     world.clock.pass_(0.01)
-    tab = world.come(LAN, Phase.IDLE, known=True)
+    tab = world.come(LAN, Phase.KEEP_ALIVE, known=True)
     for number in range(100):
         world.come((f"10.0.{number}.1", 1))
         world.come(LAN)
@@ -212,12 +211,12 @@ def test_this_machine_and_logged_in_ones_have_their_own(world):
     for _ in range(100):
         world.come(LOOPBACK)
     assert not mine.there and tab.there
-    assert len(world.guests.strangers[HERE]) == LIMITS.connections_max
+    assert len(world.connections.strangers[HERE]) == LIMITS.connections_max
 
 
 def test_the_longest_silent_one_goes_but_filling_up_does_not_shut_out_newcomers():
     world = World(Limits(connections_max=40))
-    idle = [world.come(doing=Phase.IDLE) for _ in range(10)]
+    idle = [world.come(phase=Phase.KEEP_ALIVE) for _ in range(10)]
     world.clock.pass_(3)
     silent = world.come()
     assert len(world.closed) == 1 and world.closed[0] in idle
@@ -231,7 +230,7 @@ def test_the_longest_silent_one_goes_but_filling_up_does_not_shut_out_newcomers(
 
 def test_too_many_with_a_login_lose_idle_ones_only(world):
     open_ = [world.come(LAN, Phase.OPEN, known=True) for _ in range(LIMITS.connections_max)]
-    idle = world.come(LAN, Phase.IDLE, known=True)
+    idle = world.come(LAN, Phase.KEEP_ALIVE, known=True)
     assert idle.there
     last = world.come(LAN, known=True)
     assert last.there and not idle.there
@@ -239,12 +238,12 @@ def test_too_many_with_a_login_lose_idle_ones_only(world):
 
 
 def test_shedding_takes_strangers_first(world):
-    idle, busy = world.come(doing=Phase.IDLE, known=True), world.come(doing=Phase.WAITING, known=True)
+    idle, busy = world.come(phase=Phase.KEEP_ALIVE, known=True), world.come(phase=Phase.WAITING, known=True)
     stranger = world.come()
     world.clock.pass_(1)
-    assert world.guests.shed(1) == 1
+    assert world.connections.shed(1) == 1
     assert not stranger.there and idle.there
-    assert world.guests.shed(5) == 1
+    assert world.connections.shed(5) == 1
     assert not idle.there and busy.there
 
 

@@ -1,0 +1,108 @@
+"""The page /login: its form, and the request that the form sends. identity_provider.py decides who gets in."""
+
+from __future__ import annotations
+
+import math
+import secrets
+from functools import cached_property
+from http import HTTPStatus
+from typing import Protocol, cast
+
+import attrs
+from jupyter_server.auth.decorator import allow_unauthenticated
+from jupyter_server.auth.identity import User
+from jupyter_server.auth.login import LoginFormHandler
+from tornado import web
+
+from jupyterd.settings.login_store import StoredLogin
+
+
+@attrs.frozen
+class Answer:
+    """To a login form: who it is, or which sentence to show."""
+
+    user: User | None
+    problem: str = ""
+    status: int = HTTPStatus.UNAUTHORIZED
+    retry_after_s: float = 0.0
+
+
+class FormLogin(Protocol):
+    """What the page needs of identity_provider.IdentityProvider, which imports this module."""
+
+    @property
+    def stored(self) -> StoredLogin:
+        """login.json."""
+
+    @property
+    def password(self) -> str:
+        """The hash in force, or ""."""
+
+    @property
+    def lasting_token(self) -> str:
+        """The token of the settings, or ""."""
+
+    @property
+    def may_set_password(self) -> bool:
+        """Whether a one-time token may set one."""
+
+    async def judge(self, handler: web.RequestHandler) -> Answer:
+        """What the form says, checked."""
+
+    def set_login_cookie(self, handler: web.RequestHandler, user: User) -> None:
+        """Jupyter's own."""
+
+
+class LoginHandler(LoginFormHandler):
+    """/login: the form, and what was typed into it."""
+
+    @cached_property
+    def nonce(self) -> str:
+        """Of this answer: the page's own script and style carry it."""
+        return secrets.token_urlsafe(16)
+
+    @property
+    def content_security_policy(self) -> str:
+        """Jupyter's hook: this page runs its own few lines and loads nothing from elsewhere."""
+        return (
+            f"default-src 'none'; script-src 'nonce-{self.nonce}'; style-src 'nonce-{self.nonce}'; "
+            "img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        )
+
+    def set_default_headers(self) -> None:
+        """Tornado's hook."""
+        super().set_default_headers()
+        self.set_header("Cache-Control", "no-store")
+        # Not "no-referrer": under that a browser posts the form with `Origin: null`, which Jupyter takes for foreign.
+        self.set_header("Referrer-Policy", "same-origin")
+
+    @allow_unauthenticated
+    async def post(self) -> None:
+        """The form was sent."""
+        login = cast("FormLogin", self.identity_provider)
+        answer = await login.judge(self)
+        if answer.user is None:
+            self.set_status(answer.status)
+            if answer.retry_after_s:
+                self.set_header("Retry-After", str(math.ceil(answer.retry_after_s)))
+            self._render(answer.problem)
+            return
+        self.current_user = answer.user
+        login.set_login_cookie(self, answer.user)
+        self._redirect_safe(self.get_argument("next", default=self.base_url))
+
+    def _render(self, message: str | None = None) -> None:
+        login = cast("FormLogin", self.identity_provider)
+        waiting = bool(login.stored.token_sha256)
+        self.write(
+            self.render_template(
+                "login.html",
+                next=self.get_argument("next", default=self.base_url),
+                problem=message,
+                nonce=self.nonce,
+                has_password=bool(login.password),
+                has_token=waiting,
+                has_lasting_token=bool(login.lasting_token),
+                may_set_password=waiting and login.may_set_password,
+            )
+        )

@@ -1,0 +1,78 @@
+"""What the user's own Jupyter configuration may decide, and what jupyterd's settings decide.
+
+Plain functions over directories and values; app.py calls them from Jupyter's hooks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+from jupyter_server.base.handlers import RedirectWithParams
+from jupyter_server.extension.config import ExtensionConfigManager
+from jupyter_server.utils import url_path_join
+from tornado import web
+
+from jupyterd.server.http import descriptors
+from jupyterd.server.http.timeouts import Limits
+from jupyterd.server.start_errors import StartFailed
+
+OURS = ("base_url", "root_dir", "allow_root")
+"""ServerApp's traits that jupyterd's settings decide, because the supervisor and the pages that it prints depend on
+them.
+"""
+
+
+def directories(config_dir: str) -> list[str]:
+    """The directory that the settings name, which has the higher rank, and the generated one. No other."""
+    named = os.environ.get("JUPYTER_CONFIG_PATH")
+    return [*([named] if named else []), config_dir]
+
+
+def generated(config_dir: str) -> dict[str, Any]:
+    """The configuration that jupyterd.planner.jupyter_config wrote."""
+    document: dict[str, Any] = json.loads((Path(config_dir) / "jupyter_server_config.json").read_bytes())
+    return document
+
+
+def extensions(search: list[str], known: Mapping[str, bool]) -> dict[str, bool]:
+    """Server extensions that are in no generated list (`known`): packages of our own environment enable them."""
+    found = ExtensionConfigManager(read_config_path=[*search, str(Path(sys.prefix, "etc", "jupyter"))])
+    return {name: on for name, on in sorted(found.get_jpserver_extensions().items()) if name not in known}
+
+
+def limits(connections_max: int, others: Mapping[str, Any]) -> tuple[Limits, str]:
+    """Limits as far as descriptors allow, and a warning or "". StartFailed: `others` has a name that Limits has not."""
+    try:
+        wanted = Limits(**{"connections_max": connections_max, **others})
+    except TypeError as error:
+        raise StartFailed(f"JupyterdServerApp.limits: {error}") from error
+    possible = descriptors.connections(wanted.connections_max)
+    warning = ""
+    if possible < wanted.connections_max:
+        warning = (
+            f"connections_max is {possible} and not {wanted.connections_max}: "
+            "no more files may be open (LimitNOFILE=, ulimit -Hn)"
+        )
+    return attrs.evolve(wanted, connections_max=possible), warning
+
+
+def enter_root_dir(directory: str) -> None:
+    """StartFailed: it cannot be entered."""
+    try:
+        os.chdir(directory)
+    except OSError as error:
+        raise StartFailed(f"the root directory {directory} cannot be entered: {error.strerror}") from error
+
+
+def lab_redirect(base_url: str) -> list[tuple[str, type[web.RequestHandler], dict[str, Any]]]:
+    """For Application.add_handlers, without JupyterLab. Notebook registers /lab in any case and answers it with 500;
+    so old bookmarks lead to the notebook.
+    """
+    to_tree = {"url": url_path_join(base_url, "tree"), "permanent": False}
+    return [(url_path_join(base_url, r"lab(?:/.*)?"), RedirectWithParams, to_tree)]

@@ -1,0 +1,32 @@
+"""How the server ends: requests under way are answered, each further step has a time-out, and kernels stay."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from logging import Logger
+
+from jupyterd.server.http.server import BoundedHTTPServer
+
+DRAIN_TIMEOUT_S = 3.0
+"""For the requests under way."""
+STEP_TIMEOUT_S = 2.0
+"""For each further step; past it the process ends all the same."""
+
+
+async def leave(server: BoundedHTTPServer, cleanup: Callable[[], Awaitable[None]]) -> None:
+    """Stop accepting, answer what was asked, then `cleanup`. The supervisor keeps the listening sockets open: new
+    connections wait there for the next server.
+    """
+    server.stop()
+    await server.drain(DRAIN_TIMEOUT_S)
+    await cleanup()
+
+
+async def run_steps(steps: tuple[Awaitable[object], ...], log: Logger) -> None:
+    """One after the other; one that fails or takes too long is logged, and the next follows."""
+    for step in steps:
+        try:
+            await asyncio.wait_for(step, STEP_TIMEOUT_S)
+        except Exception:  # the next step matters all the same
+            log.exception("A step of leaving failed")
