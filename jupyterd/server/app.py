@@ -1,6 +1,6 @@
 """The Jupyter server as jupyterd runs it: stock Jupyter with its own hooks used, on sockets that it inherited.
 
-The composition root inside the Jupyter process.
+The composition root of the server process.
 """
 
 from __future__ import annotations
@@ -42,9 +42,8 @@ from jupyterd.server.start_errors import StartFailed
 from jupyterd.server.supervisor_link import SupervisorLink
 from jupyterd.settings.paths import Paths
 
-NEEDED = "notebook"
-"""The extension that makes the pages."""
-TERMINALS = "jupyterd.server.terminals.manager.AccountTerminalManager"
+NEEDED = "notebook"  # the extension that makes the pages
+_TERMINALS = "jupyterd.server.terminals.manager.AccountTerminalManager"
 
 
 class JupyterdServerApp(ServerApp):
@@ -208,7 +207,7 @@ class JupyterdServerApp(ServerApp):
         self._http_server.limits, warning = configuration.limits(self.connections_max, self.limits)
         self._http_server.tell = self.log.warning
         if warning:
-            self.log.warning("%s", warning)
+            self.log.warning(warning)
         self._refusals = LogLimit(self.log.warning, "requests without a login were refused")
         login = self.identity_provider if isinstance(self.identity_provider, IdentityProvider) else None
         if login is not None:
@@ -293,7 +292,7 @@ def start(paths: Paths, link: SupervisorLink, sockets: list[socket.socket], log:
     # Of extensions' handlers that do not say who may call them. Here Jupyter asks for a login in their place
     # (allow_unauthenticated_access in jupyterd.planner.jupyter_config), so nobody has to do anything about it.
     warnings.filterwarnings("ignore", "Extension endpoints without", JupyterServerAuthWarning)
-    terminals = {"TerminalsExtensionApp": {"terminal_manager_class": TERMINALS}, "AccountTerminalManager": files}
+    terminals = {"TerminalsExtensionApp": {"terminal_manager_class": _TERMINALS}, "AccountTerminalManager": files}
     traits = Config(log | terminals | {"KernelManager": files})
     app = JupyterdServerApp.instance(config=traits, jpserver_extensions={NEEDED: True})
     app.paths, app.link, app.sockets = paths, link, sockets

@@ -1,7 +1,7 @@
-"""A spare: a server with everything imported that waits for "go". It reads no setting before that.
+"""A spare: a server with everything imported that waits for Go. It reads no setting before that.
 
-When what it has imported is replaced on disk (an upgrade, pip install), it begins anew, from nothing, in the same
-process: as a spare, or as the server if it is needed just then.
+When what it has imported is replaced on disk (an upgrade, pip install), the same process executes its program again:
+as a spare, or as the server if it is needed just then.
 """
 
 from __future__ import annotations
@@ -45,33 +45,35 @@ LAB_MODULES = ("jupyterlab_server.handlers", "jupyter_lsp.serverextension", "htt
 
 
 def wait(link: SupervisorLink, inherited: Iterable[int], paths: Paths, environ: Mapping[str, str]) -> None:
-    """Import, say Warm, and come back at Go; without a supervisor the process ends here. `environ` and
-    the descriptors `inherited` are what this process was started with, for the case that it has to begin anew.
+    """Import, say Imported, and return at Go; without a supervisor the process ends here. `environ` and the descriptors
+    `inherited` are what this process was started with, for the case that it has to execute its program again.
     """
     humble = _be_nice()
     _import(paths)
     before = _packages()
+    watched = changes.watch(sorted({each if Path(each).is_dir() else str(Path(each).parent) for each, _ in before}))
     gc.collect()
     gc.freeze()  # what is imported is never garbage: collections skip it, and its pages stay as they are
     link.say(Imported())
-    if not _hears(link, before):
-        _begin_anew(inherited, {**environ, SPARE: "1"})
+    if not _waits_for_message(link, watched, before):
+        _start_again(inherited, {**environ, SPARE: "1"})
     if not isinstance(link.hear_one(), Go):
         os._exit(0)
     if humble:
         os.setpriority(os.PRIO_PROCESS, 0, 0)
     if _packages() != before:
-        _begin_anew(inherited, environ)
+        _start_again(inherited, environ)
 
 
-def _hears(link: SupervisorLink, before: Stamps) -> bool:
-    """Waits until the supervisor says something. False: packages have changed meanwhile, and nothing more does."""
-    watched = changes.watch(sorted({each if Path(each).is_dir() else str(Path(each).parent) for each, _ in before}))
+def _waits_for_message(link: SupervisorLink, watched: int | None, before: Stamps) -> bool:
+    """Wait until the supervisor says something. False: packages have changed since `before`, and are complete again.
+    `watched`: readable after a change.
+    """
     waiter = select.poll()
     waiter.register(link.fd, select.POLLIN)
     if watched is not None:
         waiter.register(watched, select.POLLIN)
-    quiet_ms: int | None = None
+    quiet_ms: int | None = 0  # what changed before the watch began
     while True:
         ready = [fd for fd, _ in waiter.poll(quiet_ms)]
         if link.fd in ready:
@@ -109,6 +111,23 @@ def _import(paths: Paths) -> None:
             continue  # whoever needs it says so when it does
 
 
+def import_jupyterlab() -> None:
+    """Import JupyterLab's application, if it is there, without starting Node.js, which its import does to ask yarn
+    for a registry that only a build would use: 0.3 s, and V8 cannot run in the service's sandbox, so that each start
+    left a crash in the journal.
+    """
+    path = os.environ.get("PATH")
+    os.environ["PATH"] = os.devnull  # what is not on it is not started: jupyterlab.commands._yarn_config
+    try:
+        with suppress(ImportError):
+            import_module("jupyterlab.labapp")
+    finally:
+        if path is None:
+            del os.environ["PATH"]
+        else:
+            os.environ["PATH"] = path
+
+
 def _packages() -> Stamps:
     """What an installation changes: the directories that packages lie in, and our own files."""
     own = {module.__file__ for name, module in sys.modules.items() if name.startswith("jupyterd") and module.__file__}
@@ -123,25 +142,8 @@ def _stamps(paths: Iterable[str]) -> Iterable[tuple[str, int]]:
             yield each, 0
 
 
-def _begin_anew(inherited: Iterable[int], environ: Mapping[str, str]) -> None:
+def _start_again(inherited: Iterable[int], environ: Mapping[str, str]) -> None:
     """The same program without the wait, in the same process, with the same descriptors."""
     for fd in inherited:
         os.set_inheritable(fd, True)
     os.execve(sys.executable, sys.orig_argv, dict(environ))  # noqa: S606 - the same program
-
-
-APP = "jupyterlab.labapp"
-
-
-def import_jupyterlab() -> None:
-    """Whoever needs it says so when it is not there."""
-    path = os.environ.get("PATH")
-    os.environ["PATH"] = os.devnull  # what is not on it is not started: jupyterlab.commands._yarn_config
-    try:
-        with suppress(ImportError):
-            import_module(APP)
-    finally:
-        if path is None:
-            del os.environ["PATH"]
-        else:
-            os.environ["PATH"] = path
