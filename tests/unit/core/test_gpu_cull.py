@@ -176,3 +176,102 @@ def test_a_week() -> None:
     assert ended.keys() == {"forgotten", "office"}
     assert ended["forgotten"] == (0, pytest.approx(9.0, abs=0.1))  # idle from 5:00 on
     assert ended["office"] == (0, pytest.approx(4.0, abs=0.1))  # the first night, before anybody came
+
+
+def process(memory, utilisation, kernel="k", notebook="/n/a.ipynb"):
+    return GpuProcess(1, memory, utilisation, "ada", kernel, notebook, "python")
+
+
+@pytest.mark.parametrize(
+    ("processes", "memory", "per_cent", "notebook"),
+    [
+        ((process(1, 2.0), process(2, 3.0)), 3, 5.0, "/n/a.ipynb"),
+        ((process(None, 0.0), process(2, 0.0)), 2, 0.0, "/n/a.ipynb"),
+        ((process(None, 0.0),), None, 0.0, "/n/a.ipynb"),
+        ((process(1, None), process(2, 3.0)), 3, 70.0, "/n/a.ipynb"),  # one tells nothing: the whole GPU's peak
+        ((process(1, 0.0, notebook=None), process(1, 0.0, notebook="/n/b.ipynb")), 2, 0.0, "/n/b.ipynb"),
+    ],
+)
+def test_what_a_kernel_s_processes_do_together(processes, memory, per_cent, notebook) -> None:
+    (one,) = gpu_cull.facts(Frame((gpu(0, 50.0, 70.0, *processes),), None, None), ())
+    assert (one.kernel, one.memory_bytes, one.gpu_per_cent, one.notebook) == ("k", memory, per_cent, notebook)
+    assert (one.cpu_s, one.executing) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "per_cent"),
+    [(1.0, 7.0, 7.0), (7.0, 1.0, 7.0), (None, 1.0, 90.0), (1.0, None, 90.0)],
+)
+def test_the_busiest_of_its_gpus_counts(first, second, per_cent) -> None:
+    gpus = (gpu(0, 50.0, 90.0, process(1, first)), gpu(1, 50.0, 90.0, process(1, second)))
+    assert gpu_cull.facts(Frame(gpus, None, None), ())[0].gpu_per_cent == per_cent
+
+
+def test_a_gpu_that_tells_nothing_makes_it_unknown() -> None:
+    gpus = (gpu(0, None, None, process(1, None)), gpu(1, 0.0, 0.0, process(1, 0.0)))
+    assert gpu_cull.facts(Frame(gpus, None, None), ())[0].gpu_per_cent is None
+    assert gpu_cull.facts(Frame((replace(gpu(0, 0.0, 0.0), processes=None),), None, None), ()) == ()
+
+
+@pytest.mark.parametrize(
+    ("cpu_s", "seconds", "rests"),
+    [
+        (5.0, 60.0, True),
+        (5.0 + 1.79, 60.0, True),  # 3 % of a processor
+        (5.0 + 1.81, 60.0, False),
+        (4.99, 60.0, False),
+        (5.0, 90.0, True),
+        (5.0, 90.1, False),  # nobody looked for twice the time that a sampler may be silent
+    ],
+)
+def test_two_readings_of_the_processor_around_nothing_are_a_rest(cpu_s, seconds, rests) -> None:
+    life = Life()
+    life.minute()
+    life.minute(replace(IDLE, cpu_s=cpu_s), after=seconds)
+    (one,) = life.watched
+    assert one.idle_since == (1060.0 if rests else None)
+    assert (one.at, one.cpu_at, one.facts.cpu_s) == (1060.0 + seconds, 1060.0 + seconds, cpu_s)
+
+
+def test_it_has_been_idle_since_the_first_of_the_two() -> None:
+    life = Life().minutes(3)
+    assert life.watched[0].idle_since == 1060.0
+    life.minute(replace(IDLE, cpu_s=None))
+    assert (life.watched[0].idle_since, life.watched[0].cpu_at) == (None, None), "unknown is not idle"
+    life.minutes(2)
+    assert life.watched[0].idle_since == 1300.0
+
+
+def test_a_look_without_the_processor_keeps_what_was_read_last() -> None:
+    life = Life().minutes(3)
+    before = life.watched[0]
+    life.minute(replace(IDLE, cpu_s=None, memory_bytes=11 * GIB), with_cpu=False, after=10)
+    (one,) = life.watched
+    assert one == replace(before, at=1190.0, facts=replace(IDLE, memory_bytes=11 * GIB))
+    fresh = Life()
+    fresh.minute(with_cpu=False)
+    assert (fresh.watched[0].cpu_at, fresh.watched[0].idle_since) == (None, None)
+
+
+def test_a_late_warning_gives_the_whole_time_all_the_same() -> None:
+    life = Life()
+    life.minute(with_cpu=True)
+    life.minute()
+    life.watched = tuple(replace(each, idle_since=life.now - 9000.0) for each in life.watched)
+    (warning,) = life.minute()
+    assert (warning.what, warning.idle_s, warning.left_s) == ("warn", 9060.0, 600.0)
+    assert life.watched[0].warned_at == life.now
+    assert not life.minutes(9).told[1:]
+    (end,) = life.minute()
+    assert (end.what, life.watched[0].ended_at) == ("end", life.now)
+
+
+def test_each_kernel_has_its_own_time() -> None:
+    other = replace(IDLE, kernel="k2")
+    watched = ()
+    for minute in range(125):
+        seen = (IDLE, other) if minute >= 60 else (IDLE,)
+        watched, verdicts = gpu_cull.judge(watched, seen, 1000.0 + 60.0 * minute, POLICY, with_cpu=True)
+        assert {each.facts.kernel for each in verdicts} <= {"k1"}
+    assert [each.facts.kernel for each in watched] == ["k1", "k2"]
+    assert [each.idle_since for each in watched] == [1000.0, 4600.0]
