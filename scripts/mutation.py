@@ -264,7 +264,9 @@ def fork(mutant: Mutant | None, args: Sequence[str], took: dict[str, float], rep
     try:
         os.setsid()
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-        out = os.open(report.with_suffix(".out") if report else os.devnull, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        out = os.open(
+            report.with_suffix(".out") if report else os.devnull, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600
+        )
         os.dup2(out, 1)
         os.dup2(out, 2)
         status, measured = run_tests(mutant, args, took)

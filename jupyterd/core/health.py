@@ -17,44 +17,57 @@ class HealthKind:
     """`hidden_by` names codes that explain this one: while they are visible, this one is not shown."""
 
     code: str
-    title: str
     severity: Severity
     visible_after_s: float = 0.0
     hidden_by: tuple[str, ...] = ()
 
 
-SERVER_DOWN = HealthKind(
-    "server-down", "The server does not serve", "error", visible_after_s=5.0, hidden_by=("waiting",)
-)
-CANNOT_START = HealthKind("server-cannot-start", "The server says why it cannot start", "error")
-WAITING = HealthKind("waiting", "The machine is not ready for the server", "error", visible_after_s=1.0)
-PORT = HealthKind("listen", "An address cannot be listened on", "error", visible_after_s=1.0)
-ADDRESS_MUTE = HealthKind(
-    "address-mute", "An address does not answer", "warning", visible_after_s=10.0, hidden_by=("server-down", "waiting")
-)
-CERTIFICATE_DIFFERS = HealthKind(
-    "certificate-differs", "Another certificate is served than the one on disk", "warning", visible_after_s=10.0
-)
-CERTIFICATE_EXPIRED = HealthKind("certificate-expired", "The certificate has expired", "error")
-CERTIFICATE_EARLY = HealthKind("certificate-not-yet-valid", "The certificate is not valid yet", "error")
-CERTIFICATE_ENDS = HealthKind("certificate-ends", "The certificate ends soon", "warning")
-CERTIFICATE_ALMOST_OVER = HealthKind("certificate-almost-over", "Nobody has renewed the certificate", "error")
-SETTINGS_REFUSED = HealthKind(
-    "settings-refused", "The settings on disk are refused; older ones are in force", "warning"
-)
-LIVE_REFUSED = HealthKind("live-refused", "The running server refused a changed setting", "warning")
-WEDGED = HealthKind("wedged", "A process does not end even after SIGKILL", "error")
-SAMPLER = HealthKind("gpu-sampler", "The GPU sampler does not work", "warning", hidden_by=("wedged",))
-GPU = HealthKind("gpu", "A GPU or its driver is in trouble", "error")
-GPU_ERROR = HealthKind("gpu-error", "A GPU has reported an error that needs somebody", "error")
-GPU_XID = HealthKind("gpu-xid", "A GPU has reported an error", "warning")
-GPU_SLOWED = HealthKind("gpu-slowed", "A GPU is slowed down", "warning", visible_after_s=90.0)
-"""A second look, a minute later, must see it too."""
-GPU_FULL = HealthKind("gpu-memory-full", "A GPU's memory is nearly full", "warning", visible_after_s=30.0)
-GPU_HELD = HealthKind("gpu-memory-held", "A GPU does nothing and its memory is held", "warning", visible_after_s=3600.0)
-GPU_DRIVER_CHANGED = HealthKind("gpu-driver-changed", "The GPU driver on disk is not the one that runs", "warning")
-CULL_SOON = HealthKind("gpu-cull-soon", "A kernel is ended soon to free a GPU", "warning")
-ADVISED = HealthKind("advised", "The settings work, but", "warning")
+SERVER_DOWN = HealthKind("server-down", "error", visible_after_s=5.0, hidden_by=("waiting",))
+"""The server does not serve."""
+CANNOT_START = HealthKind("server-cannot-start", "error")
+"""The server says why it cannot start."""
+WAITING = HealthKind("waiting", "error", visible_after_s=1.0)
+"""The machine is not ready for the server."""
+PORT = HealthKind("listen", "error", visible_after_s=1.0)
+"""An address cannot be listened on."""
+ADDRESS_MUTE = HealthKind("address-mute", "warning", visible_after_s=10.0, hidden_by=("server-down", "waiting"))
+"""An address does not answer."""
+CERTIFICATE_DIFFERS = HealthKind("certificate-differs", "warning", visible_after_s=10.0)
+"""Another certificate is served than the one on disk."""
+CERTIFICATE_EXPIRED = HealthKind("certificate-expired", "error")
+"""The certificate has expired."""
+CERTIFICATE_EARLY = HealthKind("certificate-not-yet-valid", "error")
+"""The certificate is not valid yet."""
+CERTIFICATE_ENDS = HealthKind("certificate-ends", "warning")
+"""The certificate ends soon."""
+CERTIFICATE_ALMOST_OVER = HealthKind("certificate-almost-over", "error")
+"""Nobody has renewed the certificate."""
+SETTINGS_REFUSED = HealthKind("settings-refused", "warning")
+"""The settings on disk are refused; older ones are in force."""
+LIVE_REFUSED = HealthKind("live-refused", "warning")
+"""The running server refused a changed setting."""
+WEDGED = HealthKind("wedged", "error")
+"""A process does not end even after SIGKILL."""
+SAMPLER = HealthKind("gpu-sampler", "warning", hidden_by=("wedged",))
+"""The GPU sampler does not work."""
+GPU = HealthKind("gpu", "error")
+"""A GPU or its driver is in trouble."""
+GPU_ERROR = HealthKind("gpu-error", "error")
+"""A GPU has reported an error that needs somebody."""
+GPU_XID = HealthKind("gpu-xid", "warning")
+"""A GPU has reported an error."""
+GPU_SLOWED = HealthKind("gpu-slowed", "warning", visible_after_s=90.0)
+"""A GPU is slowed down. A second look, a minute later, must see it too."""
+GPU_FULL = HealthKind("gpu-memory-full", "warning", visible_after_s=30.0)
+"""A GPU's memory is nearly full."""
+GPU_HELD = HealthKind("gpu-memory-held", "warning", visible_after_s=3600.0)
+"""A GPU does nothing and its memory is held."""
+GPU_DRIVER_CHANGED = HealthKind("gpu-driver-changed", "warning")
+"""The GPU driver on disk is not the one that runs."""
+CULL_SOON = HealthKind("gpu-cull-soon", "warning")
+"""A kernel is ended soon to free a GPU."""
+ADVISED = HealthKind("advised", "warning")
+"""The settings work; the planner advises something all the same."""
 
 
 @dataclass(frozen=True, slots=True)

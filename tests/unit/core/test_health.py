@@ -7,10 +7,10 @@ import pytest
 from jupyterd.core import health
 from jupyterd.core.health import ActiveCondition, Condition, HealthKind
 
-BLIP = HealthKind("blip", "", "warning", visible_after_s=10.0)
-AT_ONCE = HealthKind("at-once", "", "error")
-CAUSE = HealthKind("cause", "", "error", visible_after_s=5.0)
-EFFECT = HealthKind("effect", "", "warning", visible_after_s=10.0, hidden_by=("cause",))
+BLIP = HealthKind("blip", "warning", visible_after_s=10.0)
+AT_ONCE = HealthKind("at-once", "error")
+CAUSE = HealthKind("cause", "error", visible_after_s=5.0)
+EFFECT = HealthKind("effect", "warning", visible_after_s=10.0, hidden_by=("cause",))
 KINDS = {each.code: each for each in (BLIP, AT_ONCE, CAUSE, EFFECT)}
 
 
@@ -112,3 +112,33 @@ def test_how_long_each_kind_must_hold(kind: HealthKind, seconds: float) -> None:
         assert health.deadline(held) == seconds
         assert not health.update(held, one, seconds - 0.01)[1]
         assert health.update(held, one, seconds)[1]
+
+
+def test_what_is_an_error_when_it_shows_and_what_explains_it() -> None:
+    """Monitors act on codes and severities; another delay or severity is a decision."""
+    kinds = [each for each in vars(health).values() if isinstance(each, HealthKind)]
+    assert {each.code: (each.severity, each.visible_after_s, *each.hidden_by) for each in kinds} == {
+        "server-down": ("error", 5.0, "waiting"),
+        "server-cannot-start": ("error", 0.0),
+        "waiting": ("error", 1.0),
+        "listen": ("error", 1.0),
+        "address-mute": ("warning", 10.0, "server-down", "waiting"),
+        "certificate-differs": ("warning", 10.0),
+        "certificate-expired": ("error", 0.0),
+        "certificate-not-yet-valid": ("error", 0.0),
+        "certificate-ends": ("warning", 0.0),
+        "certificate-almost-over": ("error", 0.0),
+        "settings-refused": ("warning", 0.0),
+        "live-refused": ("warning", 0.0),
+        "wedged": ("error", 0.0),
+        "gpu-sampler": ("warning", 0.0, "wedged"),
+        "gpu": ("error", 0.0),
+        "gpu-error": ("error", 0.0),
+        "gpu-xid": ("warning", 0.0),
+        "gpu-slowed": ("warning", 90.0),  # a second look, a minute later, must see it too
+        "gpu-memory-full": ("warning", 30.0),
+        "gpu-memory-held": ("warning", 3600.0),
+        "gpu-driver-changed": ("warning", 0.0),
+        "gpu-cull-soon": ("warning", 0.0),
+        "advised": ("warning", 0.0),
+    }
