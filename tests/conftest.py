@@ -1,6 +1,6 @@
-"""What all tests share: whole folders that are slow, because each of their tests starts a real Jupyter or kernel.
+"""What all tests share: the marks, by folder, and how the tests are spread over several workers (pytest-xdist).
 
-And who runs them: several workers (pytest-xdist), each file in one of them; those that share a machine, in one as well.
+Each file runs in one worker; tests that share a machine run in one worker as well.
 """
 
 from __future__ import annotations
@@ -15,7 +15,16 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 HERE = Path(__file__).parent
-SLOW = ("edge/server", "edge/kernels", "edge/cli")
+MARKS = {
+    "system": (pytest.mark.system,),
+    "browser": (pytest.mark.browser, pytest.mark.slow),
+    "edge/cli": (pytest.mark.slow,),
+    "edge/foreground": (pytest.mark.slow,),
+    "edge/kernels": (pytest.mark.slow,),
+    "edge/server": (pytest.mark.slow,),
+    "edge/terminals": (pytest.mark.slow,),
+}
+"""What all tests of a folder are: slow ones start a real Jupyter or kernel each."""
 ORDER = ("system", "browser", "edge", "sim", "unit")
 """What waits most begins first: a worker that waits for a machine leaves the processors to the others."""
 
@@ -24,8 +33,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     place = {item: item.path.relative_to(HERE).as_posix() for item in items}
     items.sort(key=lambda item: ORDER.index(place[item].partition("/")[0]))
     for item in items:
-        if place[item].startswith(SLOW):
-            item.add_marker(pytest.mark.slow)
+        for folder, marks in MARKS.items():
+            if place[item].startswith(f"{folder}/"):
+                for mark in marks:
+                    item.add_marker(mark)
 
 
 class Groups(LoadScopeScheduling):

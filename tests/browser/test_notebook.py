@@ -9,13 +9,11 @@ import signal
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pytest
 from browser import chromium as browsers
 from browser import pages
 from selenium.webdriver import Chrome
 from support.served import Served
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PASSWORD = "correct horse battery staple"
 
 

@@ -9,6 +9,7 @@ import pytest
 from browser.pages import new_notebook, run_cell, seen, until
 from selenium.webdriver import Chrome
 from support.fake_nvml.serving import TOKEN, WithGpu, served_with_gpu
+from support.waiting import eventually
 
 GIB = 1 << 30
 NOTICE = ".Toastify__toast"
@@ -24,7 +25,7 @@ def with_gpu() -> Iterator[WithGpu]:
 
 
 def test_the_page_says_that_its_kernel_is_ended_soon(with_gpu: WithGpu, browser: Chrome) -> None:
-    with_gpu.eventually(lambda: with_gpu.status().get("state") == "serving", "it serves")
+    eventually(lambda: with_gpu.status().get("state") == "serving", "it serves")
     browser.get(f"http://localhost:{with_gpu.port}/tree?token={TOKEN}")
     new_notebook(browser)
     run_cell(browser, "model = 'large'")

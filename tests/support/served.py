@@ -7,16 +7,17 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from support.network import free_port
+from support.waiting import eventually
 
 START_S, STOP_S = 90.0, 60.0
 COMMAND = (sys.executable, "-I", "-m", "jupyterd")
@@ -66,14 +67,12 @@ class Served:
     @property
     def link(self) -> str:
         """The first login link of the banner."""
-        deadline = time.monotonic() + START_S
-        while time.monotonic() < deadline:
-            found = re.search(r"https?://\S+#token=\S+", self.said)
-            if found:
-                return found[0]
+
+        def shown() -> re.Match[str] | None:
             assert self.process.poll() is None, f"it ended with {self.process.returncode}:\n{self.said}"
-            time.sleep(0.05)
-        raise AssertionError(f"no login link after {START_S:.0f} s:\n{self.said}")
+            return re.search(r"https?://\S+#token=\S+", self.said)
+
+        return eventually(shown, "a login link", START_S)[0]
 
     def verb(self, *argv: str) -> subprocess.CompletedProcess[str]:
         """Another `jupyterd` of the same account."""
@@ -97,13 +96,6 @@ class Served:
             raise
         finally:
             os.close(self._master)
-
-
-def free_port() -> int:
-    """A port that nobody has at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -10,14 +10,11 @@ import shlex
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
-T = TypeVar("T")
+from support.waiting import eventually
 
 ACCOUNT = "alice"
 WHEELS = "/srv/wheels"
@@ -59,20 +56,6 @@ exec systemd-nspawn --quiet --directory="$HERE/root" --boot --register=no --keep
 """
 
 
-class TooLateError(AssertionError):
-    """What was waited for did not happen."""
-
-
-def wait_until(question: Callable[[], T], what: str, deadline_s: float = 30.0, every_s: float = 0.1) -> T:
-    """The first true answer; TooLateError names `what` and the last answer."""
-    begun = time.monotonic()
-    while not (answer := question()):
-        if time.monotonic() - begun > deadline_s:
-            raise TooLateError(f"{what}: not within {deadline_s:.0f} s; the last answer was {answer!r}")
-        time.sleep(every_s)
-    return answer
-
-
 @dataclass(slots=True)
 class Machine:
     """`here` holds upper, work, root and the console's log; `lower` is what the machine is a copy of."""
@@ -97,9 +80,9 @@ class Machine:
                 [*argv, "sh", "-c", _PREPARE_AND_BOOT], env=os.environ | given, stdout=console, stderr=console
             )
         try:
-            wait_until(self._is_up, "the machine's boot", _BOOT_S, every_s=0.2)
-        except TooLateError as error:
-            raise TooLateError(f"{error}\n{self.console()}") from None
+            eventually(self._is_up, "the machine's boot", _BOOT_S, every_s=0.2)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.console()}") from None
 
     def reboot(self) -> None:
         """From inside, as a person would. Returns when it is up again."""
@@ -115,10 +98,10 @@ class Machine:
 
     def _is_up(self) -> bool:
         if self.nspawn is not None and self.nspawn.poll() is not None:
-            raise TooLateError(f"systemd-nspawn ended with {self.nspawn.returncode}")
+            raise AssertionError(f"systemd-nspawn ended with {self.nspawn.returncode}")
         try:
             return self.run("systemctl is-system-running", check=False).strip() in {"running", "degraded"}
-        except (TooLateError, subprocess.TimeoutExpired):
+        except (OSError, subprocess.TimeoutExpired):
             return False
 
     @property
@@ -127,7 +110,7 @@ class Machine:
         assert self.nspawn is not None
         children = Path(f"/proc/{self.nspawn.pid}/task/{self.nspawn.pid}/children").read_text().split()
         if not children:
-            raise TooLateError("the machine has no PID 1 now")
+            raise ProcessLookupError("the machine has no PID 1 now")
         return int(children[0])
 
     def _cgroup(self) -> Path:
@@ -183,7 +166,7 @@ class Machine:
     def power_off(self) -> None:
         """Kills the machine and forgets its disk."""
         if self.nspawn is not None:
-            with suppress(OSError, TooLateError):
+            with suppress(OSError):
                 os.kill(self.leader, signal.SIGKILL)
             try:
                 self.nspawn.wait(10)

@@ -8,7 +8,8 @@ import shlex
 from dataclasses import dataclass
 from typing import Any
 
-from system.machine import ACCOUNT, SOURCE, Machine, wait_until
+from support.waiting import eventually
+from system.machine import ACCOUNT, SOURCE, Machine
 
 TOKEN = "made-up-token-for-programs-0123456789"
 SETTINGS = "/etc/jupyterd/jupyterd.toml"
@@ -59,7 +60,7 @@ class Service:
         return self.show("ActiveState") == "active"
 
     def wait_active(self, deadline_s: float = 60.0) -> None:
-        wait_until(self.is_active, "the unit is active", deadline_s)
+        eventually(self.is_active, "the unit is active", deadline_s)
 
     def wait_text(self, word: str, deadline_s: float = 30.0) -> str:
         """Until STATUS= contains `word` (a regular expression)."""
@@ -68,7 +69,7 @@ class Service:
             now = self.show("StatusText")
             return now if re.search(word, now) else ""
 
-        return wait_until(text, f"a status line with {word!r} (now: {self.show('StatusText')!r})", deadline_s)
+        return eventually(text, f"a status line with {word!r} (now: {self.show('StatusText')!r})", deadline_s)
 
     def pids(self) -> dict[str, int]:
         """server, supervisor and, where there is one, sampler: from `jupyterd status --json`."""
@@ -88,7 +89,7 @@ class Service:
             pid = (status.get("server") or {}).get("pid", 0)
             return pid if status.get("state") == "serving" and pid != other_than else 0
 
-        return wait_until(new, "another server that serves", deadline_s)
+        return eventually(new, "another server that serves", deadline_s)
 
     def http(self, path: str, *, method: str = "GET", port: int = 8888, body: object = None, token: str = TOKEN) -> int:
         """The HTTP status over TLS; 0 where nothing answered."""

@@ -11,7 +11,6 @@ import pytest
 from system.machine import ACCOUNT
 from system.service import Service
 
-pytestmark = pytest.mark.system
 TLS = "/var/lib/jupyterd/tls"
 MAKE = (
     "cd /root && umask 077 && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90"

@@ -16,10 +16,9 @@ from typing import Any
 import pytest
 from support import fake_nvml
 from support.fake_nvml import gpu
-from system.machine import ACCOUNT, wait_until
+from support.waiting import eventually
+from system.machine import ACCOUNT
 from system.service import UNIT, Service
-
-pytestmark = pytest.mark.system
 
 DRIVER = "/srv/driver"
 
@@ -50,12 +49,12 @@ def with_gpus(service: Service, tmp_path: Path) -> Iterator[Service]:
 
 
 def test_each_gpu_has_its_lines_with_fields(with_gpus: Service) -> None:
-    lines = wait_until(lambda: with_gpus.journal(f"--unit={UNIT}", "GPU_INDEX=0"), "a line of the first GPU", 30)
+    lines = eventually(lambda: with_gpus.journal(f"--unit={UNIT}", "GPU_INDEX=0"), "a line of the first GPU", 30)
     assert "RTX 4090" in lines[0]["MESSAGE"]
     assert "71 °C" in lines[0]["MESSAGE"]
     assert lines[0]["GPU_UUID"].startswith("GPU-00000000")
     assert float(lines[0]["GPU_UTIL_MEAN"]) > 0
-    (second, *_) = wait_until(lambda: with_gpus.journal(f"--unit={UNIT}", "GPU_INDEX=1"), "a line of the second", 30)
+    (second, *_) = eventually(lambda: with_gpus.journal(f"--unit={UNIT}", "GPU_INDEX=1"), "a line of the second", 30)
     assert "H200" in second["MESSAGE"]
 
 
@@ -79,12 +78,12 @@ def test_the_past_goes_by_notebooks_and_an_idle_one_is_ended(with_gpus: Service)
         every = json.loads(service.machine.attempt("jupyterd gpu --since today --json").stdout)["notebooks"]
         return [each for each in every if (each["notebook"] or "").endswith("/held.ipynb") and each["gpu_hours"] > 0]
 
-    (held,) = wait_until(told, "its row in the history, read by root", 60)
+    (held,) = eventually(told, "its row in the history, read by root", 60)
     assert held["memory_max_bytes"] == 4 << 30
-    (ended,) = wait_until(lambda: service.events("kernel-culled"), "its end in the journal", 90)
+    (ended,) = eventually(lambda: service.events("kernel-culled"), "its end in the journal", 90)
     assert ended["KERNEL_ID"] == kernel
     assert ended["NOTEBOOK"].endswith("/held.ipynb")
-    wait_until(lambda: kernel not in service.request("/api/kernels")[1], "the server to forget it", 60)
+    eventually(lambda: kernel not in service.request("/api/kernels")[1], "the server to forget it", 60)
     assert "held.ipynb" in service.machine.run("jupyterd status").replace("\n", "")
 
 
@@ -116,18 +115,18 @@ def test_memory_is_its_notebooks_whatever_its_processes_did_and_follows_a_rename
         return next((each for each in found if "0.5 GiB" in each["MESSAGE"]), None)
 
     home = with_gpus.machine.run(f"getent passwd {ACCOUNT}").split(":")[5]
-    said = wait_until(lambda: line(f"{home}/train.ipynb"), "a line with the notebook", 60)
+    said = eventually(lambda: line(f"{home}/train.ipynb"), "a line with the notebook", 60)
     assert said["MESSAGE"].endswith("train.ipynb 3.0 GiB, systemd of root 0.5 GiB")
     renamed = {"path": "better name.ipynb"}
     assert with_gpus.http(f"/api/sessions/{session['id']}", method="PATCH", body=renamed) == 200
-    said = wait_until(lambda: line(f"{home}/better name.ipynb"), "a line with its new name", 60)
+    said = eventually(lambda: line(f"{home}/better name.ipynb"), "a line with its new name", 60)
     assert "better name.ipynb 3.0 GiB" in said["MESSAGE"]
 
 
 def test_a_killed_sampler_comes_back_and_the_server_never_notices(with_gpus: Service) -> None:
-    pids = wait_until(lambda: "sampler" in with_gpus.pids() and with_gpus.pids(), "the sampler")
+    pids = eventually(lambda: "sampler" in with_gpus.pids() and with_gpus.pids(), "the sampler")
     with_gpus.machine.run(f"kill -KILL {pids['sampler']}")
-    wait_until(lambda: with_gpus.pids().get("sampler", pids["sampler"]) != pids["sampler"], "another sampler", 90)
+    eventually(lambda: with_gpus.pids().get("sampler", pids["sampler"]) != pids["sampler"], "another sampler", 90)
     assert with_gpus.pids()["server"] == pids["server"]
 
 
@@ -162,11 +161,11 @@ def frozen(with_gpus: Service, tmp_path: Path) -> Iterator[str]:
 
 def test_a_driver_that_hangs_in_the_kernel_stays_on_its_island(with_gpus: Service, frozen: str) -> None:
     service, machine = with_gpus, with_gpus.machine
-    pid = wait_until(lambda: service.pids().get("sampler"), "the sampler")
+    pid = eventually(lambda: service.pids().get("sampler"), "the sampler")
     assert "/user@" in machine.run(f"cat /proc/{pid}/cgroup"), "not in the service"
     machine.run(f"fsfreeze --freeze {frozen}")
     with_driver(service, **{"block.nvmlDeviceGetMemoryInfo_v2": f"{frozen}/x"})
-    wait_until(lambda: machine.run(f"ps -o stat= -p {pid}").startswith("D"), "the sampler in state D", 30)
+    eventually(lambda: machine.run(f"ps -o stat= -p {pid}").startswith("D"), "the sampler in state D", 30)
     assert service.http("/api") == 200
     begin = time.monotonic()
     machine.run(f"systemctl stop {UNIT}", timeout_s=60)
@@ -177,7 +176,7 @@ def test_a_driver_that_hangs_in_the_kernel_stays_on_its_island(with_gpus: Servic
     assert machine.run(f"ps -o stat= -p {pid}").startswith("D"), "nothing ends it"
     machine.run(f"systemctl start {UNIT}", timeout_s=120)
     named = f"(pid {pid})"
-    since = wait_until(
+    since = eventually(
         lambda: [each for each in service.events("gpu-raised") if named in each["MESSAGE"]],
         "its name in the journal",
         90,
@@ -186,8 +185,8 @@ def test_a_driver_that_hangs_in_the_kernel_stays_on_its_island(with_gpus: Servic
     assert service.http("/api") == 200
     with_driver(service)
     machine.run(f"fsfreeze --unfreeze {frozen}")
-    over = wait_until(
+    over = eventually(
         lambda: [each for each in service.events("health-cleared") if named in each["MESSAGE"]], "that it is over", 90
     )
     assert over
-    wait_until(lambda: service.pids().get("sampler", pid) != pid, "another sampler")
+    eventually(lambda: service.pids().get("sampler", pid) != pid, "another sampler")

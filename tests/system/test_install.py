@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
 from system.machine import ACCOUNT, SOURCE, Machine
 from system.service import SETTINGS, UNIT, Service
-
-pytestmark = pytest.mark.system
 
 
 def test_without_an_account_to_serve_it_says_what_to_type(machine: Machine) -> None:

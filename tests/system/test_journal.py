@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 from system.service import TOKEN, UNIT, Service
 
 from jupyterd.core import journal_kinds
-
-pytestmark = pytest.mark.system
 
 
 def test_records_have_fields_and_an_id(service: Service) -> None:

@@ -6,10 +6,9 @@ import json
 from collections.abc import Callable, Iterator
 
 import pytest
-from system.machine import ACCOUNT, wait_until
+from support.waiting import eventually
+from system.machine import ACCOUNT
 from system.service import UNIT, Service
-
-pytestmark = pytest.mark.system
 
 
 def test_active_means_that_it_answers(service: Service) -> None:
@@ -70,10 +69,10 @@ def test_why_a_kernel_died_is_told_in_the_journal_and_in_status(service: Service
         ended = service.status().get("kernels_ended") or [{}]
         return str(ended[-1].get("cause")) if ended[-1].get("kernel") == kernel else ""
 
-    assert wait_until(told, "the cause in status", 20).startswith(words)
+    assert eventually(told, "the cause in status", 20).startswith(words)
     assert words in service.machine.run("jupyterd status")
     assert service.journal(f"--grep=Kernel {kernel}.*died: {words.partition(' (')[0]}")
-    wait_until(lambda: service.kernel_pids() not in ([], [pid]), "another process", 20)
+    eventually(lambda: service.kernel_pids() not in ([], [pid]), "another process", 20)
 
 
 def test_a_good_reload_moves_the_port_and_keeps_kernels(service: Service) -> None:
@@ -81,7 +80,7 @@ def test_a_good_reload_moves_the_port_and_keeps_kernels(service: Service) -> Non
     service.evaluate(kernel, "x = 41")
     service.settings("[server]\nport = 9555\n")
     service.machine.run(f"systemctl reload {UNIT}")
-    wait_until(lambda: service.http("/api", port=9555) == 200, "an answer on the new port")
+    eventually(lambda: service.http("/api", port=9555) == 200, "an answer on the new port")
     assert service.http("/api", port=8888) == 0
     service.wait_text(":9555")
     assert service.is_active()
@@ -92,7 +91,7 @@ def test_a_reload_changes_the_token_without_a_restart(service: Service) -> None:
     server = service.pids()["server"]
     service.settings('[login]\ntoken = "another-made-up-token-0123456789"\n', name="token")
     service.machine.run(f"systemctl reload {UNIT}")
-    wait_until(lambda: service.http("/api/contents", token="another-made-up-token-0123456789") == 200, "the new token")
+    eventually(lambda: service.http("/api/contents", token="another-made-up-token-0123456789") == 200, "the new token")
     assert service.http("/api/contents") == 403
     assert service.pids()["server"] == server
 
@@ -138,7 +137,7 @@ def squat(service: Service) -> Iterator[Callable[[str], None]]:
         service.machine.run(f"systemctl stop {UNIT}", timeout_s=90)
         service.machine.write("/srv/squatter.py", SQUATTER)
         service.machine.run(f"systemd-run --quiet --unit=squatter /usr/bin/python3 /srv/squatter.py {address}")
-        wait_until(lambda: ":8888" in service.machine.run("ss -ltn"), "the squatter listens")
+        eventually(lambda: ":8888" in service.machine.run("ss -ltn"), "the squatter listens")
 
     yield begin
     service.machine.run("systemctl stop squatter", check=False)
@@ -161,7 +160,7 @@ def test_one_busy_address_of_two_is_named_and_heals_by_itself(service: Service, 
     service.machine.run(f"systemctl start --no-block {UNIT}")
     assert "0.0.0.0:8888 is in use" in service.wait_text("in use")
     service.machine.run("systemctl stop squatter")
-    wait_until(lambda: "trouble" not in service.show("StatusText") and service.is_active(), "the end of the trouble")
+    eventually(lambda: "trouble" not in service.show("StatusText") and service.is_active(), "the end of the trouble")
     assert service.http("/api") == 200
 
 
@@ -171,7 +170,7 @@ def test_a_supervisor_that_makes_no_progress_is_replaced_by_systemd(service: Ser
     kernel = service.start_kernel()
     service.evaluate(kernel, "x = 41")
     service.machine.run(f"kill -STOP {pids['supervisor']}")
-    wait_until(lambda: int(service.show("NRestarts")) > 0, "a restart by the watchdog", deadline_s=60)
+    eventually(lambda: int(service.show("NRestarts")) > 0, "a restart by the watchdog", within_s=60)
     service.wait_active()
     assert service.http("/api") == 200
     assert service.evaluate(kernel, "print(x + 1)") == "42"

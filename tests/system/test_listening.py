@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from system.machine import ACCOUNT, wait_until
+from support.waiting import eventually
+from system.machine import ACCOUNT
 from system.service import UNIT, Service
-
-pytestmark = pytest.mark.system
 
 HAMMER = """
 import http.client, itertools, json, signal, socket, ssl, sys, threading, time
@@ -58,7 +57,7 @@ def hammer(service: Service) -> Iterator[Callable[[int], Callable[[], dict[str, 
         machine = service.machine
         machine.write("/srv/hammer.py", HAMMER)
         machine.run(f"rm -f /srv/hammer.json; systemd-run --quiet --unit=hammer /usr/bin/python3 /srv/hammer.py {port}")
-        wait_until(lambda: "hammering" in machine.run("journalctl --unit hammer --output cat"), "the hammer")
+        eventually(lambda: "hammering" in machine.run("journalctl --unit hammer --output cat"), "the hammer")
 
         def end() -> dict[str, Any]:
             machine.run("systemctl stop hammer", timeout_s=100)

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from system.machine import ACCOUNT, wait_until
+from support.waiting import eventually
+from system.machine import ACCOUNT
 from system.service import UNIT, Service
 
-pytestmark = pytest.mark.system
 MOST = 1.6
 DISK = "/srv/disk"
 SUDO = "/etc/sudoers.d/test"
@@ -67,4 +67,4 @@ def test_the_browser_saves_a_notebook_and_deletes_it_into_the_waste_bin(service:
     assert service.http("/api/contents/a.txt", method="PUT", body=body) == 201
     assert service.machine.run(f"stat -c %U /home/{ACCOUNT}/a.txt").strip() == ACCOUNT
     assert service.http("/api/contents/a.txt", method="DELETE") == 204
-    wait_until(lambda: "a.txt" in service.machine.run(f"ls /home/{ACCOUNT}/.local/share/Trash/files"), "it is there")
+    eventually(lambda: "a.txt" in service.machine.run(f"ls /home/{ACCOUNT}/.local/share/Trash/files"), "it is there")

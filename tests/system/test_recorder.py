@@ -8,10 +8,9 @@ import time
 from itertools import pairwise
 
 import pytest
-from system.machine import ACCOUNT, SOURCE, wait_until
+from support.waiting import eventually
+from system.machine import ACCOUNT, SOURCE
 from system.service import TOKEN, UNIT, Service
-
-pytestmark = pytest.mark.system
 
 
 def recorder(service: Service) -> int:
@@ -30,12 +29,12 @@ def spooled(service: Service, kernel: str) -> str:
 
 def test_it_comes_with_the_kernels_outlives_the_service_and_goes_with_them(service: Service) -> None:
     kernel = service.start_kernel()
-    first = wait_until(lambda: recorder(service), "the recorder", 10)
+    first = eventually(lambda: recorder(service), "the recorder", 10)
     where = service.machine.run(f"cat /proc/{first}/cgroup")
     assert "jupyterd.slice/jupyterd-recorder-" in where
     assert "/jupyterd.service" not in where
     service.machine.run(f"kill -KILL {first}")
-    second = wait_until(lambda: recorder(service) not in {0, first} and recorder(service), "another recorder", 5)
+    second = eventually(lambda: recorder(service) not in {0, first} and recorder(service), "another recorder", 5)
     service.evaluate(kernel, "print('said')")
     spooled = f"/var/lib/jupyterd/spool/{kernel}"
     assert service.machine.run(f"grep -c said {spooled}/*.log | head -n 1").strip() != "0"
@@ -74,15 +73,15 @@ def test_twenty_random_kills_of_any_process_lose_no_number(service: Service) -> 
         killed.append(f"{name} {time.monotonic():.1f}")
         # One at a time: what is said while recorder and server are both dead, no one can know.
         if name == "recorder":
-            wait_until(lambda pid=pids[name]: recorder(service) not in {0, pid}, "another recorder")
+            eventually(lambda pid=pids[name]: recorder(service) not in {0, pid}, "another recorder")
             before = spooled(service, kernel)
-            wait_until(lambda known=before: spooled(service, kernel) != known, "it listens")
+            eventually(lambda known=before: spooled(service, kernel) != known, "it listens")
         else:
             service.wait_server(other_than=pids["server"])
         time.sleep(dice.uniform(0.7, 1.5))
 
     service.machine.run(f"touch {stop}", account=ACCOUNT)
-    code = wait_until(ended, "the end of the cell", 120)
+    code = eventually(ended, "the end of the cell", 120)
     log = service.machine.run(f"cat {found}.log")
     assert code == "0", f"{', '.join(killed)}\n{log}"
     got = json.loads(service.machine.run(f"cat {found}"))

@@ -10,7 +10,6 @@ from system.client import play
 from system.machine import ACCOUNT, Machine
 from system.service import TOKEN, Service
 
-pytestmark = pytest.mark.system
 STATE = "/var/lib/jupyterd"
 HERE, AWAY, AWAY_TOO = "10.77.0.1", "10.77.0.2", "10.77.0.3"
 FIRST, SECOND = "first-4f1c9e0b-horse", "second-77a0d2c3-battery"

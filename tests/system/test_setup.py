@@ -15,7 +15,6 @@ from system.client import log_in
 from system.machine import ACCOUNT, Machine
 from system.service import SETTINGS, Service
 
-pytestmark = pytest.mark.system
 PASSWORD = "correct horse battery"
 NOTHING = "Nothing had to be changed"
 MARKS = f"stat -c '%n %i %y %a %U' {SETTINGS} /var/lib/jupyterd/login.json /etc/systemd/system/jupyterd.service.d/*"

@@ -6,10 +6,10 @@ import json
 import shlex
 
 import pytest
-from system.machine import ACCOUNT, wait_until
+from support.waiting import eventually
+from system.machine import ACCOUNT
 from system.service import TOKEN, UNIT, Service
 
-pytestmark = pytest.mark.system
 SUDO = "/etc/sudoers.d/test"
 LIST = "systemctl --user list-units --all --no-legend --plain 'jupyterd-terminal-*'"
 
@@ -70,7 +70,7 @@ def test_closing_one_in_the_browser_ends_it(service: Service) -> None:
     name = new(service)
     typed(service, name, "echo e''nd\r", "end")
     assert service.http(f"/api/terminals/{name}", method="DELETE") == 204
-    wait_until(lambda: units(service) == "", "its unit is gone")
+    eventually(lambda: units(service) == "", "its unit is gone")
     assert service.machine.run("ls /var/lib/jupyterd/terminals").split() == []
 
 

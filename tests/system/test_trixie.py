@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
+from support.waiting import eventually
 from system import test_lockdown, test_terminals
-from system.machine import wait_until
 from system.service import UNIT, Service
-
-pytestmark = pytest.mark.system
 
 
 def test_it_is_another_systemd(on_trixie: Service) -> None:
@@ -32,7 +29,7 @@ def test_kernels_outlive_every_process_of_the_service(on_trixie: Service) -> Non
 def test_reload_takes_the_good_and_refuses_the_bad(on_trixie: Service) -> None:
     on_trixie.settings("[server]\nport = 9555\n")
     on_trixie.machine.run(f"systemctl reload {UNIT}")
-    wait_until(lambda: on_trixie.http("/api", port=9555) == 200, "an answer on the new port")
+    eventually(lambda: on_trixie.http("/api", port=9555) == 200, "an answer on the new port")
     on_trixie.settings("[server]\nport = 99999\n")
     assert on_trixie.machine.attempt(f"systemctl reload {UNIT}").returncode != 0
     assert on_trixie.http("/api", port=9555) == 200

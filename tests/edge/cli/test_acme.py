@@ -6,7 +6,6 @@ import json
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from support import authority
 from support.served import COMMAND, Served, free_port, served
+from support.waiting import eventually
 
-pytestmark = pytest.mark.slow
 DOMAIN = "gpu.test"
 WAIT_S = 20.0
 
@@ -31,15 +30,11 @@ class Acme:
 
 
 def _ready(port: int) -> None:
-    give_up = time.monotonic() + WAIT_S
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            assert time.monotonic() < give_up, f"nobody listens on {port}"
-            time.sleep(0.05)
-        else:
-            return
+    def listens() -> bool:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+
+    eventually(listens, f"somebody listens on {port}")
 
 
 @pytest.fixture

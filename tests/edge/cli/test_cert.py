@@ -11,17 +11,17 @@ import ssl
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.served import COMMAND, UID, Served, served
+from support.waiting import eventually
 
 from jupyterd.cli.cert.context import fingerprint
 from jupyterd.tls import build, check, make
 
-pytestmark = pytest.mark.slow
 NOTICED_S = 30.0
 
 
@@ -64,13 +64,6 @@ def shown(server: Served) -> str:
     return fingerprint("127.0.0.1", server.port)
 
 
-def within(seconds: float, what: str, question: Callable[[], object]) -> None:
-    deadline = time.monotonic() + seconds
-    while not question():
-        assert time.monotonic() < deadline, f"{what}: not after {seconds:.0f} s"
-        time.sleep(0.1)
-
-
 def codes(server: Served) -> list[str]:
     return [each["code"] for each in server.status()["items"]]
 
@@ -98,25 +91,25 @@ def test_refused_changes_nothing(server: Served, given: Path) -> None:
 
 def test_a_replaced_pair_is_served_without_a_command_and_a_broken_one_is_not(server: Served) -> None:
     wanted = new_pair(tls(server) / "installed.pem")
-    within(NOTICED_S, "the replaced pair", lambda: shown(server) == wanted.sha256)
+    eventually(lambda: shown(server) == wanted.sha256, "the replaced pair", NOTICED_S)
     broken = tls(server) / "installed.fresh"
     broken.write_bytes(wanted.pem[:300])
     if os.geteuid() == 0:
         os.chown(broken, UID, UID)
     broken.chmod(0o600)
     broken.rename(tls(server) / "installed.pem")
-    within(NOTICED_S, "the health item", lambda: "certificate-broken" in codes(server))
+    eventually(lambda: "certificate-broken" in codes(server), "the health item", NOTICED_S)
     assert shown(server) == wanted.sha256
 
     first = server.status()["server"]["pid"]
     os.kill(first, signal.SIGKILL)  # the next one has only the copy
-    within(NOTICED_S, "the next server", lambda: (server.status()["server"] or {"pid": first})["pid"] != first)
-    within(NOTICED_S, "its certificate", lambda: server.status()["state"] == "serving")
+    eventually(lambda: (server.status()["server"] or {"pid": first})["pid"] != first, "the next server", NOTICED_S)
+    eventually(lambda: server.status()["state"] == "serving", "its certificate", NOTICED_S)
     assert shown(server) == wanted.sha256
 
     mended = new_pair(tls(server) / "installed.pem")
-    within(NOTICED_S, "the mended pair", lambda: shown(server) == mended.sha256)
-    within(NOTICED_S, "the end of the item", lambda: "certificate-broken" not in codes(server))
+    eventually(lambda: shown(server) == mended.sha256, "the mended pair", NOTICED_S)
+    eventually(lambda: "certificate-broken" not in codes(server), "the end of the item", NOTICED_S)
 
 
 def test_an_authority_that_is_trusted_once(server: Served) -> None:
@@ -135,7 +128,7 @@ def test_an_authority_that_is_trusted_once(server: Served) -> None:
     assert file in again.stdout  # the same one
     (tls(server) / "local.pem").unlink()
     before = shown(server)
-    within(NOTICED_S, "another one of the same authority", lambda: shown(server) != before)
+    eventually(lambda: shown(server) != before, "another one of the same authority", NOTICED_S)
     asked = http.client.HTTPSConnection("localhost", server.port, timeout=20, context=trusting)
     asked.request("GET", "/api")
     assert asked.getresponse().status == 200

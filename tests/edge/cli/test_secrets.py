@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
-import time
 import urllib.parse
 from collections.abc import Iterator
 from http.client import HTTPSConnection
 from pathlib import Path
-from ssl import CERT_NONE, PROTOCOL_TLS_CLIENT, SSLContext
 
 import pytest
+from support.network import no_trust, type_text, websocket
 from support.served import Served, served
+from support.waiting import GUARD_S, eventually
 
 from jupyterd.linux import private_files
 
-pytestmark = pytest.mark.slow
 STRANGER = 61235
 PASSWORD = "correct-horse-battery-staple"
 LASTING = "a-lasting-token-0123456789abcdef"
@@ -33,11 +30,9 @@ class Client:
     def __init__(self, port: int) -> None:
         self.port = port
         self.cookies: dict[str, str] = {}
-        self.context = SSLContext(PROTOCOL_TLS_CLIENT)
-        self.context.check_hostname, self.context.verify_mode = False, CERT_NONE
 
     def ask(self, method: str, path: str, body: str | None = None, **headers: str) -> tuple[int, str]:
-        to = HTTPSConnection("localhost", self.port, timeout=30, context=self.context)
+        to = HTTPSConnection("localhost", self.port, timeout=30, context=no_trust())
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         to.request(method, path, body, sent)
@@ -76,14 +71,12 @@ def secrets(server: Served) -> dict[str, bytes]:
     token = server.link.partition("#token=")[2]
     client = Client(server.port)
     assert client.log_in(token, new_password=PASSWORD, new_password_again=PASSWORD) == 302
-    kernel = client.post("/api/kernels", {"name": "python3"})
+    client.post("/api/kernels", {"name": "python3"})
     terminal = client.post("/api/terminals", {})
     _run_in_terminal(client, str(terminal["name"]), "env > ~/terminal-environ; echo done > ~/terminal-done\r")
     state = server.home / ".local/state/jupyterd"
-    deadline = time.monotonic() + 60
-    while not (server.home / "terminal-done").exists() or not _kernels(server, str(kernel["id"])):
-        assert time.monotonic() < deadline, "no kernel, or no answer of the terminal, within 60 s"
-        time.sleep(0.1)
+    eventually((server.home / "terminal-done").exists, "the terminal has done it")
+    eventually(lambda: _kernels(server), "a kernel")
     login = json.loads((state / "login.json").read_text())
     found = {"the one-time token": token, "the password": PASSWORD, "its hash": login["password_hash"]}
     found |= {f"cookie {name}": value for name, value in client.cookies.items() if name != "_xsrf"}
@@ -109,21 +102,14 @@ def _message_key(path: Path) -> str:
 
 
 def _run_in_terminal(client: Client, name: str, line: str) -> None:
-    plain = socket.create_connection(("localhost", client.port), 20)
-    connection = client.context.wrap_socket(plain)
-    cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
-    key = base64.b64encode(os.urandom(16)).decode()
-    connection.sendall(
-        f"GET /terminals/websocket/{name} HTTP/1.1\r\nHost: localhost:{client.port}\r\nUpgrade: websocket\r\n"
-        f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
-        f"Cookie: {cookies}\r\n\r\n".encode()
-    )
-    assert connection.recv(4096).startswith(b"HTTP/1.1 101")
-    time.sleep(1.0)  # the shell shows its prompt
-    message = json.dumps(["stdin", line]).encode()
-    assert len(message) < 126
-    connection.sendall(bytes([0x81, 0x80 | len(message), 0, 0, 0, 0]) + message)
-    time.sleep(0.5)
+    connection = websocket(client.port, f"/terminals/websocket/{name}", client.cookies)
+    shown = b""
+    while b"setup" not in shown:  # terminado's first message: the terminal is there, and keeps what is typed too early
+        shown += connection.recv(4096)
+    type_text(connection, json.dumps(["stdin", line]))
+    connection.settimeout(GUARD_S)
+    while b"-done" not in shown:  # its echo: the line has arrived
+        shown += connection.recv(4096)
     connection.close()
 
 
@@ -131,7 +117,7 @@ def _of_account(uid: int) -> list[Path]:
     return [each for each in Path("/proc").glob("[0-9]*") if each.exists() and each.stat().st_uid == uid]
 
 
-def _kernels(server: Served, kernel_id: str) -> list[bytes]:
+def _kernels(server: Served) -> list[bytes]:
     """The environments of this account's kernels, as the kernels themselves see them."""
     found = []
     for each in _of_account(server.uid):
@@ -140,7 +126,7 @@ def _kernels(server: Served, kernel_id: str) -> list[bytes]:
                 found.append((each / "environ").read_bytes())
         except OSError:
             continue
-    return found if kernel_id else []
+    return found
 
 
 LOOKER = """
@@ -209,7 +195,7 @@ def test_argv_and_environment_hold_none_also_for_the_account_itself(server: Serv
 
 
 def test_kernels_and_terminals_inherit_nothing_of_the_server(server: Served, secrets: dict[str, bytes]) -> None:
-    environments = [*_kernels(server, "x"), (server.home / "terminal-environ").read_bytes().replace(b"\n", b"\0")]
+    environments = [*_kernels(server), (server.home / "terminal-environ").read_bytes().replace(b"\n", b"\0")]
     assert len(environments) > 1
     for environ in environments:
         names = {each.partition(b"=")[0] for each in environ.split(b"\0")}

@@ -9,7 +9,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,23 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.network import free_port
+from support.waiting import eventually
 
 from jupyterd.launch import recorder_process
 
 SERVE = Path(__file__).with_name("serve.py")
 HEADERS = {"Authorization": "token t", "Content-Type": "application/json"}
 ACCOUNT = 60001 if os.getuid() == 0 else os.getuid()
-
-
-def eventually(what: Callable[[], Any], within_s: float = 20.0, why: str = "") -> Any:
-    """The first true answer; AssertionError when there is none in time."""
-    until = time.monotonic() + within_s
-    while True:
-        with contextlib.suppress(OSError, KeyError, ValueError, http.client.HTTPException):
-            if (answer := what()) not in (None, False):
-                return answer
-        assert time.monotonic() < until, f"not within {within_s} s: {why or what}"
-        time.sleep(0.05)
 
 
 @dataclass
@@ -58,16 +48,14 @@ class Place:
         return subprocess.CompletedProcess(argv, process.returncode, out, err)
 
     def serve(self, *options: str, launcher: str = "detached") -> Server:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         log = (self.state / "server.log").open("a")
         argv = [sys.executable, "-I", str(SERVE), str(self.state), str(port), launcher, *options]
         process = self.popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         log.close()
         server = Server(self, process, port)
         self.servers.append(server)
-        eventually(lambda: server.get("/api/status"), 40, "a server that answers")
+        eventually(lambda: server.get("/api/status"), "a server that answers")
         return server
 
     @property
@@ -153,7 +141,14 @@ class Notebook:
         self.client = BlockingKernelClient()
         self.client.load_connection_file(str(place.state / "k" / f"kernel-{kernel}.json"))
         self.client.start_channels()
-        self.client.wait_for_ready(30)
+        eventually(self._is_ready, "the kernel answers")
+
+    def _is_ready(self) -> bool:
+        try:
+            self.client.wait_for_ready(30)
+        except RuntimeError:  # no heartbeat for a second: the machine may be busy, or the kernel is being restarted
+            return False
+        return True
 
     def run(self, code: str, timeout: float = 30) -> str:
         """Standard output of a cell, or its error."""
@@ -184,8 +179,3 @@ def notebook(place: Place) -> Iterator[Callable[[str], Notebook]]:
     yield attach
     for each in opened:
         each.close()
-
-
-@pytest.fixture(name="eventually")
-def _eventually() -> Callable[..., Any]:
-    return eventually

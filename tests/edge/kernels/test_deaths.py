@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edge.kernels.test_recorder import away, numbers, recorder_pid
 from support.tab import Tab
+from support.waiting import eventually
 
 FOR_EVER = "import time\nprint('began', flush=True)\ntime.sleep(600)"
 
@@ -66,7 +67,9 @@ def test_every_tab_is_told_under_the_cell_that_ran(place):
         for each in (tab, absent):
             await each.close()
             await each.connect(server.port)  # as a front end does after a restart
-        await asyncio.sleep(1)
+        for each in (tab, absent):  # what was to be said before this cell has been said when it is done
+            cell = await each.run("print(6 * 7)")
+            await each.until(lambda each=each, cell=cell: each.done(cell))
         assert (len(restarts(tab)), len(restarts(absent))) == (1, 1)
         (told,) = json.loads((place.records / "ended").read_text())
         assert told["kernel"] == kernel and told["notebook"].endswith("a.ipynb")
@@ -77,7 +80,7 @@ def test_every_tab_is_told_under_the_cell_that_ran(place):
     asyncio.run(story())
 
 
-def test_one_that_died_while_no_server_ran_is_told_and_started_again(place, eventually):
+def test_one_that_died_while_no_server_ran_is_told_and_started_again(place):
     async def story():
         first = await asyncio.to_thread(place.serve)
         session, kernel = first.new_session()
@@ -121,7 +124,6 @@ def test_what_nobody_heard_is_told_and_the_cell_is_seen_to_end(place):
         await asyncio.to_thread(server.end, signal.SIGKILL)
         go.touch()
         await tab.until(gone.exists)
-        await asyncio.sleep(0.5)
         second = await away(place, server, while_s=0)
         await tab.lost()
         await tab.connect(second.port)

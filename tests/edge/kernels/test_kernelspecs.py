@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from support.waiting import eventually
 
 PYTHON = os.path.realpath(sys.prefix) + "/bin/python"
 IPYKERNEL = ("-m", "ipykernel_launcher", "-f", "{connection_file}")
@@ -66,7 +67,7 @@ def only_tcp(place):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [another_environment, bash, slow, only_tcp])
-def test_it_outlives_the_server_and_does_what_any_kernel_does(place, notebook, eventually, kind):
+def test_it_outlives_the_server_and_does_what_any_kernel_does(place, notebook, kind):
     argv, metadata, code = kind(place)
     spec = place.state / "home/.local/share/jupyter/kernels/other/kernel.json"
     spec.parent.mkdir(parents=True)
@@ -93,13 +94,6 @@ def test_it_outlives_the_server_and_does_what_any_kernel_does(place, notebook, e
     assert place.pid(kernel) == pid
     assert second.ask("POST", f"/api/kernels/{kernel}/restart")[0] == 200
     assert place.pid(kernel) != pid
-
-    def attached():
-        try:
-            return notebook(kernel)
-        except RuntimeError:  # it does not answer yet
-            return None
-
-    assert eventually(attached, 60).run(code.show) != "42"
+    assert notebook(kernel).run(code.show) != "42"
     assert second.ask("DELETE", f"/api/sessions/{session}")[0] == 204
     assert not list(place.records.glob("*.json"))

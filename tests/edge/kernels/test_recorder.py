@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from support.tab import V1, Tab
+from support.waiting import eventually
 
 from jupyterd.protocol import recorder_channel, spool
 
@@ -283,7 +284,7 @@ pathlib.Path({str(ended)!r}).touch()
 
 
 @slow
-def test_the_recorder_comes_back_and_ends_with_the_kernels(place, tell, eventually):
+def test_the_recorder_comes_back_and_ends_with_the_kernels(place, tell):
     async def story(server, kernel, opened):
         tab = await opened()
         cell = await tab.run(COUNT.format(60, 0.05))
@@ -304,12 +305,12 @@ def test_the_recorder_comes_back_and_ends_with_the_kernels(place, tell, eventual
     pid = recorder_pid(place)
     done = place.run([sys.executable, "-I", "-m", "jupyterd", "kernels", "stop", "--all", "--state", str(place.state)])
     assert done.returncode == 0, done.stderr
-    eventually(lambda: not Path(f"/proc/{pid}").exists(), 5)
+    eventually(lambda: not Path(f"/proc/{pid}").exists())
     assert not list((place.state / "spool").glob("*/"))
 
 
 @slow
-def test_another_version_takes_over_when_no_cell_runs(place, tell, eventually):
+def test_another_version_takes_over_when_no_cell_runs(place, tell):
     heir, became = place.state / "python", place.state / "home" / "became"
     heir.write_text(f'#!/bin/sh\ntouch {became}\nexec {sys.executable} "$@"\n')
     heir.chmod(0o755)
@@ -350,7 +351,7 @@ def can_be_called(place):
 
 
 @slow
-def test_twenty_random_kills_lose_no_number(place, tell, eventually):
+def test_twenty_random_kills_lose_no_number(place, tell):
     async def story(server, _kernel, opened):
         tab = await opened()
         cell = await tab.run(COUNT.format(2000, 0.02))

@@ -16,7 +16,6 @@ import re
 import shutil
 import signal
 import socket
-import ssl
 import subprocess
 import tempfile
 import time
@@ -32,6 +31,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
+from support.network import no_trust
 
 from jupyterd.linux.accounts import Account
 from jupyterd.planner import jupyter_command, jupyter_config
@@ -91,10 +91,7 @@ class Browser:
     def connect(self) -> http.client.HTTPConnection:
         if not self.tls:
             return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=20, context=context)
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=20, context=no_trust())
 
     def request(self, method: str, path: str, body: str | None = None, **headers: str) -> Reply:
         connection = self.connect()

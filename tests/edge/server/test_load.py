@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.network import no_trust
+from support.waiting import eventually
 
 TOKEN = "a-lasting-token-0123456789"
 QUICK = {"handshake_s": 2.0, "header_s": 2.0, "keep_alive_s": 2.0, "body_window_s": 2.0, "unread_s": 2.0}
@@ -27,16 +29,10 @@ SLOW_HEADER = b"GET /api HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
 SLOW_BODY = b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nx"
 
 
-def client_context() -> ssl.SSLContext:
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
-    return made
-
-
 def client_hello() -> bytes:
     """The first flight of a handshake that is never finished."""
     out = ssl.MemoryBIO()
-    half = client_context().wrap_bio(ssl.MemoryBIO(), out)
+    half = no_trust().wrap_bio(ssl.MemoryBIO(), out)
     with contextlib.suppress(ssl.SSLWantReadError):
         half.do_handshake()
     return out.read()
@@ -53,7 +49,7 @@ class Crowd:
         self.began: dict[int, float] = {}
 
     def send(self, first: bytes, count: int, *, tls: bool) -> None:
-        context = client_context()
+        context = no_trust()
         for _ in range(count):
             raw = socket.create_connection(("127.0.0.1", self.port), timeout=GUARD_S)
             one = context.wrap_socket(raw) if tls else raw
@@ -252,10 +248,7 @@ def test_shells_and_kernels_have_the_limit_that_was(serve_limited, place):
     for path, body in (("/api/terminals", ""), ("/api/kernels", json.dumps({"name": "mute"}))):
         assert browser.request("POST", path, body, Authorization=f"token {TOKEN}").status in (200, 201)
     (record,) = served.paths.kernel_records.glob("*.pid")
-    deadline = time.monotonic() + 10
-    while not (terminals := list(served.paths.terminal_records.glob("*.pid"))) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    (terminal,) = terminals
+    (terminal,) = eventually(lambda: list(served.paths.terminal_records.glob("*.pid")), "a terminal's record")
     for each in (record, terminal):
         assert open_files(json.loads(each.read_text())["pid"]) == (1000, hard)
     kernel = record.stem

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sysconfig
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,6 @@ import attrs
 import pytest
 
 from jupyterd.protocol import server_channel
-
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -40,9 +37,7 @@ def test_it_ends_with_its_supervisor(warm: Any) -> None:
 
 
 def test_it_ends_when_it_is_told_to(warm: Any) -> None:
-    began = time.monotonic()
     assert warm.end() == 0
-    assert time.monotonic() - began < 5
 
 
 def test_it_is_made_anew_when_a_package_is_installed_while_it_waits(warm: Any) -> None:

@@ -7,7 +7,6 @@ import re
 import select
 import socket
 import termios
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,10 +114,8 @@ def test_a_stopped_terminal_stops_nobody(
 ) -> None:
     terminal = Console(poller, Sink(poller, str(tmp_path), screen.slave))
     termios.tcflow(screen.slave, termios.TCOOFF)  # Ctrl-S
-    begun = time.monotonic()
-    for number in range(3000):
+    for number in range(3000):  # nobody reads: one write that waits would wait for ever
         terminal.write(Record(GPU, f"line {number}"))
-    assert time.monotonic() - begun < 5
     termios.tcflow(screen.slave, termios.TCOON)
     said = ""
 
@@ -174,9 +171,7 @@ def test_a_socket_in_place_of_a_terminal(poller: Poller, tmp_path: Path) -> None
     with ours, theirs:
         terminal = Console(poller, Sink(poller, str(tmp_path), theirs.fileno()))
         terminal.show("addresses\n")
-        begun = time.monotonic()
-        for number in range(5000):
+        for number in range(5000):  # nobody reads: one write that waits would wait for ever
             terminal.write(Record(GPU, f"line {number} {'x' * 200}"))
-        assert time.monotonic() - begun < 5
         assert ours.recv(10) == b"addresses\n"
         terminal.close()

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support.network import free_port
 
 from jupyterd.core.events import Bound
 from jupyterd.protocol.plan import Listen
@@ -21,13 +22,6 @@ from jupyterd.supervisor.port_owner import is_jupyterd
 from jupyterd.supervisor.sd_notify import Notifier
 
 SILENT = Notifier(None, 0)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture

@@ -75,13 +75,11 @@ def test_a_systemd_that_does_not_read_stops_nobody_and_misses_nothing(
     manager: socket.socket, connect: Callable[[float], Notifier]
 ) -> None:
     notifier = connect(0)
-    sent = [f"{number} " + "x" * 3000 for number in range(20)]
-    most = int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text())
+    most = int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text())  # 10 by default; systemd raises it to 512
+    sent = [f"{number} " + "x" * 3000 for number in range(most + 5)]
     for text in sent:
         notifier.notify(Notify(status=text))
     notifier.notify(Notify(ready=True))
-    if most > len(sent):
-        pytest.skip("this machine's queues are longer than the test")
     lines: list[str] = []
     while lines[-1:] != ["READY=1"]:
         lines += heard(manager)

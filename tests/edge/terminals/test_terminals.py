@@ -9,12 +9,12 @@ import os
 import shutil
 import signal
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from edge.kernels.conftest import Place, eventually
+from edge.kernels.conftest import Place
 from edge.kernels.conftest import place as place  # noqa: PLC0414 - a fixture is taken over by its name
+from support.waiting import eventually
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
@@ -140,9 +140,7 @@ def test_closing_one_ends_it_and_what_was_meant_to_go_on_goes_on(place):
     name = new(server)
     shown = typed(server, name, "nohup sleep 62 >/dev/null 2>&1 & echo s=$$. b=$!.e''nd\r", ".end")
     shell, job = told(shown, "s"), told(shown, "b")
-    begin = time.monotonic()
     assert server.ask("DELETE", f"/api/terminals/{name}")[0] == 204
-    assert time.monotonic() - begin < 3
     assert names(server) == []
     eventually(lambda: not alive(shell), why="the shell ends")
     eventually(lambda: not list((place.state / "terminals").iterdir()), why="nothing of it is left on disk")

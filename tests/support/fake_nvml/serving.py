@@ -8,8 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from support import fake_nvml
 from support.served import UID, Served
 
 TOKEN = "a-lasting-token-for-this-test"
-WAIT_S = 90.0
 
 
 class WithGpu(Served):
@@ -51,14 +49,6 @@ class WithGpu(Served):
     def driver_says(self, processes: str, utilisation: int = 0) -> None:
         own = fake_nvml.gpu(0, processes=processes, process_util="", utilisation=utilisation, samples=utilisation)
         fake_nvml.write(self.home / "driver", {"count": 1, **own})
-
-    def eventually(self, what: Callable[[], Any], why: str) -> Any:
-        until = time.monotonic() + WAIT_S
-        while not (found := what()):
-            assert self.process.poll() is None, self.said
-            assert time.monotonic() < until, f"not within {WAIT_S:.0f} s: {why}\n{self.said}"
-            time.sleep(0.3)
-        return found
 
 
 @contextmanager

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import select
+import shlex
 import signal
 import time
 from pathlib import Path
 
 import pytest
+from support.waiting import eventually
 
 from jupyterd.launch import detached, launcher, registry, stop
 from jupyterd.launch.registry import Entry
@@ -44,10 +46,8 @@ def wait(record, within_s=10):
 
 
 def ended(directory, record):
-    until = time.monotonic() + 5
-    while (found := launcher.ending(directory, record)) == ExitStatus() and time.monotonic() < until:
-        time.sleep(0.01)
-    return found
+    eventually(lambda: launcher.ending(directory, record) != ExitStatus(), "how it ended is known")
+    return launcher.ending(directory, record)
 
 
 @pytest.mark.parametrize(
@@ -73,9 +73,7 @@ def test_it_is_its_own_session_and_gets_its_environment_and_argv_unchanged(tmp_p
     pid = record.process.pid
     assert os.getsid(pid) == os.getpgid(pid) == pid
     assert int(Path(f"/proc/{pid}/oom_score_adj").read_text()) > int(Path("/proc/self/oom_score_adj").read_text())
-    until = time.monotonic() + 5
-    while not (tmp_path / "out").exists() or not (tmp_path / "out").read_text():
-        assert time.monotonic() < until
+    eventually((tmp_path / "out").read_text)
     assert (tmp_path / "out").read_text() == "$HOME `x`|$b 'c'|/usr"
     assert registry.read(tmp_path, record.id) == record
 
@@ -92,10 +90,16 @@ def test_no_program_is_exit_code_127_and_said_in_its_log(tmp_path):
 
 def test_all_end_at_the_same_time_and_leave_nothing(tmp_path, launch):
     kind = launch("sleep 60")
-    stubborn = [launch("trap '' INT TERM; while :; do sleep 1; done") for _ in range(2)]
+    others = tmp_path.with_name("others")
+    others.mkdir()
+    ask = 'for each in "$OTHERS"/*.pid; do kill -0 "$(cat "$each")" && echo lives; done >"$OTHERS/$$.term"'
+    loop = f'trap "" INT; trap {shlex.quote(ask)} TERM; echo $$ >"$OTHERS/$$.pid"; while :; do sleep 0.05; done'
+    stubborn = [launch(loop, {"OTHERS": str(others), "PATH": "/usr/bin:/bin"}) for _ in range(2)]
+    eventually(lambda: len(list(others.glob("*.pid"))) == 2)
     begin = time.monotonic()
-    assert stop.end_all(tmp_path, [kind, *stubborn], 0.8, "test") == []
-    assert 0.7 < time.monotonic() - begin < 3
+    assert stop.end_all(tmp_path, [kind, *stubborn], 2, "test") == []
+    assert time.monotonic() - begin >= 2, "they had less than the grace"
+    assert [each.read_text() for each in others.glob("*.term")] == ["lives\nlives\n"] * 2, "one after the other"
     assert not any(proc.is_alive(each.process) for each in [kind, *stubborn])
     assert {each.name for each in tmp_path.iterdir()} == {"server.lock"}
 
@@ -113,18 +117,14 @@ def test_what_a_dead_kernel_left_in_its_session_is_ended(tmp_path, launch):
     record = launch(
         "sh -c 'echo $$ >\"$OUT\"; exec sleep 60' & wait", {"OUT": f"{tmp_path}/out", "PATH": "/usr/bin:/bin"}
     )
-    until = time.monotonic() + 5
-    while not (tmp_path / "out").exists() or not (tmp_path / "out").read_text().strip():
-        assert time.monotonic() < until
+    eventually(lambda: (tmp_path / "out").read_text().strip())
     pid = int((tmp_path / "out").read_text())
     left = proc.Identity(pid, proc.started(pid), proc.boot_id())
     os.kill(record.process.pid, signal.SIGKILL)
     wait(record)
     assert proc.is_alive(left)
     launcher.forget(tmp_path, record)
-    until = time.monotonic() + 5
-    while proc.is_alive(left):
-        assert time.monotonic() < until
+    eventually(lambda: not proc.is_alive(left))
 
 
 def test_a_signal_to_one_that_is_gone_is_no_error(launch):

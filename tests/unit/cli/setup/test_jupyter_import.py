@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -63,9 +62,7 @@ def test_a_directory_of_them_is_read_as_jupyter_reads_it(public_path: Path, mine
 )
 def test_one_that_misbehaves_is_a_remark(public_path: Path, mine: Account, text: str, words: str) -> None:
     write(public_path, "jupyter_notebook_config.py", text)
-    begun = time.monotonic()
     got = take(mine, deadline_s=2.0 if "still" in words else 30.0)
-    assert time.monotonic() - begun < 60
     assert got.values == {}
     assert len(got.remarks) == 1 and words in got.remarks[0] and "hunter2" not in got.remarks[0]
 

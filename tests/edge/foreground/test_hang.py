@@ -6,19 +6,19 @@ import contextlib
 import http.client
 import os
 import shutil
-import ssl
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.network import no_trust
 from support.served import UID, Served, served
+from support.waiting import eventually
 
-pytestmark = pytest.mark.slow
 NAP_S = 10.0
 LOAD_S = 15.0
 """Longer than a mute server is given."""
@@ -66,9 +66,7 @@ def server() -> Iterator[Served]:
 
 
 def ask(server: Served, path: str) -> int:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    connection = http.client.HTTPSConnection("127.0.0.1", server.port, timeout=PATIENCE_S, context=context)
+    connection = http.client.HTTPSConnection("127.0.0.1", server.port, timeout=PATIENCE_S, context=no_trust())
     try:
         connection.request("GET", path)
         return connection.getresponse().status
@@ -79,13 +77,6 @@ def ask(server: Served, path: str) -> int:
 def spin(server: Served) -> None:
     with contextlib.suppress(OSError):  # never answered
         ask(server, "/busy/spin")
-
-
-def within(seconds: float, what: str, question: Callable[[], object]) -> None:
-    deadline = time.monotonic() + seconds
-    while not question():
-        assert time.monotonic() < deadline, f"{what}: not after {seconds:.0f} s"
-        time.sleep(0.5)
 
 
 @contextlib.contextmanager
@@ -118,11 +109,11 @@ def test_ten_seconds_are_no_hang_and_for_ever_is_one(server: Served) -> None:
     assert server.status()["server"]["pid"] == first, server.said
 
     threading.Thread(target=spin, args=(server,), daemon=True).start()
-    within(PATIENCE_S, "another server", lambda: server.status()["server"]["pid"] != first)
+    eventually(lambda: server.status()["server"]["pid"] != first, "another server", PATIENCE_S)
     assert ask(server, "/api") == 200
-    within(PATIENCE_S, "it says so", lambda: "serving https" in server.said.rpartition("in for_ever")[2])
+    eventually(lambda: "serving https" in server.said.rpartition("in for_ever")[2], "it says so", PATIENCE_S)
     told = server.said
     hung, replaced = told.index("in for_ever"), told.index("serving https", told.index("in for_ever"))
     assert "answered on no address" in told, told
     assert hung < replaced
-    within(PATIENCE_S, "it serves", lambda: server.status()["state"] == "serving")
+    eventually(lambda: server.status()["state"] == "serving", "it serves", PATIENCE_S)

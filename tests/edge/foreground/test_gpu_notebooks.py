@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from support.fake_nvml.serving import TOKEN, WithGpu, served_with_gpu
 from support.tab import Tab
+from support.waiting import eventually
 
 GIB = 1 << 30
 
@@ -53,7 +54,7 @@ def open_tab(loop: asyncio.AbstractEventLoop, served: WithGpu, kernel: str, code
 
 
 def test_from_the_driver_to_the_notebook_and_back(served: WithGpu, loop: asyncio.AbstractEventLoop) -> None:
-    served.eventually(lambda: served.status().get("state") == "serving", "it serves")
+    eventually(lambda: served.status().get("state") == "serving", "it serves")
     train, tests = served.notebook("train.ipynb"), served.notebook("eval.ipynb")
     working = "print('begun', flush=True); import time; time.sleep(3600)"
     with open_tab(loop, served, train, "model = 1"), open_tab(loop, served, tests, working):
@@ -69,7 +70,7 @@ def _told_and_freed(served: WithGpu, train: str, tests: str) -> None:
         return {each["notebook"]: each for each in told["notebooks"] if each["gpu_hours"] > 0}
 
     paths = [str(served.home / name) for name in ("train.ipynb", "eval.ipynb")]
-    by_path = served.eventually(lambda: (found := past()).keys() >= {*paths, None} and found, "it is in the history")
+    by_path = eventually(lambda: (found := past()).keys() >= {*paths, None} and found, "it is in the history")
     assert [by_path[path]["memory_max_bytes"] for path in paths] == [2 * GIB, GIB]
     assert by_path[paths[0]]["kwh"] > by_path[paths[1]]["kwh"] > 0
     assert "train.ipynb" in served.verb("gpu", "--since", "1h").stdout
@@ -78,24 +79,24 @@ def _told_and_freed(served: WithGpu, train: str, tests: str) -> None:
         (gpu,) = json.loads(served.verb("gpu", "--json").stdout)["gpus"]
         return {each["notebook"] for each in gpu["held_by"] or ()}
 
-    served.eventually(lambda: held() == {*paths, None}, "it is shown now")
+    eventually(lambda: held() == {*paths, None}, "it is shown now")
 
     # Renamed in the browser; then both hold much, nothing happens on the card, and a cell runs in one of them.
     session = next(each for each in served.ask("GET", "/api/sessions") if each["kernel"]["id"] == train)
     served.ask("PATCH", f"/api/sessions/{session['id']}", {"path": "final.ipynb"})
     final = str(served.home / "final.ipynb")
-    served.eventually(lambda: final in past() and paths[0] not in past(), "its past goes by the new name")
+    eventually(lambda: final in past() and paths[0] not in past(), "its past goes by the new name")
     served.driver_says(f"{one}:{4 * GIB} {two}:{5 * GIB}", utilisation=0)
-    served.eventually(lambda: "final.ipynb is ended at" in served.said, "people are warned")
+    eventually(lambda: "final.ipynb is ended at" in served.said, "people are warned")
 
     def kernels() -> set[str]:
         return {each["id"] for each in served.ask("GET", "/api/kernels")}
 
-    served.eventually(lambda: kernels() == {tests}, "the idle one is ended, open tab or not")
+    eventually(lambda: kernels() == {tests}, "the idle one is ended, open tab or not")
     assert "to free the GPU: it held 4.0 GiB of its memory and was idle for" in served.said
     (culled,) = served.status()["culled"]
     assert "final.ipynb" in culled["cause"]
     served.driver_says(f"{two}:{5 * GIB}", utilisation=0)
     begun = time.monotonic()
-    served.eventually(lambda: time.monotonic() > begun + 8, "twice the time that the other one had")
+    eventually(lambda: time.monotonic() > begun + 8, "twice the time that the other one had")
     assert kernels() == {tests}
