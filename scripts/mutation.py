@@ -337,7 +337,9 @@ def main() -> int:
     counts = dict.fromkeys(("noticed", "survived", "timed out", "accepted"), 0)
     folder = ROOT / ".jupyterd"
     folder.mkdir(exist_ok=True)
-    for mutant, what in attempt_all(sample, options.workers, folder, unit=options.unit):
+    for tried, (mutant, what) in enumerate(attempt_all(sample, options.workers, folder, unit=options.unit)):
+        if tried % 50 == 0:
+            print(f"{tried} of {len(sample)} tried after {time.monotonic() - begun:.0f} s", file=sys.stderr)
         reason = reasons.get(mutant.key) if what == "survived" else None
         counts["accepted" if reason else what] += 1
         if what == "survived":

@@ -62,9 +62,21 @@ def test_the_days_are_counted(day: float, words: str) -> None:
     assert items(day)[0][2].endswith(words)
 
 
-@pytest.mark.parametrize("source", ["settings", "installed", "local", "self-signed", "of a later version"])
-def test_the_advice_fits_where_it_comes_from(source: str) -> None:
-    assert items(70, source=source)[0][3] == conditions.RENEWAL.get(source, conditions.RENEWAL["settings"])
+@pytest.mark.parametrize(
+    ("source", "advice"),
+    [
+        ("settings", "renew it where it comes from: what is new on disk is taken over by itself"),
+        ("installed", "sudo certbot renew, if certbot made it; any other: jupyterd cert install FILES"),
+        (
+            "local",
+            "it is renewed by itself: journalctl -u jupyterd -p warning says why not; jupyterd cert new",
+        ),
+        ("self-signed", "it is renewed by itself: journalctl -u jupyterd -p warning says why not"),
+        ("of a later version", "renew it where it comes from: what is new on disk is taken over by itself"),
+    ],
+)
+def test_the_advice_fits_where_it_comes_from(source: str, advice: str) -> None:
+    assert items(70, source=source)[0][3] == advice
 
 
 def test_nothing_is_said_before_the_clock_is_known() -> None:

@@ -217,7 +217,7 @@ def test_a_gpu_that_tells_nothing_makes_it_unknown() -> None:
     ("cpu_s", "seconds", "rests"),
     [
         (5.0, 60.0, True),
-        (5.0 + 1.79, 60.0, True),  # 3 % of a processor
+        (6.5, 50.0, True),  # 3 % of a processor
         (5.0 + 1.81, 60.0, False),
         (4.99, 60.0, False),
         (5.0, 90.0, True),

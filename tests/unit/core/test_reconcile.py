@@ -20,6 +20,7 @@ from support.worlds import (
     V4,
     V6,
     after,
+    bad,
     begun,
     good,
     match,
@@ -63,7 +64,7 @@ from jupyterd.core.events import (
     SignalReceived,
 )
 from jupyterd.core.reasons import AddressesChanged, Exited, HelperTimeout, SettingsChanged, SpareMisfit, StartTimeout
-from jupyterd.core.world import Binding, Wedged, World
+from jupyterd.core.world import Binding, Wedged, World, with_child
 from jupyterd.protocol.gpu_frames import Frame
 from jupyterd.protocol.plan import Command, Listen, Plan, Refused
 from jupyterd.protocol.policy import Policy
@@ -228,6 +229,24 @@ def test_who_even_sigkill_does_not_end_is_named_and_left_behind() -> None:
     assert match(Record, kind=journal_kinds.RELOAD_REFUSED) in effects
     assert "stuck" in world.refused[0]
     assert not world.reload.asked
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_each_wedged_process_is_named_by_what_it_is(role: Role) -> None:
+    dying = Killing(ProcessIdentity(50, 500), NOW, HelperTimeout())
+    world, effects = play(with_child(serving(), role, dying), TICK)
+    names = {
+        Role.SERVER: "server",
+        Role.SPARE: "spare",
+        Role.PLANNER: "planner",
+        Role.SAMPLER_RELAY: "sampler relay",
+        Role.ENDER: "ender",
+        Role.CULLER: "culler",
+    }
+    text = f"the {names[role]} process 50 does not end even after SIGKILL; going on without it"
+    assert match(Record, kind=journal_kinds.WEDGED, message=text) in effects
+    assert world.wedged == (Wedged(role, ProcessIdentity(50, 500), NOW),)
+    assert Abandon(role, 50) in effects
 
 
 # --- the spare --------------------------------------------------------------------------------------------------
@@ -435,6 +454,14 @@ def test_probes_begin_with_ready_and_go_on_while_it_serves() -> None:
     world, effects = play(serving(), TICK, now=NOW + 4.0)
     assert [each.target for each in of(Probe, effects)] == [LOCAL]
     assert of(Probe, play(world, TICK, now=NOW + 4.5)[1]) == [], "one at a time"
+
+
+@pytest.mark.parametrize("start", [waiting, starting, begun])
+def test_an_answer_to_a_probe_of_a_server_that_is_gone_changes_nothing(start) -> None:
+    world = start()
+    assert play(world, good(LOCAL)) == (world, ())
+    gone = after(serving(), ChildExited(Role.SERVER, SERVER, 1, None))
+    assert after(gone, bad(LOCAL)).server == gone.server
 
 
 # --- the relay of the GPU sampler -----------------------------------------------------------------------------------

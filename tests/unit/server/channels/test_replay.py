@@ -292,9 +292,9 @@ def test_falling_behind_reads_from_the_last_message_written_and_holds_nothing_un
 
 def test_held_messages_are_bounded_in_number_and_size_and_come_from_the_spool_then():
     run = Run()
-    run.arrive(*(live(f"m{number}") for number in range(replay.HELD_MAX_MESSAGES + 1)))
+    run.arrive(*(live(f"m{number}") for number in range(4097)))
     assert run.state.phase.held == ()
-    run.arrive(live("big", content=b"x" * (replay.HELD_MAX_BYTES + 1)), live("last"))
+    run.arrive(live("big", content=b"x" * ((1 << 23) + 1)), live("last"))
     assert [json.loads(message[3])["msg_id"] for _, message in run.state.phase.held] == ["last"]
 
 
@@ -461,3 +461,33 @@ def test_whatever_the_interleaving_each_message_comes_once_and_in_order(seed):
         if page.sent == page.live_from == len(page.kernel.log):
             break
     assert page.got == list(range(page.first, len(page.kernel.log))), f"seed {seed}"
+
+
+def test_each_output_names_its_channel_and_the_header_behind_which_the_cursor_stands():
+    run = Run()
+    first = record(0, "a")
+    assert run.spool(first)[0] == Deliver("iopub", first.frames, first.frames[1])
+    own = reply(1, "info", SHELL, message="kernel_info_reply")
+    assert run.spool(own)[0] == Deliver("shell", own.frames, own.frames[1])
+    run.take(replay.give_up(run.state))
+    message = live("b")
+    assert run.arrive(message) == [PassOn("iopub", (message,))]
+
+
+def test_what_is_put_off_is_merged_once_however_long_the_awaited_record_takes():
+    run = Run()
+    run.arrive(live("b"))
+    run.take(replay.read(run.state, (record(0, "a"), record(1, "b"), record(2, "c"))))
+    run.take(replay.wait_for(run.state, b"never", Cursor()))
+    run.take(replay.written(run.state, 0.0))
+    for now in (0.1, 0.2, 0.3):
+        run.spool(now=now)
+    assert run.got == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("parent", "name"),
+    [(b'{"msg_id": "x"}', "x"), (b"{}", ""), (b"", ""), (b"[]", ""), (b"\xff", ""), (b'{"msg_id": 7}', "7")],
+)
+def test_the_id_in_a_header(parent, name):
+    assert replay.id_of(parent) == name
