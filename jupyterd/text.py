@@ -5,6 +5,8 @@ Pure: no clock, no locale, no time zone database. linux/local_time.py gives date
 
 from __future__ import annotations
 
+from typing import Any
+
 MIB, GIB = 1 << 20, 1 << 30
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86400
 _WEEKDAYS = ("Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed")  # 1 January 1970 was a Thursday
@@ -72,6 +74,19 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+def cleaned(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """A JSON value without what a terminal would obey: an account must not write escape sequences to root's screen."""
+    match value:
+        case str():
+            return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in value)
+        case list():
+            return [cleaned(each) for each in value]
+        case dict():
+            return {cleaned(name): cleaned(each) for name, each in value.items()}
+        case _:
+            return value
 
 
 def bracketed(host: str) -> str:

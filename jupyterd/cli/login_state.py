@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from jupyterd.cli.banner import Login, OwnToken, Password, Token, Untold
-from jupyterd.linux import private_files
+from jupyterd.linux import files
 from jupyterd.settings import login_store
 from jupyterd.settings.paths import Paths
 
@@ -28,7 +28,7 @@ class Entrance:
 
 def read(paths: Paths) -> Entrance:
     """OSError or ValueError says what is wrong with a file. No file is none of all, and a password may be set."""
-    data = private_files.read(paths.live)
+    data = files.read_private(paths.live)
     live: dict[str, Any] = {} if data is None else json.loads(data)
     return Entrance(
         fixed=bool(live.get("password_hash")),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jupyterd.launch import registry
 from jupyterd.launch.registry import Entry
+from jupyterd.linux import files
 
 NAME = "ended"
 _KEPT = 10
@@ -36,7 +37,7 @@ def note(directory: Path, record: Entry, cause: str) -> None:
     except (OSError, ValueError):
         earlier = ()
     every = (*earlier, RecentDeath(time.time(), record.id, record.name, notebook, cause))[-_KEPT:]
-    registry.replace_file(directory / NAME, json.dumps([asdict(each) for each in every], indent=1))
+    files.replace(directory / NAME, json.dumps([asdict(each) for each in every], indent=1).encode())
 
 
 def decode(data: bytes) -> tuple[RecentDeath, ...]:

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from jupyterd.linux import files
 from jupyterd.linux.proc import Identity
 
 FORMAT = 1
@@ -52,36 +53,16 @@ class Entry:
     """A terminal device that becomes the process's own: a shell whose other end this server holds."""
 
 
-def prepare(directory: Path) -> None:
-    """Make the directory, or refuse one that somebody else could have laid there (OSError)."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = directory.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-        raise PermissionError(f"{directory} is not a directory of this account (uid {os.getuid()}); remove it")
-    if found.st_mode & 0o077:
-        directory.chmod(0o700)
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Write 0600 beside it and rename, so that a reader sees the old text or the new one."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
-    beside.unlink(missing_ok=True)  # of a process that was killed; whatever it is, nothing is written into it
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    beside.replace(path)
-
-
 def write(directory: Path, record: Entry, env: Mapping[str, str]) -> None:
     """Before the launch, so that a server killed in the middle of it leaves no kernel that nobody knows."""
-    prepare(directory)
+    files.private_directory(directory)
     for part in (".pid", ".end", ".why"):
         (directory / f"{record.id}{part}").unlink(missing_ok=True)
-    replace_file(directory / f"{record.id}.env", json.dumps(dict(env)))
+    files.replace(directory / f"{record.id}.env", json.dumps(dict(env)).encode())
     document = {"format": FORMAT, **asdict(replace(record, process=None))}
     if record.kind == "kernel":  # so that a version that knows no terminals still takes it back
         del document["kind"], document["tty"]
-    replace_file(directory / f"{record.id}.json", json.dumps(document, indent=1))
+    files.replace(directory / f"{record.id}.json", json.dumps(document, indent=1).encode())
 
 
 def read(directory: Path, kernel_id: str) -> Entry:

@@ -19,7 +19,7 @@ import zmq
 from jupyterd.launch import launcher, messages, registry, user_unit
 from jupyterd.launch.registry import Entry
 from jupyterd.launch.words import LaunchFailed
-from jupyterd.linux import proc
+from jupyterd.linux import files, proc
 
 _TERM_AT = 0.75
 """Share of the grace after which TERM comes: a cell that saves its work on KeyboardInterrupt has so long."""
@@ -44,7 +44,7 @@ def end_all(directory: Path, running: Sequence[Entry], grace_s: float, why: str)
     it again. Where none runs they are forgotten here.
     """
     for record in running:
-        registry.replace_file(directory / f"{record.id}.why", why)
+        files.replace(directory / f"{record.id}.why", why.encode())
     if registry.server_runs(directory):
         return end(running, grace_s, launcher.clear)
     return end(running, grace_s, lambda record: launcher.forget(directory, record))

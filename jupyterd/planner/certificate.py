@@ -12,12 +12,13 @@ from pathlib import Path
 
 import attrs
 
+from jupyterd.linux.files import stat_mark
 from jupyterd.planner import addresses, jupyter_config
 from jupyterd.protocol.plan import Certificate, Trouble
 from jupyterd.settings.paths import Paths
 from jupyterd.settings.problems import Origin
 from jupyterd.settings.schema import Settings
-from jupyterd.tls import authority, check, make, mark, served_copy
+from jupyterd.tls import authority, check, make, served_copy
 from jupyterd.tls.check import Pair, PairProblem
 
 
@@ -83,7 +84,7 @@ def _originals(settings: Settings, paths: Paths) -> list[Path]:
 
 
 def _marks(files: list[Path]) -> dict[str, str]:
-    return {str(each): mark.of(str(each)) for each in files}
+    return {str(each): stat_mark(str(each)) for each in files}
 
 
 def _of_settings(settings: Settings, origins: Mapping[str, Origin], paths: Paths, *, write: bool) -> Chosen:

@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 
-from jupyterd.linux import private_files
+from jupyterd.linux import files
 from jupyterd.protocol.plan import Command
 from jupyterd.settings.paths import Paths
 from jupyterd.settings.schema import KernelSettings, LoginSettings, ServerSettings, Settings
@@ -92,9 +92,9 @@ def keys(traits: Traits, command: Command, live_settings: dict[str, Any]) -> tup
 def write(paths: Paths, traits: Traits, live_settings: dict[str, Any]) -> None:
     """Make the directories (0700) and put both files there (0600), each in one step."""
     for directory in (paths.state, paths.jupyter_config, paths.runtime, paths.jupyter_runtime):
-        private_files.directory(directory)
-    private_files.replace(paths.jupyter_config / NAME, _document(traits))
-    private_files.replace(paths.live, _document(live_settings))
+        files.private_directory(directory)
+    files.replace_private(paths.jupyter_config / NAME, _document(traits))
+    files.replace_private(paths.live, _document(live_settings))
 
 
 def _server(server: ServerSettings) -> Traits:

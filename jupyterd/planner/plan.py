@@ -20,7 +20,7 @@ from jupyterd import __version__
 from jupyterd.gpu import arguments as gpu
 from jupyterd.gpu import driver
 from jupyterd.launch import sampler_process, sampler_relay
-from jupyterd.linux import private_files
+from jupyterd.linux import files
 from jupyterd.linux.accounts import Account
 from jupyterd.planner import addresses, certificate, checks, jupyter_command, jupyter_config
 from jupyterd.protocol.plan import Command, Plan, Refused
@@ -59,7 +59,7 @@ def make_plan(asked: Ask, *, write: bool) -> Plan | Refused:
     """The plan, or every problem at once. With `write` the files that the server reads are put in place too."""
     try:
         return _make_plan(asked, write=write)
-    except private_files.UnsafeFile as error:  # a link or a FIFO in place of a secret: nobody but a person knows why
+    except files.UnsafeFile as error:  # a link or a FIFO in place of a secret: nobody but a person knows why
         return Refused((str(error),))
 
 

@@ -288,12 +288,12 @@ class JupyterdServerApp(ServerApp):
 
 def start(paths: Paths, link: SupervisorLink, sockets: list[socket.socket], log: dict[str, Any]) -> None:
     """Make the application, serve, and come back when it has left. Raises what makes a start impossible."""
-    files = {"open_files": proc.raise_open_files_limit()}
+    open_files = {"open_files": proc.raise_open_files_limit()}
     # Of extensions' handlers that do not say who may call them. Here Jupyter asks for a login in their place
     # (allow_unauthenticated_access in jupyterd.planner.jupyter_config), so nobody has to do anything about it.
     warnings.filterwarnings("ignore", "Extension endpoints without", JupyterServerAuthWarning)
-    terminals = {"TerminalsExtensionApp": {"terminal_manager_class": _TERMINALS}, "AccountTerminalManager": files}
-    traits = Config(log | terminals | {"KernelManager": files})
+    terminals = {"TerminalsExtensionApp": {"terminal_manager_class": _TERMINALS}, "AccountTerminalManager": open_files}
+    traits = Config(log | terminals | {"KernelManager": open_files})
     app = JupyterdServerApp.instance(config=traits, jpserver_extensions={NEEDED: True})
     app.paths, app.link, app.sockets = paths, link, sockets
     app.initialize(argv=[], starter_extension=NEEDED)

@@ -12,7 +12,7 @@ from typing import cast, get_args
 
 import attrs
 
-from jupyterd.linux import private_files
+from jupyterd.linux import files
 from jupyterd.settings.paths import Mode, Paths
 
 FORMAT = 1
@@ -31,7 +31,7 @@ class LiveSettings:
     authority: str | None
     """PEM of this machine's own authority."""
     watched: dict[str, str]
-    """File -> tls.mark.of() when the planner looked at it."""
+    """File -> linux.files.stat_mark() when the planner looked at it."""
     renew_at: float | None
     """Unix seconds: when the planner has something to make again."""
     names: frozenset[str] = attrs.field(converter=frozenset)
@@ -42,7 +42,7 @@ class LiveSettings:
 
 def read(path: Path) -> LiveSettings:
     """ValueError or OSError says what is wrong; neither shows a secret."""
-    data = private_files.read(path)
+    data = files.read_private(path)
     if data is None:
         raise FileNotFoundError(f"{path} is missing: it is written by jupyterd when it starts the server")
     try:

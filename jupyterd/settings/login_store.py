@@ -19,7 +19,7 @@ from typing import Literal
 
 import attrs
 
-from jupyterd.linux import private_files
+from jupyterd.linux import files
 
 FORMAT = 1
 PASSWORD_LEAST, PASSWORD_MOST = 8, 1024
@@ -46,7 +46,7 @@ class StoredLogin:
 
 def read(path: Path) -> StoredLogin:
     """What is there; an empty Login for no file. ValueError says what is wrong with the file."""
-    data = private_files.read(path)
+    data = files.read_private(path)
     if data is None:
         return StoredLogin()
     try:
@@ -125,15 +125,15 @@ def _sha256(token: str) -> str:
 
 
 def _write(path: Path, login: StoredLogin) -> None:
-    private_files.replace(path, json.dumps({"format": FORMAT, **attrs.asdict(login)}, indent=1).encode() + b"\n")
+    files.replace_private(path, json.dumps({"format": FORMAT, **attrs.asdict(login)}, indent=1).encode() + b"\n")
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Hold <path>.lock. The file itself cannot be locked: it is replaced."""
-    private_files.directory(path.parent)
+    files.private_directory(path.parent)
     lock = path.with_name(path.name + ".lock")
-    fd = private_files.lock_file(lock)
+    fd = files.lock_file(lock)
     try:
         deadline = time.monotonic() + LOCK_TIMEOUT_S
         while True:

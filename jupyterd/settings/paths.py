@@ -15,7 +15,7 @@ from typing import Literal
 
 import attrs
 
-from jupyterd.linux import private_files
+from jupyterd.linux import files
 from jupyterd.linux.accounts import account
 from jupyterd.settings.problems import Invalid, Origin, Problem
 
@@ -182,7 +182,7 @@ def prepare(paths: Paths) -> None:
     # A person may have put the state on another disk by a link; in /tmp a link would be somebody's trap.
     for directory in (Path(os.path.realpath(paths.state)), paths.runtime):
         try:
-            private_files.directory(directory)
+            files.private_directory(directory)
         except OSError as error:
             if error.errno not in (None, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
                 raise

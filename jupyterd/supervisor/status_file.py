@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
+from jupyterd.linux import files
 from jupyterd.protocol.status import NAME, Snapshot, encode
 from jupyterd.supervisor import clock
 
@@ -30,13 +31,7 @@ class Status:
         if abs(offset_s - self._offset_s) > _SAME_CLOCK_S:  # the clock was set: a small drift must not move dates
             self._offset_s = offset_s
         data = encode(_dated(snapshot, self._offset_s))
-        fresh = f"{self._path}.new"
-        if os.path.lexists(fresh):  # of a supervisor that was killed; nothing is written into what is there
-            os.unlink(fresh)
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-        os.replace(fresh, self._path)
+        files.replace(self._path, data)
         self._last = snapshot
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from jupyterd.linux import private_files
+from jupyterd.linux import files
 from jupyterd.tls import check
 from jupyterd.tls.key_pair import Pair
 
@@ -32,7 +32,7 @@ def ensure(path: Path, names: Sequence[str], addresses: Sequence[str], now: floa
     reason for it: to whoever accepted the present certificate, or compared its fingerprint, a new one on every
     address is worse than a name that does not match on one.
     """
-    private_files.look(path)
+    files.refuse_planted(path)
     found = check.check(path, None, now)
     if isinstance(found, Pair) and _good(found, names, now):
         return False
@@ -47,8 +47,8 @@ def self_signed(path: Path, names: Sequence[str], addresses: Sequence[str], now:
         raise ValueError("a certificate needs at least one name or address")
     from jupyterd.tls import build  # noqa: PLC0415 - 25 ms of cryptography that most starts do not need
 
-    private_files.directory(path.parent)
-    private_files.replace(path, build.pem(named, now, days))
+    files.private_directory(path.parent)
+    files.replace_private(path, build.pem(named, now, days))
 
 
 def _good(found: Pair, names: Sequence[str], now: float) -> bool:

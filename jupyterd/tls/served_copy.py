@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jupyterd.linux import private_files
+from jupyterd.linux import files
 from jupyterd.tls import check
 from jupyterd.tls.key_pair import Pair
 
@@ -18,18 +18,18 @@ def write(path: Path, checked: Pair, origin: str) -> None:
     """Put it in place in one step, unless it is there already. OSError when it cannot be written."""
     data = f"{_HEADER}{origin}\n".encode() + checked.pem
     try:
-        same = private_files.read(path) == data
+        same = files.read_private(path) == data
     except PermissionError:
         same = False
     if not same:
-        private_files.directory(path.parent)
-        private_files.replace(path, data)
+        files.private_directory(path.parent)
+        files.replace_private(path, data)
 
 
 def read(path: Path, origin: str, now: float) -> Pair | None:
     """The copy, if it is one of `origin` and good."""
     try:
-        data = private_files.read(path) or b""
+        data = files.read_private(path) or b""
     except OSError:
         return None
     if data.partition(b"\n")[0] != f"{_HEADER}{origin}".encode():

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from jupyterd.cli._common import TROUBLE, Server, fail, find_server, say
 from jupyterd.cli.cert import context
-from jupyterd.linux import local_time, private_files
+from jupyterd.linux import files, local_time
 from jupyterd.text import fingerprint
 from jupyterd.tls import collect
 from jupyterd.tls.collect import Collected
@@ -36,9 +36,9 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _put(server: Server, found: Collected) -> None:
-    private_files.directory(server.paths.state)
-    private_files.directory(server.paths.installed.parent)
-    private_files.replace(server.paths.installed, found.pem)
+    files.private_directory(server.paths.state)
+    files.private_directory(server.paths.installed.parent)
+    files.replace_private(server.paths.installed, found.pem)
 
 
 def _serve(server: Server, leaf: Leaf) -> int:

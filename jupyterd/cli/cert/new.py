@@ -11,7 +11,7 @@ import time
 
 from jupyterd.cli._common import TROUBLE, Server, fail, find_server
 from jupyterd.cli.cert import context
-from jupyterd.linux import local_time, private_files
+from jupyterd.linux import files, local_time
 from jupyterd.text import fingerprint
 from jupyterd.tls import authority
 from jupyterd.tls.authority import Authority
@@ -41,7 +41,7 @@ def main(args: argparse.Namespace) -> int:
 
 def _found(server: Server) -> Authority:
     wanted = context.names(server)
-    private_files.directory(server.paths.state)
+    files.private_directory(server.paths.state)
     authority.found(server.paths.authority, wanted.names[0], wanted.names, wanted.addresses, time.time())
     made = authority.read(server.paths.authority)
     if not isinstance(made, Authority):

@@ -73,7 +73,7 @@ def _known(target: SetupTarget) -> Existing:
         values=values,
         has_password=state and target.verb("password", target.flag, "--is-set") == 0,
         has_certificate=bool(values["tls.certificate"])
-        or any(files.mark(each) for each in (target.paths.installed, target.paths.authority)),
+        or any(each.is_file() for each in (target.paths.installed, target.paths.authority)),
     )
 
 
@@ -116,7 +116,7 @@ def _values(answers: Answers, known: Existing) -> Iterator[str]:
 
 def _certificate(target: SetupTarget, certificate: CertificateAnswer) -> Iterator[str]:
     match certificate.kind:
-        case "authority" if files.mark(target.paths.authority) is None:
+        case "authority" if not target.paths.authority.is_file():
             yield f"{target.paths.authority}   an authority of this machine's own"
         case "files":
             yield f"{target.paths.installed}   from {', '.join(map(str, certificate.files))}"

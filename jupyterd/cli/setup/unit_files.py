@@ -9,6 +9,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from jupyterd.linux import files
+
 UNIT = "jupyterd.service"
 UNIT_DIR = Path("/usr/local/lib/systemd/system")
 USER_UNIT_DIR = Path("/usr/local/lib/systemd/user")
@@ -171,15 +173,7 @@ def put(path: Path, text: str, mode: int = 0o644, uid: int = 0, gid: int = 0) ->
     if path.is_file() and path.read_bytes() == data:
         return False
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.new")
-    new.unlink(missing_ok=True)
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(data)
-        os.fchown(fd, uid, gid)
-        os.fchmod(fd, mode)
-        os.fsync(fd)
-    new.rename(path)
+    files.replace(path, data, mode=mode, owner=(uid, gid), durable=True)
     return True
 
 
@@ -196,12 +190,3 @@ def point(link: Path, target: Path) -> bool:
     new.symlink_to(target)
     new.rename(link)
     return True
-
-
-def mark(path: Path) -> tuple[int, int] | None:
-    """Another one when the file is another one; None for no file, or none that may be looked at."""
-    try:
-        found = path.lstat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns

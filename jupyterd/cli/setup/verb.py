@@ -13,10 +13,10 @@ from pathlib import Path
 from jupyterd.cli import banner
 from jupyterd.cli._common import EX_CONFIG, TROUBLE, USAGE, fail, refuse, say
 from jupyterd.cli.setup import changes, options, services, systemctl
-from jupyterd.cli.setup import unit_files as files
 from jupyterd.cli.setup.answers import Answers
 from jupyterd.cli.setup.changes import Todo
 from jupyterd.cli.setup.target import SetupTarget, find_target
+from jupyterd.linux.files import stat_mark
 from jupyterd.settings.problems import Invalid
 
 HELP = "set up a server for keeps: the machine's service (root), or your own (anybody else); again to change it"
@@ -60,23 +60,23 @@ def _do(target: SetupTarget, todo: Todo, args: argparse.Namespace) -> int:
     previous = services.current()
     mine = target.account
     changed = services.put_user_unit(todo.unit) if target.user else services.put_in_place(mine, todo.pieces)
-    login = files.mark(target.paths.login)
+    login = stat_mark(target.paths.login)
     if not _password(target, todo.answers):
         return TROUBLE
     if target.verb("kernel-env", timeout_s=_ENVIRONMENT_TIMEOUT_S):
         say("notebooks have no Python environment yet; to try again, type the same command")
-    new_login, ran = files.mark(target.paths.login) != login, systemctl.runs(user=target.user)
+    new_login, ran = stat_mark(target.paths.login) != login, systemctl.runs(user=target.user)
     if (changed or todo.new_text or not ran or args.installing) and not systemctl.start(
         changed=changed, user=target.user
     ):
         return TROUBLE
     if not target.user:
         services.forget_old_versions(previous)
-    pair = files.mark(target.paths.installed), files.mark(target.paths.authority)
+    pair = stat_mark(target.paths.installed), stat_mark(target.paths.authority)
     code = _certificate(target, todo.answers)
     if code:
         return code
-    new_pair = pair != (files.mark(target.paths.installed), files.mark(target.paths.authority))
+    new_pair = pair != (stat_mark(target.paths.installed), stat_mark(target.paths.authority))
     if ran and not (changed or todo.new_text or new_login or new_pair or args.installing):
         print(
             f"Nothing had to be changed: it is all so already. To log in: {banner.typed(os.environ)} token", flush=True
@@ -99,7 +99,7 @@ def _certificate(target: SetupTarget, answers: Answers) -> int:
         case "auto":
             return 0
         case "authority":
-            if files.mark(target.paths.authority) is not None:
+            if target.paths.authority.is_file():
                 return 0
             argv = ["new", target.flag]
         case "files":

@@ -13,12 +13,13 @@ from typing import Any, Literal
 import attrs
 import psutil
 
-from jupyterd.cli.untrusted import clean, read
 from jupyterd.launch import recent_deaths
 from jupyterd.launch.recent_deaths import RecentDeath
 from jupyterd.linux import proc
+from jupyterd.linux.files import read_untrusted
 from jupyterd.protocol import status
 from jupyterd.protocol.status import ProcessIdentity, Snapshot
+from jupyterd.text import cleaned
 
 Life = Literal["runs", "halted", "gone"]
 """Of the supervisor; "halted" is SIGSTOP or a debugger: it is there and decides nothing."""
@@ -92,7 +93,7 @@ def look(files: Iterable[Path]) -> ServerStatus | Nothing:
 
 def standing(file: Path) -> ServerStatus:
     """Read one snapshot and look at its processes. FileNotFoundError, PermissionError, OSError; ValueError: garbage."""
-    document, told = decode(read(file))
+    document, told = decode(read_untrusted(file))
     return ServerStatus(
         file, document, told, life(told.supervisor),
         _seen(told.supervisor),
@@ -106,7 +107,7 @@ def standing(file: Path) -> ServerStatus:
 
 def _ended(file: Path, owner: int) -> tuple[RecentDeath, ...]:
     try:
-        return recent_deaths.decode(json.dumps(clean(json.loads(read(file, owner)))).encode())
+        return recent_deaths.decode(json.dumps(cleaned(json.loads(read_untrusted(file, owner)))).encode())
     except (OSError, ValueError, RecursionError):
         return ()
 
@@ -114,7 +115,7 @@ def _ended(file: Path, owner: int) -> tuple[RecentDeath, ...]:
 def decode(data: bytes) -> tuple[dict[str, Any], Snapshot]:
     """The document with every text cleaned for a terminal, and the same as a checked record; ValueError for garbage."""
     try:
-        document: dict[str, Any] = clean(status.decode(data))
+        document: dict[str, Any] = cleaned(status.decode(data))
     except RecursionError as error:
         raise ValueError("not a status snapshot: it is nested too deeply") from error
     return document, status.structured(document)
@@ -166,7 +167,7 @@ def _kernel(path: Path, owner: int) -> RunningKernel | None:
 
 
 def _document(path: Path, owner: int) -> dict[str, Any]:
-    document = clean(json.loads(read(path, owner)))
+    document = cleaned(json.loads(read_untrusted(path, owner)))
     if not isinstance(document, dict):
         raise TypeError("not an object")
     return document

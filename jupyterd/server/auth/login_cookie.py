@@ -15,7 +15,7 @@ import attrs
 from tornado.httputil import HTTPServerRequest
 from tornado.web import decode_signed_value
 
-from jupyterd.linux import private_files
+from jupyterd.linux import files
 from jupyterd.server.auth.identity_provider import IdentityProvider
 
 SECRET_BYTES = 32
@@ -42,10 +42,10 @@ def secret(path: Path) -> bytes:
     """What signs the cookies, 32 bytes, kept in this file: a login outlives restarts and reboots. Made where
     there is none or an empty one, which Jupyter's own code would take.
     """
-    kept = private_files.read(path) or b""
+    kept = files.read_private(path) or b""
     if len(kept) < SECRET_BYTES:
         kept = os.urandom(SECRET_BYTES)
-        private_files.replace(path, kept)
+        files.replace_private(path, kept)
     return kept
 
 

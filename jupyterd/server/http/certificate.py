@@ -16,8 +16,8 @@ from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.utils import url_path_join
 from tornado import web
 
+from jupyterd.linux.files import stat_mark
 from jupyterd.server.live_settings import LiveSettings
-from jupyterd.tls import mark
 
 LOOK_EVERY_S = 10.0
 ASK_AGAIN_S = 20.0
@@ -54,7 +54,7 @@ class Watcher:
 
 def due(live: LiveSettings, now: float) -> tuple[str, dict[str, str]]:
     """(why another plan is due or "", how the watched files look). `now` is Unix time. Blocks as long as stat does."""
-    seen = {path: mark.of(path) for path in live.watched}
+    seen = {path: stat_mark(path) for path in live.watched}
     changed = [path for path, looks in seen.items() if looks != live.watched[path]]
     if changed:
         return f"{', '.join(changed)} changed", seen

@@ -17,6 +17,7 @@ from traitlets import Enum, HasTraits, Integer, Unicode
 
 from jupyterd.launch import kernel_environment, launcher, registry, user_unit
 from jupyterd.launch.words import LaunchFailed
+from jupyterd.linux import files
 from jupyterd.linux.proc import Identity
 from jupyterd.protocol import spool
 from jupyterd.server.kernels import death_notice
@@ -140,7 +141,7 @@ class Kernel(KernelPaths, ServerKernelManager):
         if len(str(directory)) > _SOCKET_PATH_MAX:
             raise LaunchFailed(f"the path {directory} is too long for sockets; choose a shorter state directory")
         try:
-            registry.prepare(directory)
+            files.private_directory(directory)
         except OSError as error:
             raise LaunchFailed(f"the kernels' sockets have no place: {error}") from error
         self.transport = "ipc"

@@ -20,6 +20,7 @@ from tornado.ioloop import IOLoop
 from traitlets import default
 
 from jupyterd.launch import launcher, registry
+from jupyterd.linux import files
 from jupyterd.protocol.server_channel import KernelCounts
 from jupyterd.server.channels.recorder_client import RecorderClient
 from jupyterd.server.kernels import adoption
@@ -49,8 +50,8 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
         self.context.setsockopt(zmq.RECONNECT_IVL, _AGAIN_MS)
         self.connection_dir = self.sockets_dir
         directory = Path(self.records_dir)
-        registry.prepare(directory)
-        registry.prepare(Path(self.sockets_dir))
+        files.private_directory(directory)
+        files.private_directory(Path(self.sockets_dir))
         self._take_lock(directory)
         self.recorder = RecorderClient(
             self.log, sockets=Path(self.sockets_dir), directory=Path(self.spool_dir), records=directory,

@@ -24,7 +24,7 @@ from traitlets import Enum, Integer, Unicode
 from jupyterd.launch import launcher, registry, stop, tmux, user_unit
 from jupyterd.launch.registry import Entry
 from jupyterd.launch.words import LaunchFailed
-from jupyterd.linux import proc
+from jupyterd.linux import files, proc
 from jupyterd.server.kernels.kernelspecs import user_environment
 from jupyterd.server.terminals.pty import PtyTerminal
 
@@ -46,7 +46,7 @@ class AccountTerminalManager(TerminalManager):
     def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401 - traitlets passes what it likes
         super().__init__(**kwargs)
         for directory in (self.records_dir, self.sockets_dir):
-            registry.prepare(Path(directory))
+            files.private_directory(Path(directory))
         self._find_again()
 
     # --- terminado's hooks --------------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ class AccountTerminalManager(TerminalManager):
         if term.keeper is not None:
             socket, configuration = Path(self.sockets_dir, name), directory / f"{name}.conf"
             socket.unlink(missing_ok=True)
-            registry.replace_file(configuration, tmux.configuration(shell, cwd))
+            files.replace(configuration, tmux.configuration(shell, cwd).encode())
             argv, tty = tmux.server(term.keeper, socket, configuration), ""
         else:
             found = shutil.which(argv[0], path=env["PATH"])

@@ -17,7 +17,7 @@ from support.network import no_trust, type_text, websocket
 from support.served import Served, served
 from support.waiting import GUARD_S, eventually
 
-from jupyterd.linux import private_files
+from jupyterd.linux import files
 
 STRANGER = 61235
 PASSWORD = "correct-horse-battery-staple"
@@ -215,7 +215,7 @@ def test_the_log_holds_none_but_the_link_at_the_terminal(server: Served, secrets
 @pytest.mark.parametrize("name", ["login.json", "live.json", "cookie_secret", "jupyter/jupyter_server_config.json"])
 def test_what_is_planted_is_refused_and_its_target_stays(tmp_path: Path, name: str, kind: str) -> None:
     target, path = tmp_path / "target", tmp_path / "state" / name
-    private_files.directory(path.parent)
+    files.private_directory(path.parent)
     target.write_bytes(b"untouched")
     target.chmod(0o600)
     match kind:
@@ -228,11 +228,11 @@ def test_what_is_planted_is_refused_and_its_target_stays(tmp_path: Path, name: s
         case "directory":
             path.mkdir()
     before = len([*Path("/proc/self/fd").iterdir()])
-    for deed in (lambda: private_files.replace(path, b"ours"), lambda: private_files.read(path)):
+    for deed in (lambda: files.replace_private(path, b"ours"), lambda: files.read_private(path)):
         with pytest.raises(PermissionError, match="which jupyterd did not make: move it away"):
             deed()
     with pytest.raises((PermissionError, IsADirectoryError)):
-        private_files.lock_file(path)
+        files.lock_file(path)
     assert len([*Path("/proc/self/fd").iterdir()]) == before
     assert target.read_bytes() == b"untouched"
     assert [each.name for each in path.parent.iterdir()] == [path.name]
@@ -240,7 +240,7 @@ def test_what_is_planted_is_refused_and_its_target_stays(tmp_path: Path, name: s
 
 def test_run_refuses_a_planted_link_with_one_sentence(tmp_path: Path) -> None:
     state = tmp_path / "state"
-    private_files.directory(state)
+    files.private_directory(state)
     victim = tmp_path / "victim"
     victim.write_text("untouched")
     (state / "live.json").symlink_to(victim)

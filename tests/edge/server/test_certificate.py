@@ -14,12 +14,12 @@ import pytest
 from support.network import no_trust
 from support.waiting import eventually
 
+from jupyterd.linux.files import ABSENT, stat_mark
 from jupyterd.planner import jupyter_config
 from jupyterd.protocol import server_channel
 from jupyterd.server.http import certificate
 from jupyterd.server.live_settings import LiveSettings
 from jupyterd.settings import schema
-from jupyterd.tls import mark
 
 CLIENTS = 4
 
@@ -33,10 +33,10 @@ def live(watched: dict[str, str], renew_at: float | None = None) -> LiveSettings
 
 def test_a_file_that_was_replaced_written_or_taken_away(tmp_path: Path) -> None:
     file = tmp_path / "pair.pem"
-    assert certificate.due(live({str(file): mark.ABSENT}), 0.0)[0] == ""
+    assert certificate.due(live({str(file): ABSENT}), 0.0)[0] == ""
     file.write_bytes(b"1")
-    assert "pair.pem changed" in certificate.due(live({str(file): mark.ABSENT}), 0.0)[0]
-    before = {str(file): mark.of(str(file))}
+    assert "pair.pem changed" in certificate.due(live({str(file): ABSENT}), 0.0)[0]
+    before = {str(file): stat_mark(str(file))}
     assert certificate.due(live(before), 0.0) == ("", before)
     file.write_bytes(b"22")
     assert certificate.due(live(before), 0.0)[0]
@@ -54,7 +54,7 @@ def test_it_asks_at_once_and_then_ever_more_seldom(monkeypatch, tmp_path: Path) 
     monkeypatch.setattr(certificate, "ASK_AGAIN_S", 0.1)
     asked: list[float] = []
     file = tmp_path / "x"
-    settings = live({str(file): mark.ABSENT})
+    settings = live({str(file): ABSENT})
     certificate.Watcher(lambda: settings, lambda _: asked.append(time.monotonic()))
     file.write_bytes(b"1")
     eventually(lambda: len(asked) >= 4)
@@ -69,7 +69,7 @@ def test_it_asks_at_once_for_another_change_and_no_more_when_it_is_served(monkey
     asked: list[str] = []
     looks = 0
     file = tmp_path / "x"
-    settings = live({str(file): mark.ABSENT})
+    settings = live({str(file): ABSENT})
 
     def give() -> LiveSettings:
         nonlocal looks
@@ -81,7 +81,7 @@ def test_it_asks_at_once_for_another_change_and_no_more_when_it_is_served(monkey
         (tmp_path / "new").write_bytes(data)
         (tmp_path / "new").rename(file)  # in one step: it looks meanwhile
         eventually(lambda number=number: len(asked) == number)
-    settings = live({str(file): mark.of(str(file))})
+    settings = live({str(file): stat_mark(str(file))})
     before = looks
     eventually(lambda: looks > before + 20, "it has looked often")
     assert len(asked) == 2
@@ -92,7 +92,7 @@ def test_the_server_says_that_an_original_has_changed(prepare) -> None:
     served = prepare()
     original = served.home.parent / "original.pem"
     served.pair = jupyter_config.PairFiles(
-        served.pair.certificate, served.pair.key, served.pair.sha256, watched={str(original): mark.ABSENT}
+        served.pair.certificate, served.pair.key, served.pair.sha256, watched={str(original): ABSENT}
     )
     served.start()
     original.write_bytes(b"x")

@@ -10,6 +10,7 @@ import pytest
 
 from jupyterd.launch import registry
 from jupyterd.launch.registry import Entry
+from jupyterd.linux import files
 from jupyterd.linux.proc import Identity
 
 RECORD = Entry("k1", "python3", ("/bin/sleep", "$HOME"), "/", "/c.json", "signal", None, 5.0, (("MemoryMax", "1G"),))
@@ -77,8 +78,8 @@ def test_a_foreign_record_is_set_aside(tmp_path):
 
 def test_a_directory_of_somebody_else_is_refused(tmp_path):
     (tmp_path / "link").symlink_to("/usr")
-    with pytest.raises(PermissionError, match="not a directory of this account"):
-        registry.prepare(tmp_path / "link")
+    with pytest.raises(PermissionError, match="not a directory"):
+        files.private_directory(tmp_path / "link")
 
 
 def test_who_holds_the_lock(tmp_path):

@@ -9,13 +9,14 @@ from pathlib import Path
 import attrs
 import pytest
 
+from jupyterd.linux.files import ABSENT, stat_mark
 from jupyterd.planner import certificate
 from jupyterd.planner.addresses import Interfaces
 from jupyterd.planner.certificate import Chosen
 from jupyterd.settings.paths import Paths
 from jupyterd.settings.problems import Origin
 from jupyterd.settings.schema import Settings, TlsSettings
-from jupyterd.tls import authority, make, mark
+from jupyterd.tls import authority, make
 
 MACHINE = Interfaces(("192.168.1.7",), (("gpu.lan", "192.168.1.7"),), ipv6=False)
 ORIGINS = {"tls.certificate": Origin("jupyterd.toml", 7)}
@@ -137,12 +138,12 @@ def test_names_that_the_authority_may_not_sign_for_are_told(paths: Paths) -> Non
 
 
 def test_the_mark_of_a_file_changes_with_every_replacement(tmp_path: Path) -> None:
-    file, seen = tmp_path / "x", {mark.ABSENT}
-    assert mark.of(str(file)) == mark.ABSENT
+    file, seen = tmp_path / "x", {ABSENT}
+    assert stat_mark(str(file)) == ABSENT
     for number in range(20):
         fresh = tmp_path / "new"
         fresh.write_text("as long each time")
         os.utime(fresh, ns=(1, 1))
         fresh.rename(file)
-        seen.add(mark.of(str(file)))
+        seen.add(stat_mark(str(file)))
         assert len(seen) >= 2 + number // 2

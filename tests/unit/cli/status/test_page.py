@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from jupyterd.cli import _common, untrusted
+from jupyterd.cli import _common
 from jupyterd.cli.status import page, verb
 from jupyterd.cli.status.read import Nothing, ServerStatus, look
 from jupyterd.launch import recent_deaths
 from jupyterd.launch.recent_deaths import RecentDeath
-from jupyterd.linux import proc
+from jupyterd.linux import files, proc
 from jupyterd.protocol import status
 from jupyterd.protocol.gpu_frames import Gpu
 from jupyterd.protocol.plan import Certificate
@@ -192,7 +192,7 @@ def _link(path: Path) -> None:
 
 
 def _huge(path: Path) -> None:
-    path.write_bytes(b"[" * (untrusted.LARGEST_BYTES + 1))
+    path.write_bytes(b"[" * (files.LARGEST_BYTES + 1))
 
 
 def _nested(path: Path) -> None:

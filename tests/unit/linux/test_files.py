@@ -1,0 +1,79 @@
+"""Files on a real disk: replaced in one step, private ones refused where something was planted, changes noticed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from jupyterd.linux import files
+
+
+@pytest.mark.parametrize("durable", [False, True])
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_a_file_is_replaced_whole(tmp_path: Path, *, durable: bool, mode: int) -> None:
+    path = tmp_path / "x"
+    path.write_text("old")
+    with path.open() as before:
+        files.replace(path, b"new", mode=mode, durable=durable)
+        assert before.read() == "old"
+    assert path.read_text() == "new"
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert [each.name for each in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_link_is_replaced_and_what_it_leads_to_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / "x").symlink_to("victim")
+    files.replace(tmp_path / "x", b"new")
+    assert (tmp_path / "victim").read_text() == "mine"
+    assert not (tmp_path / "x").is_symlink()
+
+
+def test_what_could_not_be_replaced_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "y").touch()
+    with pytest.raises(OSError, match="directory"):
+        files.replace(tmp_path / "x", b"new")
+    assert [each.name for each in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_mark_changes_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    marks = [files.stat_mark(path)]
+    assert marks == [files.ABSENT]
+    path.write_text("a")
+    marks.append(files.stat_mark(path))
+    files.replace(path, b"a")
+    marks.append(files.stat_mark(path))
+    path.write_text("ab")
+    marks.append(files.stat_mark(path))
+    assert len(set(marks)) == len(marks)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "link", "directory", "large", "foreign"])
+def test_what_is_not_read_without_trust(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "x"
+    owner = os.getuid()
+    match kind:
+        case "fifo":
+            os.mkfifo(path)
+        case "link":
+            (tmp_path / "y").touch()
+            path.symlink_to("y")
+        case "directory":
+            path.mkdir()
+        case "large":
+            path.write_bytes(b" " * (files.LARGEST_BYTES + 1))
+        case _:
+            path.touch()
+            owner += 1
+    with pytest.raises((OSError, ValueError)):
+        files.read_untrusted(path, owner)
+
+
+def test_what_is_read_without_trust(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"data")
+    assert files.read_untrusted(tmp_path / "x", os.getuid()) == b"data"
