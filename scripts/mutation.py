@@ -3,7 +3,7 @@
 The mutants are those of mutmut's operators. What runs them is here, for three reasons: mutmut's own runner leaves out
 what stands outside functions (limits, defaults of fields), takes no seeded sample, and puts a call in front of each
 function, which the simulator's years feel. Each mutant is a fork in which one module is loaded from changed text;
-the tests of that module run first, then all others from the shortest to the longest, until one fails.
+the tests of that module run first, then all from the shortest to the longest, until one fails.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ TABLES = {"jupyterd/core/xids.py", "jupyterd/core/journal_kinds.py"}
 CORE_TESTS = (*UNIT_TESTS, "tests/sim", "--ignore=tests/sim/test_diagram.py")
 """Not the diagram: it changes with every change, and is pasted back without a thought."""
 MERGE_TESTS = ("tests/unit/server/channels/test_replay.py",)
+OPTIONS = ("-x", "-q", "-m", "not slow", "-p", "no:cacheprovider", "--tb=short", "--assert=plain")
+"""Plain: nobody reads how two worlds differ, and finding it out takes longer than the test."""
 SLOWER = 4.0
 """A mutant may take so many times as long as all tests without one; then it counts as noticed: it hangs."""
 MEMORY_BYTES = 3 << 30
@@ -226,14 +228,14 @@ class Changed(importlib.abc.MetaPathFinder, importlib.machinery.SourceFileLoader
 
 
 class Order:
-    """A pytest plugin: the tests of the changed module first, then the short ones."""
+    """A pytest plugin: the short tests first."""
 
     def __init__(self, name: str, took: dict[str, float]) -> None:
         self.name, self.took, self.measured = name, took, dict[str, float]()
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Sort."""
-        items.sort(key=lambda each: (f"test_{self.name}" not in each.nodeid, self.took.get(each.nodeid, 0.0)))
+        items.sort(key=lambda each: self.took.get(each.nodeid, 0.0))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Remember how long it took."""
@@ -247,11 +249,14 @@ def tests_of(file: str, *, unit: bool) -> tuple[str, ...]:
 
 def run_tests(mutant: Mutant | None, args: Sequence[str], took: dict[str, float]) -> tuple[int, dict[str, float]]:
     """In a process of its own: pytest's exit status, and how long each test took."""
+    order = Order(Path(mutant.file).stem if mutant else "", took)
     if mutant is not None:
         sys.meta_path.insert(0, Changed(mutant))
-    order = Order(Path(mutant.file).stem if mutant else "", took)
-    status = pytest.main(["-x", "-q", "-m", "not slow", "-p", "no:cacheprovider", *args], [order])
-    return int(status), order.measured
+        own = sorted({each.partition("::")[0] for each in took if f"/test_{order.name}" in each})
+        status = pytest.main([*OPTIONS, *own], [order]) if own else 0  # without collecting the rest: much sooner
+        if status:
+            return int(status), {}
+    return int(pytest.main([*OPTIONS, *args], [order])), order.measured
 
 
 def fork(mutant: Mutant | None, args: Sequence[str], took: dict[str, float], report: Path | None) -> int:
@@ -292,24 +297,28 @@ def attempt_all(sample: Sequence[Mutant], workers: int, folder: Path, *, unit: b
     waiting = [(each, tests_of(each.file, unit=unit)) for each in reversed(sample)]
     known = {args: baseline(args, folder) for args in sorted({args for _, args in waiting})}
     running: dict[int, tuple[Mutant, int, float]] = {}  # by pidfd
-    while waiting or running:
-        while waiting and len(running) < workers:
-            mutant, args = waiting.pop()
-            took, whole_s = known[args]
-            pid = fork(mutant, args, took, None)
-            running[os.pidfd_open(pid)] = (mutant, pid, time.monotonic() + SLOWER * whole_s + 10)
-        nearest = min(at for _, _, at in running.values())
-        ended, _, _ = select.select(list(running), [], [], max(0.0, nearest - time.monotonic()))
-        for fd in list(running):
-            mutant, pid, at = running[fd]
-            late = fd not in ended and time.monotonic() >= at
-            if late:
-                os.killpg(pid, signal.SIGKILL)
-            if late or fd in ended:
-                _, status = os.waitpid(pid, 0)
-                os.close(fd)
-                del running[fd]
-                yield mutant, "timed out" if late else "noticed" if status else "survived"
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                mutant, args = waiting.pop()
+                took, whole_s = known[args]
+                pid = fork(mutant, args, took, None)
+                running[os.pidfd_open(pid)] = (mutant, pid, time.monotonic() + SLOWER * whole_s + 10)
+            nearest = min(at for _, _, at in running.values())
+            ended, _, _ = select.select(list(running), [], [], max(0.0, nearest - time.monotonic()))
+            for fd in list(running):
+                mutant, pid, at = running[fd]
+                late = fd not in ended and time.monotonic() >= at
+                if late:
+                    os.killpg(pid, signal.SIGKILL)
+                if late or fd in ended:
+                    _, status = os.waitpid(pid, 0)
+                    os.close(fd)
+                    del running[fd]
+                    yield mutant, "timed out" if late else "noticed" if status else "survived"
+    finally:  # an interrupt reaches the terminal's group; each of these has its own
+        for _, pid, _ in running.values():
+            os.kill(pid, signal.SIGKILL)
 
 
 # --- telling --------------------------------------------------------------------------------------------------
@@ -337,23 +346,26 @@ def main() -> int:
     counts = dict.fromkeys(("noticed", "survived", "timed out", "accepted"), 0)
     folder = ROOT / ".jupyterd"
     folder.mkdir(exist_ok=True)
-    for tried, (mutant, what) in enumerate(attempt_all(sample, options.workers, folder, unit=options.unit)):
-        if tried % 50 == 0:
-            print(f"{tried} of {len(sample)} tried after {time.monotonic() - begun:.0f} s", file=sys.stderr)
-        reason = reasons.get(mutant.key) if what == "survived" else None
-        counts["accepted" if reason else what] += 1
-        if what == "survived":
-            print(
-                f"{'accepted' if reason else 'SURVIVED'} {mutant.file}:{mutant.line}\n{mutant.key}\n= {reason or ''}\n",
-                flush=True,
-            )
+    tried = 0
+    try:
+        for mutant, what in attempt_all(sample, options.workers, folder, unit=options.unit):
+            tried += 1
+            reason = reasons.get(mutant.key) if what == "survived" else None
+            counts["accepted" if reason else what] += 1
+            if what == "survived":
+                head = "accepted" if reason else "SURVIVED"
+                print(f"{head} {mutant.file}:{mutant.line}\n{mutant.key}\n= {reason or ''}\n", flush=True)
+            if tried % 25 == 0:
+                print(f"{tried} of {len(sample)} after {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        print("interrupted: the figures are those of the mutants tried so far")
     for each in stale:
         print(f"no such mutant any more, take it out of {ACCEPTED.name}:\n{each}\n")
-    judged = len(sample) - counts["accepted"]
+    judged = tried - counts["accepted"]
     noticed = counts["noticed"] + counts["timed out"]
     score = 100 * noticed / judged if judged else 100.0
     print(
-        f"{len(sample)} of {many} mutants tried (seed {options.seed}) in {time.monotonic() - begun:.0f} s: "
+        f"{tried} of {many} mutants tried (seed {options.seed}) in {time.monotonic() - begun:.0f} s: "
         f"{noticed} noticed ({counts['timed out']} of them by a time-out), {counts['survived']} survived, "
         f"{counts['accepted']} accepted with a reason; score {score:.1f} % of {judged}"
     )

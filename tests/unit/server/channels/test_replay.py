@@ -471,7 +471,8 @@ def test_each_output_names_its_channel_and_the_header_behind_which_the_cursor_st
     assert run.spool(own)[0] == Deliver("shell", own.frames, own.frames[1])
     run.take(replay.give_up(run.state))
     message = live("b")
-    assert run.arrive(message) == [PassOn("iopub", (message,))]
+    (passed,) = run.arrive(message)
+    assert (passed.channel, passed.messages, passed.replied) == ("iopub", (message,), None)
 
 
 def test_what_is_put_off_is_merged_once_however_long_the_awaited_record_takes():
