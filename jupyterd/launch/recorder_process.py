@@ -20,6 +20,7 @@ from jupyterd.launch.words import LaunchFailed
 from jupyterd.linux import proc
 from jupyterd.linux.proc import Identity
 from jupyterd.protocol import spool
+from jupyterd.protocol.recorder_channel import RecorderPaths
 
 _DEADLINE_S = 10.0
 _THERE = frozenset({"active", "activating", "reloading"})
@@ -35,11 +36,9 @@ _PROPERTIES = (
 _SCRIPT = '( until "$@"; do sleep 0.1; done ) &'
 
 
-def argv(sockets: Path, directory: Path, records: Path, max_bytes: int) -> list[str]:
-    """The recorder's command line; `directory` is the spool."""
-    return [
-        sys.executable, "-I", "-m", "jupyterd.recorder", str(sockets), str(directory), str(records), str(max_bytes)
-    ]  # fmt: skip
+def argv(paths: RecorderPaths) -> list[str]:
+    """The recorder's command line."""
+    return [sys.executable, "-I", "-m", "jupyterd.recorder", paths.encode()]
 
 
 def unit_name(directory: Path) -> str:

@@ -1,21 +1,59 @@
-"""What server and recorder say to each other, over the socket spool.SOCKET: one JSON object a line.
+"""The recorder's arguments, and what it and the server say to each other over the socket spool.SOCKET: a JSON object on
+each line.
 
-Who stands at a tab's place on the shell and stdin channels of its kernel: the server while the tab is connected, the
-recorder while it is away. The server's end of the connection closes when the server ends, however it ends.
+They agree who uses a tab's ZMQ identity on the shell and stdin channels of its kernel: the server while the tab is
+connected, the recorder while it is not. The connection closes when the server ends, however it ends.
+
+A server and a running recorder may be of different versions (until no cell runs: HandOver in recorder/loop.py). So the
+names and fields of messages stay as they are, and every version reads the positional arguments.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
+
+from jupyterd.protocol import spool
 
 LINE_MAX = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
+class RecorderPaths:
+    """The arguments of `python -m jupyterd.recorder`: directories. All that can change comes with Hello."""
+
+    sockets: Path
+    """Of the kernels' connection files and sockets, and the recorder's own."""
+    spool: Path
+    records: Path
+    """The launcher's registry, for the server's lock."""
+
+    def encode(self) -> str:
+        """One JSON object."""
+        return json.dumps(asdict(self), default=str)
+
+    def positional(self) -> tuple[str, ...]:
+        """As recorders read them that know no JSON; the fourth is the bound of a spool until a server says Hello."""
+        return str(self.sockets), str(self.spool), str(self.records), str(spool.MAX_BYTES)
+
+    @classmethod
+    def decode(cls, arguments: Sequence[str]) -> RecorderPaths:
+        """From either form. ValueError for anything else."""
+        try:
+            if len(arguments) == 1:
+                return cls(**{name: Path(text) for name, text in json.loads(arguments[0]).items()})
+            sockets, directory, records = arguments[:3]
+            return cls(Path(sockets), Path(directory), Path(records))
+        except (TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"not the arguments of a recorder: {list(arguments)}") from error
+
+
+@dataclass(frozen=True, slots=True)
 class Hello:
-    """Server, first of all: which interpreter it runs in (each version has its own), the bound of each spool, and every
+    """Server, first: its interpreter (each version has its own), the bound of each kernel's spool in bytes, and every
     tab that is connected.
     """
 
@@ -27,7 +65,7 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Back:
-    """Server: this tab is about to connect. Answered by Yours."""
+    """Server: this tab is about to connect; release its identity. Answered by Yours."""
 
     kernel: str
     session: str
@@ -35,7 +73,7 @@ class Back:
 
 @dataclass(frozen=True, slots=True)
 class Away:
-    """Server: this tab is connected no more."""
+    """Server: this tab is no longer connected; hold its identity."""
 
     kernel: str
     session: str
@@ -43,7 +81,7 @@ class Away:
 
 @dataclass(frozen=True, slots=True)
 class Yours:
-    """Recorder: the tab's place is free. `stood`: the recorder stood there until now."""
+    """Recorder: the tab's identity is free. `stood`: the recorder held it until now."""
 
     kernel: str
     session: str
@@ -52,8 +90,10 @@ class Yours:
 
 @dataclass(frozen=True, slots=True)
 class Over:
-    """Server: no cell of this kernel runs any more; `why` is a sentence for those that seem to. With `before` (a date,
-    as of spool.date) only for those that began earlier, and the kernel lives; without, it has ended. Answered by Told.
+    """Server: end the cells of this kernel in its spool, each with the sentence `why`. Answered by Told.
+
+    With `before` (a date, as of spool.date) only cells that began earlier, and the kernel lives; "": all of them,
+    because the kernel's process has ended.
     """
 
     kernel: str
@@ -63,7 +103,9 @@ class Over:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Recorder: the spool says so now; `digest` (hexadecimal) is the last record about it, "" where there is none."""
+    """Recorder: the cells have ended in the spool; `digest` (hexadecimal) is that of the last record, "" if none was
+    written.
+    """
 
     kernel: str
     digest: str
@@ -80,7 +122,7 @@ def encode(message: ToRecorder | FromRecorder) -> bytes:
 
 
 def decode(line: bytes) -> ToRecorder | FromRecorder:
-    """One line back; ValueError names what it does not know."""
+    """The message of one line. ValueError: it is none of this version."""
     try:
         ((name, fields),) = json.loads(line).items()
         if "tabs" in fields:

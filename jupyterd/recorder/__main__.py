@@ -1,4 +1,7 @@
-"""`python -I -m jupyterd.recorder SOCKETS SPOOL RECORDS MAX_BYTES`: one process for each state directory."""
+"""`python -I -m jupyterd.recorder JSON`: one process for each state directory. JSON: recorder_channel.RecorderPaths.
+
+A recorder of an earlier version that becomes this one gives positional arguments.
+"""
 
 from __future__ import annotations
 
@@ -8,33 +11,33 @@ import os
 import signal
 import sys
 from dataclasses import asdict
-from pathlib import Path
 
 from jupyterd.linux import proc
 from jupyterd.protocol import spool
+from jupyterd.protocol.recorder_channel import RecorderPaths
 from jupyterd.recorder import loop
 
 
 def main() -> int:
-    """0 in every orderly case, another recorder being there included."""
-    sockets, directory, records, max_bytes = sys.argv[1:5]
-    places = loop.RecorderPaths(Path(sockets), Path(directory), Path(records))
+    """0: it ended on purpose, or another recorder is there. ValueError for other arguments."""
+    paths = RecorderPaths.decode(sys.argv[1:])
     os.umask(0o077)
-    for each in (places.sockets, places.spool):
+    for each in (paths.sockets, paths.spool):
         each.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = os.open(places.spool / spool.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    lock = os.open(paths.spool / spool.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return 0
     os.ftruncate(lock, 0)
     os.pwrite(lock, json.dumps(asdict(proc.this_process())).encode(), 0)
-    recorder = loop.begin(places, sys.executable, int(max_bytes), _wake())
+    recorder = loop.begin(paths, sys.executable, _wake())
     try:
         recorder.run()
-    except loop.Other as other:
+    except loop.HandOver as successor:
         recorder.close()
-        os.execv(other.python, [other.python, "-I", "-m", "jupyterd.recorder", *sys.argv[1:]])  # noqa: S606
+        argv = [successor.python, "-I", "-m", "jupyterd.recorder", *paths.positional()]
+        os.execv(successor.python, argv)  # noqa: S606 - another version of this program
     recorder.close()
     return 0
 

@@ -1,7 +1,4 @@
-"""The recorder's side of its conversation with servers: one listening socket, the connections on it, whole lines.
-
-Knows nothing of kernels.
-"""
+"""The recorder's connections with servers: one listening socket, the connections on it, whole lines."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ _READ = 65536
 
 
 class Clients:
-    """Owns the sockets. Nobody can call before `listen`."""
+    """Owns the sockets. Nobody can connect before `listen`."""
 
     def __init__(self, path: Path) -> None:
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
@@ -25,7 +22,7 @@ class Clients:
         self._open: dict[int, tuple[socket.socket, bytearray]] = {}
 
     def listen(self) -> None:
-        """From now on."""
+        """Bind the socket (0600) and accept connections. OSError if it cannot be bound."""
         self._path.unlink(missing_ok=True)  # of an earlier recorder: the lock says that there is no other
         self.listener.bind(str(self._path))
         self._path.chmod(0o600)
@@ -36,17 +33,17 @@ class Clients:
         return [self.listener.fileno(), *self._open]
 
     def accept(self) -> None:
-        """Take whoever has come."""
+        """Accept one connection."""
         with contextlib.suppress(OSError):
             made, _ = self.listener.accept()
             made.settimeout(0)
             self._open[made.fileno()] = (made, bytearray())
 
     def read(self, descriptor: int) -> list[ToRecorder] | None:
-        """What it has said; None when it is gone."""
-        caller, buffer = self._open[descriptor]
+        """Its messages that are complete; None when the connection is closed."""
+        client, buffer = self._open[descriptor]
         try:
-            data = caller.recv(_READ)
+            data = client.recv(_READ)
             buffer += data
             *lines, rest = bytes(buffer).split(b"\n")
             said = [each for line in lines if (each := _known(line)) is not None]
@@ -57,18 +54,18 @@ class Clients:
             said, rest = [], b""
         if not data or len(rest) > recorder_channel.LINE_MAX:
             del self._open[descriptor]
-            caller.close()
+            client.close()
             return None
         buffer[:] = rest
         return [each for each in said if not isinstance(each, Yours | Told)]
 
     def answer(self, descriptor: int, message: FromRecorder) -> None:
-        """A line; to one that does not read, nothing."""
+        """Send one message; it is dropped if the other side does not read."""
         with contextlib.suppress(OSError):
             self._open[descriptor][0].send(recorder_channel.encode(message))
 
     def close(self) -> None:
-        """The end of listening."""
+        """Close all sockets."""
         self._path.unlink(missing_ok=True)
         self.listener.close()
         for each, _ in self._open.values():
@@ -83,7 +80,7 @@ def _known(line: bytes) -> ToRecorder | FromRecorder | None:
 
 
 def server_runs(lock: Path) -> bool:
-    """Whether a server holds the kernels (flock): it then stands at its tabs' places, whatever it has said so far."""
+    """Whether a server holds this lock (flock): it may then hold its tabs' identities, with or without a Hello."""
     import fcntl  # noqa: PLC0415 - once in a process's life
 
     try:

@@ -1,7 +1,7 @@
-"""One kernel: always subscribed to its output, and standing at the places of its absent tabs.
+"""Records one kernel: subscribes to its output, and holds the ZMQ identities of its absent tabs.
 
-A tab's place is a socket with its session id as identity: what the kernel sends there (an execute_reply, a question
-of input()) would be dropped if nobody had it.
+A tab's identity is its session id, on DEALER sockets at the kernel's shell and stdin channels. What the kernel sends
+to it (an execute_reply, a question of input()) is dropped if no socket has that identity.
 """
 
 from __future__ import annotations
@@ -56,19 +56,19 @@ def read_connection(path: Path) -> Connection:
 
 
 class RecordedKernel:
-    """Owns its sockets and its log."""
+    """Owns its sockets and its spool."""
 
     def __init__(self, context: Sockets, connection: Connection, directory: Path, max_bytes: int) -> None:
         self._context, self._connection, self._directory = context, connection, directory
-        self._log = SpoolWriter(directory, max_bytes)
+        self._spool = SpoolWriter(directory, max_bytes)
         self._replies = Replies()
-        for each in self._log.recover():
+        for each in self._spool.recover():
             if each.kind == spool.IOPUB:
                 self._replies.follow(each.frames)
             elif each.kind == spool.END:
                 self._replies.forget()
         self._append(self._replies.remark(_GAP))
-        self._places: dict[str, tuple[Socket, Socket]] = {}
+        self._held: dict[str, tuple[Socket, Socket]] = {}
         self.iopub: Socket = context.socket(zmq.SUB)
         self.iopub.rcvhwm = 0  # what is not read yet waits here rather than being dropped at 1000 messages
         self.iopub.linger = 0
@@ -77,25 +77,27 @@ class RecordedKernel:
         self.iopub.connect(connection.address(connection.iopub))
 
     def limit(self, max_bytes: int) -> None:
-        """The bound of the spool from now on."""
-        self._log.max_bytes = max_bytes
+        """Set the bound of the spool, bytes."""
+        self._spool.max_bytes = max_bytes
 
     def sockets(self) -> list[Socket]:
         """All that can become readable."""
-        return [self.iopub, *(each for both in self._places.values() for each in both)]
+        return [self.iopub, *(each for both in self._held.values() for each in both)]
 
     @property
-    def works(self) -> bool:
-        """Whether a cell is under way."""
+    def runs_cell(self) -> bool:
+        """Whether a cell is running or waiting."""
         return self._replies.pending
 
     def absent(self) -> list[str]:
-        """Sessions for which something is kept."""
+        """Session ids of tabs that are not connected and may come back."""
         return [each.session for each in cursors.read(self._directory / spool.MARKS) if each.held]
 
-    def stand(self, session: str) -> None:
-        """At this tab's place, until the kernel ends the connection: then somebody else stands there."""
-        if session in self._places:
+    def hold_identity(self, session: str) -> None:
+        """Connect to shell and stdin under this session id, so that what the kernel sends to the absent tab reaches the
+        spool. If the kernel closes the connection (the server has taken the identity), it is not made again.
+        """
+        if session in self._held:
             return
         made = []
         for port in (self._connection.shell, self._connection.stdin):
@@ -104,25 +106,27 @@ class RecordedKernel:
             socket.linger, socket.reconnect_ivl = 0, -1
             socket.connect(self._connection.address(port))
             made.append(socket)
-        self._places[session] = (made[0], made[1])
+        self._held[session] = (made[0], made[1])
 
-    def leave(self, session: str) -> bool:
-        """Make room for the tab; False when nobody stood there."""
-        both = self._places.pop(session, None)
+    def release_identity(self, session: str) -> bool:
+        """Take what has arrived and disconnect, so that the tab can have its identity; False: it was not held."""
+        both = self._held.pop(session, None)
         for kind, socket in zip((spool.SHELL, spool.STDIN), both or (), strict=False):
             self._take(socket, kind, spool.tag(session))
             socket.close()
         return both is not None
 
     def take(self) -> None:
-        """All that has come."""
-        for session, (shell, stdin) in self._places.items():
+        """Append all messages that have arrived."""
+        for session, (shell, stdin) in self._held.items():
             self._take(shell, spool.SHELL, spool.tag(session))
             self._take(stdin, spool.STDIN, spool.tag(session))
         self._take(self.iopub, spool.IOPUB, spool.NOBODY)
 
-    def over(self, why: str, before: bytes) -> bytes:
-        """Its cells end here and say why: all, with its process, or those that began `before`. The last record."""
+    def end_cells(self, why: str, before: bytes) -> bytes:
+        """End cells in the spool, as recorder_channel.Over says. Returns the digest of the last record, b"" if none.
+        Waits up to 1 s for what a dead kernel has said.
+        """
         until = time.monotonic() + _LAST_WORDS_S
         while self.iopub.poll(_QUIET_MS) and time.monotonic() < until:
             self.take()
@@ -134,11 +138,11 @@ class RecordedKernel:
         return spool.digest(made[-1].frames[1]) if made else b""
 
     def close(self) -> None:
-        """Let go of everything; the files stay."""
-        for session in list(self._places):
-            self.leave(session)
+        """Close sockets and files; the spool stays on disk."""
+        for session in list(self._held):
+            self.release_identity(session)
         self.iopub.close()
-        self._log.close()
+        self._spool.close()
 
     def _take(self, socket: Socket, kind: int, whose: bytes) -> None:
         for _ in range(_AT_ONCE):
@@ -149,10 +153,10 @@ class RecordedKernel:
             frames = parts[parts.index(_DELIMITER) + 1 :] if _DELIMITER in parts else []
             if len(frames) < _LEAST_FRAMES:
                 continue
-            self._log.append(kind, whose, frames)
+            self._spool.append(kind, whose, frames)
             if kind == spool.IOPUB:
                 self._append(self._replies.follow(frames))
 
     def _append(self, made: list[Made]) -> None:
         for each in made:
-            self._log.append(each.kind, each.whose, each.frames)
+            self._spool.append(each.kind, each.whose, each.frames)

@@ -15,7 +15,7 @@ from pathlib import Path
 import zmq
 
 from jupyterd.protocol import spool
-from jupyterd.protocol.recorder_channel import Away, Back, Hello, Over, Told, ToRecorder, Yours
+from jupyterd.protocol.recorder_channel import Away, Back, Hello, Over, RecorderPaths, Told, ToRecorder, Yours
 from jupyterd.recorder import clients, inotify
 from jupyterd.recorder.clients import Clients
 from jupyterd.recorder.kernel import RecordedKernel, Sockets, read_connection
@@ -28,17 +28,8 @@ _GATHER_S = 0.005
 """Between two rounds while output comes: many messages then cost one wake-up."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecorderPaths:
-    """Directories: connection files and sockets, the spool, the launcher's records (for the server's lock)."""
-
-    sockets: Path
-    spool: Path
-    records: Path
-
-
-class Other(Exception):  # noqa: N818 - a fact, not a fault
-    """A server of another version has come, and no cell is under way: `python` is the interpreter to go on in."""
+class HandOver(Exception):  # noqa: N818 - a fact, not a fault
+    """A server of another version has said Hello, and no cell runs: execute the recorder of its `python`."""
 
     def __init__(self, python: str) -> None:
         super().__init__(python)
@@ -47,31 +38,36 @@ class Other(Exception):  # noqa: N818 - a fact, not a fault
 
 @dataclass(slots=True)
 class Recorder:
-    """All of it. `served` is which server (descriptor) serves which tabs."""
+    """The recorder's whole state."""
 
-    places: RecorderPaths
+    paths: RecorderPaths
     python: str
-    """Whose code this is; another one's is taken on when no cell is under way."""
-    max_bytes: int
+    """The interpreter of this version of jupyterd."""
     context: Sockets
-    callers: Clients
+    clients: Clients
     changes: int
+    """Readable after a change in the directory of connection files (inotify)."""
     wake: int
-    """Readable when a signal has come."""
+    """Readable after a signal."""
+    max_bytes: int = spool.MAX_BYTES
+    """Bound of each kernel's spool; the setting comes with Hello."""
     kernels: dict[str, RecordedKernel] = field(default_factory=dict)
     served: dict[int, set[tuple[str, str]]] = field(default_factory=dict)
+    """(kernel id, session id) of the tabs that are connected, by the descriptor of their server's connection."""
     unsure: bool = True
-    """No server has said hello since we are here, and one may be standing at its tabs' places."""
+    """A server runs that has not said Hello: it may hold its tabs' identities."""
     alone_since: float = 0.0
-    heir: str = ""
-    """The interpreter of a server of another version."""
+    successor: str = ""
+    """The interpreter of a server of another version, "" for none."""
 
     def run(self) -> None:
-        """Until the end. Raises Other. Who can call us may rely on it that every kernel is listened to."""
+        """Run until SIGTERM, or 20 s after the last kernel. Raises HandOver. Every kernel is subscribed to before the
+        first client can connect.
+        """
         self.alone_since = time.monotonic()
         self.look()
-        self.callers.listen()
-        self.settle()
+        self.clients.listen()
+        self.hold_absent()
         while True:
             ready = self._poll()
             if self.wake in ready:
@@ -82,11 +78,11 @@ class Recorder:
                 self.look()
             for kernel in self.kernels.values():
                 kernel.take()
-            for descriptor in self.callers.descriptors():
+            for descriptor in self.clients.descriptors():
                 if descriptor in ready:
                     self._hear(descriptor)
             if self.unsure:
-                self.settle()
+                self.hold_absent()
             self._hand_over()
             if not self.kernels and time.monotonic() - self.alone_since >= _ALONE_S:
                 return
@@ -94,20 +90,20 @@ class Recorder:
                 time.sleep(_GATHER_S)
 
     def _hand_over(self) -> None:
-        """Not while a cell is under way: nobody listens until the one has become the other."""
-        if self.heir and not any(kernel.works for kernel in self.kernels.values()):
-            raise Other(self.heir)
+        """Not while a cell runs: nobody listens until the other version does."""
+        if self.successor and not any(kernel.runs_cell for kernel in self.kernels.values()):
+            raise HandOver(self.successor)
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Close all sockets and files."""
         for kernel in self.kernels.values():
             kernel.close()
-        self.callers.close()
+        self.clients.close()
         self.context.destroy(linger=0)
 
     def _poll(self) -> set[int]:
         poller = zmq.Poller()
-        for descriptor in (self.wake, self.changes, *self.callers.descriptors()):
+        for descriptor in (self.wake, self.changes, *self.clients.descriptors()):
             poller.register(descriptor, zmq.POLLIN)
         for kernel in self.kernels.values():
             for each in kernel.sockets():
@@ -119,40 +115,40 @@ class Recorder:
         return {each if isinstance(each, int) else -1 for each, _ in found}
 
     def look(self) -> None:
-        """Take up kernels that are new, and let go of those whose connection file is gone."""
-        there = {path.name[len("kernel-") : -len(".json")]: path for path in self.places.sockets.glob("kernel-*.json")}
+        """Start recording new kernels, and stop recording those whose connection file is gone."""
+        there = {path.name[len("kernel-") : -len(".json")]: path for path in self.paths.sockets.glob("kernel-*.json")}
         for gone in self.kernels.keys() - there.keys():
             self.kernels.pop(gone).close()
             self.alone_since = time.monotonic()
-        for path in self.places.spool.glob("*/"):
+        for path in self.paths.spool.glob("*/"):
             if path.name not in there:
                 _remove(path)
         for name in there.keys() - self.kernels.keys():
             with contextlib.suppress(OSError, ValueError, KeyError):  # not whole yet: it says so again when it is
                 connection = read_connection(there[name])
-                directory = self.places.spool / name
+                directory = self.paths.spool / name
                 self.kernels[name] = RecordedKernel(self.context, connection, directory, self.max_bytes)
 
-    def settle(self) -> None:
-        """Whether we have to stand at the places of all absent tabs: yes, once no server can be there."""
-        self.unsure = not self.served and clients.server_runs(self.places.records / "server.lock")
+    def hold_absent(self) -> None:
+        """Hold the identities of all absent tabs, once no server can hold them."""
+        self.unsure = not self.served and clients.server_runs(self.paths.records / "server.lock")
         if self.unsure:
             return
         served = set[tuple[str, str]]().union(*self.served.values())
         for name, kernel in self.kernels.items():
             for session in kernel.absent():
                 if (name, session) not in served:
-                    kernel.stand(session)
+                    kernel.hold_identity(session)
 
     def _hear(self, descriptor: int) -> None:
-        if descriptor == self.callers.listener.fileno():
-            self.callers.accept()
+        if descriptor == self.clients.listener.fileno():
+            self.clients.accept()
             return
-        said = self.callers.read(descriptor)
+        said = self.clients.read(descriptor)
         if said is None:
             left = self.served.pop(descriptor, set())
             for kernel, session in left.difference(*self.served.values()):
-                self._stand(kernel, session)
+                self._hold(kernel, session)
             return
         for message in said:
             self._do(descriptor, message)
@@ -160,38 +156,38 @@ class Recorder:
     def _do(self, descriptor: int, message: ToRecorder) -> None:
         match message:
             case Hello(python=python, max_bytes=max_bytes, tabs=tabs):
-                self.heir = python if python != self.python and os.access(python, os.X_OK) else ""
+                self.successor = python if python != self.python and os.access(python, os.X_OK) else ""
                 self._limit(max_bytes)
                 self.served[descriptor] = set(tabs)
                 for kernel, session in tabs:
-                    self._leave(kernel, session)
-                self.settle()
+                    self._release(kernel, session)
+                self.hold_absent()
             case Back(kernel=kernel, session=session):
                 if kernel not in self.kernels:
                     self.look()
                 self.served.setdefault(descriptor, set()).add((kernel, session))
-                self.callers.answer(descriptor, Yours(kernel, session, self._leave(kernel, session)))
+                self.clients.answer(descriptor, Yours(kernel, session, self._release(kernel, session)))
             case Away(kernel=kernel, session=session):
                 self.served.setdefault(descriptor, set()).discard((kernel, session))
-                self._stand(kernel, session)
+                self._hold(kernel, session)
             case Over(kernel=kernel, why=why, before=before):
                 found = self.kernels.get(kernel)
-                last = b"" if found is None else found.over(why, before.encode())
-                self.callers.answer(descriptor, Told(kernel, last.hex()))
+                last = b"" if found is None else found.end_cells(why, before.encode())
+                self.clients.answer(descriptor, Told(kernel, last.hex()))
 
     def _limit(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         for kernel in self.kernels.values():
             kernel.limit(max_bytes)
 
-    def _stand(self, kernel: str, session: str) -> None:
+    def _hold(self, kernel: str, session: str) -> None:
         found = self.kernels.get(kernel)
         if found is not None and session in found.absent():
-            found.stand(session)
+            found.hold_identity(session)
 
-    def _leave(self, kernel: str, session: str) -> bool:
+    def _release(self, kernel: str, session: str) -> bool:
         found = self.kernels.get(kernel)
-        return found is not None and found.leave(session)
+        return found is not None and found.release_identity(session)
 
 
 def _remove(directory: Path) -> None:
@@ -201,9 +197,7 @@ def _remove(directory: Path) -> None:
         directory.rmdir()
 
 
-def begin(places: RecorderPaths, python: str, max_bytes: int, wake: int) -> Recorder:
-    """OSError when the directories are not there."""
-    return Recorder(
-        places, python, max_bytes, zmq.Context(), Clients(places.sockets / spool.SOCKET),
-        inotify.watch(places.sockets), wake,
-    )  # fmt: skip
+def begin(paths: RecorderPaths, python: str, wake: int) -> Recorder:
+    """`wake` is readable after a signal. OSError when the directories are not there."""
+    listener = Clients(paths.sockets / spool.SOCKET)
+    return Recorder(paths, python, zmq.Context(), listener, inotify.watch(paths.sockets), wake)

@@ -15,7 +15,7 @@ from pathlib import Path
 from jupyterd.launch import recorder_process
 from jupyterd.launch.words import LaunchFailed
 from jupyterd.protocol import recorder_channel, spool
-from jupyterd.protocol.recorder_channel import Away, Back, Hello, Over, Told, ToRecorder, Yours
+from jupyterd.protocol.recorder_channel import Away, Back, Hello, Over, RecorderPaths, Told, ToRecorder, Yours
 
 _ANSWER_S = 0.5
 _TOLD_S = 3.0
@@ -37,7 +37,7 @@ class RecorderClient:
     ) -> None:  # fmt: skip
         self._log, self._kernels = log, kernels
         self._address, self.directory, self._as_unit = sockets / spool.SOCKET, directory, as_unit
-        self._argv = recorder_process.argv(sockets, directory, records, max_bytes)
+        self._argv = recorder_process.argv(RecorderPaths(sockets, directory, records))
         self._max_bytes = max_bytes
         self._writer: asyncio.StreamWriter | None = None
         self._tabs: set[tuple[str, str]] = set()
