@@ -20,7 +20,7 @@ from jupyterd.cli import _common
 from jupyterd.cli._common import USAGE, fail, say
 from jupyterd.launch import launcher, recorder_process, registry, sampler_process, stop, stop_or_restart
 from jupyterd.launch.registry import Entry
-from jupyterd.launch.words import LaunchFailed
+from jupyterd.launch.user_unit import LaunchFailed
 from jupyterd.linux import local_time, proc
 from jupyterd.protocol.policy import Policy
 from jupyterd.settings import paths

@@ -12,11 +12,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from jupyterd.launch.deaths import ExitStatus
 from jupyterd.launch.registry import Entry
-from jupyterd.launch.words import ExitStatus, LaunchFailed
+from jupyterd.launch.user_unit import WRAPPER, LaunchFailed
 
 LOG_MAX_BYTES = 1 << 20
-WRAPPER = Path(__file__).with_name("wrapper.py")
 # The waiting shell is the cheapest parent (0.1 MB of its own) that can tell how a process ended after the server
 # that ordered it is gone: nobody but the parent learns the exit code before Linux 6.15.
 # It says so only while the kernel is on record: whoever ended it on purpose may have forgotten it already.

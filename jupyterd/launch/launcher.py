@@ -14,8 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from jupyterd.launch import detached, registry, user_unit
+from jupyterd.launch.deaths import ExitStatus
 from jupyterd.launch.registry import Entry
-from jupyterd.launch.words import ExitStatus, LaunchFailed
+from jupyterd.launch.user_unit import LaunchFailed
 from jupyterd.linux import proc
 from jupyterd.linux.proc import Identity
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jupyterd.launch import user_unit
-from jupyterd.launch.words import LaunchFailed
+from jupyterd.launch.user_unit import LaunchFailed
 from jupyterd.linux import proc
 from jupyterd.linux.proc import Identity
 from jupyterd.protocol import spool

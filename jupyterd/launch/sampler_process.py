@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from jupyterd.launch import user_unit
-from jupyterd.launch.words import LaunchFailed
+from jupyterd.launch.user_unit import LaunchFailed
 from jupyterd.linux import proc
 from jupyterd.protocol import sampler_lock
 from jupyterd.protocol.sampler_lock import LockOwner, SamplerPaths

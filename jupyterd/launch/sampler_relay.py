@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from jupyterd.launch import sampler_process, user_unit
 from jupyterd.launch.sampler_process import RunningSampler
-from jupyterd.launch.words import LaunchFailed
+from jupyterd.launch.user_unit import LaunchFailed
 from jupyterd.linux import proc
 from jupyterd.protocol import gpu_frames, sampler_lock
 from jupyterd.protocol.gpu_frames import Frame

@@ -1,29 +1,35 @@
-"""Ending kernels in order, all at the same time: interrupt and shutdown request, TERM, KILL, each with its deadline;
-and terminals: hung up, KILL.
+"""Ends kernels cleanly, all at the same time: interrupt and shutdown request, SIGTERM, SIGKILL, each with its deadline.
 
-Watched by pidfd.
+Terminals get SIGHUP, then SIGKILL. Processes are watched by pidfd. The requests go straight to the kernel's control
+channel by its connection file, in Jupyter's messaging protocol 5.3: no server needs to run.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import hmac
+import json
 import os
 import select
 import signal
 import time
+import uuid
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import zmq
 
-from jupyterd.launch import launcher, messages, registry, user_unit
+from jupyterd.launch import launcher, registry, user_unit
 from jupyterd.launch.registry import Entry
-from jupyterd.launch.words import LaunchFailed
+from jupyterd.launch.user_unit import LaunchFailed
 from jupyterd.linux import files, proc
 
 _TERM_AT = 0.75
 """Share of the grace after which TERM comes: a cell that saves its work on KeyboardInterrupt has so long."""
 _AFTER_KILL_S = 3.0
+_LINGER_MS = 1000
 
 
 def interrupt(record: Entry) -> bool:
@@ -32,7 +38,7 @@ def interrupt(record: Entry) -> bool:
         return False
     if record.interrupt_mode == "message":
         with zmq.Context() as context:
-            _say(context, record, "interrupt_request", {})
+            _send(context, record, "interrupt_request", {})
         return True
     return launcher.signal_group(record.process, signal.SIGINT)
 
@@ -100,10 +106,10 @@ def end(running: Sequence[Entry], grace_s: float, ended: Callable[[Entry], None]
     with zmq.Context() as context:
         for record in open_fds.values():
             if record.interrupt_mode == "message":
-                _say(context, record, "interrupt_request", {})
+                _send(context, record, "interrupt_request", {})
         _signal([each for each in open_fds.values() if each.interrupt_mode != "message"], signal.SIGINT)
         for record in open_fds.values():
-            _say(context, record, "shutdown_request", {"restart": False})
+            _send(context, record, "shutdown_request", {"restart": False})
         _await(open_fds, ended, begin + grace_s * _TERM_AT)
     _signal(open_fds.values(), signal.SIGTERM)
     _await(open_fds, ended, begin + grace_s)
@@ -114,9 +120,24 @@ def end(running: Sequence[Entry], grace_s: float, ended: Callable[[Entry], None]
     return list(open_fds.values())
 
 
-def _say(context: zmq.Context[zmq.Socket[bytes]], record: Entry, kind: str, content: dict[str, bool]) -> None:
+def _send(context: zmq.Context[zmq.Socket[bytes]], record: Entry, kind: str, content: dict[str, bool]) -> None:
+    """Send `shutdown_request` or `interrupt_request`; the answer is not waited for."""
     with contextlib.suppress(OSError, ValueError, KeyError, zmq.ZMQError):  # TERM and KILL come all the same
-        messages.send_control(context, Path(record.connection_file), kind, content)
+        info = json.loads(Path(record.connection_file).read_text(encoding="utf-8"))
+        parts = [json.dumps(each).encode() for each in (_header(kind), {}, {}, content)]
+        signature = hmac.new(info["key"].encode(), b"".join(parts), hashlib.sha256).hexdigest().encode()
+        joint = ":" if info["transport"] == "tcp" else "-"
+        with context.socket(zmq.DEALER) as socket:
+            socket.linger = _LINGER_MS
+            socket.connect(f"{info['transport']}://{info['ip']}{joint}{info['control_port']}")
+            socket.send_multipart([b"<IDS|MSG>", signature, *parts], flags=zmq.NOBLOCK)
+
+
+def _header(kind: str) -> dict[str, str]:
+    return {
+        "msg_id": uuid.uuid4().hex, "session": uuid.uuid4().hex, "username": str(os.getuid()),
+        "date": datetime.now(UTC).isoformat(), "msg_type": kind, "version": "5.3",
+    }  # fmt: skip
 
 
 def _signal(running: Iterable[Entry], signum: int) -> None:

@@ -16,11 +16,12 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from jupyterd.launch.detached import WRAPPER
+from jupyterd.launch.deaths import ExitStatus
 from jupyterd.launch.registry import Entry
-from jupyterd.launch.words import ExitStatus, LaunchFailed
 
 SLICE = "jupyterd.slice"
+WRAPPER = Path(__file__).with_name("wrapper.py")
+"""The program that becomes the kernel, run by path and not as a module: it imports nothing of ours."""
 # continue: a worker that is killed for lack of memory must not take the notebook with it (systemd.service(5)).
 # 5 s: what a dead kernel leaves in its cgroup is asked to go and then killed, not waited for.
 _PROPERTIES = ("OOMPolicy=continue", "TimeoutStopSec=5", "StandardInput=null")
@@ -34,6 +35,10 @@ _LOOK_EVERY_S = 0.1
 _KNOWN_S = 5.0
 _CLD_NONE, _CLD_EXITED = "0", "1"
 """ExecMainCode=, waitid(2)'s si_code."""
+
+
+class LaunchFailed(Exception):  # noqa: N818 - past tense, like every event; the sentence in it is for the user
+    """A process could not be started: one sentence that says what, where, and what to type."""
 
 
 def terminal_unit_name(terminal: str) -> str:

@@ -13,8 +13,8 @@ from typing import Any, Literal
 import attrs
 import psutil
 
-from jupyterd.launch import recent_deaths
-from jupyterd.launch.recent_deaths import RecentDeath
+from jupyterd.launch import deaths
+from jupyterd.launch.deaths import RecentDeath
 from jupyterd.linux import proc
 from jupyterd.linux.files import read_untrusted
 from jupyterd.protocol import status
@@ -100,14 +100,14 @@ def standing(file: Path) -> ServerStatus:
         None if told.server is None else _seen(told.server),
         None if told.spare is None else _seen(told.spare),
         None if told.sampler is None else _seen(told.sampler),
-        _ended(Path(told.state_dir) / "kernels" / recent_deaths.NAME, file.lstat().st_uid),
+        _ended(Path(told.state_dir) / "kernels" / deaths.NAME, file.lstat().st_uid),
         running_kernels(Path(told.state_dir), file.lstat().st_uid),
     )  # fmt: skip
 
 
 def _ended(file: Path, owner: int) -> tuple[RecentDeath, ...]:
     try:
-        return recent_deaths.decode(json.dumps(cleaned(json.loads(read_untrusted(file, owner)))).encode())
+        return deaths.decode(json.dumps(cleaned(json.loads(read_untrusted(file, owner)))).encode())
     except (OSError, ValueError, RecursionError):
         return ()
 

@@ -13,7 +13,7 @@ from logging import Logger
 from pathlib import Path
 
 from jupyterd.launch import recorder_process
-from jupyterd.launch.words import LaunchFailed
+from jupyterd.launch.user_unit import LaunchFailed
 from jupyterd.protocol import recorder_channel, spool
 from jupyterd.protocol.recorder_channel import Away, Back, Hello, Over, RecorderPaths, Told, ToRecorder, Yours
 

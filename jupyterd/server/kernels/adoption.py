@@ -17,7 +17,7 @@ from typing import Any
 from jupyter_client.kernelspec import KernelSpec, NoSuchKernel
 from jupyter_server._tz import utcnow
 
-from jupyterd.launch import exit_cause, launcher, recent_deaths, registry
+from jupyterd.launch import deaths, launcher, registry
 from jupyterd.launch.registry import Entry
 from jupyterd.linux import proc
 from jupyterd.protocol import spool
@@ -57,10 +57,10 @@ def look(directory: Path) -> RegisteredKernels:
         elif record.process is not None and record.process.boot != boot:
             cause = "it ended with the machine"
         else:
-            cause = exit_cause.cause(launcher.ending(directory, record), oom=None, why=why)
+            cause = deaths.cause(launcher.ending(directory, record), oom=None, why=why)
         told.append(f"kernel {record.id} ({record.name}) ended while no server ran: {cause}")
         with contextlib.suppress(OSError):
-            recent_deaths.note(directory, record, cause)
+            deaths.note(directory, record, cause)
         launcher.forget(directory, record)
     return RegisteredKernels(tuple(found), tuple(told))
 

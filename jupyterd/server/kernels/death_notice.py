@@ -10,7 +10,7 @@ from logging import Logger
 from pathlib import Path
 from typing import Any, Protocol
 
-from jupyterd.launch import recent_deaths
+from jupyterd.launch import deaths
 from jupyterd.launch.registry import Entry
 from jupyterd.server.channels.recorder_client import RecorderClient
 from jupyterd.server.channels.websocket import KernelWebsocket
@@ -39,7 +39,7 @@ async def announce(kernel: DyingKernel, record: Entry, cause: str, *, restarted:
     what = "died" if restarted else "ended"
     kernel.log.warning("Kernel %s (%s) %s: %s", record.id, record.name, what, cause)
     with contextlib.suppress(OSError):  # a full disk: the journal has it
-        await asyncio.to_thread(recent_deaths.note, Path(kernel.records_dir), record, cause)
+        await asyncio.to_thread(deaths.note, Path(kernel.records_dir), record, cause)
     await _end_cells(kernel, f"the kernel {what} here: {cause}{_RESTARTED if restarted else ''}")
 
 

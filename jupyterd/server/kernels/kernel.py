@@ -16,7 +16,7 @@ from tornado import web
 from traitlets import Enum, HasTraits, Integer, Unicode
 
 from jupyterd.launch import kernel_environment, launcher, registry, user_unit
-from jupyterd.launch.words import LaunchFailed
+from jupyterd.launch.user_unit import LaunchFailed
 from jupyterd.linux import files
 from jupyterd.linux.proc import Identity
 from jupyterd.protocol import spool

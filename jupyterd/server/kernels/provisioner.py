@@ -15,9 +15,9 @@ from typing import Any
 from jupyter_client.connect import LocalPortCache
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
-from jupyterd.launch import detached, exit_cause, launcher
+from jupyterd.launch import deaths, detached, launcher
 from jupyterd.launch.registry import Entry
-from jupyterd.launch.words import LaunchFailed
+from jupyterd.launch.user_unit import LaunchFailed
 from jupyterd.linux import proc
 from jupyterd.protocol import kernel_unit
 from jupyterd.server.kernels.kernelspecs import kernel_environment, user_environment
@@ -75,7 +75,7 @@ class Provisioner(LocalProvisioner):
             return ""
         now = proc.oom_kills()
         oom = None if None in {now, self._oom_kills} else now != self._oom_kills
-        return exit_cause.cause(
+        return deaths.cause(
             launcher.ending(self.directory, self.record, _PATIENCE_S), oom=oom, why=self.stopped_on_purpose()
         )
 
@@ -142,7 +142,7 @@ class Provisioner(LocalProvisioner):
         if pidfd is None:
             ended = await asyncio.to_thread(launcher.ending, self.directory, record, _PATIENCE_S)
             launcher.forget(self.directory, record)
-            raise LaunchFailed(f"kernel {record.name}: ended at once, {exit_cause.cause(ended, oom=False)}")
+            raise LaunchFailed(f"kernel {record.name}: ended at once, {deaths.cause(ended, oom=False)}")
         self.attach(record, pidfd)
         return self.connection_info
 

@@ -23,7 +23,7 @@ from traitlets import Enum, Integer, Unicode
 
 from jupyterd.launch import launcher, registry, stop, tmux, user_unit
 from jupyterd.launch.registry import Entry
-from jupyterd.launch.words import LaunchFailed
+from jupyterd.launch.user_unit import LaunchFailed
 from jupyterd.linux import files, proc
 from jupyterd.server.kernels.kernelspecs import user_environment
 from jupyterd.server.terminals.pty import PtyTerminal

@@ -14,8 +14,8 @@ import pytest
 from support.waiting import eventually
 
 from jupyterd.launch import detached, launcher, registry, stop
+from jupyterd.launch.deaths import ExitStatus
 from jupyterd.launch.registry import Entry
-from jupyterd.launch.words import ExitStatus
 from jupyterd.linux import proc
 
 

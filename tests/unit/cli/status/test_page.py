@@ -16,8 +16,8 @@ import pytest
 from jupyterd.cli import _common
 from jupyterd.cli.status import page, verb
 from jupyterd.cli.status.read import Nothing, ServerStatus, look
-from jupyterd.launch import recent_deaths
-from jupyterd.launch.recent_deaths import RecentDeath
+from jupyterd.launch import deaths
+from jupyterd.launch.deaths import RecentDeath
 from jupyterd.linux import files, proc
 from jupyterd.protocol import status
 from jupyterd.protocol.gpu_frames import Gpu
@@ -82,7 +82,7 @@ def test_kernels_that_died_lately_are_told_with_their_cause(tmp_path: Path, slee
     (tmp_path / "kernels").mkdir()
     causes = (NOW - 30 * 86400, "old"), (NOW - 60, "out of memory"), (NOW - 50, "killed\x1b[31m (SIGKILL)")
     every = [RecentDeath(at, "k" * 36, "python3", f"/home/ada/{cause[:3]}.ipynb", cause) for at, cause in causes]
-    (tmp_path / "kernels" / recent_deaths.NAME).write_text(json.dumps([asdict(each) for each in every]))
+    (tmp_path / "kernels" / deaths.NAME).write_text(json.dumps([asdict(each) for each in every]))
     file = put(tmp_path / "s", shot(sleeper, state_dir=str(tmp_path)))
     found = look([file])
     assert isinstance(found, ServerStatus)
@@ -92,7 +92,7 @@ def test_kernels_that_died_lately_are_told_with_their_cause(tmp_path: Path, slee
     assert "\N{ESCAPE}" not in text
     assert [each["cause"] for each in verb.document(found, ())["kernels_ended"]][:2] == ["old", "out of memory"]
     for garbage in ("", "{", "[1]", '[{"at": "x"}]', "[" * 9999):
-        (tmp_path / "kernels" / recent_deaths.NAME).write_text(garbage)
+        (tmp_path / "kernels" / deaths.NAME).write_text(garbage)
         assert look([file]).ended == ()  # type: ignore[union-attr]  # it is Standing
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jupyterd.launch import exit_cause, launcher, stop_or_restart, user_unit
+from jupyterd.launch import deaths, launcher, stop_or_restart, user_unit
+from jupyterd.launch.deaths import ExitStatus
 from jupyterd.launch.stop_or_restart import Unit
-from jupyterd.launch.words import ExitStatus
 from jupyterd.server.kernels.kernelspecs import kernel_environment, user_environment
 
 
@@ -28,7 +28,7 @@ from jupyterd.server.kernels.kernelspecs import kernel_environment, user_environ
     ],
 )
 def test_why_it_ended(ending, oom, why, expected):
-    assert expected in exit_cause.cause(ending, oom=oom, why=why)
+    assert expected in deaths.cause(ending, oom=oom, why=why)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_why_it_ended(ending, oom, why, expected):
 )
 def test_what_systemd_says_of_a_unit_as_a_cause(result, code, status, expected):
     shown = {"LoadState": "loaded", "Result": result, "ExecMainCode": code, "ExecMainStatus": status}
-    assert exit_cause.cause(user_unit.told(shown), oom=False).startswith(expected)
+    assert deaths.cause(user_unit.told(shown), oom=False).startswith(expected)
     assert user_unit.told({"LoadState": "not-found"}) == ExitStatus(code=0), "it forgets those that ended well"
 
 

@@ -1,0 +1,94 @@
+"""How a kernel's process ended, and why, as one phrase for the journal, for `status` and for the notebook.
+
+The last ten deaths are kept in one small file beside the kernels' records: the server writes it, `status` reads it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from jupyterd.launch import registry
+from jupyterd.launch.registry import Entry
+from jupyterd.linux import files
+
+NAME = "ended"
+_KEPT = 10
+_CRASHED = "crashed ({}) in compiled code that the notebook called"
+_SIGNALS = {
+    "SIGKILL": "killed ({}), by a person or a program of this account or by root",
+    **dict.fromkeys(("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT"), _CRASHED),
+}
+_CODES = {
+    0: "it ended by itself (exit code 0)",
+    127: "its program could not be started (exit code 127); its own words are in its log",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ExitStatus:
+    """How a process ended; None: unknown."""
+
+    code: int | None = None
+    """Exit code, when it exited by itself."""
+    signal: str | None = None
+    """"SIGKILL" and so on, when a signal ended it."""
+    result: str = ""
+    """systemd's Result= ("oom-kill", "exit-code", ...; systemd.service(5)); "" for a detached process."""
+
+
+def cause(ending: ExitStatus, *, oom: bool | None, why: str = "") -> str:
+    """One phrase. `oom`: the machine killed something for lack of memory while this kernel ended, None: nobody looked;
+    `why`: who stopped it on purpose, if anybody.
+    """
+    if why:
+        return why
+    if ending.result == "oom-kill" or (ending.signal == "SIGKILL" and oom):
+        return "out of memory: it was killed for using more than the machine or its own limit allows"
+    if ending.signal == "SIGKILL" and oom is None and not ending.result:
+        return "killed (SIGKILL), for lack of memory or by somebody: no server was there to see it"
+    if ending.signal is not None:
+        told = _SIGNALS.get(ending.signal, "ended by a signal ({})")
+        return told.format(ending.signal)
+    if ending.code is not None:
+        told = _CODES.get(ending.code, "it ended by itself with exit code {}")
+        return told.format(ending.code)
+    return "its end was not seen by anyone"
+
+
+@dataclass(frozen=True, slots=True)
+class RecentDeath:
+    """`at` in Unix seconds; `notebook` is "" where none is known; `cause` is one phrase."""
+
+    at: float
+    kernel: str
+    name: str
+    notebook: str
+    cause: str
+
+
+def note(directory: Path, record: Entry, cause: str) -> None:
+    """Add this death to the file, which keeps the last ten. OSError where the disk is full."""
+    try:
+        notebook = registry.read_env(directory, record.id).get("JPY_SESSION_NAME", "")
+    except (OSError, ValueError):
+        notebook = ""
+    try:
+        earlier = decode((directory / NAME).read_bytes())
+    except (OSError, ValueError):
+        earlier = ()
+    every = (*earlier, RecentDeath(time.time(), record.id, record.name, notebook, cause))[-_KEPT:]
+    files.replace(directory / NAME, json.dumps([asdict(each) for each in every], indent=1).encode())
+
+
+def decode(data: bytes) -> tuple[RecentDeath, ...]:
+    """The deaths in the file, oldest first. ValueError when it holds something else."""
+    try:
+        return tuple(
+            RecentDeath(float(each["at"]), *(str(each[field]) for field in ("kernel", "name", "notebook", "cause")))
+            for each in json.loads(data)
+        )
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"not a list of ended kernels: {type(error).__name__}") from error
