@@ -18,7 +18,7 @@ from jupyterd.protocol.plan import Certificate, Trouble
 from jupyterd.settings.paths import Paths
 from jupyterd.settings.problems import Origin
 from jupyterd.settings.schema import Settings
-from jupyterd.tls import authority, check, make, served_copy
+from jupyterd.tls import authority, check, make
 from jupyterd.tls.check import Pair, PairProblem
 
 
@@ -73,7 +73,7 @@ def choose(
 def keep(chosen: Chosen, paths: Paths) -> None:
     """Put the copy in place that the server reads. OSError when the state directory does not take it."""
     if chosen.pair is not None:
-        served_copy.write(paths.served, chosen.pair, chosen.origin)
+        check.write_copy(paths.served, chosen.pair, chosen.origin)
 
 
 def _originals(settings: Settings, paths: Paths) -> list[Path]:
@@ -94,7 +94,7 @@ def _of_settings(settings: Settings, origins: Mapping[str, Origin], paths: Paths
     found = check.check(Path(settings.tls.certificate), key, now)
     if isinstance(found, Pair):
         return Chosen(found, "settings", origin)
-    copy = served_copy.read(paths.served, origin, now) if write else None
+    copy = check.read_copy(paths.served, origin, now) if write else None
     if copy is not None:
         there = replace(copy, certificate_file=Path(settings.tls.certificate), key_file=key or copy.key_file)
         return Chosen(there, "settings", origin, warnings=(_broken(found),))
@@ -111,7 +111,7 @@ def _installed(paths: Paths, *, write: bool) -> Chosen:
         return Chosen(found, "installed", origin)
     if found.missing:
         return Chosen()
-    copy = served_copy.read(paths.served, origin, now) if write else None
+    copy = check.read_copy(paths.served, origin, now) if write else None
     there = None if copy is None else replace(copy, certificate_file=paths.installed, key_file=paths.installed)
     return Chosen(there, "installed", origin, warnings=(_broken(found),))
 

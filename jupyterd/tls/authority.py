@@ -122,8 +122,8 @@ def _signed_by(present: Pair, signer: Authority) -> bool:
     """As a client sees it that trusts nothing but the authority."""
     text = present.pem.decode()
     blocks = files.blocks(text)
-    key = next(each.text for each in blocks if each.label.endswith("PRIVATE KEY"))
-    certificates = [each.text for each in blocks if not each.label.endswith("PRIVATE KEY")]
+    key = next(each.text for each in blocks if each.is_key)
+    certificates = [each.text for each in blocks if not each.is_key]
     try:
         handshake.served(handshake.server_context(certificates, key), signer.certificate)
     except ssl.SSLError:

@@ -1,6 +1,6 @@
-"""Looks at a certificate and its key as they are on disk, and says what they are or what is wrong with them.
+"""Checks a certificate and its key as they are on disk, and keeps the last good copy of what is served.
 
-Standard library only; what was read is what is checked, no path is opened twice.
+Standard library only. The bytes that were read are those that are checked and copied: no path is opened twice.
 """
 
 from __future__ import annotations
@@ -8,22 +8,23 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+from jupyterd.linux.files import private_directory, read_private, replace_private
 from jupyterd.tls import access, chain, files, handshake
-from jupyterd.tls.files import Block, PemFile, quoted
+from jupyterd.tls.files import PemFile, quoted
 from jupyterd.tls.key_pair import Pair, PairProblem, Validity
 
 __all__ = ["Pair", "PairProblem", "check"]
 
-_CERTIFICATES = frozenset({"CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"})
 _MISMATCH = frozenset({"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"})
 """The last one: there is a certificate, but none for a key of this type."""
+_COPY_OF = "jupyterd's copy of "
 _TOO_WEAK = frozenset({"EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK"})
 
 
 def check(certificate: Path, key: Path | None, now: float) -> Pair | PairProblem:
     """Read both files, or one that holds both (`key` None), and prove in a handshake in memory that they serve.
 
-    An expired pair is no problem but a fact, Pair.validity: it is served, with a health item. `now` is Unix time.
+    An expired pair is no PairProblem: Pair.validity says so, and it is served with a health item. `now` is Unix time.
     """
     file = files.read(certificate)
     if isinstance(file, PairProblem):
@@ -35,15 +36,43 @@ def check(certificate: Path, key: Path | None, now: float) -> Pair | PairProblem
     if problem is not None:
         return problem
     for each in (key_file, file):
-        if _keys(each):
+        if each.keys:
             problem = access.refused(each.path, each.status)
             if problem is not None:
                 return problem
     return _proved(file, key_file, now)
 
 
+def write_copy(path: Path, checked: Pair, origin: str) -> None:
+    """Replace the copy at `path` in one step, unless it is the same already. OSError when it cannot be written.
+
+    The server reads this copy alone, so a broken file in place of the original stays out, over restarts too. It is one
+    combined PEM, 0600, whose first line names its `origin`.
+    """
+    data = f"{_COPY_OF}{origin}\n".encode() + checked.pem
+    try:
+        same = read_private(path) == data
+    except PermissionError:
+        same = False
+    if not same:
+        private_directory(path.parent)
+        replace_private(path, data)
+
+
+def read_copy(path: Path, origin: str, now: float) -> Pair | None:
+    """The pair in the copy at `path`; None unless it is a copy of `origin` and can be served."""
+    try:
+        data = read_private(path) or b""
+    except OSError:
+        return None
+    if data.partition(b"\n")[0] != f"{_COPY_OF}{origin}".encode():
+        return None
+    found = check(path, None, now)
+    return found if isinstance(found, Pair) else None
+
+
 def _proved(file: PemFile, key_file: PemFile, now: float) -> Pair | PairProblem:
-    certificates, key = _certificates(file), _keys(key_file)[0]
+    certificates, key = file.certificates, key_file.keys[0]
     try:
         server = handshake.server_context([each.text for each in certificates], key.text)
         leaf = handshake.served(server, certificates[0].text)
@@ -67,13 +96,13 @@ def _proved(file: PemFile, key_file: PemFile, now: float) -> Pair | PairProblem:
 def _contents(file: PemFile, key_file: PemFile, *, combined: bool) -> PairProblem | None:
     """Whether each file holds what it should, by the names of the PEM blocks."""
     path, key_path = file.path, key_file.path
-    if not _certificates(file):
+    if not file.certificates:
         found = ", ".join(sorted({each.label for each in file.blocks}))
         return PairProblem(
             f"{path} holds no certificate but: {found}",
             "set tls.certificate to the file with -----BEGIN CERTIFICATE-----, as fullchain.pem of certbot",
         )
-    keys = _keys(key_file)
+    keys = key_file.keys
     if not keys and combined:
         return PairProblem(f"{path} holds no private key, and no key file is set", _key_advice(path))
     if not keys:
@@ -84,7 +113,7 @@ def _contents(file: PemFile, key_file: PemFile, *, combined: bool) -> PairProble
             f"the key in {key_path} is an SSH key, which TLS cannot use",
             f"set tls.key to the key that the certificate in {path} was made with",
         )
-    if keys[0].label.startswith("ENCRYPTED") or "Proc-Type: 4,ENCRYPTED" in keys[0].text:
+    if keys[0].is_encrypted:
         target = quoted(key_path.with_name(f"{key_path.name}.plain"))
         return PairProblem(
             f"the key in {key_path} is encrypted, and nobody is there to type its passphrase when the machine starts",
@@ -129,19 +158,11 @@ def _failed(error: ssl.SSLError, file: PemFile, key_file: PemFile) -> PairProble
 
 
 def _position_of_own(file: PemFile, key_file: PemFile) -> int:
-    """The place (from 1) of the certificate that the key belongs to; 0 if there is none."""
-    for position, each in enumerate(_certificates(file), start=1):
+    """The position (from 1) of the certificate that the key belongs to; 0 if there is none."""
+    for position, each in enumerate(file.certificates, start=1):
         try:
-            handshake.server_context([each.text], _keys(key_file)[0].text)
+            handshake.server_context([each.text], key_file.keys[0].text)
         except ssl.SSLError:
             continue
         return position
     return 0
-
-
-def _certificates(file: PemFile) -> list[Block]:
-    return [each for each in file.blocks if each.label in _CERTIFICATES]
-
-
-def _keys(file: PemFile) -> list[Block]:
-    return [each for each in file.blocks if each.label.endswith("PRIVATE KEY")]

@@ -15,7 +15,6 @@ from jupyterd.tls.files import Block, PemFile, quoted
 from jupyterd.tls.handshake import Leaf
 from jupyterd.tls.key_pair import PairProblem
 
-CERTIFICATES = frozenset({"CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"})
 DAY_S = 86400.0
 
 
@@ -39,11 +38,11 @@ def collect(paths: Sequence[Path], now: float) -> Collected | PairProblem:
         if isinstance(file, PairProblem):
             return file
         read.append(file)
-    remarks = [_open_to_others(file) for file in read if _keys(file)]
+    remarks = [_open_to_others(file) for file in read if file.keys]
     key = _the_key(read)
     if isinstance(key, PairProblem):
         return key
-    texts = list(dict.fromkeys(each.text for file in read for each in file.blocks if each.label in CERTIFICATES))
+    texts = list(dict.fromkeys(each.text for file in read for each in file.certificates))
     if not texts:
         return PairProblem(f"there is no certificate in {_list(paths)}", "give the certificate's file too")
     own = next((text for text in texts if _belongs(text, key.text)), None)
@@ -96,7 +95,7 @@ def _proved(
 
 
 def _the_key(read: Sequence[PemFile]) -> Block | PairProblem:
-    found = list(dict.fromkeys(each for file in read for each in _keys(file)))
+    found = list(dict.fromkeys(each for file in read for each in file.keys))
     where = _list([file.path for file in read])
     if not found:
         return PairProblem(f"there is no private key in {where}", "give the key's file too (privkey.pem, server.key)")
@@ -106,7 +105,7 @@ def _the_key(read: Sequence[PemFile]) -> Block | PairProblem:
     path = _source(read, key)
     if key.label == "OPENSSH PRIVATE KEY":
         return PairProblem(f"the key in {path} is an SSH key, which TLS cannot use", "give the certificate's own key")
-    if key.label.startswith("ENCRYPTED") or "Proc-Type: 4,ENCRYPTED" in key.text:
+    if key.is_encrypted:
         plain = quoted(path.with_name(f"{path.name}.plain"))
         return PairProblem(
             f"the key in {path} is encrypted, and nobody is there to type its passphrase when the machine starts",
@@ -128,10 +127,6 @@ def _belongs(certificate: str, key: str) -> bool:
     except ssl.SSLError:
         return False
     return True
-
-
-def _keys(file: PemFile) -> list[Block]:
-    return [each for each in file.blocks if each.label.endswith("PRIVATE KEY")]
 
 
 def _source(read: Sequence[PemFile], key: Block) -> Path:

@@ -1,7 +1,4 @@
-"""Reading PEM files that somebody else made: never blocking, never trusting, and telling what is in the way.
-
-It does not know what a certificate is.
-"""
+"""Reads PEM files that somebody else made, without trust: never blocks, and says what keeps a file from being read."""
 
 from __future__ import annotations
 
@@ -18,27 +15,48 @@ from jupyterd.tls.key_pair import PairProblem
 LARGEST_BYTES = 1 << 20
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 _DER_SEQUENCE = 0x30
+_CERTIFICATES = frozenset({"CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"})
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One PEM block: what it calls itself, and the whole of it."""
+    """One PEM block: its label ("CERTIFICATE", "PRIVATE KEY") and its whole text, BEGIN and END lines included."""
 
     label: str
     text: str
 
+    @property
+    def is_key(self) -> bool:
+        """Whether it is a private key of any kind."""
+        return self.label.endswith("PRIVATE KEY")
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether a key needs a passphrase, in PKCS #8 or in OpenSSL's older form."""
+        return self.label.startswith("ENCRYPTED") or "Proc-Type: 4,ENCRYPTED" in self.text
+
 
 @dataclass(frozen=True, slots=True)
 class PemFile:
-    """A file as it was when it was opened: every check looks at this, not at the path again."""
+    """A file as it was when it was opened: every check looks at this, and never opens the path again."""
 
     path: Path
     status: os.stat_result
     blocks: tuple[Block, ...]
 
+    @property
+    def certificates(self) -> list[Block]:
+        """Its certificates, in the order of the file."""
+        return [each for each in self.blocks if each.label in _CERTIFICATES]
+
+    @property
+    def keys(self) -> list[Block]:
+        """Its private keys, encrypted and SSH keys included."""
+        return [each for each in self.blocks if each.is_key]
+
 
 def read(path: Path) -> PemFile | PairProblem:
-    """Open, look, read. A FIFO, a device or a directory is told from a file before anything can wait for it."""
+    """The PEM blocks of the file. A FIFO, a device or a directory is refused before anything could block on it."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError as error:
@@ -91,7 +109,7 @@ def _parsed(path: Path, status: os.stat_result, data: bytes) -> PemFile | PairPr
 
 
 def blocks(text: str) -> tuple[Block, ...]:
-    """The PEM blocks in it, in order; what stands between them is nobody's business."""
+    """The PEM blocks in the text, in order; whatever stands between them is ignored."""
     return tuple(Block(found[1], found[0] + "\n") for found in _BLOCK.finditer(text))
 
 
