@@ -28,7 +28,7 @@ _LOCKED_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What stays true of a process as long as it lives."""
+    """Facts about a process that do not change while it lives."""
 
     started: int
     user: str | None
@@ -37,9 +37,9 @@ class _Known:
 
 
 class Attribution:
-    """`records` is where the kernels' records lie, `sessions` the server's data base, `notebooks` its root directory.
-
-    Without them every process is somebody's and no kernel's.
+    """`records` is the kernels' records directory, `sessions` jupyter_server's database, `notebooks` the server's root
+    directory. Without records and sessions a process has an owner, and no kernel or notebook. `root` is "/" but in
+    tests.
     """
 
     def __init__(self, records: Path | None, sessions: Path | None, notebooks: Path, root: str = "/") -> None:
@@ -53,7 +53,7 @@ class Attribution:
         self._kernels: dict[int, tuple[int, str]] = {}
 
     def refresh(self) -> None:
-        """Before a round of questions: who is gone is forgotten, notebooks may have other names now."""
+        """Call before a round of questions: forgets processes that have ended, and reads records and sessions again."""
         self._known = {
             pid: known for pid, known in self._known.items() if proc.started(pid, self._proc) == known.started
         }
@@ -61,7 +61,10 @@ class Attribution:
         self._kernels = self._recorded()
 
     def who(self, user: User, utilisation: float | None) -> GpuProcess | None:
-        """None when there is no such process here: some drivers tell of those that are long gone."""
+        """The process of `user` with its owner, kernel and notebook; `utilisation` in per cent is passed through.
+
+        None when there is no such process: some drivers list processes that ended long ago.
+        """
         started = proc.started(user.pid, self._proc)
         if started is None:
             return None
@@ -118,8 +121,8 @@ class Attribution:
         return kernel_unit(proc.text(pid, "cgroup", self._proc), os.getuid())
 
     def _kernel(self, pid: int) -> str | None:
-        """By its unit, which holds for every descendant; else by its parents up to a kernel on record, whose session
-        also holds for those whose parents are gone.
+        """The id of the kernel that the process belongs to: that of its unit, which holds every descendant; without a
+        unit, that of the first ancestor on record, or of the recorded session leader when the ancestors have ended.
         """
         if (unit := self._unit(pid)) is not None:
             return unit.kernel
@@ -137,7 +140,7 @@ class Attribution:
         return None
 
     def _notebooks(self) -> dict[str, str]:
-        """Kernel -> absolute path of its notebook. What cannot be read just now is as it was."""
+        """Absolute path of the notebook by kernel id; the last answer while the database is locked or damaged."""
         if self._sessions is None or not self._sessions.exists():
             return {}
         try:
@@ -150,12 +153,12 @@ class Attribution:
         return {str(kernel): str(self._base / str(path)) for kernel, path in rows if kernel and path}
 
     def _recorded(self) -> dict[int, tuple[int, str]]:
-        """By pid the start time and kernel of those that live now."""
+        """(start time, kernel id) by pid, of the recorded kernels that are alive."""
         found = {}
         for file in self._records.glob("*.pid") if self._records is not None else ():
             try:
-                told = json.loads(file.read_bytes())
-                pid, started = int(told["pid"]), int(told["started"])
+                record = json.loads(file.read_bytes())
+                pid, started = int(record["pid"]), int(record["started"])
             except (OSError, ValueError, KeyError, TypeError):
                 continue
             if proc.started(pid, self._proc) == started:  # after a reboot it is another process, or none
@@ -163,7 +166,9 @@ class Attribution:
         return found
 
     def _name_and_owner(self, pid: int) -> tuple[str | None, str | None]:
-        """From status: the owner of /proc/PID itself is root where a process has dropped its rights."""
+        """(program name, account name or uid) from /proc/PID/status; the owner of /proc/PID itself is root where a
+        process is not dumpable (proc(5)).
+        """
         lines = dict(
             line.split(":\t", 1) for line in proc.text(pid, "status", self._proc).splitlines() if ":\t" in line
         )

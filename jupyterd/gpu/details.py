@@ -1,6 +1,6 @@
-"""What is asked of a GPU once a minute: processes, temperature, clocks, errors, parts.
+"""The NVML questions that are asked once a minute: processes, temperature, clocks, errors, MIG devices.
 
-Typed questions like those of nvml.py, through the same door; it does not know who a process is (attribution.py).
+Typed like those of nvml.py, and asked through nvml.ask: each raises NvmlError. attribution.py says whose a process is.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _HW_EXPLAINED = pynvml.nvmlClocksEventReasonHwThermalSlowdown | pynvml.nvmlClock
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A process as NVML tells it. Its pid is the one that the driver sees."""
+    """A process as NVML lists it. `pid` is the one that the driver sees; `instance` the MIG GPU instance id, if any."""
 
     pid: int
     memory_bytes: int | None
@@ -52,27 +52,30 @@ class Rows:
 
 
 def computing(handle: Handle) -> tuple[User, ...]:
-    """Processes that compute."""
+    """Compute processes (nvmlDeviceGetComputeRunningProcesses_v3, drivers since 510)."""
     return _users(pynvml.nvmlDeviceGetComputeRunningProcesses_v3, handle)
 
 
 def computing_v2(handle: Handle) -> tuple[User, ...]:
-    """The same from drivers before 510."""
+    """Compute processes, from drivers before 510."""
     return _users(pynvml.nvmlDeviceGetComputeRunningProcesses_v2, handle)
 
 
 def drawing(handle: Handle) -> tuple[User, ...]:
-    """Processes that draw, as a desktop."""
+    """Graphics processes, such as a desktop (nvmlDeviceGetGraphicsRunningProcesses_v3, drivers since 510)."""
     return _users(pynvml.nvmlDeviceGetGraphicsRunningProcesses_v3, handle)
 
 
 def drawing_v2(handle: Handle) -> tuple[User, ...]:
-    """The same from drivers before 510."""
+    """Graphics processes, from drivers before 510."""
     return _users(pynvml.nvmlDeviceGetGraphicsRunningProcesses_v2, handle)
 
 
 def process_utilisation(handle: Handle, seen: int) -> tuple[dict[int, float], int]:
-    """Mean per cent by pid over the driver's samples since `seen`, and what `seen` is next; NOT_FOUND: no new ones."""
+    """(mean per cent by pid over the driver's samples since `seen`, `seen` for the next call).
+
+    `seen` is a time stamp of the driver's, in microseconds; 0 asks for all samples. NvmlError NOT_FOUND: no new ones.
+    """
     samples = [each for each in nvml.ask(pynvml.nvmlDeviceGetProcessUtilization, handle, seen) if each.timeStamp > seen]
     if not samples:
         raise NvmlError(nvml_errors.NOT_FOUND, "no samples")
@@ -85,46 +88,46 @@ def process_utilisation(handle: Handle, seen: int) -> tuple[dict[int, float], in
 
 
 def temperature(handle: Handle) -> int:
-    """Degrees Celsius of the chip."""
+    """Degrees Celsius of the chip (nvmlDeviceGetTemperatureV, drivers since 570)."""
     celsius = nvml.ask(pynvml.nvmlDeviceGetTemperatureV, handle, pynvml.NVML_TEMPERATURE_GPU)
     return int(nvml.within(celsius, _CELSIUS_MAX))
 
 
 def temperature_v1(handle: Handle) -> int:
-    """The same from drivers before 570."""
+    """Degrees Celsius of the chip, from drivers before 570."""
     celsius = nvml.ask(pynvml.nvmlDeviceGetTemperature, handle, pynvml.NVML_TEMPERATURE_GPU)
     return int(nvml.within(celsius, _CELSIUS_MAX))
 
 
 def clock_sm_mhz(handle: Handle) -> int:
-    """Of the processors, now."""
+    """Current clock of the streaming multiprocessors in MHz."""
     return int(nvml.within(nvml.ask(pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_SM), _MEGAHERTZ_MAX))
 
 
 def throttle(handle: Handle) -> tuple[str, ...]:
-    """What holds the clocks down, of frames.THROTTLE."""
+    """Why the clocks are held down, words of gpu_frames.THROTTLE (drivers since 535)."""
     return _reasons(nvml.ask(pynvml.nvmlDeviceGetCurrentClocksEventReasons, handle))
 
 
 def throttle_v1(handle: Handle) -> tuple[str, ...]:
-    """The same from drivers before 535."""
+    """Why the clocks are held down, from drivers before 535."""
     return _reasons(nvml.ask(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons, handle))
 
 
 def ecc_uncorrected(handle: Handle) -> int:
-    """Errors of memory that could not be corrected, since the driver was loaded."""
+    """Number of uncorrectable memory errors since the driver was loaded."""
     kinds = (pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, pynvml.NVML_VOLATILE_ECC)
     return int(nvml.within(nvml.ask(pynvml.nvmlDeviceGetTotalEccErrors, handle, *kinds), _COUNT_MAX))
 
 
 def rows(handle: Handle) -> Rows:
-    """Replaced rows of memory (Ampere and later, with ECC)."""
+    """State of row remapping (Ampere and later, with ECC)."""
     _, _, pending, failed = nvml.ask(pynvml.nvmlDeviceGetRemappedRows, handle)
     return Rows(bool(pending), bool(failed))
 
 
 def recovery(handle: Handle) -> str:
-    """What the driver asks for, of frames.RECOVERY (drivers since 550)."""
+    """The recovery action that the driver asks for, a word of gpu_frames.RECOVERY (drivers since 550)."""
     (field,) = nvml.ask(pynvml.nvmlDeviceGetFieldValues, handle, [pynvml.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION])
     if field.nvmlReturn != pynvml.NVML_SUCCESS:
         raise NvmlError(int(field.nvmlReturn), "no recovery action")
@@ -132,13 +135,13 @@ def recovery(handle: Handle) -> str:
 
 
 def divided(handle: Handle) -> bool:
-    """Whether the GPU is in parts (MIG)."""
+    """Whether MIG is enabled: the GPU is divided into devices of its own kind."""
     current, _ = nvml.ask(pynvml.nvmlDeviceGetMigMode, handle)
     return bool(current)
 
 
 def parts(handle: Handle) -> tuple[tuple[Handle, Mig], ...]:
-    """The parts of a divided GPU, with the handle of each."""
+    """The MIG devices of a divided GPU, each with its handle."""
     most = int(nvml.within(nvml.ask(pynvml.nvmlDeviceGetMaxMigDeviceCount, handle), _PARTS_MAX))
     found = []
     for index in range(most):
@@ -146,7 +149,7 @@ def parts(handle: Handle) -> tuple[tuple[Handle, Mig], ...]:
             part = nvml.ask(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, index)
         except NvmlError as refusal:
             if refusal.code in {nvml_errors.NOT_FOUND, nvml_errors.INVALID_ARGUMENT}:
-                continue  # their numbers have gaps
+                continue  # their indices have gaps
             raise
         used, total = _maybe(nvml.memory, part) or _maybe(nvml.memory_v1, part) or (None, None)
         uuid, name = _maybe(nvml.uuid, part) or "", _maybe(nvml.name, part) or ""
@@ -159,7 +162,7 @@ def _instance(part: Handle) -> int:
 
 
 def _maybe(question: Callable[[Handle], _T], handle: Handle) -> _T | None:
-    """The parts are asked anew each time: they come and go, and nothing is remembered of them."""
+    """The answer, or None. Refusals are not remembered, as MIG devices come and go; GONE and DRIVER are raised."""
     try:
         return question(handle)
     except NvmlError as refusal:

@@ -1,6 +1,6 @@
-"""One GPU: settles once what it can tell, then asks only that, and never takes silence for idleness.
+"""One GPU: learns which questions it can answer, then asks only those. An unanswered question is None, never 0.
 
-It does not know when it is asked again.
+It has no clock: the caller says when.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from jupyterd.protocol.gpu_frames import Gpu, GpuProcess, Mig
 _T = TypeVar("_T")
 _Way = Callable[[nvml.Handle], _T]
 Who = Callable[[User, float | None], GpuProcess | None]
-"""Whose process that is, with its utilisation; None: nobody's, for the driver tells of processes that are gone."""
+"""Attribution.who: the process with its owner; None for a process that has ended, which some drivers still list."""
 _WATTS_MAX = 20_000.0
 _PROCESSES_MAX = 200
-"""Of one GPU, those with the most memory: a frame has a bound."""
+"""Per GPU, the ones with the most memory: it bounds the size of a frame."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Seldom:
-    """The last answers to what is asked seldom."""
+class _Details:
+    """The last answers to the questions of details.py."""
 
     at: float
     celsius: int | None
@@ -40,19 +40,21 @@ class _Seldom:
 
 
 class Device:
-    """Valid until NVML is closed. `read` raises NvmlError only when nothing at all can be asked (trouble.DRIVER)."""
+    """Valid until NVML is closed. NvmlError from the constructor: the GPU or the driver is gone; from `read`: only the
+    driver as a whole (nvml_errors.DRIVER).
+    """
 
-    def __init__(self, index: int, who: Who, seldom_every_s: float, root: str = "/") -> None:
+    def __init__(self, index: int, who: Who, details_every_s: float, root: str = "/") -> None:
         self.index = index
         self.handle = nvml.device(index)
         self._who = who
-        self._seldom_every_s = seldom_every_s
+        self._details_every_s = details_every_s
         self._never: set[object] = set()
         self._refused: NvmlError | None = None
         self._seen = 0
         self._seen_processes: int | None = None
         self._energy: tuple[float, float] | None = None
-        self._seldom: _Seldom | None = None
+        self._details: _Details | None = None
         self.uuid = self._first([nvml.uuid]) or f"gpu{index}"
         self.name = self._first([nvml.name]) or ""
         self.bus = self._first([nvml.bus])
@@ -61,19 +63,19 @@ class Device:
         )
 
     def read(self, now: float) -> Gpu:
-        """What happened since the last call. What cannot be known is None."""
+        """The GPU since the last call, at `now` (monotonic seconds). A GPU that is lost or asleep has no figures."""
         if self._status is not None and asleep(self._status):
             self._energy = None
-            self._seldom = None
+            self._details = None
             return unknown(self.index, self.uuid, self.name, None, asleep=True)
         self._refused = None
         try:
             history = self._utilisation()
             used, total = self._first([nvml.memory, nvml.memory_v1]) or (None, None)
             watts, joules = self._power(now)
-            late = self._seldom
-            if late is None or now >= late.at + self._seldom_every_s:
-                late = self._seldom = self._ask_seldom(now)
+            last = self._details
+            if last is None or now >= last.at + self._details_every_s:
+                last = self._details = self._ask_details(now)
         except NvmlError as refusal:
             if refusal.code in nvml_errors.DRIVER:
                 raise
@@ -84,11 +86,11 @@ class Device:
             return unknown(self.index, self.uuid, self.name, nvml_errors.of_gpu(refused.code, refused.said))
         mean, peak, p95 = (None, None, None) if history is None else (history.mean, history.peak, history.p95)
         return Gpu(
-            self.index, self.uuid, self.name, mean, peak, used, total, late.celsius, watts, None,
-            utilisation_p95=p95, energy_j=joules, clock_sm_mhz=late.clock_sm_mhz, throttle=late.throttle,
-            ecc_uncorrected=late.ecc, recovery=late.recovery, processes=late.processes, mig=late.mig,
-            remap_pending=late.rows.pending if late.rows else None,
-            remap_failed=late.rows.failed if late.rows else None,
+            self.index, self.uuid, self.name, mean, peak, used, total, last.celsius, watts, None,
+            utilisation_p95=p95, energy_j=joules, clock_sm_mhz=last.clock_sm_mhz, throttle=last.throttle,
+            ecc_uncorrected=last.ecc, recovery=last.recovery, processes=last.processes, mig=last.mig,
+            remap_pending=last.rows.pending if last.rows else None,
+            remap_failed=last.rows.failed if last.rows else None,
         )  # fmt: skip
 
     def _utilisation(self) -> nvml.Utilisation | None:
@@ -103,9 +105,8 @@ class Device:
         return nvml.utilisation_history(handle, self._seen)
 
     def _power(self, now: float) -> tuple[float | None, float | None]:
-        """Mean watts since the last call and the energy, by the counter; the momentary power where that says nothing.
-
-        A smaller counter than before: the driver was loaded anew.
+        """(mean watts since the last call, joules since then) by the energy counter; (current watts, None) where there
+        is no counter, or where it began again because the driver was loaded again.
         """
         before, joules = self._energy, self._first([nvml.energy_j])
         self._energy = None if joules is None else (now, joules)
@@ -116,9 +117,9 @@ class Device:
                 return watts, used
         return self._first([nvml.power_w]), None
 
-    def _ask_seldom(self, now: float) -> _Seldom:
+    def _ask_details(self, now: float) -> _Details:
         parts = self._first([details.parts]) or () if self._first([details.divided]) else ()
-        return _Seldom(
+        return _Details(
             now,
             self._first([details.temperature, details.temperature_v1]),
             self._first([details.clock_sm_mhz]),
@@ -131,12 +132,12 @@ class Device:
         )
 
     def _processes(self, parts: Sequence[nvml.Handle]) -> tuple[GpuProcess, ...] | None:
-        """By pid. One that computes and draws is told twice, with the same memory."""
+        """The GPU's processes by pid, None: unknown. NVML lists one that computes and draws twice."""
         lists = [
             self._first([details.computing, details.computing_v2]),
             self._first([details.drawing, details.drawing_v2]),
         ]
-        if lists[0] is None:  # without root a divided GPU tells them by its parts only
+        if lists[0] is None:  # without root a divided GPU lists them by MIG device only
             lists += [self._first([details.computing], part) for part in parts]
         if all(each is None for each in lists):
             return None
@@ -146,25 +147,27 @@ class Device:
             if (each.memory_bytes or 0) > (known.memory_bytes or 0):
                 users[each.pid] = replace(each, instance=known.instance if each.instance is None else each.instance)
         busy = self._busy()
-        idle = None if busy is None else 0.0  # the driver counts, and has not seen this one at work
+        idle = None if busy is None else 0.0  # the driver measures, and has not seen this one work
         most = sorted(users.values(), key=lambda user: user.memory_bytes or 0, reverse=True)[:_PROCESSES_MAX]
         found = (self._who(user, idle if busy is None else busy.get(user.pid, idle)) for user in most)
         return tuple(sorted((each for each in found if each is not None), key=lambda each: each.pid))
 
     def _busy(self) -> dict[int, float] | None:
-        """Utilisation by pid since the last time; None while the driver has never told any, {} when none was busy."""
-        told = self._first([self._process_utilisation])
-        if told is not None:
-            self._seen_processes = told[1]
-            return told[0]
+        """Per cent by pid since the last call; {}: none was busy; None: the driver has never measured any."""
+        answer = self._first([self._process_utilisation])
+        if answer is not None:
+            busy, self._seen_processes = answer
+            return busy
         return None if self._seen_processes is None or self._process_utilisation in self._never else {}
 
     def _process_utilisation(self, handle: nvml.Handle) -> tuple[dict[int, float], int]:
         return details.process_utilisation(handle, self._seen_processes or 0)
 
     def _first(self, ways: Sequence[_Way[_T]], handle: nvml.Handle | None = None) -> _T | None:
-        """The first answer of several ways to ask the same, the best first. What this device will never answer is
-        remembered, and that of a part (`handle`) is not: parts come and go.
+        """The answer of the first of `ways` that has one, None if none has. NvmlError for codes GONE and DRIVER.
+
+        A way that this device will never answer is not tried again. MIG devices (`handle`) come and go, so nothing is
+        remembered about them.
         """
         for way in ways:
             if way in self._never and handle is None:
@@ -183,12 +186,15 @@ class Device:
 
 
 def unknown(index: int, uuid: str, name: str, problem: str | None, *, asleep: bool = False) -> Gpu:
-    """A GPU without any figure."""
+    """A GPU of which no figure is known; `problem` is one sentence, or None."""
     return Gpu(index, uuid, name, None, None, None, None, None, None, problem, asleep)
 
 
 def asleep(status: Path) -> bool:
-    """Whether the kernel has put the device to sleep (Documentation/power/runtime_pm.rst); a question wakes it."""
+    """Whether the device is in runtime suspend (Documentation/power/runtime_pm.rst), from which a question wakes it.
+
+    `status` is its power/runtime_status in sysfs.
+    """
     try:
         return status.read_text("ascii", "replace").strip() in {"suspended", "suspending"}
     except OSError:

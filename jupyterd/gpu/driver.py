@@ -14,7 +14,7 @@ from pathlib import Path
 LIBRARY = "libnvidia-ml.so.1"
 """What pynvml loads, by this name and through the loader's own search."""
 ELSEWHERE = ("/usr/lib/wsl/lib", "/usr/local/nvidia/lib64", "/run/opengl-driver/lib")
-"""Where else it lies when the loader does not know: WSL, containers of some clouds, NixOS."""
+"""Directories of the library that the loader may not search: WSL, containers of some clouds, NixOS."""
 _KERNEL_SIDE = ("proc/driver/nvidia/version", "dev/nvidiactl")
 _NVIDIA = "0x10de"
 _DISPLAY_CLASS = "0x03"
@@ -23,16 +23,16 @@ _SUFFIX = re.compile(r"\.so\.(\d{2,}\.\d+(?:\.\d+)*)$")
 
 
 def driver_present(root: str = "/", environ: Mapping[str, str] | None = None) -> bool:
-    """Whether a sampler has something to ask, or to report. `environ` is that of the sampler-to-be."""
+    """Whether a sampler would have something to ask, or to report. `environ` is the environment that it would get."""
     return absence(root, environ) is None
 
 
 def absence(root: str = "/", environ: Mapping[str, str] | None = None) -> str | None:
-    """None where there is a driver; else the one line that says what is missing.
+    """None where there is a driver; else one line that says what is missing.
 
     There is one when any of these holds:
-    - its kernel side is loaded (the library may be missing: the sampler then says so);
-    - LD_LIBRARY_PATH leads to its library: whoever sets that means it;
+    - its kernel module is loaded (if the library is missing, the sampler reports it);
+    - its library lies in a directory of LD_LIBRARY_PATH;
     - its library is installed and there is an NVIDIA GPU for it, on the PCI bus or as /dev/dxg (WSL): the kernel
       module may be loaded later, by the first user of the GPU (nvidia-modprobe(1)).
     The library alone is not enough: distributions install it on machines without any GPU.
@@ -55,7 +55,7 @@ def absence(root: str = "/", environ: Mapping[str, str] | None = None) -> str | 
 
 
 def pci_gpus(root: str = "/") -> tuple[Path, ...]:
-    """The sysfs directory of each NVIDIA display device, in bus order; none where sysfs cannot be read."""
+    """The sysfs directory of each NVIDIA display device, in bus order; () where sysfs cannot be read."""
     devices = Path(root) / "sys/bus/pci/devices"
     try:
         found = sorted(devices.iterdir())
@@ -133,7 +133,7 @@ def _says(file: Path, beginning: str) -> bool:
 
 
 def _installed(place: Path) -> bool:
-    """Whether it is found: the loader's cache (ld.so(8)), the directories that it always searches, and the others."""
+    """Whether the library is in the loader's cache (ld.so(8)), in its default directories, or in ELSEWHERE."""
     try:
         if LIBRARY.encode() + b"\0" in (place / "etc/ld.so.cache").read_bytes():
             return True

@@ -1,6 +1,6 @@
-"""Who gets the sampler's frames: whoever connects to its socket, or standard output when it is started by hand.
+"""Sends the sampler's frames to whoever connects to its socket, or to standard output when it is started by hand.
 
-It does not know what a frame is. A reader that does not read is let go: frames never wait for anybody.
+A frame is a line of bytes here. A reader that does not read is disconnected: no frame waits for long.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ _BACKLOG = 8
 _SEND_S = 2.0
 _SEND_BYTES = 1 << 20
 _ALONE_S = 900.0
-"""A sampler that nobody has read from for so long leaves: the service is stopped for good, or gone."""
+"""A sampler without a reader for this long exits: the service has been stopped for good, or removed."""
 _HANDED = "JUPYTERD_GPU_FDS"
 
 
 class Output:
-    """Standard output; a pipe whose reader has gone ends the sampler."""
+    """Standard output. The sampler ends when the reader of that pipe has gone."""
 
     def __init__(self) -> None:
         os.set_blocking(_STDOUT, True)  # half a frame would spoil the next one
 
     def send(self, line: bytes) -> bool:
-        """Whether somebody still reads."""
+        """Write the line. False when nobody reads any more."""
         while line:
             try:
                 line = line[os.write(_STDOUT, line) :]
@@ -42,16 +42,16 @@ class Output:
         return True
 
     def wait(self, until: float) -> bool:
-        """Until then; False as soon as nobody reads any more (poll(2): POLLERR needs no asking for)."""
+        """Wait until then (monotonic s). False as soon as nobody reads any more (poll(2) reports POLLERR unasked)."""
         poll = select.poll()
         poll.register(_STDOUT, 0)
         return not poll.poll(_ms(until))
 
     def hand_on(self) -> None:
-        """Before exec: standard output stays open by itself."""
+        """Call before exec; standard output stays open anyway."""
 
     def close(self) -> None:
-        """Nothing of it is ours."""
+        """Nothing to close: standard output is not ours."""
 
 
 class Readers:
@@ -79,7 +79,7 @@ class Readers:
         self._alone_since = time.monotonic()
 
     def send(self, line: bytes) -> bool:
-        """To all; False when there has been nobody for long."""
+        """Send the line to all readers. False when there has been none for 15 minutes."""
         self._last = line
         for each in tuple(self._readers):
             self._give(each, line)
@@ -88,7 +88,7 @@ class Readers:
         return time.monotonic() < self._alone_since + _ALONE_S
 
     def wait(self, until: float) -> bool:
-        """Until then; who comes meanwhile gets the last frame at once."""
+        """Wait until then (monotonic s); a reader that connects meanwhile gets the last frame at once."""
         while True:
             poll = select.poll()
             poll.register(self._listening, select.POLLIN)
@@ -105,14 +105,14 @@ class Readers:
                 return True
 
     def hand_on(self) -> None:
-        """Before exec: the same program anew takes them over (execve(2) keeps what is inheritable)."""
+        """Call before exec: the same program takes the descriptors over (execve(2) keeps inheritable ones)."""
         fds = [self._lock, self._listening.detach(), *(each.detach() for each in self._readers)]
         for fd in fds:
             os.set_inheritable(fd, True)
         os.environ[_HANDED] = ",".join(map(str, fds))
 
     def close(self) -> None:
-        """Let go of everything; the lock is free for another one."""
+        """Close everything, and so release the lock."""
         for each in (self._listening, *self._readers):
             each.close()
         os.close(self._lock)
@@ -121,7 +121,7 @@ class Readers:
         try:
             reader, _ = self._listening.accept()
         except OSError:
-            return  # it has gone already
+            return  # the reader has gone already
         reader.settimeout(_SEND_S)
         reader.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
         self._readers.append(reader)

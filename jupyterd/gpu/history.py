@@ -1,4 +1,4 @@
-"""The GPUs' past in one SQLite file: a row a minute, an hour after 30 days, never larger than a bound.
+"""The history of the GPUs in one SQLite file: a row a minute, a row an hour after 30 days, never above a size.
 
 The sampler writes, the verbs read. WAL with synchronous=NORMAL: whole after a power cut, which costs the last half
 minute or so; FULL would wait for the disk under somebody's checkpoint, and the sampler must beat.
@@ -21,9 +21,9 @@ VERSION = 1
 HOUR_S = 3600
 MINUTES_KEPT_S = 30 * 86400
 MAX_BYTES = 256 << 20
-"""Two GPUs and four notebooks around the clock are 15 MB of minutes (measured) and 3 MB a year of hours."""
+"""Two GPUs and four notebooks around the clock need 15 MB for 30 days of minutes (measured), 3 MB a year of hours."""
 _WAIT_S = 2.0
-"""For a lock: readers take none that a writer waits for, so this is another writer."""
+"""Wait for a lock: a writer waits for no reader, so another writer holds it."""
 _PENDING_MOST = 120
 _DAY_S = 86400
 _ASIDE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -53,7 +53,7 @@ SELECT at, span_s, uuid, kernel, notebook, user, held_s, utilisation_mean, memor
 
 
 class Unreadable(Exception):  # noqa: N818 - the sentence is the name
-    """Why there is a history and it cannot be read, in one sentence."""
+    """There is a history that cannot be read: one sentence why."""
 
 
 class History:
@@ -69,7 +69,7 @@ class History:
         self._file: sqlite3.Connection | None = None
         self._inode = 0
         self._pending: list[Spans] = []
-        self._told: str | None = None
+        self._complained: str | None = None
         self._tidied = 0
 
     def take(self, frame: Frame) -> None:
@@ -86,10 +86,10 @@ class History:
         except (sqlite3.Error, OSError) as error:
             self._failed(error)
         else:
-            self._pending, self._told = [], None
+            self._pending, self._complained = [], None
 
     def close(self) -> None:
-        """Leave the file in order; without it nothing is lost either."""
+        """Close the file; nothing is lost without it."""
         if self._file is not None:
             with suppress(sqlite3.Error):
                 self._file.close()
@@ -137,20 +137,20 @@ class History:
         self._say(f"the GPU history {self._path} cannot be written: {error}")
 
     def _say(self, sentence: str) -> None:
-        if sentence != self._told:
-            self._told = sentence
+        if sentence != self._complained:
+            self._complained = sentence
             self._tell(sentence)
 
 
 def set_aside(path: Path, aside: Path) -> None:
-    """The file with its companions, over those of the last time: one is enough to look into."""
+    """Rename the file and its companions (-wal, -shm), over those of the last time: one is enough to look into."""
     for companion in ("-wal", "-shm", ""):
         with suppress(FileNotFoundError):
             path.with_name(path.name + companion).replace(aside.with_name(aside.name + companion))
 
 
 def read(path: Path, since: float, until: float) -> Spans:
-    """What began in [since, until), oldest first; nothing where there is no file. Raises Unreadable."""
+    """The spans that began in [since, until) (Unix seconds), oldest first; none without a file. Raises Unreadable."""
     if not path.exists():
         return Spans()
     try:
@@ -201,7 +201,7 @@ def _version(file: sqlite3.Connection) -> int:
 
 
 def _insert(file: sqlite3.Connection, new: Spans) -> None:
-    """Into what is there of the same spans already: a sampler that was started again within a minute."""
+    """Merge with existing rows of the same spans: a sampler may have been started again within a minute."""
     gpus = {each.uuid: _gpu_id(file, each) for each in new.gpus}
     for each in new.gpus:
         old = _read_gpus(file, "at = ? AND gpu = ?", (each.at, gpus[each.uuid]))
@@ -217,7 +217,7 @@ def _insert(file: sqlite3.Connection, new: Spans) -> None:
 
 
 def _tidy(file: sqlite3.Connection, newest: int, max_bytes: int) -> None:
-    """Roll up what is old, then, above the bound, ever younger minutes, and at last forget the oldest hours."""
+    """Merge minutes older than 30 days into hours; above the size limit younger ones, then delete the oldest hours."""
     edge = newest - MINUTES_KEPT_S
     while (oldest := _oldest_minute(file)) is not None and oldest < intervals.beginning(edge, HOUR_S):
         _roll_up(file, min(oldest + _DAY_S, edge))  # a day at a time: after a long pause there may be many
@@ -240,7 +240,7 @@ def _oldest_minute(file: sqlite3.Connection) -> int | None:
 
 
 def _roll_up(file: sqlite3.Connection, before: int) -> None:
-    """Minutes of whole hours before that moment become hours."""
+    """Merge the minutes of all whole hours before `before` into hours."""
     edge = intervals.beginning(before, HOUR_S)
     old = Spans(
         tuple(_read_gpus(file, "at < ? AND span_s < ?", (edge, HOUR_S))),

@@ -1,6 +1,6 @@
-"""What happened on the GPUs in a span of time, by GPU and by who held them: pure, from frames or from shorter spans.
+"""What happened on the GPUs in a span of time, by GPU and by holder of its memory: from frames, or from shorter spans.
 
-It knows no file and no clock.
+Pure: no file, no clock.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class GpuSpan:
     index: int
     name: str
     covered_s: float
-    """For how long of it something is known."""
+    """Seconds of the span about which something is known."""
     utilisation_mean: float | None
     """Per cent."""
     utilisation_max: float | None
@@ -40,7 +40,7 @@ class GpuSpan:
 
 @dataclass(frozen=True, slots=True)
 class HolderInterval:
-    """Who held memory: a kernel, with the notebook that it belonged to last, or another account's programs."""
+    """Who held memory: a kernel, with the last notebook that it belonged to, or the programs of an account."""
 
     kernel: str | None
     notebook: str | None
@@ -49,7 +49,7 @@ class HolderInterval:
 
 @dataclass(frozen=True, slots=True)
 class HolderSpan:
-    """One holder on one GPU. `energy_j` is its share of the GPU's, see `shares`."""
+    """One holder on one GPU. `energy_j` is its share of the GPU's energy, see `shares`."""
 
     at: int
     span_s: int
@@ -71,20 +71,19 @@ class Spans:
 
 
 def beginning(at: float, span_s: int) -> int:
-    """Of the span in which a moment lies."""
+    """When the span that holds `at` begins (Unix seconds)."""
     return math.floor(at / span_s) * span_s
 
 
 def of_frames(frames: Sequence[Frame], at: int, span_s: int) -> Spans:
-    """One span of each GPU that any frame tells of, and of each holder on it."""
+    """One span for each GPU in the frames, and one for each holder on it."""
     gpus: dict[str, list[GpuSpan]] = {}
     holders: dict[tuple[str, str], list[HolderSpan]] = {}
     for frame in frames:
         covered_s = frame.span_s or 0.0
         for gpu in frame.gpus:
-            told = _gpu(gpu, covered_s, at, span_s)
-            if told is not None:
-                gpus.setdefault(gpu.uuid, []).append(told)
+            if (span := _gpu(gpu, covered_s, at, span_s)) is not None:
+                gpus.setdefault(gpu.uuid, []).append(span)
             for each in _holders(gpu, covered_s, at, span_s):
                 holders.setdefault((gpu.uuid, key(each.holder)), []).append(each)
     return Spans(
@@ -94,7 +93,7 @@ def of_frames(frames: Sequence[Frame], at: int, span_s: int) -> Spans:
 
 
 def key(holder: HolderInterval) -> str:
-    """What stays the same when its notebook is renamed."""
+    """Identifies the holder; stays the same when the notebook is renamed."""
     return f"kernel {holder.kernel}" if holder.kernel is not None else f"user {holder.user or ''}"
 
 
@@ -137,7 +136,7 @@ def merge_holder(spans: Sequence[HolderSpan], at: int, span_s: int) -> HolderSpa
 
 
 def gathered(waiting: tuple[Frame, ...], new: Frame, span_s: int) -> tuple[tuple[Frame, ...], Spans | None]:
-    """(frames of the span that goes on, the one that is over if `new` is the first of another)."""
+    """(frames of the current span, the span before if `new` is the first frame after it, else None)."""
     if not new.at:
         return waiting, None
     before = beginning(waiting[-1].at, span_s) if waiting else None
@@ -147,7 +146,7 @@ def gathered(waiting: tuple[Frame, ...], new: Frame, span_s: int) -> tuple[tuple
 
 
 def coarser(spans: Spans, span_s: int) -> Spans:
-    """The same in longer spans."""
+    """The spans merged into longer ones of `span_s` seconds."""
 
     def gpu_key(each: GpuSpan) -> tuple[int, str]:
         return beginning(each.at, span_s), each.uuid
@@ -162,8 +161,8 @@ def coarser(spans: Spans, span_s: int) -> Spans:
 
 
 def shares(processes: Sequence[GpuProcess]) -> list[float]:
-    """Of the GPU's energy, for each process: by utilisation while any computes, otherwise by memory held, equal when
-    neither is known. NVML has no counter by process, so what the idle card draws is theirs too.
+    """Each process's share of the GPU's energy, from 0 to 1: by utilisation while any computes, otherwise by memory
+    held, equal when neither is known. NVML has no counter by process, so the idle card's energy is divided as well.
     """
     for measure in ([each.utilisation or 0.0 for each in processes], [each.memory_bytes or 0 for each in processes]):
         whole = math.fsum(measure)
@@ -190,7 +189,7 @@ def _energy(gpu: Gpu, covered_s: float) -> float | None:
 
 
 def _holders(gpu: Gpu, covered_s: float, at: int, span_s: int) -> list[HolderSpan]:
-    """Each holder once, with the processes of it together."""
+    """One span for each holder, over all of its processes."""
     processes = gpu.processes or ()
     energy_j = _energy(gpu, covered_s)
     found: dict[str, tuple[HolderInterval, list[GpuProcess], float]] = {}

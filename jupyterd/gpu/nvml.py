@@ -1,6 +1,6 @@
-"""The one door to NVML: open, close, what is asked at each beat; one kind of refusal, nothing implausible let through.
+"""The only caller of NVML: open, close, and the questions of each beat. Every question raises NvmlError.
 
-Any call may block for ever in the driver: only the sampler's process comes here.
+Implausible answers are errors too. Any call may block for ever in the driver: only the sampler's process imports this.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from jupyterd.gpu.driver import ELSEWHERE, LIBRARY
 
 _T = TypeVar("_T")
 Handle = Any
-"""NVML's opaque device handle; dead after close()."""
+"""NVML's opaque device handle; invalid after close_nvml()."""
 
 _PER_CENT_MAX = 100
 _WATTS_MAX = 20_000.0
@@ -26,7 +26,7 @@ _BYTES_MAX = 1 << 50
 
 
 class NvmlError(Exception):
-    """NVML's answer is an error, or no answer that can be true."""
+    """NVML answered with an error, or with nonsense. `code` is an nvmlReturn_t, `said` its text."""
 
     def __init__(self, code: int, said: str) -> None:
         super().__init__(f"{said} ({code})")
@@ -36,7 +36,7 @@ class NvmlError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Utilisation:
-    """Per cent over the samples since the last question; `seen` goes back into the next one (driver's microseconds)."""
+    """Per cent over the driver's samples since the last call; `seen` (driver's microseconds) is for the next call."""
 
     mean: float
     peak: float
@@ -45,14 +45,14 @@ class Utilisation:
 
 
 def open_nvml() -> int:
-    """Load the library, start NVML, count the GPUs. The loader's own word says why a library cannot be loaded."""
+    """Load the library, start NVML, return the number of GPUs. NvmlError LIBRARY_NOT_FOUND has the loader's message."""
     _load()
     ask(pynvml.nvmlInit)
     return int(ask(pynvml.nvmlDeviceGetCount))
 
 
 def _load() -> None:
-    """By its name first; once it is loaded from elsewhere, the loader finds it by its name too (dlopen(3), soname)."""
+    """By its name, else from ELSEWHERE: once loaded, the loader finds it by its name too (dlopen(3): same soname)."""
     try:
         ctypes.CDLL(LIBRARY)
     except OSError as error:
@@ -66,12 +66,12 @@ def _load() -> None:
 
 
 def driver_version() -> str:
-    """As "550.54.15"."""
+    """Version of the running driver, such as "550.54.15"."""
     return text_of(ask(pynvml.nvmlSystemGetDriverVersion))
 
 
 def close_nvml() -> None:
-    """Give the devices back, which nvidia-smi --gpu-reset and rmmod need; a refusal changes nothing."""
+    """Release the devices, as nvidia-smi --gpu-reset and rmmod need it. Errors are ignored."""
     try:
         ask(pynvml.nvmlShutdown)
     except NvmlError:
@@ -79,17 +79,17 @@ def close_nvml() -> None:
 
 
 def device(index: int) -> Handle:
-    """By NVML's own numbering, the one of nvidia-smi."""
+    """The handle of the GPU with this index in NVML's numbering, which is that of nvidia-smi."""
     return ask(pynvml.nvmlDeviceGetHandleByIndex, index)
 
 
 def name(handle: Handle) -> str:
-    """As "NVIDIA GeForce RTX 4090"."""
+    """The model, such as "NVIDIA GeForce RTX 4090"."""
     return text_of(ask(pynvml.nvmlDeviceGetName, handle))
 
 
 def uuid(handle: Handle) -> str:
-    """As "GPU-8a1f...", the same for ever."""
+    """The GPU's unchanging id, such as "GPU-8a1f..."."""
     return text_of(ask(pynvml.nvmlDeviceGetUUID, handle))
 
 
@@ -100,7 +100,7 @@ def bus(handle: Handle) -> str:
 
 
 def utilisation_history(handle: Handle, seen: int) -> Utilisation:
-    """From the driver's own sample buffer, so that no peak is missed; NOT_FOUND when it holds nothing new."""
+    """Utilisation from the driver's sample buffer, so that no peak is missed. NvmlError NOT_FOUND: no new samples."""
     kind, samples = ask(pynvml.nvmlDeviceGetSamples, handle, pynvml.NVML_GPU_UTILIZATION_SAMPLES, seen)
     new = [each for each in samples if each.timeStamp > seen]
     values = [value for value in (value_of(kind, each.sampleValue) for each in new) if 0 <= value <= _PER_CENT_MAX]
@@ -112,7 +112,7 @@ def utilisation_history(handle: Handle, seen: int) -> Utilisation:
 
 
 def _p95(ordered: Sequence[float]) -> float:
-    """By nearest rank: a value that occurred."""
+    """95th percentile by nearest rank: one of the values."""
     return ordered[math.ceil(0.95 * len(ordered)) - 1]
 
 
@@ -122,27 +122,27 @@ def utilisation_now(handle: Handle) -> float:
 
 
 def memory(handle: Handle) -> tuple[int, int]:
-    """Bytes used and in all; what the driver reserves for itself is not counted as used."""
+    """(bytes used, bytes in all); the driver's own reserve does not count as used (drivers since 510)."""
     return _memory(ask(pynvml.nvmlDeviceGetMemoryInfo, handle, pynvml.nvmlMemory_v2))
 
 
 def memory_v1(handle: Handle) -> tuple[int, int]:
-    """The same from drivers before 510: the reserve counts as used."""
+    """(bytes used, bytes in all) from drivers before 510, where the reserve counts as used."""
     return _memory(ask(pynvml.nvmlDeviceGetMemoryInfo, handle))
 
 
 def energy_j(handle: Handle) -> float:
-    """Since the driver was loaded. A smaller value than before: it was loaded anew."""
+    """Joules since the driver was loaded. A smaller value than before: the driver was loaded again."""
     return float(ask(pynvml.nvmlDeviceGetTotalEnergyConsumption, handle)) / 1000
 
 
 def power_w(handle: Handle) -> float:
-    """Now, or over the last second: it depends on the model."""
+    """Watts now, or over the last second, depending on the model."""
     return float(within(ask(pynvml.nvmlDeviceGetPowerUsage, handle) / 1000, _WATTS_MAX))
 
 
 def ask(function: Callable[..., _T], *arguments: object) -> _T:
-    """NVML's answer, or NvmlError."""
+    """The result of `function(*arguments)`. NvmlError for every error, also for answers that cannot be decoded."""
     try:
         return function(*arguments)
     except pynvml.NVMLError as error:
@@ -160,13 +160,13 @@ def _said(error: Exception) -> object:
 
 
 def text_of(value: object) -> str:
-    """A text of the driver's, without what a terminal would obey."""
+    """The driver's text without control characters, which a terminal would obey."""
     plain = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
     return "".join(character for character in plain if character.isprintable()).strip()
 
 
 def value_of(kind: int, value: Any) -> float:  # noqa: ANN401 - a C union, which has no type of its own
-    """The member that the driver means."""
+    """The member of an nvmlValue_t union that `kind` (nvmlValueType_t) names."""
     members = {
         pynvml.NVML_VALUE_TYPE_DOUBLE: "dVal",
         pynvml.NVML_VALUE_TYPE_UNSIGNED_INT: "uiVal",
@@ -178,7 +178,7 @@ def value_of(kind: int, value: Any) -> float:  # noqa: ANN401 - a C union, which
 
 
 def within(value: float, most: float) -> float:
-    """The value, or NvmlError when it cannot be true."""
+    """`value` if it lies in [0, most]; else NvmlError UNKNOWN."""
     if not 0 <= value <= most:
         raise NvmlError(nvml_errors.UNKNOWN, f"an answer that makes no sense: {value}")
     return value

@@ -28,11 +28,11 @@ UNKNOWN = 999
 NEVER = frozenset(
     {INVALID_ARGUMENT, NOT_SUPPORTED, NO_PERMISSION, FUNCTION_NOT_FOUND, ARGUMENT_VERSION_MISMATCH, DEPRECATED}
 )
-"""This device will never answer this question: remember it and do not ask again."""
+"""This device will never answer this question: do not ask it again."""
 GONE = frozenset({GPU_IS_LOST, RESET_REQUIRED})
-"""This device is out of order; the others go on."""
+"""This device has failed; the others may work."""
 DRIVER = frozenset({UNINITIALIZED, DRIVER_NOT_LOADED, LIB_RM_VERSION_MISMATCH})
-"""Nothing can be asked before NVML is opened anew."""
+"""No question can be answered before NVML is opened again."""
 
 _MINUTE_S = 60.0
 _HOUR_S = 3600.0
@@ -40,14 +40,14 @@ _HOUR_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class NvmlProblem:
-    """Why NVML gives nothing. It is asked again after `again_s`, then after twice that, up to `at_most_s`."""
+    """Why NVML cannot be used. It is opened again after `again_s` seconds, then after twice that, up to `at_most_s`."""
 
     text: str
     advice: str
     again_s: float = 10.0
     at_most_s: float = 5 * _MINUTE_S
     fresh: bool = False
-    """Only another process can see the cure: the loader keeps a library that it has once loaded."""
+    """Only a new process can see the cure: the loader keeps a library that it has loaded."""
 
 
 NO_GPU = NvmlProblem(
@@ -90,19 +90,19 @@ _DRIVER = {
 }
 
 
-def of_driver(code: int, said: str, unlike: tuple[str, str] | None = None) -> NvmlProblem:
-    """The trouble behind a failure of NVML as a whole; `said` is the library's, or the loader's, own word, `unlike` the
+def of_driver(code: int, said: str, mismatch: tuple[str, str] | None = None) -> NvmlProblem:
+    """What a failure of NVML as a whole means. `said` is the message of the library or the loader, `mismatch` the
     versions of driver and library where they are known to differ.
     """
     found = _DRIVER.get(code)
     if found is None:
         return NvmlProblem(f"the NVIDIA driver does not answer ({said}, NVML error {code})", "nvidia-smi")
-    both = f" ({unlike[0]} and {unlike[1]})" if unlike is not None else ""
+    both = f" ({mismatch[0]} and {mismatch[1]})" if mismatch is not None else ""
     return replace(found, text=found.text.replace("{said}", said).replace("{both}", both))
 
 
 def of_gpu(code: int, said: str) -> str:
-    """One phrase about one GPU, to follow its name."""
+    """What an error of one GPU means: a phrase to follow the GPU's name."""
     if code == GPU_IS_LOST:
         return "the GPU is lost (fallen off the bus): reboot"
     if code == RESET_REQUIRED:

@@ -1,6 +1,6 @@
-"""All GPUs as frames, whatever the driver does: open, read, rest after trouble, open again.
+"""All GPUs as frames, whatever the driver does: opens NVML, reads, waits after an error, opens again.
 
-It does not know how frames travel or how time passes.
+It has no clock and sends nothing: the caller says when, and gets the frame.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _NOTHING = Frame((), None, None)
 
 
 class Sampler:
-    """Owns the open NVML. `again_at` is when another beat would tell more than the last one, or None."""
+    """Owns the open NVML. `again_at` (monotonic seconds) is when NVML is opened again after an error, or None."""
 
     def __init__(
-        self, attribution: Attribution, seldom_every_s: float = 60.0, root: str = "/", *, with_cpu_time: bool = False
+        self, attribution: Attribution, details_every_s: float = 60.0, root: str = "/", *, with_cpu_time: bool = False
     ) -> None:
         self._with_cpu_time = with_cpu_time
         self._attribution = attribution
-        self._seldom_every_s = seldom_every_s
+        self._details_every_s = details_every_s
         self._root = root
         self._log = KernelLog(root)
         self._events: Events | None = None
@@ -47,12 +47,12 @@ class Sampler:
         self._delay_s = 0.0
         self.again_at: float | None = None
         self.fresh = False
-        """At `again_at` only a new process can see more."""
+        """Only a new process can see the cure at `again_at`: the loader keeps a library that it has loaded."""
 
     def beat(self, now: float, unix: float) -> Frame:
-        """One frame. While NVML rests after trouble it is the last one again, and the driver is left alone."""
-        looks = self._looked_at is None or now >= self._looked_at + self._seldom_every_s
-        if looks:
+        """One frame, at `now` (monotonic) and `unix` seconds. Until `again_at` it repeats the last one, unasked."""
+        detailed = self._looked_at is None or now >= self._looked_at + self._details_every_s
+        if detailed:
             self._looked_at = now
             self._attribution.refresh()
             self._foreseen = driver.foreseen(self._root)
@@ -64,7 +64,7 @@ class Sampler:
         return replace(
             frame, gpus=gpus, at=unix, span_s=span_s, driver=self._driver, foreseen=self._foreseen,
             pid=os.getpid(), started=self._started,
-            kernels=self._cpu_time(gpus) if looks and self._with_cpu_time else None,
+            kernels=self._cpu_time(gpus) if detailed and self._with_cpu_time else None,
         )  # fmt: skip
 
     def _cpu_time(self, gpus: tuple[Gpu, ...]) -> tuple[GpuKernel, ...]:
@@ -94,7 +94,7 @@ class Sampler:
         if not frame.gpus:
             self._close()
             return self._rest(nvml_errors.NO_GPU, now)
-        self._settle(frame, now)
+        self._plan_next(frame, now)
         return frame
 
     def _open(self) -> tuple[Device | Gpu, ...]:
@@ -119,7 +119,7 @@ class Sampler:
             return driver.running_version(self._root)
 
     def _collect(self, now: float) -> None:
-        """Errors wait here for a frame that has their GPU."""
+        """Keep new Xids until a frame has their GPU."""
         found = [(self._buses[bus], xid) for bus, xid in self._log.take() if bus in self._buses]
         if self._events is not None:
             found += [(device.uuid, xid) for device, xid in self._events.take(now)]
@@ -128,7 +128,7 @@ class Sampler:
 
     def _device(self, index: int) -> Device | Gpu:
         try:
-            return Device(index, self._attribution.who, self._seldom_every_s, self._root)
+            return Device(index, self._attribution.who, self._details_every_s, self._root)
         except NvmlError as refusal:
             if refusal.code in nvml_errors.DRIVER:
                 raise
@@ -140,9 +140,9 @@ class Sampler:
     def _read(self, devices: tuple[Device | Gpu, ...], now: float) -> Frame:
         return Frame(tuple(each if isinstance(each, Gpu) else each.read(now) for each in devices), None, None)
 
-    def _settle(self, frame: Frame, now: float) -> None:
-        """A GPU in trouble is looked for by opening NVML anew; when all are, NVML is closed meanwhile:
-        a device that somebody holds open can be neither reset nor given another driver.
+    def _plan_next(self, frame: Frame, now: float) -> None:
+        """After a good frame nothing is planned. With a GPU in trouble NVML is opened again later; with all of them in
+        trouble it is closed until then, as an open device can be neither reset nor given another driver.
         """
         self._said = frame
         self.fresh = False
@@ -170,6 +170,6 @@ class Sampler:
             nvml.close_nvml()
 
     def _all_asleep(self) -> bool:
-        """Starting NVML wakes every GPU."""
+        """Asked before NVML is opened, which wakes every GPU."""
         gpus = driver.pci_gpus(self._root)
         return bool(gpus) and all(asleep(each / "power/runtime_status") for each in gpus)

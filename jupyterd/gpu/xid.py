@@ -1,6 +1,6 @@
-"""Errors that the driver reports (Xid): from the kernel's log where it may be read, else as NVML's events.
+"""Errors that the driver reports (Xid): from the kernel's log where this account may read it, else from NVML's events.
 
-Neither waits: both keep what came until the next beat asks, so there is no thread that could hang in the driver.
+Neither waits: the kernel and the driver keep what came until the next beat, so no thread can hang in the driver.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _WAIT_MS = 1
 _FIRST_REST_S = 60.0
 _MOST_REST_S = 3600.0
 Found = tuple[str, Xid]
-"""Bus of the GPU in the words of /sys/bus/pci ("0000:01:00.0"), and what happened."""
+"""(PCI address of the GPU as in /sys/bus/pci, such as "0000:01:00.0"; the error)."""
 
 
 class KernelLog:
-    """/dev/kmsg from now on (Documentation/ABI/testing/dev-kmsg): one record a read, and the pid with it."""
+    """/dev/kmsg from now on (Documentation/ABI/testing/dev-kmsg): one record a read. It names the pid too."""
 
     def __init__(self, root: str = "/") -> None:
         try:
@@ -44,11 +44,11 @@ class KernelLog:
 
     @property
     def readable(self) -> bool:
-        """Not for an ordinary account where kernel.dmesg_restrict is 1, as on Debian."""
+        """False for an ordinary account where kernel.dmesg_restrict is 1, as on Debian."""
         return self._fd is not None
 
     def take(self) -> list[Found]:
-        """What came since the last time."""
+        """The Xids since the last call."""
         found: list[Found] = []
         while self._fd is not None:
             try:
@@ -68,7 +68,7 @@ class KernelLog:
 
 
 def parse(text: str, at: float) -> list[Found]:
-    """Each "NVRM: Xid (PCI:0000:01:00): 31, pid=7, name=python, ..." in it; `at` is Unix seconds."""
+    """Every "NVRM: Xid (PCI:0000:01:00): 31, pid=7, name=python, ..." in the text; `at` is Unix seconds."""
     found = []
     for match in _LINE.finditer(text):
         bus, code, pid = match.groups()
@@ -78,7 +78,9 @@ def parse(text: str, at: float) -> list[Found]:
 
 
 class Events:
-    """NVML's event set for these devices; valid until NVML is closed. Lost GPUs make it rest: they answer for ever."""
+    """NVML's event set for these devices; valid until NVML is closed. After an error it rests for
+    a while: a lost GPU fails every call.
+    """
 
     def __init__(self, devices: Sequence[Device]) -> None:
         self._rest_s = 0.0
@@ -89,7 +91,7 @@ class Events:
             _quietly(pynvml.nvmlDeviceRegisterEvents, each.handle, pynvml.nvmlEventTypeXidCriticalError, self._set)
 
     def take(self, now: float) -> list[tuple[Device, Xid]]:
-        """What was kept since the last time."""
+        """The Xids since the last call; `now` is monotonic seconds."""
         found: list[tuple[Device, Xid]] = []
         if self._set is None or now < self._not_before:
             return found
