@@ -1,4 +1,4 @@
-"""The launcher: long-lived processes that are nobody's child, known by pid, start time and boot id.
+"""Starts and ends the long-lived processes that are nobody's child: kernels, terminals, the recorder, the GPU sampler.
 
-It knows neither settings nor Jupyter's classes; `inside` and the verb `kernels` use it, the supervisor never does.
+Each is identified by pid, start time and boot id. The server and the verbs use this, the supervisor never does.
 """

@@ -40,8 +40,8 @@ class ExitStatus:
 
 
 def cause(ending: ExitStatus, *, oom: bool | None, why: str = "") -> str:
-    """One phrase. `oom`: the machine killed something for lack of memory while this kernel ended, None: nobody looked;
-    `why`: who stopped it on purpose, if anybody.
+    """Why the kernel ended, as one phrase. `oom`: whether the machine killed a process for lack of memory meanwhile;
+    None: nobody was there to see. `why`: the phrase of whoever ended it on purpose, "" for nobody.
     """
     if why:
         return why
@@ -50,11 +50,9 @@ def cause(ending: ExitStatus, *, oom: bool | None, why: str = "") -> str:
     if ending.signal == "SIGKILL" and oom is None and not ending.result:
         return "killed (SIGKILL), for lack of memory or by somebody: no server was there to see it"
     if ending.signal is not None:
-        told = _SIGNALS.get(ending.signal, "ended by a signal ({})")
-        return told.format(ending.signal)
+        return _SIGNALS.get(ending.signal, "ended by a signal ({})").format(ending.signal)
     if ending.code is not None:
-        told = _CODES.get(ending.code, "it ended by itself with exit code {}")
-        return told.format(ending.code)
+        return _CODES.get(ending.code, "it ended by itself with exit code {}").format(ending.code)
     return "its end was not seen by anyone"
 
 

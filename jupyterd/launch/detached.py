@@ -18,14 +18,17 @@ from jupyterd.launch.user_unit import WRAPPER, LaunchFailed
 
 LOG_MAX_BYTES = 1 << 20
 # The waiting shell is the cheapest parent (0.1 MB of its own) that can tell how a process ended after the server
-# that ordered it is gone: nobody but the parent learns the exit code before Linux 6.15.
+# that asked for it is gone: nobody but the parent learns the exit code before Linux 6.15.
 # It says so only while the kernel is on record: whoever ended it on purpose may have forgotten it already.
 _SCRIPT = '( "$1" -I -S "$2" "$3" "$4"; ended=$?; umask 077; [ -e "$3/$4.json" ] && echo $ended >"$3/$4.end" ) &'
 _BY_SIGNAL = 128
 
 
 def launch(directory: Path, record: Entry, deadline_s: float) -> None:
-    """Start it and return once the shell is its own master; the wrapper then writes who it is."""
+    """Start the process and return once the waiting shell has detached; the wrapper then writes the identity.
+
+    LaunchFailed when /bin/sh does not start it within `deadline_s`.
+    """
     log = directory / f"{record.id}.log"
     # O_APPEND: whoever shortens the file from outside leaves no hole in it
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -45,7 +48,7 @@ def launch(directory: Path, record: Entry, deadline_s: float) -> None:
 
 
 def ending(directory: Path, kernel_id: str) -> ExitStatus:
-    """What the waiting shell wrote; all None while it has not, or when it was killed too."""
+    """The exit status that the waiting shell wrote; all None while it has not, or when the shell was killed too."""
     try:
         status = int((directory / f"{kernel_id}.end").read_text(encoding="ascii"))
     except (FileNotFoundError, ValueError):
@@ -59,7 +62,7 @@ def ending(directory: Path, kernel_id: str) -> ExitStatus:
 
 
 def trim_log(directory: Path, kernel_id: str) -> None:
-    """Keep the last half of a log that has outgrown its bound; called as often as the kernel is looked at."""
+    """Keep the last half of a log that exceeds LOG_MAX_BYTES; called whenever the server inspects the kernel."""
     path = directory / f"{kernel_id}.log"
     try:
         if path.stat().st_size <= LOG_MAX_BYTES:

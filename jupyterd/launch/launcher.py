@@ -1,4 +1,4 @@
-"""The one door to kernels' processes: launch, how it ended, signal, forget; a user unit or detached, same interface.
+"""Kernels' and terminals' processes: launch, exit status, signal, forget; the same for a user unit and a detached one.
 
 Blocking, with deadlines; an event loop calls it in a thread.
 """
@@ -27,7 +27,8 @@ _LOOK_EVERY_S = 0.002
 def launch(directory: Path, record: Entry, env: Mapping[str, str], deadline_s: float = LAUNCH_DEADLINE_S) -> Entry:
     """Write the record, start the process, and return the record with its identity. Raises LaunchFailed.
 
-    The name of the unit must be free (see `clear`). Should the caller die meanwhile, the record is there all the same.
+    The name of the unit must be free (see `clear`). The record comes first: it exists even if the caller
+    dies meanwhile.
     """
     until = time.monotonic() + deadline_s
     try:
@@ -50,11 +51,13 @@ def _await_process(directory: Path, record: Entry, until: float) -> Identity:
         if (process := registry.read_process(directory, record.id)) is not None:
             return process
         time.sleep(_LOOK_EVERY_S)  # a thread or a verb waits here, never the event loop
-    raise LaunchFailed(f"{record.kind} {record.name}: started, but it did not say who it is in time; see {directory}")
+    raise LaunchFailed(
+        f"{record.kind} {record.name}: started, but its wrapper did not write its identity in time; see {directory}"
+    )
 
 
 def clear(record: Entry) -> None:
-    """Before the same kernel is launched again: end what its last process left behind."""
+    """End whatever the last process left behind, before the kernel is launched again. Raises LaunchFailed."""
     if record.unit is not None:
         user_unit.clear(record.unit)
     elif record.process is not None and record.kind == "kernel":  # what outlives its terminal was meant to (nohup)
@@ -62,12 +65,15 @@ def clear(record: Entry) -> None:
 
 
 def ending(directory: Path, record: Entry, patience_s: float = 0.0) -> ExitStatus:
-    """How it ended; only to be asked when it has. A detached one's waiting shell may need `patience_s` to say so."""
+    """The exit status of a process that has ended; all None: unknown.
+
+    The waiting shell of a detached process may need up to `patience_s` to write it.
+    """
     if record.unit is None:
         until = time.monotonic() + patience_s
-        while (told := detached.ending(directory, record.id)) == ExitStatus() and time.monotonic() < until:
+        while (ended := detached.ending(directory, record.id)) == ExitStatus() and time.monotonic() < until:
             time.sleep(_LOOK_EVERY_S)
-        return told
+        return ended
     try:
         return user_unit.ending(record.unit)
     except LaunchFailed:
@@ -75,7 +81,9 @@ def ending(directory: Path, record: Entry, patience_s: float = 0.0) -> ExitStatu
 
 
 def forget(directory: Path, record: Entry) -> None:
-    """What has ended for good: unit, leftovers, record; a kernel's connection file (it holds the key) and sockets."""
+    """Remove what is left of a process that has ended for good: unit, leftovers, record, and of a kernel the connection
+    file (which holds the key) and the sockets.
+    """
     with contextlib.suppress(LaunchFailed):
         clear(record)
     registry.remove(directory, record.id)
@@ -89,17 +97,17 @@ def forget(directory: Path, record: Entry) -> None:
 
 
 def socket_stem(kernel_id: str) -> str:
-    """First part of the names of a kernel's ipc sockets: short, a socket path has 107 bytes (unix(7))."""
+    """First part of the names of a kernel's ipc sockets: 12 characters, as a socket path has 107 bytes (unix(7))."""
     return kernel_id.replace("-", "")[:12]
 
 
 def manager_environment(env: Mapping[str, str]) -> dict[str, str]:
-    """What a program needs to reach the account's user manager, added to an environment."""
+    """`env` with the variable that a program needs to reach the account's user manager."""
     return {**env, "XDG_RUNTIME_DIR": str(user_unit.runtime_dir())}
 
 
 def signal_group(process: Identity, signum: int) -> bool:
-    """Signal the kernel and what it started in its session; one that is gone already is no error (False)."""
+    """Signal the process and its group. False when it has ended, or belongs to another account (sudo) now."""
     pidfd = proc.open_pidfd(process)
     if pidfd is None:
         return False
@@ -115,7 +123,7 @@ def signal_group(process: Identity, signum: int) -> bool:
 
 
 def end_leftovers(process: Identity) -> None:
-    """SIGKILL what a dead detached kernel left in its session (a user unit's cgroup does this by itself)."""
+    """SIGKILL whatever a dead detached kernel left in its session; systemd does this for a unit, by its cgroup."""
     if process.boot != proc.boot_id() or proc.started(process.pid) not in {None, process.started}:
         return
     for pid in proc.pids():

@@ -1,6 +1,6 @@
 """The recorder's process: `jupyterd-recorder-*.service` in the account's user manager, or a detached process.
 
-Blocking, with deadlines. It knows how to start and end it, not what it does.
+Blocking, with deadlines.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ def argv(paths: RecorderPaths) -> list[str]:
 
 
 def unit_name(directory: Path) -> str:
-    """One for each state directory: an account may have the machine's service and a unit of its own."""
+    """The unit's name, by spool directory: an account may run both the machine's service and a service of its own."""
     return f"jupyterd-recorder-{hashlib.sha256(os.fsencode(directory)).hexdigest()[:8]}.service"
 
 
 def launch(program: Sequence[str], directory: Path, *, as_unit: bool) -> None:
-    """Start it; one that is there already stays the only one. Raises LaunchFailed."""
+    """Start the recorder unless one runs already. Raises LaunchFailed."""
     if as_unit:
         if (problem := user_unit.trouble()) is not None:
             raise LaunchFailed(f"the recorder of output: {problem}")
@@ -75,7 +75,7 @@ def launch(program: Sequence[str], directory: Path, *, as_unit: bool) -> None:
 
 
 def end(directory: Path) -> bool:
-    """After the last kernel: TERM, then KILL. False when none ran."""
+    """End the recorder, with SIGTERM, then SIGKILL after 3 s. False when none ran. Call it after the last kernel."""
     try:
         process = Identity(**json.loads((directory / spool.LOCK).read_bytes()))
     except (OSError, ValueError, TypeError):

@@ -1,6 +1,6 @@
-"""What is known of each kernel (and, elsewhere, of each terminal), on disk: `ID.json` (launcher), `ID.env` (its
-environment), `ID.pid` (wrapper), `ID.end` and `ID.log` (detached processes only). All 0600 in a 0700 directory. A bad
-file is set aside, never fatal.
+"""The records of kernels on disk, and in another directory those of terminals: `ID.json` (written by the launcher),
+`ID.env` (its environment), `ID.pid` (by the wrapper), `ID.end` and `ID.log` (detached processes only), `ID.why` (by
+whoever ends it on purpose). All 0600 in a 0700 directory. An unreadable record is set aside and reported.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from jupyterd.linux.proc import Identity
 
 FORMAT = 1
 ENVIRONMENT_LOG = "kernel-env.log"
-"""What making the default environment said, when it failed."""
+"""Output of the attempt to make the default environment, when it failed."""
 SERVER_LOCK = "server.lock"
-"""Held (flock, shared) while a server runs: who wants to change its kernels then leaves the deed to it."""
+"""Held (flock, shared) while a server runs: another program then leaves changes of its kernels to it."""
 PARTS = (".json", ".env", ".pid", ".end", ".why", ".log")
-"""Every file that may exist of one kernel; the record itself comes first."""
+"""Suffixes of a kernel's files; the record itself comes first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One kernel or terminal. `process` is None from the order until the wrapper has written who it is."""
+    """One kernel or terminal. `process` is None until the wrapper has written its identity."""
 
     id: str
     name: str
-    """The kernelspec's."""
+    """Name of the kernelspec."""
     argv: tuple[str, ...]
     cwd: str
     connection_file: str
@@ -46,15 +46,15 @@ class Entry:
     limits: tuple[tuple[str, str], ...] = ()
     """systemd properties: ("MemoryMax", "32G")."""
     open_files: int = 0
-    """Soft limit of a detached process, which begins with the server's otherwise; 0: that one."""
+    """Soft RLIMIT_NOFILE of a detached process; 0: the server's."""
     process: Identity | None = None
     kind: Literal["kernel", "terminal"] = "kernel"
     tty: str = ""
-    """A terminal device that becomes the process's own: a shell whose other end this server holds."""
+    """Path of the terminal device that becomes the controlling terminal, whose other end the server holds; "": none."""
 
 
 def write(directory: Path, record: Entry, env: Mapping[str, str]) -> None:
-    """Before the launch, so that a server killed in the middle of it leaves no kernel that nobody knows."""
+    """Write record and environment, before the launch: a server that is killed meanwhile leaves no unknown kernel."""
     files.private_directory(directory)
     for part in (".pid", ".end", ".why"):
         (directory / f"{record.id}{part}").unlink(missing_ok=True)
@@ -66,7 +66,7 @@ def write(directory: Path, record: Entry, env: Mapping[str, str]) -> None:
 
 
 def read(directory: Path, kernel_id: str) -> Entry:
-    """One record; ValueError when it is none, FileNotFoundError when there is none."""
+    """The record of this kernel. ValueError: the file is no record; FileNotFoundError: there is none."""
     document = _load(directory / f"{kernel_id}.json")
     try:
         if document.pop("format") != FORMAT:
@@ -82,7 +82,7 @@ def read(directory: Path, kernel_id: str) -> Entry:
 
 
 def read_process(directory: Path, kernel_id: str) -> Identity | None:
-    """What the wrapper wrote, or None while it has not."""
+    """The identity that the wrapper wrote; None while it has not. ValueError for another content."""
     try:
         return Identity(**_load(directory / f"{kernel_id}.pid"))
     except FileNotFoundError:
@@ -92,12 +92,12 @@ def read_process(directory: Path, kernel_id: str) -> Identity | None:
 
 
 def read_env(directory: Path, kernel_id: str) -> dict[str, str]:
-    """The environment that the kernel was started with; ValueError, FileNotFoundError as `read`."""
+    """The environment that the kernel was started with. ValueError and FileNotFoundError as `read`."""
     return {str(name): str(value) for name, value in _load(directory / f"{kernel_id}.env").items()}
 
 
 def read_all(directory: Path) -> tuple[list[Entry], list[str]]:
-    """Every readable record, oldest first, and one sentence for each that was set aside."""
+    """(every readable record, oldest first; one sentence for each record that was set aside)."""
     found: list[Entry] = []
     problems: list[str] = []
     for path in sorted(directory.glob("*.json")) if directory.is_dir() else ():
@@ -113,7 +113,7 @@ def read_all(directory: Path) -> tuple[list[Entry], list[str]]:
 
 
 def sweep(directory: Path) -> None:
-    """Parts whose kernel is on record no more: what a process wrote at the very moment in which it was forgotten."""
+    """Remove files without a record: a process may write one at the very moment at which it is forgotten."""
     for part in PARTS[1:]:
         for path in directory.glob(f"*{part}"):
             if path.with_suffix(".json").exists() or path.name == ENVIRONMENT_LOG:
@@ -122,13 +122,13 @@ def sweep(directory: Path) -> None:
 
 
 def remove(directory: Path, kernel_id: str) -> None:
-    """Forget a kernel: every file of it."""
+    """Delete every file of the kernel."""
     for part in PARTS:
         (directory / f"{kernel_id}{part}").unlink(missing_ok=True)
 
 
 def hold_as_server(directory: Path) -> int | None:
-    """A descriptor to keep open as long as a server owns these kernels; None while another program changes them."""
+    """A descriptor that, while open, marks these kernels as a server's; None while another program changes them."""
     descriptor = os.open(directory / SERVER_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -140,7 +140,7 @@ def hold_as_server(directory: Path) -> int | None:
 
 @contextlib.contextmanager
 def without_server(directory: Path) -> Iterator[bool]:
-    """True when no server runs here, and none begins to within the block; False when one runs."""
+    """Yields True when no server runs, and keeps one from starting within the block; False when one runs."""
     descriptor = os.open(directory / SERVER_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         try:
@@ -154,7 +154,7 @@ def without_server(directory: Path) -> Iterator[bool]:
 
 
 def server_runs(directory: Path) -> bool:
-    """Whether a server owns these kernels at this moment."""
+    """Whether a server owns these kernels now."""
     with without_server(directory) as alone:
         return not alone
 

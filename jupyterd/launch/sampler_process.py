@@ -1,6 +1,6 @@
 """The GPU sampler's process: a unit in the account's user manager, or a detached process; never inside the service.
 
-Blocking, with deadlines. It knows how to start, find and end it, not what it does.
+Blocking, with deadlines.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ Ended = Literal["none", "ended", "stuck"]
 
 @dataclass(frozen=True, slots=True)
 class RunningSampler:
-    """The sampler that runs. The pidfd is the caller's to close."""
+    """The sampler that runs. The caller closes the pidfd."""
 
     owner: LockOwner
     pidfd: int
 
 
 def places(paths: Paths) -> SamplerPaths:
-    """Of this state directory's sampler."""
+    """Where the sampler of this state directory has its lock and its socket."""
     return SamplerPaths(paths.state / "gpu.lock", paths.runtime / "gpu.sock")
 
 
 def unit_name(lock: Path) -> str:
-    """One for each state directory: an account may have the machine's service and a unit of its own."""
+    """The unit's name, by lock file: an account may run both the machine's service and a service of its own."""
     return f"jupyterd-gpu-{hashlib.sha256(os.fsencode(lock)).hexdigest()[:8]}.service"
 
 
 def launch(program: Sequence[str], env: Mapping[str, str], lock: Path, *, as_unit: bool) -> None:
-    """Start it; one that is there already stays the only one. Raises LaunchFailed."""
+    """Start the sampler; if one runs already, the new one exits by itself. Raises LaunchFailed."""
     if not as_unit:
         try:
             subprocess.Popen(
@@ -73,7 +73,7 @@ def launch(program: Sequence[str], env: Mapping[str, str], lock: Path, *, as_uni
 
 
 def find(lock: Path) -> RunningSampler | None:
-    """Who holds the lock; None when nobody does, or it has ended between two looks."""
+    """The sampler that holds the lock; None when nobody does, or when it has just started or just ended."""
     try:
         fd = os.open(lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
@@ -86,7 +86,7 @@ def find(lock: Path) -> RunningSampler | None:
         else:
             return None
     except ValueError:
-        return None  # it is about to say who it is
+        return None  # it has the lock and has not written its identity yet
     finally:
         os.close(fd)
     pidfd = proc.open_pidfd_since(owner.pid, owner.started)
@@ -94,7 +94,9 @@ def find(lock: Path) -> RunningSampler | None:
 
 
 def end(lock: Path) -> Ended:
-    """TERM, then KILL, two seconds in all. "stuck": it waits in the driver, in the kernel; it is left on its island."""
+    """End the sampler, with SIGTERM, then SIGKILL, within two seconds. "stuck": the driver hangs in the kernel, so that
+    the process cannot be killed; it is left alone.
+    """
     found = find(lock)
     if found is None:
         return "none"
@@ -105,7 +107,7 @@ def end(lock: Path) -> Ended:
 
 
 def stop(pidfd: int) -> bool:
-    """Whether it has ended."""
+    """SIGTERM, then SIGKILL after 1 s. Whether the process has ended 1 s after that."""
     for signum, patience_s in ((signal.SIGTERM, _TERM_S), (signal.SIGKILL, _KILL_S)):
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(pidfd, signum)

@@ -1,4 +1,4 @@
-"""The supervisor's child for GPU frames: sees that the one sampler runs, connects, and becomes `cat`.
+"""The supervisor's child for GPU frames: makes sure that the one sampler runs, connects to it, and becomes `cat`.
 
 `python -I -m jupyterd.launch.sampler_relay unit|detached ARGUMENTS`, the sampler's own as JSON. A driver that hangs
 takes the sampler with it; this process can still be killed, and reports the hang in frames of its own.
@@ -26,11 +26,11 @@ from jupyterd.protocol.sampler_lock import SamplerArguments, SamplerPaths
 
 _MODULE = "jupyterd.launch.sampler_relay"
 _ANSWER_S = 15.0
-"""For the sampler that runs: it gives every new reader the last frame at once, unless the driver holds it."""
+"""For the running sampler: it sends every new reader the last frame at once, unless the driver hangs."""
 _FRESH_S = 60.0
-"""For one that has just been started: waking eight GPUs may take half of it."""
+"""For a new sampler: waking eight GPUs may take half of it."""
 _BORN_S = 10.0
-"""From its start to the moment in which it says who it is."""
+"""From the sampler's start until it has written the lock file."""
 _BEAT_S = 5.0
 _LOOK_S = 0.1
 _ATTEMPTS = 2
@@ -48,19 +48,19 @@ class _Asked:
 
 
 class _Beat:
-    """A frame now and then while we wait, so that waiting is not taken for a hang of ours."""
+    """Sends a frame each 5 s while the relay waits, so that the supervisor does not take the wait for a hang."""
 
     def __init__(self) -> None:
         self._at = 0.0
         self._said = _WAITING
 
     def say(self, said: Frame) -> None:
-        """At once, and again from now on."""
+        """Send this frame now, and repeat it from now on."""
         self._said, self._at = said, 0.0
         self.tick()
 
     def tick(self) -> None:
-        """Whenever there is time."""
+        """Send the frame if it is due; call it often."""
         if time.monotonic() >= self._at:
             self._at = time.monotonic() + _BEAT_S
             os.write(1, gpu_frames.encode(self._said))
@@ -96,21 +96,21 @@ def _parsed(arguments: Sequence[str]) -> _Asked | None:
 
 
 def _linked(asked: _Asked, beat: _Beat) -> socket.socket | None:
-    """A connection on which the sampler has spoken; None: look again."""
+    """A connection on which the sampler has sent a frame; None: try again."""
     found = sampler_process.find(asked.paths.lock)
     if found is None:
         return _launched(asked, beat)
     try:
         if found.owner.arguments != asked.sampler:
             if not sampler_process.stop(found.pidfd):
-                _wait_for_the_stuck(found, beat)
+                _wait_for_stuck(found, beat)
             return None
         link = _spoken(asked, beat, _ANSWER_S)
         if link is None and not proc.has_exited(found.pidfd):
             if not sampler_process.stop(found.pidfd):
-                _wait_for_the_stuck(found, beat)
+                _wait_for_stuck(found, beat)
             else:
-                beat.say(Frame((), "the NVIDIA driver did not answer; the sampler is started anew", "nvidia-smi"))
+                beat.say(Frame((), "the NVIDIA driver did not answer; the sampler is restarted", "nvidia-smi"))
         return link
     finally:
         os.close(found.pidfd)
@@ -131,7 +131,7 @@ def _launched(asked: _Asked, beat: _Beat) -> socket.socket | None:
                 _pause(beat, _AGAIN_S)
         else:
             if (link := _spoken(asked, beat, _FRESH_S)) is None and not _stands(asked.paths.lock):
-                advice = "journalctl -t jupyterd-gpu -n 20" if asked.as_unit else "its own words stand above"
+                advice = "journalctl -t jupyterd-gpu -n 20" if asked.as_unit else "see its messages above"
                 beat.say(Frame((), "the GPU sampler ends as soon as it is started", advice))
                 _pause(beat, _AGAIN_S)
             return link
@@ -139,7 +139,7 @@ def _launched(asked: _Asked, beat: _Beat) -> socket.socket | None:
 
 
 def _spoken(asked: _Asked, beat: _Beat, patience_s: float) -> socket.socket | None:
-    """Connect and wait for the first byte, which is left for cat."""
+    """Connect and wait for the first byte, which stays in the socket for cat. None when it does not come in time."""
     begun = time.monotonic()
     until = begun + patience_s
     while time.monotonic() < until:
@@ -174,8 +174,8 @@ def _stands(lock: Path) -> bool:
     return True
 
 
-def _wait_for_the_stuck(found: RunningSampler, beat: _Beat) -> None:
-    """Its memory and the GPU are the kernel's; no second one is sent into the same trap."""
+def _wait_for_stuck(found: RunningSampler, beat: _Beat) -> None:
+    """Wait until the sampler that cannot be killed has ended: a second one would hang as well."""
     pid = found.owner.pid
     text = f"the NVIDIA driver hangs: the GPU sampler (pid {pid}) waits in the kernel and cannot be killed"
     advice = f"sudo cat /proc/{pid}/stack; sudo dmesg | grep -i nvrm; only a reboot ends it if the driver does not"

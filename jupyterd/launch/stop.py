@@ -27,13 +27,13 @@ from jupyterd.launch.user_unit import LaunchFailed
 from jupyterd.linux import files, proc
 
 _TERM_AT = 0.75
-"""Share of the grace after which TERM comes: a cell that saves its work on KeyboardInterrupt has so long."""
+"""Share of the grace period before SIGTERM: the time for a cell that saves its work on KeyboardInterrupt."""
 _AFTER_KILL_S = 3.0
 _LINGER_MS = 1000
 
 
 def interrupt(record: Entry) -> bool:
-    """As the notebook's stop button; False when the kernel is gone."""
+    """Interrupt the kernel, as the notebook's stop button does. False when it has ended."""
     if record.process is None or not proc.is_alive(record.process):
         return False
     if record.interrupt_mode == "message":
@@ -44,10 +44,10 @@ def interrupt(record: Entry) -> bool:
 
 
 def end_all(directory: Path, running: Sequence[Entry], grace_s: float, why: str) -> list[Entry]:
-    """End these kernels within `grace_s` (and 3 s for what only KILL ends) for good; returns those left.
+    """End these kernels for good, within `grace_s` and 3 s more for those that only SIGKILL ends. Returns those left.
 
-    `why` is laid beside each record first: a server that runs meanwhile then forgets the kernel instead of starting
-    it again. Where none runs they are forgotten here.
+    `why` is written beside each record first, so that a running server forgets the kernel instead of starting it again.
+    Where no server runs, the kernels are forgotten here.
     """
     for record in running:
         files.replace(directory / f"{record.id}.why", why.encode())
@@ -57,7 +57,7 @@ def end_all(directory: Path, running: Sequence[Entry], grace_s: float, why: str)
 
 
 def hang_up(record: Entry) -> None:
-    """As a closed terminal window: a shell gets HUP, tmux (which has no device of its own) ends its session by TERM."""
+    """Like closing a terminal window: SIGHUP to a shell, SIGTERM to tmux, which has no terminal of its own."""
     if record.process is None or (pidfd := proc.open_pidfd(record.process)) is None:
         return
     try:
@@ -70,7 +70,7 @@ def hang_up(record: Entry) -> None:
 
 
 def end_terminals(directory: Path, grace_s: float, *, units: bool) -> None:
-    """End every terminal on record and forget it, and with `units` also what outlived its shell in one."""
+    """End and forget every recorded terminal within `grace_s`; with `units` also what outlived a shell in its unit."""
     every, _ = registry.read_all(directory)
     open_fds: dict[int, Entry] = {}
     for record in every:
@@ -94,7 +94,7 @@ def end_terminals(directory: Path, grace_s: float, *, units: bool) -> None:
 
 
 def end(running: Sequence[Entry], grace_s: float, ended: Callable[[Entry], None]) -> list[Entry]:
-    """End these processes and call `ended` for each; returns those that even KILL did not end in time."""
+    """End these processes and call `ended` for each. Returns those that even SIGKILL did not end within 3 s."""
     open_fds: dict[int, Entry] = {}
     for record in running:
         pidfd = None if record.process is None else proc.open_pidfd(record.process)

@@ -1,6 +1,6 @@
-"""tmux as the keeper of a terminal: one server with one session, on a socket of our own, without the user's settings.
+"""Keeps terminals in tmux: one tmux server and session each, on a socket of our own, without the user's settings.
 
-So it outlives whoever looks at it. Pure: texts and argument lists.
+So a terminal outlives its browser tab and the server. Pure: texts and argument lists.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Kernels and terminals as transient services of the account's user manager, in jupyterd.slice.
 
-Reached over the manager's private socket, so that neither a session bus nor any right is needed (measured: it works
-out of a fully locked system service).
+systemctl reaches it over the manager's private socket, so neither a session bus nor a privilege is needed (measured: it
+works from a fully sandboxed system service).
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ class LaunchFailed(Exception):  # noqa: N818 - past tense, like every event; the
 
 
 def terminal_unit_name(terminal: str) -> str:
-    """The unit of a terminal."""
+    """The unit's name, from the terminal's."""
     return f"jupyterd-terminal-{terminal}.service"
 
 
 def runtime_dir() -> Path:
-    """The user manager's; the environment of a system service does not name it."""
+    """XDG_RUNTIME_DIR of the user manager, which the environment of a system service lacks."""
     return Path(f"/run/user/{os.getuid()}")
 
 
 def account_name() -> str:
-    """Of this process's user; its number where the password database has none."""
+    """Name of the account that this process runs as; its uid where the password database has none."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
@@ -60,7 +60,7 @@ def account_name() -> str:
 
 
 def trouble() -> str | None:
-    """Why no kernel can live in the user manager, as a sentence that says what to type; None when one can."""
+    """Why no kernel can be started in the user manager, as a sentence that says what to type; None when one can."""
     where = runtime_dir() / "systemd/private"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe:
         probe.settimeout(_ANSWER_S)
@@ -76,7 +76,7 @@ def trouble() -> str | None:
 
 
 def launch(record: Entry, directory: Path, deadline_s: float) -> None:
-    """Start the unit; returns when its wrapper runs (Type=exec)."""
+    """Start the unit of a kernel or terminal; returns when its wrapper runs (Type=exec). Raises LaunchFailed."""
     if (problem := trouble()) is not None:
         raise LaunchFailed(f"{record.kind} {record.name}: {problem}")
     own = (f"SyslogIdentifier=jupyterd-{record.kind}", *_OF_KIND[record.kind])
@@ -98,7 +98,7 @@ def start(unit: str, description: str, properties: Iterable[str], program: Itera
 
 
 def once(program: Sequence[str], names: Iterable[str], output: Path, deadline_s: float) -> list[str]:
-    """An argv that runs a program in the user manager and ends when it has ended; its words go to `output`.
+    """An argv that runs a program in the user manager and waits for its end; its output goes to the file `output`.
 
     Type=oneshot and a file, because --wait and --pipe need a session bus, which a bare Debian has not (measured on
     252). `names` are variables to hand on from the caller's environment; their values stay out of argv.
@@ -113,13 +113,15 @@ def once(program: Sequence[str], names: Iterable[str], output: Path, deadline_s:
 
 
 def clear(unit: str, deadline_s: float = _ANSWER_S) -> None:
-    """End whatever is left of the unit and forget how it ended, so that its name is free."""
+    """Stop the unit and reset its state, so that its name is free. Raises LaunchFailed."""
     _run(["systemctl", "--user", "stop", "--", unit], deadline_s)
     _run(["systemctl", "--user", "reset-failed", "--", unit], deadline_s)
 
 
 def end_terminals(grace_s: float) -> None:
-    """Whatever is left in units of terminals, also what outlived its shell there: TERM, and KILL after `grace_s`."""
+    """End every process in the units of terminals, also those that outlived their shells: SIGTERM, then SIGKILL after
+    `grace_s`. Raises LaunchFailed.
+    """
     pattern = "jupyterd-terminal-*.service"
     kill = ("systemctl", "--user", "kill", "--all", "--kill-whom=all")
     listed = ["systemctl", "--user", "list-units", "--all", "--no-legend", "--plain", "--", pattern]
@@ -133,18 +135,18 @@ def end_terminals(grace_s: float) -> None:
 
 
 def ending(unit: str) -> ExitStatus:
-    """How the unit's main process, which has ended, did so; once systemd knows as well, which it learns after us.
+    """The exit status of the unit's main process, which has ended; waits until systemd knows it. Raises LaunchFailed.
 
     systemd forgets units that ended well: that is exit code 0.
     """
     until = time.monotonic() + _KNOWN_S
     while (shown := show(unit)).get("ExecMainCode") == _CLD_NONE and time.monotonic() < until:
         time.sleep(_LOOK_EVERY_S)
-    return told(shown)
+    return exit_status(shown)
 
 
-def told(shown: Mapping[str, str]) -> ExitStatus:
-    """The same from what `systemctl show` has printed."""
+def exit_status(shown: Mapping[str, str]) -> ExitStatus:
+    """The exit status from the properties that `systemctl show` printed (org.freedesktop.systemd1(5))."""
     if shown.get("LoadState") == "not-found":
         return ExitStatus(code=0)
     result = shown.get("Result", "")
@@ -160,7 +162,7 @@ def told(shown: Mapping[str, str]) -> ExitStatus:
 
 
 def show(unit: str) -> dict[str, str]:
-    """The properties that tell how a unit is or was; empty when the manager does not answer."""
+    """The unit's state as `systemctl show` properties; {} when systemctl fails. Raises LaunchFailed when it hangs."""
     names = "LoadState,ActiveState,Result,ExecMainCode,ExecMainStatus,MainPID"
     done = _run(["systemctl", "--user", "show", f"--property={names}", "--", unit], _ANSWER_S)
     return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)

@@ -45,8 +45,8 @@ def test_why_it_ended(ending, oom, why, expected):
 )
 def test_what_systemd_says_of_a_unit_as_a_cause(result, code, status, expected):
     shown = {"LoadState": "loaded", "Result": result, "ExecMainCode": code, "ExecMainStatus": status}
-    assert deaths.cause(user_unit.told(shown), oom=False).startswith(expected)
-    assert user_unit.told({"LoadState": "not-found"}) == ExitStatus(code=0), "it forgets those that ended well"
+    assert deaths.cause(user_unit.exit_status(shown), oom=False).startswith(expected)
+    assert user_unit.exit_status({"LoadState": "not-found"}) == ExitStatus(code=0), "it forgets those that ended well"
 
 
 JOBS = """  17 jupyterd.service              restart running
