@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import re
 import select
 import signal
 import socket
@@ -283,7 +284,8 @@ def test_saved_files_have_the_accounts_umask(serve):
     served = serve(login={"token": TOKEN})
     body = json.dumps({"type": "file", "format": "text", "content": "x"})
     assert served.browser().request("PUT", "/api/contents/a.txt", body, Authorization=f"token {TOKEN}").status == 201
-    assert (served.home / "a.txt").stat().st_mode & 0o777 == 0o644
+    umask = int(re.search(r"^Umask:\s*(\d+)$", Path("/proc/self/status").read_text(), re.MULTILINE)[1], 8)
+    assert (served.home / "a.txt").stat().st_mode & 0o777 == 0o666 & ~umask
 
 
 def test_no_request_fails_while_servers_change(serve):
