@@ -163,14 +163,11 @@ def test_guesses_do_not_hold_up_the_others(serve):
     guessers = [threading.Thread(target=served.browser().login, args=("wrong",)) for _ in range(6)]
     for each in guessers:
         each.start()
-    import time  # noqa: PLC0415
-
-    slowest = 0.0
+    answered = 0
     while any(each.is_alive() for each in guessers):
-        began = time.monotonic()
         assert served.browser().get("/api").status == 200
-        slowest = max(slowest, time.monotonic() - began)
-    assert slowest < 1.0
+        answered += 1
+    assert answered > len(guessers), f"{answered}: the hash of a password holds everybody up"
 
 
 def test_the_page_says_what_to_do_and_loads_nothing_from_elsewhere(serve, issue):

@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from select import POLLIN, poll
 
 import pytest
+from support.waiting import eventually
 
 from jupyterd.linux.proc import PARENT
 from jupyterd.protocol.plan import Command
@@ -101,8 +101,7 @@ def test_one_that_ignores_term_ends_by_kill(python: Python) -> None:
     os.close(writing)
     assert os.read(reading, 10) == b"1\n"
     os.close(reading)
-    send(process, "TERM")
-    time.sleep(0.1)
+    send(process, "TERM")  # an ignored signal is gone at once (signal(7)): nothing of it is to come
     assert reap(process) is None
     send(process, "KILL")
     assert wait(process) == End(None, "SIGKILL")
@@ -111,7 +110,8 @@ def test_one_that_ignores_term_ends_by_kill(python: Python) -> None:
 def test_a_stopped_one_ends_by_kill_and_a_stop_is_no_end(python: Python, null: int) -> None:
     process = spawn(python("import time; time.sleep(60)"), stdout=null, stderr=null)
     os.kill(process.pid, signal.SIGSTOP)
-    time.sleep(0.1)
+    stat = Path(f"/proc/{process.pid}/stat")
+    eventually(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "it is stopped")
     assert reap(process) is None
     send(process, "KILL")
     assert wait(process) == End(None, "SIGKILL")
