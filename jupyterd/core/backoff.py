@@ -6,12 +6,12 @@ The idea is suture's. Policy is data (jupyterd.protocol.policy), time and jitter
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from jupyterd.protocol.policy import Policy
+from jupyterd.protocol.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Score:
     """`value` failures, as of `at` (monotonic seconds); it halves every `failure_half_life_s`."""
 

@@ -5,7 +5,6 @@ What a running child is about stands in its stage. `step` decides when; here is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import assert_never
 
 from jupyterd.core.effects import Abandon, Effect, SendableSignal, SendSignal, Spawn
@@ -14,9 +13,10 @@ from jupyterd.core.reasons import ExitReason, StopReason
 from jupyterd.protocol.plan import Command, Listen
 from jupyterd.protocol.policy import Policy
 from jupyterd.protocol.status import ProcessIdentity
+from jupyterd.protocol.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StartedWith:
     """What a child was started with, to see later whether the plan asks for something else."""
 
@@ -28,12 +28,12 @@ class StartedWith:
     """Of a spare, which has read no settings yet: its program and environment."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Stopped:
     """No process, and none is due."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BackingOff:
     """No process before `until` (monotonic), because of how the last one ended."""
 
@@ -41,40 +41,40 @@ class BackingOff:
     reason: ExitReason
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Spawning:
     """Asked for; the answer comes in the same turn of the loop."""
 
     started_with: StartedWith
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Working:
     """A helper at work. None: it may take as long as it likes."""
 
     deadline: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Standby:
     """A spare with everything imported: it may wait for ever."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Starting:
     """The server has not said Ready yet."""
 
     deadline: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Verifying:
     """It has; now every listening socket must answer a probe."""
 
     deadline: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Serving:
     """Every listening socket has answered. `live_key_sent`: the live settings that it was last told to read.
 
@@ -91,7 +91,7 @@ class Serving:
     inspecting: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Inspection:
     """What ProcessInspected said, and when."""
 
@@ -105,7 +105,7 @@ class Inspection:
 Stage = Working | Standby | Starting | Verifying | Serving
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Running:
     """A process, what it was given, and how far it is."""
 
@@ -114,7 +114,7 @@ class Running:
     stage: Stage
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Stopping:
     """Asked to end; SIGKILL follows at `kill_at` (monotonic)."""
 
@@ -123,7 +123,7 @@ class Stopping:
     reason: StopReason
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Killing:
     """Killed; a process that is still there at `abandon_at` is wedged."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from jupyterd.core.events import Role
@@ -10,23 +9,24 @@ from jupyterd.core.journal_kinds import RecordKind
 from jupyterd.protocol import server_channel
 from jupyterd.protocol.plan import Command, Listen, Target
 from jupyterd.protocol.status import Snapshot
+from jupyterd.protocol.value import value
 
 SendableSignal = Literal["TERM", "KILL", "INT", "USR1"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Bind:
     """Listen on exactly these: keep those that are open, close the others, open the new. Answer: Bound."""
 
     listen: tuple[Listen, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CloseListeners:
     """Close every listening socket."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Spawn:
     """Start a child. Server and spare get the listening sockets and the channel, planner and sampler a pipe on
     standard output; every child has its own session. Answer: ChildStarted or SpawnFailed.
@@ -36,7 +36,7 @@ class Spawn:
     command: Command
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SendSignal:
     """Signal a child by its pidfd; one that is gone already is no error."""
 
@@ -45,7 +45,7 @@ class SendSignal:
     signal: SendableSignal
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Abandon:
     """Forget a child that SIGKILL does not end: watch it only to reap it."""
 
@@ -53,28 +53,28 @@ class Abandon:
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Promote:
     """From now on the child in the role of the spare is the server."""
 
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class InspectProcess:
     """See how the server's process is. Answer: ProcessInspected."""
 
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SendToServer:
     """Send a line to the server over its channel."""
 
     message: server_channel.ToServer
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Probe:
     """One TCP, TLS and HTTP exchange; the loop ends it at `timeout_s`. Answer: ProbeEnded.
     `sha256` is None for plain HTTP.
@@ -86,12 +86,12 @@ class Probe:
     timeout_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CancelProbes:
     """Close every probe under way; none of them is answered."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Notify:
     """To systemd, in one datagram: any of READY, RELOADING (with MONOTONIC_USEC, added by the performer),
     STOPPING, STATUS, EXTEND_TIMEOUT.
@@ -104,7 +104,7 @@ class Notify:
     extend_timeout_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Record:
     """One journal record; in a terminal one line. `fields` are upper-case journal field names."""
 
@@ -113,19 +113,19 @@ class Record:
     fields: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Publish:
     """Replace the status snapshot."""
 
     snapshot: Snapshot
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ShowBanner:
     """Foreground only: the server serves for the first time; say where and how to log in."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Quit:
     """Leave the loop with this exit code."""
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
@@ -23,12 +23,13 @@ from jupyterd.core.journal_kinds import EVENT_LOG
 from jupyterd.core.world import World
 from jupyterd.protocol import gpu_frames, plan, policy, server_channel, status
 from jupyterd.protocol.plan import Command
+from jupyterd.protocol.value import value
 
 FIELD = "JUPYTERD_EVENT_LOG"
 """The journal field that holds the text."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Entry:
     """One call of `step`: the event, at what monotonic time, with what jitter."""
 
@@ -37,7 +38,7 @@ class Entry:
     jitter: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class EventLog:
     """`end` is the world after the last entry; where that one's `step` raised, the world before it."""
 

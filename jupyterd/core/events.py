@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, unique
 from typing import Literal
 
@@ -11,6 +10,7 @@ from jupyterd.protocol import server_channel
 from jupyterd.protocol.gpu_frames import Frame
 from jupyterd.protocol.plan import Listen, Plan, Refused, Target
 from jupyterd.protocol.status import ProcessIdentity
+from jupyterd.protocol.value import value
 
 
 @unique
@@ -36,7 +36,7 @@ class Signal(Enum):
     INT = "interrupt"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WallClock:
     """What turns monotonic time into a date for people: Unix seconds minus monotonic seconds, and the local
     time zone's distance from UTC. The loop reads both afresh for each event that carries one.
@@ -58,7 +58,7 @@ class WallClock:
         return text.time_of_day(self.unix(now), self.utc_offset_s)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Started:
     """The first event: the supervisor's loop runs with this plan, in this process."""
 
@@ -67,14 +67,14 @@ class Started:
     supervisor: ProcessIdentity
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SignalReceived:
     """A signal for the supervisor itself."""
 
     signal: Signal
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChildStarted:
     """The answer to Spawn: the process exists."""
 
@@ -84,7 +84,7 @@ class ChildStarted:
     """Field 22 of /proc/PID/stat."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SpawnFailed:
     """The answer to Spawn: it does not; `problem` is the system's own word."""
 
@@ -92,7 +92,7 @@ class SpawnFailed:
     problem: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChildExited:
     """Its pidfd fired and it was reaped. Exactly one of `code` and `signal` is set."""
 
@@ -103,7 +103,7 @@ class ChildExited:
     """"SIGKILL" and so on."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProcessInspected:
     """The answer to InspectProcess. `state`: field 3 of /proc/PID/stat ("T": stopped), "" if there is no such process;
     `ran_s` and `run_delay_s` are how long it has had a processor and waited for one in all (/proc/PID/schedstat),
@@ -117,7 +117,7 @@ class ProcessInspected:
     turned: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ServerSaid:
     """A line came over the channel from the running server or the spare."""
 
@@ -125,14 +125,14 @@ class ServerSaid:
     message: server_channel.FromServer
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PlanMade:
     """The planner ended with an answer; `problem` in place of one when it had none (crash, garbage)."""
 
     answer: Plan | Refused | str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BindFailed:
     """One address could not be bound."""
 
@@ -142,14 +142,14 @@ class BindFailed:
     """For "busy": who holds it, as far as the account may see, else ""; otherwise the system's own word."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Bound:
     """The answer to Bind: all sockets listen, or those in `failed` do not (the others stay open)."""
 
     failed: tuple[BindFailed, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProbeEnded:
     """The answer to Probe. `problem` is None when all was well, else one phrase: "no answer for 11 s"."""
 
@@ -160,14 +160,14 @@ class ProbeEnded:
     clock: WallClock
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FrameCame:
     """One frame of the sampler; None: it wrote something that is no frame."""
 
     frame: Frame | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DeadlineCame:
     """The deadline that `deadline(world)` gave is here (or past)."""
 

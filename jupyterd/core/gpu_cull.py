@@ -6,11 +6,12 @@ What is not known is never taken for idleness, and an open tab never for work.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from jupyterd.protocol.gpu_frames import Frame, Gpu, GpuProcess
 from jupyterd.protocol.policy import Policy
+from jupyterd.protocol.value import value
 
 GPU_IDLE_PER_CENT = 1.0
 """A desktop that shares the card blinks its cursor."""
@@ -20,7 +21,7 @@ AGAIN_S = 600.0
 """A kernel that is still there so long after it should have ended is ended once more."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Facts:
     """One kernel at one moment. None is "unknown"."""
 
@@ -35,7 +36,7 @@ class Facts:
     """Whether a cell runs; None: no server says."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CullCandidate:
     """What is remembered of a kernel from look to look; times are monotonic."""
 
@@ -49,7 +50,7 @@ class CullCandidate:
     """When it was ended, or would have been."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CullVerdict:
     """What is to be told or done about one kernel."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from jupyterd.core import gpu_lines, gpu_log, health, xids
 from jupyterd.core.health import ActiveCondition, Condition
 from jupyterd.core.holders import Holder, holders, named
 from jupyterd.protocol.gpu_frames import Frame, Gpu
+from jupyterd.protocol.value import value
 from jupyterd.text import GIB, size
 
 FULL_SHARE = 0.95
@@ -34,7 +34,7 @@ _RECOVERY = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Error:
     """An Xid that is still told; `until` is monotonic."""
 

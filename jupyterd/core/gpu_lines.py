@@ -6,12 +6,12 @@ Pure; report.py asks, gpu.py says the line.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from jupyterd.core import gpu_log
 from jupyterd.core.holders import holders
 from jupyterd.protocol.gpu_frames import Gpu
 from jupyterd.protocol.policy import Policy
+from jupyterd.protocol.value import value
 from jupyterd.text import span
 
 IDLE_MEAN = 1.0
@@ -19,7 +19,7 @@ IDLE_PEAK = 5.0
 """Per cent: what a desktop that blinks a cursor costs, and no computation."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LastLine:
     """What the journal has heard last about one GPU. `quiet_since` is when it had its first line as an idle one."""
 

@@ -6,13 +6,15 @@ What is wrong right now is computed from the world (conditions.py); here is only
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
+
+from jupyterd.protocol.value import value
 
 Severity = Literal["error", "warning"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HealthKind:
     """`hidden_by` names codes that explain this one: while they are visible, this one is not shown."""
 
@@ -70,7 +72,7 @@ ADVISED = HealthKind("advised", "warning")
 """The settings work; the planner advises something all the same."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Condition:
     """Something is wrong now. Two with the same kind and `about` are the same problem, whatever the text says."""
 
@@ -87,7 +89,7 @@ class Condition:
         return self.code or self.kind.code
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ActiveCondition:
     """A condition, since when it holds, whether that is long enough to show it, and whether it has been announced
     (a visible one is not while another explains it).

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from jupyterd.protocol.gpu_frames import GpuProcess
+from jupyterd.protocol.value import value
 from jupyterd.text import size
 
 _Number = TypeVar("_Number", int, float)
@@ -15,7 +15,7 @@ _KERNEL_SHOWN = 8
 _NAMES_MOST = 4
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Holder:
     """One notebook, one kernel without a notebook, or the same program of one other account."""
 

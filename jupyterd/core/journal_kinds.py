@@ -5,10 +5,10 @@ systemd/jupyterd.catalog is generated from this table (a test keeps it true).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from jupyterd.protocol.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RecordKind:
     """`event` is the value of JUPYTERD_EVENT=, `priority` a syslog level (3 error ... 6 info)."""
 

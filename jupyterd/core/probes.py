@@ -6,17 +6,18 @@ A probe's own exchange is supervisor/probe.py; when to begin one and what it mea
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from jupyterd.core.effects import Probe
 from jupyterd.core.events import ProbeEnded
 from jupyterd.protocol.plan import Listen, Plan, Target
 from jupyterd.protocol.policy import Policy
+from jupyterd.protocol.value import value
 
 TIMEOUT_MIN_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Probing:
     """One address. Exactly one of `next_at` and `began` is set while the server runs; neither otherwise."""
 

@@ -2,45 +2,46 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import assert_never
 
+from jupyterd.protocol.value import value
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class ServiceStops:
     """The whole service stops; `at_once`: somebody asked a second time, so nothing is waited for."""
 
     at_once: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SettingsChanged:
     """The plan asks for another program, environment or start setting."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AddressesChanged:
     """Other sockets are open than the server has inherited."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SpareMisfit:
     """The spare was started for settings that have changed since."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProcessStopped:
     """The server's process is in state T (SIGSTOP, a debugger)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Unresponsive:
     """The server hangs: no address answered. `problem`: what the last probe of the first address saw."""
 
     problem: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StartTimeout:
     """The server did not begin to serve in time. `ready`: it said Ready, and then did not answer every probe."""
 
@@ -48,26 +49,26 @@ class StartTimeout:
     ready: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HelperTimeout:
     """A helper ran past its deadline, or the sampler relay sent no frame in time."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Exited:
     """The process ended by itself."""
 
     code: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Signalled:
     """A signal that the supervisor did not send ended the process. `signal`: "SIGKILL" and so on."""
 
     signal: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NotStarted:
     """There was no process. `problem`: the system's own words."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from jupyterd.core.backoff import Score
 from jupyterd.core.child import Child, Running, Serving, Stopped
@@ -17,14 +17,15 @@ from jupyterd.protocol.gpu_frames import Frame, Gpu
 from jupyterd.protocol.plan import Listen, Plan
 from jupyterd.protocol.server_channel import KernelCounts
 from jupyterd.protocol.status import ProcessIdentity, Restart, Snapshot
+from jupyterd.protocol.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Run:
     """Wanted: a server that serves."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Stop:
     """Wanted: nothing left. `kernels_done`: the ender has run. `hurry`: SIGKILL for the rest, at once."""
 
@@ -32,12 +33,12 @@ class Stop:
     hurry: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Unbound:
     """No socket has been asked for."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Binding:
     """Asked for; the answer comes in the same turn of the loop. `failed` is from the time before."""
 
@@ -45,7 +46,7 @@ class Binding:
     failed: tuple[BindFailed, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Listening:
     """These were asked for; those in `failed` are not open and are tried again at `retry_at`."""
 
@@ -60,7 +61,7 @@ class Listening:
         return tuple(each for each in self.asked if each not in failed)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ReloadRequest:
     """`asked`: somebody wants the settings read and no planner has begun since. `reading`: the planner that runs
     does it. RELOADING=1 stands open until READY=1, which comes at `close_by` whatever happens.
@@ -71,7 +72,7 @@ class ReloadRequest:
     close_by: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Announced:
     """What the outside has been told last, to tell it only what is new."""
 
@@ -85,7 +86,7 @@ class Announced:
     """Until READY=1: when systemd must be asked for more time."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Gpus:
     """Frames since the last log line, what people see, and why the sampler has no frames, until it has one; what the
     journal has heard of each GPU, and errors that are not over.
@@ -100,7 +101,7 @@ class Gpus:
     errors: tuple[Error, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Warned:
     """A kernel that is ended soon, and what people were told."""
 
@@ -108,7 +109,7 @@ class Warned:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Culling:
     """Kernels that hold GPU memory, those among them that were warned about, and those that are to be ended."""
 
@@ -118,7 +119,7 @@ class Culling:
     ended: tuple[Restart, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Wedged:
     """A process that SIGKILL did not end."""
 
@@ -127,7 +128,7 @@ class Wedged:
     since: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class World:
     """See the fields' own types. `plan` is None before the first event only."""
 

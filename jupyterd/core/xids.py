@@ -6,10 +6,11 @@ Pure; gpu_trouble.py makes health items of them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from jupyterd.protocol.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Group:
     """Errors with the same cause and cure. `shown_s`: so long after the last one it is called over."""
 

@@ -10,8 +10,9 @@ import mmap
 import os
 import struct
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
+
+from jupyterd.protocol.value import value
 
 SLOTS = 32
 """Tabs remembered for one kernel; beyond them the one that was away longest is forgotten."""
@@ -25,7 +26,7 @@ _BODY = struct.Struct("<Q16s32s8s")
 _MARK_AT = (96, 176)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cursor:
     """`digest` and `date` of the last message that arrived there, and the tag of the last request answered."""
 
@@ -34,7 +35,7 @@ class Cursor:
     replied: bytes = bytes(8)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TabCursor:
     """`held`: what it has not seen is kept for it."""
 

@@ -6,13 +6,15 @@ The sampler writes it, the supervisor and the history read it; it knows neither.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
+
+from jupyterd.protocol.value import value
 
 FORMAT = 2
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class GpuProcess:
     """A process that uses a GPU. One of another account may keep all to itself but its pid and user."""
 
@@ -32,7 +34,7 @@ class GpuProcess:
     """GPU instance that it runs in, where the GPU is divided."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Mig:
     """One part of a divided GPU. NVML tells no utilisation of parts."""
 
@@ -45,7 +47,7 @@ class Mig:
     """GPU instance id, as in Process.mig."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Xid:
     """An error that the driver has reported since the last frame."""
 
@@ -56,7 +58,7 @@ class Xid:
     """The process that it happened to, where the kernel's log says so."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Gpu:
     """One GPU over the time since the last frame; None is "unknown". What is asked seldom is the last answer."""
 
@@ -104,7 +106,7 @@ RECOVERY = ("none", "reset", "reboot", "drain", "drain-and-reset", "imex", "bus-
 """What may be in Gpu.recovery: nvmlDeviceGpuRecoveryAction_t in nvml.h, in its order."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class GpuKernel:
     """A kernel whose processes hold memory of a GPU."""
 
@@ -113,7 +115,7 @@ class GpuKernel:
     """Processor time that it has used since it began, with all that it started."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Frame:
     """One sample of all GPUs. `trouble` is None, or why NVML gives nothing, with `advice` beside it."""
 

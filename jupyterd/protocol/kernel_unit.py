@@ -6,12 +6,13 @@ Any account can give its own units and cgroups any name, so only those below the
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from jupyterd.protocol.value import value
 
 _NAME = re.compile(r"jupyterd-kernel-(.+)\.service")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class KernelUnit:
     """A unit that holds one kernel and whatever it has started."""
 

@@ -6,15 +6,16 @@ Made by planner/plan.py from the settings and a look at the machine; read by the
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any
 
 from jupyterd.protocol.policy import Policy
+from jupyterd.protocol.value import value
 
 FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Command:
     """A program to start: absolute argv[0], the whole environment, a working directory."""
 
@@ -23,7 +24,7 @@ class Command:
     cwd: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Listen:
     """One listening socket; `host` is a literal IPv4 or IPv6 address ("0.0.0.0", "::1"), port is never 0."""
 
@@ -31,7 +32,7 @@ class Listen:
     port: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Target:
     """One address that a user would type, resolved: what the probe connects to."""
 
@@ -46,7 +47,7 @@ class Target:
     """One target per listening socket is needed for READY=1; it is the first of its socket."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Certificate:
     """The pair on disk as the planner read it. Times are Unix seconds."""
 
@@ -63,7 +64,7 @@ class Certificate:
     """
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Trouble:
     """One thing wrong, in the shape of a health item: stable code, what happened, what to type."""
 
@@ -72,7 +73,7 @@ class Trouble:
     advice: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Plan:
     """Everything that the supervisor needs; equal plans mean that nothing has changed."""
 
@@ -111,7 +112,7 @@ class Plan:
     """Lines for the journal at start and reload: "no NVIDIA driver: GPU lines are off"."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Refused:
     """The settings do not make a plan: every problem at once, each a whole line "file:line: what, allowed"."""
 

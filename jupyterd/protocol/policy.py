@@ -5,10 +5,10 @@ Settings that a person may change take their defaults from here; `core` gets an 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from jupyterd.protocol.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Policy:
     """Times in seconds, monotonic; scores are plain numbers."""
 

@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Any
 
 from jupyterd.protocol import spool
+from jupyterd.protocol.value import value
 
 LINE_MAX = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RecorderPaths:
     """The arguments of `python -m jupyterd.recorder`: directories. All that can change comes with Hello."""
 
@@ -51,7 +52,7 @@ class RecorderPaths:
             raise ValueError(f"not the arguments of a recorder: {list(arguments)}") from error
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Hello:
     """Server, first: its interpreter (each version has its own), the bound of each kernel's spool in bytes, and every
     tab that is connected.
@@ -63,7 +64,7 @@ class Hello:
     """(kernel id, session id)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Back:
     """Server: this tab is about to connect; release its identity. Answered by Yours."""
 
@@ -71,7 +72,7 @@ class Back:
     session: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Away:
     """Server: this tab is no longer connected; hold its identity."""
 
@@ -79,7 +80,7 @@ class Away:
     session: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Yours:
     """Recorder: the tab's identity is free. `stood`: the recorder held it until now."""
 
@@ -88,7 +89,7 @@ class Yours:
     stood: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Over:
     """Server: end the cells of this kernel in its spool, each with the sentence `why`. Answered by Told.
 
@@ -101,7 +102,7 @@ class Over:
     before: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Told:
     """Recorder: the cells have ended in the spool; `digest` (hexadecimal) is that of the last record, "" if none was
     written.

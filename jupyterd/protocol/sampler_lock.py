@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import math
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
+from jupyterd.protocol.value import value
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class SamplerPaths:
     """The lock lies in the state directory, which survives a reboot; a socket's path is short (unix(7): 107 bytes)."""
 
@@ -21,7 +23,7 @@ class SamplerPaths:
     socket: Path
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SamplerArguments:
     """How a sampler works. A running sampler is replaced when its arguments differ from those that are wanted."""
 
@@ -47,7 +49,7 @@ class SamplerArguments:
     """Measure the processor time of kernels that hold GPU memory; only culling needs it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LockOwner:
     """The sampler that holds the lock."""
 

@@ -6,8 +6,10 @@ The server finds its end in the variable CHANNEL, its listening sockets in LISTE
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
+
+from jupyterd.protocol.value import value
 
 CHANNEL = "JUPYTERD_CHANNEL_FD"
 """Environment variable: the number of the inherited socket."""
@@ -19,17 +21,17 @@ LINE_MAX = 65536
 """Bytes; a longer line ends the conversation."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ready:
     """Server: the event loop runs and every inherited socket accepts."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Imported:
     """Spare: everything is imported, and it waits for Go."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class KernelCounts:
     """Server: how many kernels there are and how many of them are busy; sent when it changes, never polled."""
 
@@ -39,7 +41,7 @@ class KernelCounts:
     """Ids of those that are known to run no cell."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reloaded:
     """Server: the answer to Reload. `problem` is None, or one sentence: then the old state is still in force."""
 
@@ -47,19 +49,19 @@ class Reloaded:
     problem: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Failed:
     """Server: why it cannot start, in one sentence for the person who reads the journal. It exits after it."""
 
     problem: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LoggedIn:
     """Server: the one-time token was used, or the password was set: the banner and STATUS change."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LookAgain:
     """Server: a file that the planner looked at has changed, or its day has come: another plan is due."""
 
@@ -67,19 +69,19 @@ class LookAgain:
     """One phrase."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Go:
     """Supervisor to a spare: read the settings and serve; Ready follows, as from any server."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Notice:
     """Supervisor: show this on every page that is open."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reload:
     """Supervisor: read the live settings and the certificate again."""
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from jupyterd.protocol.value import value
 
 try:
     from _blake2 import blake2b  # what hashlib would give, without OpenSSL: 3.7 MB of the recorder's memory
@@ -42,7 +43,7 @@ _TYPE = re.compile(rb'"msg_type": ?"([^"]+)"')
 NOBODY = bytes(8)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Spooled:
     """One message: `frames` are signature, header, parent header, metadata, content, buffers."""
 

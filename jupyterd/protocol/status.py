@@ -7,17 +7,18 @@ The status verb, and later the web page and the metrics, are renderers of it. It
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from typing import Any
 
 from jupyterd.protocol.gpu_frames import Gpu
 from jupyterd.protocol.plan import Certificate
+from jupyterd.protocol.value import value
 
 FORMAT = 1
 NAME = "status.json"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProcessIdentity:
     """`started` is field 22 of /proc/PID/stat (clock ticks since boot), so that a pid is never mistaken."""
 
@@ -25,7 +26,7 @@ class ProcessIdentity:
     started: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Address:
     """A probed address. `since` (Unix seconds) is when it began to be as it is."""
 
@@ -37,7 +38,7 @@ class Address:
     """"" while it answers, otherwise one phrase: "no answer for 12 s"."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Restart:
     """One past end of the server: when (Unix seconds) and why, in one phrase."""
 
@@ -45,7 +46,7 @@ class Restart:
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Item:
     """A visible health item."""
 
@@ -57,7 +58,7 @@ class Item:
     since: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Snapshot:
     """What `jupyterd status --json` prints. Times are Unix seconds."""
 

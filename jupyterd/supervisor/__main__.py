@@ -10,12 +10,8 @@ if sys.argv[1:2] == ["--path"]:  # without the module site, which costs 0.4 MB, 
     sys.path[:0] = sys.argv[2].split(":")
     del sys.argv[1:3]
 
-from jupyterd.supervisor import lean
+from jupyterd.core import step
+from jupyterd.supervisor.main import main
 
 if __name__ == "__main__":
-    lean.keep_inspect_out()
-    lean.share_methods()
-    from jupyterd.core import step
-    from jupyterd.supervisor.main import main
-
     sys.exit(main(sys.argv[1:], step))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from jupyterd.core.effects import SendableSignal, Spawn
@@ -16,6 +16,7 @@ from jupyterd.core.events import ChildExited, ChildStarted, Event, ProcessInspec
 from jupyterd.linux import proc
 from jupyterd.protocol import heartbeat, server_channel
 from jupyterd.protocol.plan import Command
+from jupyterd.protocol.value import value
 from jupyterd.supervisor import process
 from jupyterd.supervisor.pipes import Document, FramePipe
 from jupyterd.supervisor.poller import READ, Poller
@@ -31,7 +32,7 @@ Streams = Callable[[str], int]
 """Name -> a descriptor for a child's output that the caller closes: journal.Journal.stream, terminal.Terminal.stream"""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Child:
     """One child and our end of its line."""
 

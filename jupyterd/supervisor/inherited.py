@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 from collections.abc import MutableMapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+
+from jupyterd.protocol.value import value
 
 _FIRST = 3
 """SD_LISTEN_FDS_START (sd_listen_fds(3))."""
@@ -19,7 +20,7 @@ _OURS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Arguments:
     """Numbers of inherited descriptors. `plan`: a file with one plan; `banner`: text; `lock`: held while it is open."""
 
@@ -28,7 +29,7 @@ class Arguments:
     lock: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Inherited:
     """`watchdog_s`: how often WATCHDOG=1 must be sent, 0 if nobody watches; `journal`: stderr is a journal stream."""
 

@@ -9,17 +9,17 @@ import os
 import signal
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from jupyterd.linux import proc
 from jupyterd.linux.proc import PARENT
 from jupyterd.protocol.plan import Command
+from jupyterd.protocol.value import value
 
 _CHANGED = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTTOU)
 """Signals that we or Python handle or ignore: an ignored one would stay ignored across exec (signal(7))."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SpawnedProcess:
     """A child that was not reaped yet; `started` is field 22 of /proc/PID/stat, so that its pid is never mistaken."""
 
@@ -28,7 +28,7 @@ class SpawnedProcess:
     started: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class End:
     """How it ended: exactly one of the two is set; signal is "SIGKILL" and so on."""
 
