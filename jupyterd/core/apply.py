@@ -191,11 +191,11 @@ def _server_gone(world: World, before: Child, reason: ExitReason, now: float, ji
     asked = isinstance(before, Stopping | Killing)
     if isinstance(world.wanted, Stop) or not reasons.counts_as_failure(reason):
         if isinstance(world.wanted, Run):
-            world = _count(world, reason, now)
+            world = count_restart(world, reason, now)
         return replace(world, server=Stopped()), effects
     score = backoff.after_failure(world.score, now, plan.policy)
     rest = backoff.delay_s(score, plan.policy, jitter)
-    world = _count(replace(world, score=score, server=BackingOff(now + rest, reason)), reason, now)
+    world = count_restart(replace(world, score=score, server=BackingOff(now + rest, reason)), reason, now)
     if asked:  # told when it was replaced
         return world, effects
     running = process(before)
@@ -204,7 +204,8 @@ def _server_gone(world: World, before: Child, reason: ExitReason, now: float, ji
     return world, (*effects, Record(journal_kinds.SERVER_EXITED, f"the server {reasons.text(reason)}; {when}", fields))
 
 
-def _count(world: World, reason: ExitReason, now: float) -> World:
+def count_restart(world: World, reason: ExitReason, now: float) -> World:
+    """The world with one more restart of the server in its status."""
     recent = (*world.recent, Restart(now, reasons.text(reason)))[-RECENT:]
     return replace(world, restarts=world.restarts + 1, recent=recent)
 

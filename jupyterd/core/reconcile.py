@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jupyterd.core import child, journal_kinds, probes, reasons
+from jupyterd.core.apply import count_restart
 from jupyterd.core.child import (
     BackingOff,
     Killing,
@@ -38,6 +39,7 @@ from jupyterd.core.stopping import quit_when_done, start_ender, stop_children
 from jupyterd.core.world import (
     Binding,
     Listening,
+    Run,
     Step,
     Stop,
     Unbound,
@@ -83,11 +85,13 @@ def _enforce_deadlines(world: World, now: float) -> Step:
                 after, more = child.kill(before, role, now, policy, HelperTimeout())
             case Running(stage=Starting(deadline=deadline) | Verifying(deadline=deadline)) if now >= deadline:
                 after, more = _too_slow(world, before, now)
-            case Killing(process=process, abandon_at=abandon_at) if now >= abandon_at:
+            case Killing(process=process, abandon_at=abandon_at, reason=reason) if now >= abandon_at:
                 after, more = child.abandon(before, role)
                 text = f"the {role.value} process {process.pid} does not end even after SIGKILL; going on without it"
                 more = (*more, Record(journal_kinds.WEDGED, text, (("JUPYTERD_PID", str(process.pid)),)))
                 world = replace(world, wedged=(*world.wedged, Wedged(role, process, now)))
+                if role is Role.SERVER and isinstance(world.wanted, Run):
+                    world = count_restart(world, reason, now)
                 if role is Role.PLANNER:  # it has no answer; another one is due as soon as this one is gone
                     world = replace(world, replan_at=now)
                 if role is Role.ENDER and isinstance(world.wanted, Stop):

@@ -531,12 +531,14 @@ def test_when_it_ends_after_all_it_is_forgotten_and_the_machine_is_looked_at() -
     assert of(Spawn, effects) == [Spawn(Role.PLANNER, NOTHING)]
 
 
-def test_a_wedged_server_is_replaced_all_the_same() -> None:
+def test_a_wedged_server_is_replaced_and_counted_all_the_same() -> None:
     world = after(starting(), DeadlineCame(), now=NOW + 120)
     world = after(world, DeadlineCame(), now=NOW + 120.5)
     world, effects = play(world, DeadlineCame(), now=NOW + 125.5)
     assert Abandon(Role.SERVER, SERVER) in effects
     assert Spawn(Role.SERVER, NOTHING) in effects
+    assert world.restarts == 1
+    assert world.recent == (Restart(NOW + 125.5, "had not said that it is ready after 120 s"),)
 
 
 def test_a_wedged_ender_does_not_keep_it_from_stopping() -> None:
