@@ -66,7 +66,7 @@ def transitions() -> list[tuple[str, str, str]]:
 def mermaid() -> str:
     """The diagram."""
     lines = [f"    {before} --> {after}: {events}" for before, after, events in transitions()]
-    return "\n".join(["```mermaid", "stateDiagram-v2", "    [*] --> Off", *lines, "```"]) + "\n"
+    return "\n".join(["```mermaid", "stateDiagram-v2", "    [*] --> Stopped", *lines, "```"]) + "\n"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A machine that is not there: it carries out the core's effects in virtual time, with faults drawn from a seed.
 
-Everything that it does is written to `log`, so that a failing seed prints what happened and can be replayed.
+Everything that it does is kept in `log`, so that a failing seed prints what happened and can be replayed.
+invariants.py says what must hold after each step.
 """
 
 from __future__ import annotations
@@ -8,6 +9,10 @@ from __future__ import annotations
 import heapq
 import random
 from dataclasses import dataclass, field, replace
+from typing import assert_never
+
+from sim.invariants import Witness
+from support.worlds import DISK, V4, V6
 
 from jupyterd.core import step as core
 from jupyterd.core.effects import (
@@ -48,10 +53,10 @@ from jupyterd.core.events import (
     WallClock,
 )
 from jupyterd.core.reasons import AddressesChanged, SettingsChanged
-from jupyterd.core.world import Stop, World
+from jupyterd.core.world import World
 from jupyterd.protocol import server_channel
 from jupyterd.protocol.gpu_frames import Frame, Gpu
-from jupyterd.protocol.plan import Plan, Refused, Target, Trouble
+from jupyterd.protocol.plan import Command, Listen, Plan, Refused, Target
 from jupyterd.protocol.status import ProcessIdentity
 from jupyterd.supervisor.loop import History
 
@@ -74,13 +79,17 @@ class Faults:
     planner_dies: float = 0.0
     planner_hangs: float = 0.0
     changes: float = 0.0
-    """That a reload brings another server_key, live_key or socket."""
+    """That a plan brings another server_key, another program or environment for the server, another live_key and
+    certificate, or other sockets; each for itself.
+    """
     sampler_bad: float = 0.0
     life_s: float = HOUR
     signal_every_s: float = 0.0
     """SIGHUP on average this often; 0: never."""
     trouble_every_s: float = 0.0
-    """A port is stolen or the disk is away, on average this often, for up to `trouble_s`."""
+    """A port is stolen or the disk is away, on average this often and perhaps from the beginning, for up to
+    `trouble_s`.
+    """
     trouble_s: float = 600.0
 
 
@@ -90,8 +99,15 @@ class Fake:
 
     role: Role
     pid: int
+    command: Command
+    sockets: tuple[Listen, ...]
+    """Those that it was started with."""
     deaf: bool
     stuck: bool
+    started: bool = False
+    """ChildStarted has been delivered."""
+    signalled: bool = False
+    imported: bool = False
     ready_at: float = 0.0
     mute_from: float = float("inf")
     busy_until: float = 0.0
@@ -117,39 +133,44 @@ class Machine:
     plan: Plan
     now: float = 1000.0
     world: World = field(default_factory=core.start)
-    log: list[str] = field(default_factory=list)
+    log: list[tuple[float, str, Event | Effect]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
         self.history = History(self.world)
+        self.all_targets = self.plan.targets
         self.queue: list[tuple[float, int, Event]] = []
         self.order = 0
         self.pids = 100
         self.alive: dict[Role, Fake] = {}
         self.abandoned: list[Fake] = []
         self.pending: dict[Target, Probe] = {}
-        self.blocked_until = 0.0
-        self.late_disk_until = 0.0
-        self.ready = False
-        self.reloading_since: float | None = None
+        self.opened: tuple[Listen, ...] = ()
+        self.binding = False
         self.quit_at: float | None = None
         self.stop_at: float | None = None
         self.starts = 0
         self.promotions = 0
+        self.misfits = 0
+        """Spares that stood by and did not fit the plan any more."""
         self.starved = (0.0, 0.0)
+        self.troubles: list[tuple[float, float, str]] = []
+        """(begin, end, what): "disk", the host of a socket whose port is stolen, or "all" for both ports."""
         self.records: list[tuple[float, Record]] = []
-        self.status = ""
-        self.down_since: float | None = self.now
-        self.clear_since = self.now
+        self.witness = Witness(self)
         self.keep_log = True
 
     # --- running ----------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
         """The first event."""
-        self.feed(Started(self.plan, WallClock(1.7e9, 0), ProcessIdentity(1, 1)))
-        self._plan_signal()
         self._plan_trouble()
+        self.feed(Started(self._looked(), WallClock(1.7e9, 0), ProcessIdentity(1, 1)))
+        self._plan_signal()
+
+    def story(self, last: int = 40) -> str:
+        """The last events and effects."""
+        return "\n".join(f"{at:14.3f} {arrow} {what}" for at, arrow, what in self.log[-last:])
 
     def run(self, until: float) -> None:
         """Until the virtual time `until`, or until it quits."""
@@ -174,17 +195,19 @@ class Machine:
 
     def feed(self, event: Event) -> None:
         """One step, and the invariants after it."""
+        self.witness.heard(event)
         if self.keep_log:
-            self.log.append(f"{self.now:14.3f}  <- {event}")
+            self.log.append((self.now, " <-", event))
         jitter = self.random.random()
         self.history.add(event, self.now, jitter)
         self.world, effects = core.step(self.world, event, self.now, jitter)
         self.history.end = self.world
         for effect in effects:
             if self.keep_log and not isinstance(effect, Publish):
-                self.log.append(f"{self.now:14.3f}      -> {effect}")
+                self.log.append((self.now, "     ->", effect))
+            self.witness.saw(effect)
             self.perform(effect)
-        self.check()
+        self.witness.check()
 
     def signal(self, signal: Signal) -> None:
         """A signal arrives now."""
@@ -194,7 +217,7 @@ class Machine:
 
     # --- the world around -------------------------------------------------------------------------------------
 
-    def _arrive(self, event: Event) -> None:  # noqa: C901 - one case for each event
+    def _arrive(self, event: Event) -> None:  # noqa: C901, PLR0912 - one case for each event
         match event:
             case ChildExited(pid=pid, code=code, signal=signal):
                 fake = self._fake(pid)
@@ -208,10 +231,17 @@ class Machine:
                 if role is Role.SERVER:
                     self._fail_probes(fake)
                 self.abandoned = [each for each in self.abandoned if each is not fake]
-            case ServerSaid(pid=pid):
+            case ServerSaid(pid=pid, message=message):
                 fake = self._fake(pid)
                 if fake is None or fake.gone:
                     return
+                fake.imported = fake.imported or isinstance(message, server_channel.Imported)
+            case ChildStarted(pid=pid):
+                fake = self._fake(pid)
+                assert fake is not None
+                fake.started = True
+            case Bound():
+                self.binding = False
             case ProbeEnded(target=target):
                 if target not in self.pending:
                     return
@@ -222,8 +252,10 @@ class Machine:
                 self.later(10.0, event)
             case SignalReceived(signal=Signal.HUP):
                 self._plan_signal()
-            case _:
+            case SignalReceived() | Started() | SpawnFailed() | ProcessInspected() | PlanMade() | DeadlineCame():
                 pass
+            case _:
+                assert_never(event)
         self.feed(event)
 
     def _fake(self, pid: int) -> Fake | None:
@@ -241,14 +273,23 @@ class Machine:
     def _plan_trouble(self) -> None:
         if not self.faults.trouble_every_s:
             return
-        at = self.now
+        at = self.now if self.chance(0.3) else self.now + self.random.expovariate(1 / self.faults.trouble_every_s)
         for _ in range(1000):
+            what = self.random.choice(("disk", V4.host, V6.host, "all"))
+            self.troubles.append((at, at + self.random.uniform(1, self.faults.trouble_s), what))
             at += self.random.expovariate(1 / self.faults.trouble_every_s)
-            self.troubles = [*getattr(self, "troubles", []), (at, at + self.random.uniform(1, self.faults.trouble_s))]
 
-    def port_is_stolen(self) -> bool:
-        """Whether the first address cannot be bound now."""
-        return any(begin <= self.now < end for begin, end in getattr(self, "troubles", []))
+    def trouble(self, what: str) -> bool:
+        """Whether that is away or stolen now."""
+        return any(begin <= self.now < end and what == which for begin, end, which in self.troubles)
+
+    def stolen(self, listen: Listen) -> bool:
+        """Whether somebody else listens there now."""
+        return self.trouble("all") or self.trouble(listen.host)
+
+    def _looked(self) -> Plan:
+        """The settings, after a look at the machine."""
+        return replace(self.plan, waiting=(DISK,) if self.trouble("disk") else ())
 
     def chance(self, probability: float) -> bool:
         """Draw."""
@@ -259,10 +300,12 @@ class Machine:
     def perform(self, effect: Effect) -> None:  # noqa: C901, PLR0912 - one case for each effect
         match effect:
             case Bind(listen=listen):
-                failed = tuple(BindFailed(each, "busy", "thief (pid 7)") for each in listen if self.port_is_stolen())
+                self.opened = tuple(each for each in listen if each in self.opened or not self.stolen(each))
+                failed = tuple(BindFailed(each, "busy", "thief (pid 7)") for each in listen if each not in self.opened)
+                self.binding = True
                 self.later(0.0, Bound(failed))
-            case Spawn(role=role):
-                self._spawn(role)
+            case Spawn(role=role, command=command):
+                self._spawn(role, command)
             case SendSignal(role=role, pid=pid, signal=name):
                 self._signalled(role, pid, name)
             case Abandon(role=role, pid=pid):
@@ -272,46 +315,64 @@ class Machine:
             case Promote(pid=pid):
                 spare = self.alive.pop(Role.SPARE)
                 assert spare.pid == pid and Role.SERVER not in self.alive, "a spare takes the place of no one"
+                assert spare.imported, "a spare that is not ready yet is promoted"
+                assert self.fits(spare), "a spare that does not fit is promoted"
                 spare.role = Role.SERVER
                 self.alive[Role.SERVER] = spare
                 self.promotions += 1
-            case SendToServer(message=server_channel.Go()):
-                self._server(self.alive[Role.SERVER], warm=True)
+            case SendToServer(message=message):
+                self._told(self.alive[Role.SERVER], message)
             case InspectProcess(pid=pid):
                 fake = self._fake(pid)
                 state = "" if fake is None else "T" if self.now >= fake.stopped_from else "S"
                 ran_s = 0.3 * (self.now - fake.mute_from) if fake is not None and fake.spinning else 0.0
                 turned = None if fake is None else self.turned(fake)
                 self.later(0.0, ProcessInspected(pid, state, ran_s, self.starved_s(self.now), turned))
-            case SendToServer(message=server_channel.Reload() as message):
-                server = self.alive[Role.SERVER]
-                problem = "a broken pair" if self.chance(self.faults.planner_refuses) else None
-                if problem is None:
-                    server.sha256 = self.sha256()
-                self.later(0.01, ServerSaid(server.pid, server_channel.Reloaded(message.live_key, problem)))
             case Probe(target=target) as probe:
                 assert target not in self.pending, "one probe of an address at a time"
                 self.pending[target] = probe
                 self._answer(probe)
             case CancelProbes():
                 self.pending.clear()
-            case Notify() as note:
-                self._notified(note)
             case Record() as record:
                 self.records.append((self.now, record))
             case Quit():
                 self.quit_at = self.now
-            case CloseListeners() | Publish() | ShowBanner():
-                pass
+            case CloseListeners():
+                self.opened = ()
+            case Notify() | Publish() | ShowBanner():
+                pass  # seen by the witness
+            case _:
+                assert_never(effect)
 
-    def _spawn(self, role: Role) -> None:
+    def _told(self, server: Fake, message: server_channel.ToServer) -> None:
+        match message:
+            case server_channel.Go():
+                self._server(server, warm=True)
+            case server_channel.Reload(live_key=live_key):
+                problem = "a broken pair" if self.chance(self.faults.planner_refuses) else None
+                if problem is None:
+                    server.sha256 = self.sha256()
+                self.later(0.01, ServerSaid(server.pid, server_channel.Reloaded(live_key, problem)))
+            case server_channel.Notice():
+                pass  # pages show it
+            case _:
+                assert_never(message)
+
+    def fits(self, fake: Fake) -> bool:
+        """Whether it runs what the plan in force says, with the sockets that are open."""
+        assert self.world.plan is not None
+        return fake.command == self.world.plan.server and fake.sockets == self.opened
+
+    def _spawn(self, role: Role, command: Command) -> None:
         assert role not in self.alive, f"a second {role.value} beside a living one"
         faults = self.faults
         if self.chance(faults.spawn_fails):
             self.later(0.0, SpawnFailed(role, "no memory"))
             return
         self.pids += 1
-        fake = Fake(role, self.pids, deaf=self.chance(faults.ignores_term), stuck=self.chance(faults.wedge))
+        deaf, stuck = self.chance(faults.ignores_term), self.chance(faults.wedge)
+        fake = Fake(role, self.pids, command, self.opened, deaf, stuck)
         self.alive[role] = fake
         self.later(0.0, ChildStarted(role, fake.pid, self.pids))
         match role:
@@ -329,8 +390,10 @@ class Machine:
                 self.later(1.0, FrameCame(None if self.chance(faults.sampler_bad) else good))
                 if self.chance(faults.sampler_bad):
                     self.later(self.random.expovariate(1 / HOUR), ChildExited(role, fake.pid, 1, None))
-            case Role.ENDER:
+            case Role.ENDER | Role.CULLER:
                 self.later(self.random.uniform(0.1, 30.0), ChildExited(role, fake.pid, 0, None))
+            case _:
+                assert_never(role)
 
     def sha256(self) -> str:
         """Of the certificate on disk."""
@@ -356,6 +419,9 @@ class Machine:
             fake.ready_at = float("inf")
         else:
             self.later(fake.ready_at - self.now, ServerSaid(fake.pid, server_channel.Ready()))
+            total = self.random.randrange(4)
+            counts = server_channel.KernelCounts(total, self.random.randint(0, total))
+            self.later(fake.ready_at + 0.2 - self.now, ServerSaid(fake.pid, counts))
         if self.chance(faults.hang):
             fake.mute_from = self.now + self.random.expovariate(1 / faults.life_s)
         if self.chance(faults.crash):
@@ -372,21 +438,37 @@ class Machine:
         elif self.chance(faults.planner_dies):
             answer = "killed by SIGSEGV"
         else:
-            if self.chance(faults.changes):
-                self.plan = replace(self.plan, server_key=f"s{self.random.randrange(3)}")
-            if self.chance(faults.changes):
-                number = self.random.randrange(3)
-                pair = replace(self.plan.certificate, sha256=f"c{number}") if self.plan.certificate else None
-                self.plan = replace(self.plan, live_key=f"l{number}", certificate=pair)
-            waiting = (Trouble("root-dir", "/data is not there", "mount /data"),) if self.port_is_stolen() else ()
-            answer = replace(self.plan, waiting=waiting)
+            self._edit()
+            answer = self._looked()
         self.later(0.3, PlanMade(answer))
         self.later(0.3, ChildExited(Role.PLANNER, fake.pid, 0, None))
+
+    def _edit(self) -> None:
+        """Somebody edits the settings, or the certificate is renewed."""
+        draw, changes = self.random.randrange, self.faults.changes
+        command, number = self.plan.server, self.plan.server_key[:2]
+        if self.chance(changes):
+            number = f"s{draw(3)}"
+        if self.chance(changes / 2):
+            env = ((f"VARIABLE_{draw(2)}", "#1"),)  # as an event log writes the only value that there is
+            command = Command(("/bin/jupyter", f"--{draw(2)}"), env, "/")
+        key = f"{number} {command.argv} {command.env}" if command.env else number
+        self.plan = replace(self.plan, server=command, server_key=key)
+        if self.chance(changes / 2):
+            both = draw(2) == 0
+            targets = self.all_targets if both else tuple(each for each in self.all_targets if each.listener == 0)
+            self.plan = replace(self.plan, listen=(V4, V6) if both else (V4,), targets=targets)
+        if self.chance(changes):
+            number = draw(3)
+            pair = replace(self.plan.certificate, sha256=f"c{number}") if self.plan.certificate else None
+            self.plan = replace(self.plan, live_key=f"l{number}", certificate=pair)
 
     def _signalled(self, role: Role, pid: int, name: str) -> None:
         fake = self._fake(pid)
         if fake is None or fake.gone:
             return
+        fake.signalled = True
+        self.misfits += role is Role.SPARE and fake.imported and not self.fits(fake)
         if role is Role.SERVER and self.serving(fake) and self.stop_at is None:
             reason = getattr(self.world.server, "reason", None)
             assert isinstance(reason, SettingsChanged | AddressesChanged), f"a healthy server was signalled: {reason}"
@@ -406,8 +488,11 @@ class Machine:
         return fake.ready_at + 1.0 < self.now < fake.mute_from and not fake.silent
 
     def _answer(self, probe: Probe) -> None:
-        server = self.alive.get(Role.SERVER)
+        server, made = self.alive.get(Role.SERVER), self.world.plan
         clock = WallClock(1.7e9, 0)
+        if server is not None and made is not None and made.listen[probe.target.listener] not in server.sockets:
+            self.later(0.001, ProbeEnded(probe.target, "connection refused", None, clock))
+            return
         if server is None or server.silent or self.now >= server.mute_from or self.now < server.ready_at:
             self.later(probe.timeout_s, ProbeEnded(probe.target, f"no answer for {probe.timeout_s:.0f} s", None, clock))
             return
@@ -420,35 +505,3 @@ class Machine:
         else:
             problem = None if server.sha256 == probe.sha256 else "serves another certificate than the one on disk"
             self.later(wait + self.random.uniform(0.001, 0.05), ProbeEnded(probe.target, problem, server.sha256, clock))
-
-    def _notified(self, note: Notify) -> None:
-        if note.status is not None:
-            self.status = note.status
-        if note.reloading:
-            assert self.ready and self.reloading_since is None, "RELOADING=1 only when READY=1 was said"
-            self.reloading_since = self.now
-        if note.ready:
-            if not self.ready:
-                server = self.alive.get(Role.SERVER)
-                assert server is not None and server.ready_at <= self.now, "READY=1 without a server that is ready"
-            self.ready, self.reloading_since = True, None
-
-    # --- invariants -------------------------------------------------------------------------------------------
-
-    def check(self) -> None:
-        """What must hold after each step."""
-        world, policy = self.world, self.plan.policy
-        due = core.deadline(world)
-        nothing_queued = not self.queue or self.queue[0][0] > self.now
-        if nothing_queued and due is not None and self.quit_at is None:
-            assert due > self.now, f"a deadline that is acted on and stays: the loop would spin ({due - self.now})"
-        assert core.healthy(world, self.now), "a machine is overdue right after a step"
-        if self.reloading_since is not None:
-            longest = policy.planner_timeout_s + policy.start_timeout_s + 20.0
-            assert self.now - self.reloading_since <= longest, "RELOADING=1 was never closed"
-        if self.stop_at is not None and self.quit_at is None:
-            longest = policy.stop_timeout_s + policy.kernels_grace_s + 3 * policy.kill_timeout_s + 40.0
-            assert self.now - self.stop_at <= longest, f"it does not stop: {world!r}"
-        if isinstance(world.wanted, Stop):
-            return
-        assert len(world.conditions) < 50 and len(world.recent) <= 10 and len(world.gpus.frames) < 100
