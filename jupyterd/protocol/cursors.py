@@ -1,7 +1,7 @@
-"""How far each tab has come: a small file for each kernel, mapped by the server and outliving it.
+"""The cursors of a kernel's tabs: a small file that the server maps and the recorder reads.
 
-A mark is the last message that a tab's browser has acknowledged. Every write leaves the one before it intact, so that
-a server killed in the middle of it loses one step, never the mark. The recorder reads.
+A cursor is the last message that a tab's browser has acknowledged. Each write leaves the previous cursor intact, so a
+server that is killed while it writes loses one step, never the cursor.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ _MARK_AT = (96, 176)
 
 @value
 class Cursor:
-    """`digest` and `date` of the last message that arrived there, and the tag of the last request answered."""
+    """spool.digest (16 bytes) and spool.date of the last message that the browser has, and spool.tag (8 bytes) of the
+    last request whose execute_reply it has.
+    """
 
     digest: bytes = bytes(16)
     date: bytes = b""
@@ -37,7 +39,7 @@ class Cursor:
 
 @value
 class TabCursor:
-    """`held`: what it has not seen is kept for it."""
+    """A tab's slot. `held`: what its browser does not have is kept for it."""
 
     session: str
     held: bool
@@ -68,11 +70,14 @@ class CursorTable:
             os.close(descriptor)
 
     def close(self) -> None:
-        """Let go of the mapping; the file stays."""
+        """Close the mapping; the file stays."""
         self._map.close()
 
     def claim(self, session: str, now: float, connected: frozenset[str]) -> tuple[int, Cursor | None]:
-        """A tab's slot, and where it stopped; None for a tab that was never here. ValueError: too long a name."""
+        """The slot of this session id, and its cursor: None for a new tab. `now`: Unix seconds. If all slots are in
+        use, the tab that was away longest and is not `connected` loses its slot. ValueError: no slot, or a session id
+        that is too long.
+        """
         name = session.encode()
         if not 0 < len(name) <= SESSION_MAX:
             raise ValueError("a session id of another length than this table's")
@@ -96,7 +101,7 @@ class CursorTable:
         return slot, None
 
     def put(self, slot: int, mark: Cursor) -> None:
-        """The tab has come so far."""
+        """Write the cursor."""
         counts = [_counted(self._map, slot * _SIZE + each)[0] for each in _MARK_AT]
         older = counts.index(min(counts))
         body = _BODY.pack(max(counts) + 1, mark.digest, mark.date, mark.replied)
@@ -104,7 +109,7 @@ class CursorTable:
         self._map[at : at + _MARK.size] = body + struct.pack("<I", zlib.crc32(body))
 
     def leave(self, slot: int, now: float, *, held: bool) -> None:
-        """The tab is away; `held` False: its page was closed and nobody will come back for the rest."""
+        """The tab has disconnected at `now` (Unix seconds). `held` False: its page was closed and is gone."""
         _, _, _, name = _WHO.unpack_from(self._map, slot * _SIZE)
         _WHO.pack_into(self._map, slot * _SIZE, 1, held, now, name)
 

@@ -19,7 +19,7 @@ except ImportError:
     from hashlib import blake2b
 
 MAX_BYTES = 64 << 20
-"""Of one kernel's spool, by default."""
+"""Bound of one kernel's spool, by default."""
 SOCKET = "recorder"
 """In the directory of the kernels' sockets: where the recorder listens."""
 LOCK = "recorder.lock"
@@ -59,12 +59,12 @@ class Spooled:
 
 
 def digest(header: bytes) -> bytes:
-    """What a message is known by: 16 bytes from its header frame, which holds its id and date."""
+    """Identifies a message: 16 bytes, a hash of its header frame, which has its id and date."""
     return bytes(blake2b(header, digest_size=16).digest())
 
 
 def tag(session: str) -> bytes:
-    """What a tab is known by: 8 bytes from the session id in its address."""
+    """Identifies a tab (session id) or a request (msg_id): 8 bytes, a hash of the text."""
     return bytes(blake2b(session.encode(), digest_size=8).digest())
 
 
@@ -81,7 +81,7 @@ def message_type(header: bytes) -> bytes:
 
 
 def pack(kind: int, number: int, before: int, whose: bytes, frames: Sequence[bytes]) -> bytes:
-    """One record."""
+    """One record as bytes. `frames`: signature, header, parent header, metadata, content, buffers."""
     size = _HEAD.size + sum(_LENGTH.size + len(each) for each in frames)
     parts = [_HEAD.pack(_MAGIC, kind, len(frames), size, number, before, digest(frames[1]), whose)]
     for each in frames:
@@ -101,7 +101,7 @@ def heads(data: bytes | memoryview, offset: int = 0) -> Iterator[tuple[int, int]
 
 
 def unpack(data: bytes | memoryview, offset: int) -> Spooled:
-    """The record that begins there; `heads` says where."""
+    """The record at this offset, which comes from `heads`."""
     _, kind, count, size, number, before, known, whose = _HEAD.unpack_from(data, offset)
     at, frames = offset + _HEAD.size, []
     for _ in range(count):
@@ -113,12 +113,12 @@ def unpack(data: bytes | memoryview, offset: int) -> Spooled:
 
 
 def records(data: bytes | memoryview, offset: int = 0) -> Iterator[Spooled]:
-    """Every whole record from there on."""
+    """All whole records from `offset` on."""
     return (unpack(data, each) for each, _ in heads(data, offset))
 
 
 def find(data: bytes, known: bytes) -> int | None:
-    """The offset behind the record with this digest."""
+    """The offset behind the last record with this digest; None if there is none."""
     at = data.rfind(known)
     while at >= 0:
         begin = at - _DIGEST_AT

@@ -1,7 +1,5 @@
-"""Makes what the kernel itself tells one tab and no further, or cannot tell any more: the execute_reply of a cell, and
-its end when the kernel has died.
-
-Pure, but for ids and dates. Unsigned: the server has the key.
+"""Makes messages that the kernel sends to one tab only, or cannot send any more: a cell's execute_reply, and its end
+when the kernel has died. Pure, except for ids and dates; unsigned, because the server has the key.
 """
 
 from __future__ import annotations
@@ -38,7 +36,7 @@ class Made:
 
 
 def header(kind: str) -> bytes:
-    """Of a message of our own."""
+    """The header frame of a message that the recorder makes."""
     seconds, rest = divmod(time.time_ns(), 10**9)
     date = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
     own = {"msg_id": os.urandom(16).hex(), "msg_type": kind, "username": "jupyterd", "session": "jupyterd"}
@@ -46,7 +44,7 @@ def header(kind: str) -> bytes:
 
 
 class Replies:
-    """Follows one kernel's iopub stream."""
+    """The cells of one kernel, as its iopub stream shows them."""
 
     def __init__(self) -> None:
         self._cells: dict[str, Cell] = {}
@@ -55,11 +53,11 @@ class Replies:
 
     @property
     def pending(self) -> bool:
-        """Whether any request is under way."""
+        """Whether any cell is running."""
         return bool(self._cells)
 
     def follow(self, frames: MessageParts) -> list[Made]:
-        """A reply, when these frames are the idle status of an execute_request. Damaged messages count for nothing."""
+        """Take one iopub message. Returns [the execute_reply] if it ends a cell, else []. Damaged ones are ignored."""
         try:
             match spool.message_type(frames[1]):
                 case b"execute_input":
@@ -74,15 +72,17 @@ class Replies:
         return []
 
     def forget(self) -> None:
-        """The kernel has ended, and its cells were told."""
+        """Drop all cells: the kernel has ended, and their ends are recorded."""
         self._cells.clear()
 
     def remark(self, text: str) -> list[Made]:
-        """A line on the standard error of every cell under way."""
+        """A line on the standard error of every cell that is running."""
         return [_stream(each.parent, text) for each in self._cells.values()]
 
     def close(self, why: str, before: bytes = b"") -> list[Made]:
-        """The end of every cell under way, or of those since `before`: why, on its standard error; idle; its reply."""
+        """End every running cell, or those that began before the date `before`: `why` on its standard error, an idle
+        status, and its reply.
+        """
         made = []
         ending = {asked: cell for asked, cell in self._cells.items() if not before or cell.since < before}
         self._failed = False

@@ -1,7 +1,4 @@
-"""One kernel's spool on disk, as its only writer: records appended, old files let go, the middle dropped.
-
-Nothing here blocks but the disk.
-"""
+"""Writes one kernel's spool: appends records, deletes old files, and drops the middle where the bound is reached."""
 
 from __future__ import annotations
 
@@ -32,7 +29,7 @@ class File:
 
 
 class SpoolWriter:
-    """Appends. A new one begins a new file: the last one may end in a record that was never finished."""
+    """The only writer of its directory. Begins a new file: the last one may end in a record that was never finished."""
 
     def __init__(self, directory: Path, max_bytes: int) -> None:
         self._directory = directory
@@ -43,7 +40,7 @@ class SpoolWriter:
         self._complained = False
 
     def recover(self) -> Iterator[Spooled]:
-        """What an earlier recorder has left, oldest first; to be read to its end before anything is appended."""
+        """The records of an earlier recorder, oldest first. Exhaust it before the first append."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path in spool.files(self._directory):
             data = path.read_bytes()
@@ -55,7 +52,7 @@ class SpoolWriter:
             self._files.append(File(path, len(data), date))
 
     def append(self, kind: int, whose: bytes, frames: list[bytes]) -> None:
-        """One message. A full disk costs messages, not the recorder; the numbers then tell that they are missing."""
+        """Append one message. A full disk costs messages, not the recorder: a gap in the numbers shows their count."""
         record = spool.pack(kind, self._number, self._before, whose, frames)
         if self._descriptor is None or self._files[-1].size + len(record) > self._file_size():
             self._roll()
@@ -72,7 +69,7 @@ class SpoolWriter:
         file.last_date = max(file.last_date, spool.date(frames[1]))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._close()
 
     def _file_size(self) -> int:

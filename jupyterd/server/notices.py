@@ -1,4 +1,4 @@
-"""What the supervisor has to say, on every page that is open: an event of Jupyter's own, which pages listen to anyway.
+"""Shows the supervisor's notices on every open page: an event of jupyter_events, to which pages listen anyway.
 
 labextensions/jupyterd/static/notices.js shows it.
 """
@@ -22,12 +22,12 @@ _SCHEMA: dict[str, Any] = {
 
 
 def register(events: EventLogger | None) -> None:
-    """Once for each server."""
+    """Register the schema; once for each server."""
     if events is not None:
         events.register_event_schema(_SCHEMA)
 
 
 def show(events: EventLogger | None, text: str) -> None:
-    """To whoever has a page open; nobody else is told."""
+    """Show `text` on all open pages."""
     if events is not None:
         events.emit(schema_id=SCHEMA_ID, data={"text": text})

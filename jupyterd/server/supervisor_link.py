@@ -1,6 +1,7 @@
-"""The server's end of the channel to the supervisor: says what happened, hears Reload, and notices the other's end.
+"""The server's end of the channel to the supervisor (messages: protocol/server_channel.py), and the heartbeat of its
+loop.
 
-Before the loop runs it writes straight to the socket; then an asyncio transport takes over. The words: wire.channel.
+Before the loop runs it writes straight to the socket; then an asyncio transport takes over.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class SupervisorLink(asyncio.Protocol):
         self._lost: Callable[[], None] = lambda: None
 
     def say(self, message: server_channel.FromServer) -> None:
-        """Never raises: a supervisor that is gone is told apart by `lost`."""
+        """Send one message. Never raises: that the supervisor is gone is reported by `lost`."""
         line = server_channel.encode(message)
         if self._transport is not None:
             if not self._transport.is_closing():
@@ -132,6 +133,6 @@ def take_heartbeat(environ: MutableMapping[str, str]) -> int | None:
 
 
 def use_heartbeat(fd: int) -> None:
-    """From now on this thread's event loop is one that beats."""
+    """Set an event loop for this thread that stamps the time into this memory at each turn (0.5 us)."""
     asyncio.set_event_loop(asyncio.SelectorEventLoop(_Selector(fd)))
     os.close(fd)

@@ -1,7 +1,7 @@
-"""How many guesses are looked at: so many a minute from one address, so many in all, and a line that has an end.
+"""How many login attempts are checked: a number a minute for each address, and a number in all.
 
-Pure: knows no requests and no clock. A guess counts from the moment that it is admitted, or many at once would slip
-through; one that was right is given back.
+Pure: knows no requests and no clock. An attempt counts from its admission, or many at once would slip through; one that
+succeeded is given back.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ IPV6_PREFIX = 64
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """One that was admitted."""
+    """An attempt that was admitted for `key` at `at` (monotonic s)."""
 
     key: str
     at: float
@@ -33,7 +33,7 @@ class Guess:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Not looked at. `first`: nobody was told of this key's refusals for a window."""
+    """The attempt is not checked. `first`: no refusal of this key was logged within the window."""
 
     wait_s: float
     first: bool
@@ -46,10 +46,10 @@ class Allowance:
     per_key: int
     in_all: int
     _guesses: deque[Guess] = attrs.field(factory=deque, init=False)
-    _told: dict[str, float] = attrs.field(factory=dict, init=False)
+    _logged: dict[str, float] = attrs.field(factory=dict, init=False)
 
     def admit(self, key: str, now: float) -> Guess | Refusal:
-        """Look at it, or do not."""
+        """Count an attempt of `key` at `now` (monotonic s), or refuse it."""
         self._forget(now)
         own = [each.at for each in self._guesses if each.key == key]
         if len(own) >= self.per_key:
@@ -61,21 +61,21 @@ class Allowance:
         return guess
 
     def give_back(self, guess: Guess) -> None:
-        """It was right, or was not looked at after all."""
+        """The attempt succeeded, or was not checked after all: it does not count."""
         with contextlib.suppress(ValueError):  # it is older than the window
             self._guesses.remove(guess)
 
     def _refusal(self, key: str, wait_s: float, now: float) -> Refusal:
-        first = key not in self._told
+        first = key not in self._logged
         if first:
-            self._told[key] = now
+            self._logged[key] = now
         return Refusal(max(wait_s, 0.0), first)
 
     def _forget(self, now: float) -> None:
         while self._guesses and self._guesses[0].at <= now - WINDOW_S:
             self._guesses.popleft()
         # Only keys with guesses of their own are told of, so these are few too.
-        self._told = {key: at for key, at in self._told.items() if at > now - WINDOW_S}
+        self._logged = {key: at for key, at in self._logged.items() if at > now - WINDOW_S}
 
 
 def network(address: str) -> str:

@@ -1,7 +1,4 @@
-"""The open websockets and under which password each was opened: another password closes them at once.
-
-They outlive the login that opened them, by days.
-"""
+"""Closes websockets that were opened under another password than the one in force: they outlive their login by days."""
 
 from __future__ import annotations
 
@@ -18,20 +15,20 @@ POLICY = 1008
 
 
 class OpenWebsockets:
-    """Of one server. Runs a timer only while something is open; `mark` says under which password one is in now."""
+    """Of one server. Runs a timer while a websocket is open; `mark` gives the generation of the password in force."""
 
     def __init__(self, mark: Callable[[], str]) -> None:
         self._open: WeakKeyDictionary[websocket.WebSocketHandler, str] = WeakKeyDictionary()
         self._timer = PeriodicCallback(lambda: self._look(mark()), LOOK_EVERY_MS)
 
     def add(self, handler: websocket.WebSocketHandler, mark: str) -> None:
-        """It is about to open, for somebody who is logged in under `mark`."""
+        """A websocket is about to open for a login of generation `mark`."""
         self._open[handler] = mark
         if not self._timer.is_running():
             self._timer.start()
 
     def close_others(self, mark: str) -> int:
-        """All that were opened under another one; how many."""
+        """Close those of another generation. Returns how many."""
         others = [handler for handler, own in self._open.items() if own != mark and handler.ws_connection is not None]
         for handler in others:
             del self._open[handler]

@@ -1,4 +1,4 @@
-"""Whose X-Forwarded-For is believed: the proxies that the settings name, and nobody else's.
+"""Applies X-Forwarded-For and X-Forwarded-Proto, from the proxies that the settings name only.
 
 Between the HTTP server and the application, so that every handler and every log line sees the same address. Jupyter's
 own trust_xheaders believes everybody: with it a guesser would have a new address for each guess.
@@ -23,12 +23,12 @@ _SCHEMES = ("http", "https")
 
 
 def networks(trusted: Iterable[str]) -> tuple[Network, ...]:
-    """Of the setting's texts, which were checked."""
+    """Parse the setting [login] trusted_proxies, which was validated."""
     return tuple(ipaddress.ip_network(each, strict=False) for each in trusted)
 
 
 def plain(address: str) -> str | None:
-    """Without zone, and an IPv4 address as one; None for what is no address."""
+    """Normalise: no zone, a mapped IPv4 address as IPv4. None if it is no address."""
     try:
         found = ipaddress.ip_address(address.strip().partition("%")[0])
     except ValueError:
@@ -73,7 +73,7 @@ class ForwardedFor(HTTPServerConnectionDelegate):
         self._inner.on_close(server_conn)
 
     def set_origin(self, context: Any, headers: HTTPHeaders) -> None:  # noqa: ANN401 - an _HTTPRequestContext
-        """Anew for each request: a connection that a proxy keeps open carries those of many people."""
+        """For each request: a connection that a proxy keeps open carries requests of many people."""
         address = context.address
         peer = str(address[0]) if isinstance(address, tuple) else ""
         if peer:

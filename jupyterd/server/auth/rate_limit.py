@@ -1,4 +1,4 @@
-"""Between the login and whoever guesses: whose guess is looked at, where hashes are checked, what the log is told.
+"""Limits login attempts: which ones are checked, on which thread hashes are computed, and what is logged.
 
 A browser that logged in before carries a signed cookie that says so, and has an allowance of its own: behind a tunnel
 or a proxy everybody has one address, addresses change, and a list of them would have to be kept. The cookie logs
@@ -38,19 +38,19 @@ _NO_NAME = re.compile(r"[^A-Za-z0-9]")
 
 
 class Busy(Exception):  # noqa: N818 - it is what it is
-    """Too many hashes wait to be checked."""
+    """Too many attempts wait for the hash thread."""
 
 
 @attrs.frozen
 class Attempt:
-    """A guess that is looked at; `known` is a browser that logged in before."""
+    """An attempt that is checked; `known`: the browser logged in before."""
 
     guess: Guess
     known: bool
 
 
 class RateLimit:
-    """One for a server. Owns two threads: nobody who was here before waits behind strangers."""
+    """One for a server. Owns two threads, so that a browser that logged in before never waits behind strangers."""
 
     def __init__(self, log: Logger, clock: Callable[[], float]) -> None:
         self._log = log
@@ -86,7 +86,7 @@ class RateLimit:
         await self.pause()
 
     async def pause(self) -> None:
-        """Before an answer to a guess."""
+        """Delay an answer to a failed attempt by 1 s."""
         if self._pausing >= PAUSING_MOST:
             return
         self._pausing += 1

@@ -1,6 +1,7 @@
-"""The server's side of its conversation with the recorder: starts it when kernels need it, and comes back to it.
+"""The server's connection to the recorder: starts the recorder when there are kernels, and connects again when it
+breaks.
 
-A tab's place passes from hand to hand here (protocol/recorder_channel.py).
+A tab's ZMQ identity is taken and given back here (protocol/recorder_channel.py).
 """
 
 from __future__ import annotations
@@ -20,16 +21,19 @@ from jupyterd.protocol.recorder_channel import Away, Back, Hello, Over, Recorder
 _ANSWER_S = 0.5
 _TOLD_S = 3.0
 _COMING_S = 12.0
-"""A tab waits so long for a recorder that is being started: what a cell says before it listens is in no spool."""
+"""How long a tab waits for a recorder that is being started: what a cell prints before that is in no spool."""
 _FIRST_S, _SOON_S, _MOST_S = 0.02, 0.2, 5.0
-"""Between two attempts to reach it, doubled each time: up to the second while a tab may wait for it."""
+"""Pause before the next attempt to connect, doubled each time: up to the second value while a tab may wait, up to the
+third later.
+"""
 _LAUNCH_EVERY_S = 3.0
 _HANDED_OVER_S = 0.02
-"""The kernel needs a moment to notice that the place is free; most kernels refuse a second one with the same name."""
+"""The kernel needs a moment to notice that the identity is free; most kernels refuse a second socket with the same one.
+"""
 
 
 class RecorderClient:
-    """One connection to the recorder, made again whenever it breaks while there are kernels."""
+    """One connection to the recorder. `kernels` gives the number of kernels: without any it is not made again."""
 
     def __init__(  # noqa: PLR0913 - the places are three
         self, log: Logger, *, sockets: Path, directory: Path, records: Path, max_bytes: int, as_unit: bool,
@@ -41,63 +45,63 @@ class RecorderClient:
         self._max_bytes = max_bytes
         self._writer: asyncio.StreamWriter | None = None
         self._tabs: set[tuple[str, str]] = set()
-        self._asked: dict[tuple[str, str], asyncio.Future[bool]] = {}
-        self._telling: dict[str, asyncio.Future[bytes]] = {}
+        self._releasing: dict[tuple[str, str], asyncio.Future[bool]] = {}
+        self._ending: dict[str, asyncio.Future[bytes]] = {}
         self._there, self._hopeless = asyncio.Event(), False
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
     def start(self) -> None:
-        """There is a kernel, or there will be in a moment."""
+        """Keep a connection from now on: there is a kernel, or will be in a moment."""
         if not self._closed and (self._task is None or self._task.done()):
             self._task = asyncio.ensure_future(self._keep())
 
     def close(self) -> None:
-        """The server leaves. The connection itself ends with the process: only then are its tabs' places free."""
+        """Stop connecting. The connection itself ends with the process: only then are the tabs' identities free."""
         self._closed = True
         if self._task is not None:
             self._task.cancel()
 
     @property
     def connected(self) -> bool:
-        """Whether there is a recorder at this moment."""
+        """Whether a recorder is connected."""
         return self._writer is not None
 
     def connected_tabs(self, kernel: str) -> frozenset[str]:
-        """Sessions that are connected to this kernel."""
+        """Session ids of the tabs that are connected to this kernel."""
         return frozenset(session for name, session in self._tabs if name == kernel)
 
     async def take_identity(self, kernel: str, session: str) -> None:
-        """Take a tab's place from the recorder; without an answer in time the tab connects all the same."""
+        """Have the recorder release a tab's identity. Without an answer within 0.5 s the tab connects all the same."""
         self._tabs.add((kernel, session))
         if not await self._is_there():
             return
-        answer = self._asked[kernel, session] = asyncio.get_running_loop().create_future()
+        answer = self._releasing[kernel, session] = asyncio.get_running_loop().create_future()
         self._say(Back(kernel, session))
         with contextlib.suppress(TimeoutError):
             if await asyncio.wait_for(answer, _ANSWER_S):
                 await asyncio.sleep(_HANDED_OVER_S)
-        self._asked.pop((kernel, session), None)
+        self._releasing.pop((kernel, session), None)
 
     def give_identity(self, kernel: str, session: str) -> None:
-        """Give it back."""
+        """Have the recorder hold the identity of a tab that is no longer connected."""
         self._tabs.discard((kernel, session))
         self._say(Away(kernel, session))
 
     async def end_cells(self, kernel: str, why: str, before: str = "") -> bytes:
-        """The cells of this kernel end in the spool, as standing.Over has it: the digest of the last record there, b""
+        """End cells of this kernel in its spool (recorder_channel.Over). Returns the digest of the last record, b""
         where none was written.
         """
         if not await self._is_there():
             return b""
-        answer = self._telling[kernel] = asyncio.get_running_loop().create_future()
+        answer = self._ending[kernel] = asyncio.get_running_loop().create_future()
         self._say(Over(kernel, why, before))
         try:
             return await asyncio.wait_for(answer, _TOLD_S)
         except TimeoutError:
             return b""
         finally:
-            self._telling.pop(kernel, None)
+            self._ending.pop(kernel, None)
 
     async def _is_there(self) -> bool:
         if self._writer is None and self._task is not None and not self._task.done() and not self._hopeless:
@@ -138,11 +142,11 @@ class RecorderClient:
             while line := await reader.readline():
                 match recorder_channel.decode(line):
                     case Yours(kernel=kernel, session=session, stood=stood):
-                        answer = self._asked.get((kernel, session))
+                        answer = self._releasing.get((kernel, session))
                         if answer is not None and not answer.done():
                             answer.set_result(stood)
                     case Told(kernel=kernel, digest=digest):
-                        told = self._telling.get(kernel)
+                        told = self._ending.get(kernel)
                         if told is not None and not told.done():
                             told.set_result(bytes.fromhex(digest))
 

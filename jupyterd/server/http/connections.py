@@ -1,7 +1,7 @@
-"""Every open connection, what it does at the moment, and which one has to go: too slow, or one too many.
+"""Tracks every open connection and its phase, and closes those that are too slow or too many.
 
-Knows no socket and no HTTP: it is told what happens, and closes by calling `close`. Nothing is polled: a connection has
-one timer.
+Knows no socket and no HTTP: its methods are called when something happens, and it closes by calling `close`. Nothing is
+polled: each connection has one timer.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class LoopClock(Protocol):
 
 @dataclass(slots=True)
 class Connections:
-    """All of them."""
+    """All connections of one server."""
 
     limits: Limits
     clock: LoopClock
     tell: Callable[[str], None]
-    """Gets one sentence for the person who reads the journal."""
+    """Logs one sentence."""
     known: set[Connection] = field(default_factory=set)
     strangers: dict[str, set[Connection]] = field(default_factory=dict)
     """By address."""
@@ -45,7 +45,9 @@ class Connections:
     # --- coming and going ---------------------------------------------------------------------------------------
 
     def admit(self, address: object, close: Callable[[], None]) -> Connection:
-        """A connection was accepted. It is never the one that goes: where there are too many, others do."""
+        """Track a connection that was accepted from `address` (as accept(2) gives it). Where there are too many, others
+        are closed.
+        """
         where = place(address)
         self._make_room(where)
         now = self.clock.time()
@@ -56,7 +58,7 @@ class Connections:
         return connection
 
     def leave(self, connection: Connection) -> None:
-        """It is closed, whoever did it."""
+        """Stop tracking: the connection is closed, by either side."""
         if not connection.there:
             return
         connection.there = False
@@ -69,7 +71,7 @@ class Connections:
             self._forget_stranger(connection)
 
     def recognise(self, connection: Connection) -> None:
-        """It carries a valid login: from now on it counts among its own, and is waited for longer."""
+        """It carries a valid login: it counts among those with one, and has longer time-outs."""
         if connection.known or not connection.there:
             return
         self._forget_stranger(connection)
@@ -80,7 +82,7 @@ class Connections:
             self._dismiss(self._worst(idle, self.limits.connections_max))
 
     def shed(self, count: int) -> int:
-        """Descriptors ran out: close so many, those without a login first; how many there were to close."""
+        """Descriptors ran out: close up to `count`, those without a login first. Returns how many were closed."""
         everybody = (each for group in self.strangers.values() for each in group)
         worst = heapq.nlargest(count, everybody, self._burden)
         worst += heapq.nlargest(
@@ -91,30 +93,30 @@ class Connections:
 
     @property
     def newcomers(self) -> bool:
-        """Whether one was accepted whose first request has not been read yet."""
+        """Whether a connection without a login has not sent its first request yet."""
         return any(not each.served for group in self.strangers.values() for each in group)
 
     @property
     def unread(self) -> bool:
-        """Whether somebody has not taken the whole of an answer yet."""
+        """Whether an answer has not been taken in full yet."""
         everybody = (self.known, *self.strangers.values())
         return any(each.phase is Phase.WAITING and each.unread() for group in everybody for each in group)
 
     # --- what they do -------------------------------------------------------------------------------------------
 
     def handshake_began(self, connection: Connection) -> None:
-        """The first bytes are there; the time for the whole handshake goes on."""
+        """The first bytes have arrived; the time-out of the whole handshake goes on."""
         connection.phase = Phase.HANDSHAKE
         connection.marked = self.clock.time()
 
     def transferred(self, connection: Connection, count: int, *, incoming: bool) -> None:
-        """So many bytes came or went."""
+        """`count` bytes were read (`incoming`) or written."""
         connection.moved += count
         if incoming and connection.phase in {Phase.SILENT, Phase.HANDSHAKE, Phase.KEEP_ALIVE}:
             self.enter(connection, Phase.HEADER)
 
     def enter(self, connection: Connection, phase: Phase) -> None:
-        """It begins something else."""
+        """Enter another phase: its time-out begins, and no byte has moved in it."""
         if not connection.there:
             return
         connection.phase = phase
@@ -125,7 +127,7 @@ class Connections:
     # --- deadlines ----------------------------------------------------------------------------------------------
 
     def _arm(self, connection: Connection) -> None:
-        """A timer that comes too early looks again: most requests are over before any of theirs."""
+        """A timer that fires too early is armed again: most requests are over before any of their timers fires."""
         until = due(connection, self.limits)
         if connection.timer is not None:
             if until is not None and connection.timer.when() <= until:
@@ -186,7 +188,7 @@ class Connections:
         )
 
     def say(self, about: str, sentence: str) -> None:
-        """Tell it, unless the same was told just now."""
+        """Log it, unless the same was logged within `say_every_s`."""
         now = self.clock.time()
         if now - self.told.get(about, -self.limits.say_every_s) < self.limits.say_every_s:
             return

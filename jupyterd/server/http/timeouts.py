@@ -51,11 +51,11 @@ class Limits:
 
 KNOWN_FACTOR = 5
 HERE = "here"
-"""In place of the address: this machine. Behind a tunnel or a proxy everybody is."""
+"""Stands for this machine's addresses. Behind a tunnel or a proxy all connections have it."""
 
 
 class Phase(Enum):
-    """What a connection is at."""
+    """What a connection is doing."""
 
     SILENT = auto()
     """Accepted; not one byte came."""
@@ -91,7 +91,7 @@ class Timer(Protocol):
     """asyncio.TimerHandle."""
 
     def cancel(self) -> None:
-        """It does not come."""
+        """Do not call."""
 
     def when(self) -> float:
         """On the event loop's clock."""
@@ -104,7 +104,7 @@ class Connection:
     address: str
     close: Callable[[], None]
     since: float
-    """When it began what it is doing."""
+    """When its phase began, on the event loop's clock."""
     unread: Callable[[], bool] = bool
     """Whether a part of the answer has not been taken yet."""
     phase: Phase = Phase.SILENT
@@ -120,7 +120,7 @@ class Connection:
 
 
 def due(connection: Connection, limits: Limits) -> float | None:
-    """When to look at it, on the event loop's clock; None: never, it may stay."""
+    """When its time is over, on the event loop's clock; None: it may stay."""
     factor = KNOWN_FACTOR if connection.known else 1
     match connection.phase:
         case Phase.SILENT | Phase.HANDSHAKE:
@@ -138,7 +138,7 @@ def due(connection: Connection, limits: Limits) -> float | None:
 
 
 def is_late(connection: Connection, limits: Limits) -> bool:
-    """When `due` has come: has it kept us waiting? A body and an answer are asked for progress, not for an end."""
+    """Once `due` is reached: is it to be closed? A body and an answer need progress, not an end."""
     match connection.phase:
         case Phase.BODY:
             return connection.moved < (1 if connection.known else limits.body_window_bytes)
