@@ -27,8 +27,6 @@ VERBS = {
     "config": "show, check or explain the settings",
     "kernel-env": "make or repair the Python environment of notebooks",
 }
-HIDDEN = ("catalog",)
-"""For our own build."""
 PACKAGES = ("setup", "status", "cert", "gpu")
 """Verbs of several modules: theirs is verb.py in the package."""
 
@@ -44,7 +42,7 @@ class Verb(Protocol):
 def main(argv: list[str] | None = None) -> int:
     """Run the verb; gives the exit code."""
     argv = sys.argv[1:] if argv is None else argv
-    if argv and argv[0] in (*VERBS, *HIDDEN):
+    if argv and argv[0] in VERBS:
         verb = cast("Verb", import_module(_module(argv[0])))
         parser = argparse.ArgumentParser(prog=f"jupyterd {argv[0]}", description=verb.HELP, allow_abbrev=False)
         verb.arguments(parser)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from jupyterd.core import gpu_lines, gpu_log, health, xids
+from jupyterd.core import gpu_lines, health, xids
 from jupyterd.core.health import ActiveCondition, Condition
-from jupyterd.core.holders import Holder, holders, named
+from jupyterd.protocol import gpu_text
 from jupyterd.protocol.gpu_frames import Frame, Gpu
+from jupyterd.protocol.gpu_text import Holder, holders, named
 from jupyterd.protocol.value import value
 from jupyterd.text import GIB, size
 
@@ -52,7 +53,7 @@ def remember(errors: Iterable[Error], frame: Frame, now: float) -> tuple[Error, 
             says, group = xids.meaning(xid.code)
             who = next((h.label for h in holders(each.processes) if xid.pid is not None and xid.pid in h.pids), None)
             by = f" in {who}" if who else f" in process {xid.pid}" if xid.pid is not None else ""
-            text = f"{gpu_log.title(each)}: error Xid {xid.code}{by}: {says}"
+            text = f"{gpu_text.title(each)}: error Xid {xid.code}{by}: {says}"
             old = kept.get((each.uuid, xid.code))
             kept[each.uuid, xid.code] = Error(
                 each.uuid, xid.code, text if old is None else old.text, now + group.shown_s
@@ -79,7 +80,7 @@ def conditions(
 
 
 def _one(each: Gpu, *, full: bool) -> Iterator[Condition]:
-    title = gpu_log.title(each)
+    title = gpu_text.title(each)
     if each.trouble is not None:
         yield Condition(health.GPU, each.uuid, f"{title}: {each.trouble}", "nvidia-smi -q")
         return

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jupyterd.core import gpu_log
-from jupyterd.core.holders import holders
+from jupyterd.protocol import gpu_text
 from jupyterd.protocol.gpu_frames import Gpu
+from jupyterd.protocol.gpu_text import holders
 from jupyterd.protocol.policy import Policy
 from jupyterd.protocol.value import value
 from jupyterd.text import span
@@ -56,6 +56,6 @@ def due(
             continue
         since = last.quiet_since if last is not None and last.quiet_since is not None else now
         doing = f"idle for {span(now - since)}" if collapsed and idle(each) else None
-        lines.append((each, gpu_log.line(each, doing)))
+        lines.append((each, gpu_text.line(each, doing)))
         after.append(LastLine(each.uuid, now, since if quiet else None, held_by))
     return tuple(after), tuple(lines)

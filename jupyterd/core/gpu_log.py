@@ -1,7 +1,4 @@
-"""What the supervisor makes of GPU frames: one figure out of many samples, the line for people, the fields.
-
-Pure functions over wire.frames.Gpu. It does not know NVML; that is jupyterd.gpu, in a process of its own.
-"""
+"""GPU samples for the journal: many samples of one GPU as one, and its journal fields. Pure."""
 
 from __future__ import annotations
 
@@ -9,9 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from jupyterd.core.holders import holders, named
 from jupyterd.protocol.gpu_frames import Gpu
-from jupyterd.text import share
 
 
 def aggregate(gpus: Sequence[Gpu]) -> Gpu:
@@ -37,27 +32,6 @@ def aggregate(gpus: Sequence[Gpu]) -> Gpu:
     )
 
 
-def line(gpu: Gpu, doing: str | None = None) -> str:
-    """What a person reads: "gpu0 RTX 4090: 87 % (peak 100), 18.2 of 24 GiB, 71 °C, 310 W, train.ipynb 16.9 GiB".
-
-    `doing` is said instead of the utilisation: "idle for 15 min".
-    """
-    use = _utilisation(gpu) if doing is None else doing
-    held = named(holders(gpu.processes))
-    parts = [part for part in (use, _memory(gpu), _temperature(gpu), _power(gpu), held) if part]
-    if gpu.trouble:
-        parts.insert(0, gpu.trouble)
-    if not parts:
-        parts = ["asleep" if gpu.asleep else "no figures"]
-    return f"{title(gpu)}: {', '.join(parts)}"
-
-
-def title(gpu: Gpu) -> str:
-    """How a GPU is called in sentences: "gpu0 RTX 4090"; the maker's name and the brand for games say nothing."""
-    name = gpu.name.removeprefix("NVIDIA ").removeprefix("GeForce ").strip()
-    return f"gpu{gpu.index} {name}" if name else f"gpu{gpu.index}"
-
-
 def fields(gpu: Gpu) -> tuple[tuple[str, str], ...]:
     """Journal fields in per cent, bytes, degrees Celsius, watts and joules. What is unknown has no field; GPU_NOTEBOOK
     and GPU_THROTTLE come once for each.
@@ -78,28 +52,6 @@ def fields(gpu: Gpu) -> tuple[tuple[str, str], ...]:
         *(("GPU_NOTEBOOK", each) for each in sorted({one.notebook for one in gpu.processes or () if one.notebook})),
     )
     return tuple((name, value) for name, value in every if value is not None)
-
-
-def _utilisation(gpu: Gpu) -> str:
-    if gpu.utilisation_mean is None:
-        return ""
-    peak = gpu.utilisation_max
-    mean = f"{gpu.utilisation_mean:.0f} %"
-    return mean if peak is None else f"{mean} (peak {peak:.0f})"
-
-
-def _memory(gpu: Gpu) -> str:
-    if gpu.memory_used_bytes is None:
-        return ""
-    return share(gpu.memory_used_bytes, gpu.memory_total_bytes)
-
-
-def _temperature(gpu: Gpu) -> str:
-    return "" if gpu.temperature_c is None else f"{gpu.temperature_c} °C"
-
-
-def _power(gpu: Gpu) -> str:
-    return "" if gpu.power_w is None else f"{gpu.power_w:.0f} W"
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

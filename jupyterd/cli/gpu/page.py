@@ -10,8 +10,8 @@ import attrs
 
 from jupyterd.cli.gpu import usage
 from jupyterd.cli.gpu.usage import Use
-from jupyterd.core import gpu_log
 from jupyterd.gpu.intervals import GpuSpan, HolderInterval
+from jupyterd.protocol import gpu_text
 from jupyterd.protocol.gpu_frames import Gpu, GpuProcess
 from jupyterd.text import printable, share, size
 
@@ -43,7 +43,7 @@ def now(gpus: Sequence[Gpu], home: str, columns: int) -> str:
     """Every GPU with its line, and below it who holds what."""
     lines: list[str] = []
     for one in gpus:
-        lines += textwrap.wrap(gpu_log.line(one), columns, subsequent_indent="      ", break_on_hyphens=False)
+        lines += textwrap.wrap(gpu_text.line(one), columns, subsequent_indent="      ", break_on_hyphens=False)
         lines += _holders(one, home, columns)
         lines.append("")
     return "\n".join(lines)
@@ -59,7 +59,7 @@ def past(spans: Sequence[GpuSpan], columns: int) -> str:
         "" if one.energy_j is None else f"{one.energy_j / usage.KWH_J:.2f} kWh",
         f"{one.covered_s / usage.HOUR_S:.1f} h on record",
     ]
-    title = gpu_log.title(Gpu(one.index, one.uuid, printable(one.name), None, None, None, None, None, None, None))
+    title = gpu_text.title(Gpu(one.index, one.uuid, printable(one.name), None, None, None, None, None, None, None))
     whole = f"{title}: {', '.join(part for part in parts if part)}"
     return "\n".join(textwrap.wrap(whole, columns, subsequent_indent="      ", break_on_hyphens=False))
 

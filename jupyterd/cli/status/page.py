@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import attrs
 
 from jupyterd.cli.status.read import Seen, ServerStatus
-from jupyterd.core import gpu_log
 from jupyterd.linux import local_time
+from jupyterd.protocol import gpu_text
 from jupyterd.protocol.plan import Certificate
 from jupyterd.protocol.status import Address, Item
 from jupyterd.text import fingerprint, size, span
@@ -57,7 +57,7 @@ def page(found: ServerStatus, look: PageOptions) -> str:
     lines += _ended(found, look)
     for number, each in enumerate(told.gpus):
         # "gpu0 NAME: figures"; two lines where one would break inside the figures.
-        whole = gpu_log.line(each)
+        whole = gpu_text.line(each)
         fits = len(whole) <= look.columns - LABEL - 2
         for part, text in enumerate((whole,) if fits else whole.split(": ", 1)):
             lines += _row("" if number or part else "GPU", text if not part else f"  {text}", look)

@@ -8,8 +8,8 @@ import pytest
 from support import fake_nvml
 from support.fake_nvml import gpu
 
-from jupyterd.core.gpu_log import line
 from jupyterd.protocol.gpu_frames import Gpu
+from jupyterd.protocol.gpu_text import line
 
 from .conftest import Driver, Stepper
 

@@ -1,4 +1,4 @@
-"""core.gpu_lines and core.holders: what the journal gets of GPUs, and who holds their memory."""
+"""core.gpu_lines and protocol.gpu_text: what the journal gets of GPUs, and who holds their memory."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pytest
 
 from jupyterd.core import gpu_lines
 from jupyterd.core.gpu_lines import LastLine
-from jupyterd.core.gpu_log import aggregate, fields, line
-from jupyterd.core.holders import holders, named
+from jupyterd.core.gpu_log import aggregate, fields
 from jupyterd.protocol.gpu_frames import Gpu, GpuProcess, Xid
+from jupyterd.protocol.gpu_text import holders, line, named
 from jupyterd.protocol.policy import Policy
 
 GIB = 1024**3

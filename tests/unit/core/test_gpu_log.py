@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from jupyterd.core.gpu_log import aggregate, fields, line, title
+from jupyterd.core.gpu_log import aggregate, fields
 from jupyterd.protocol.gpu_frames import Gpu, GpuProcess, Xid
+from jupyterd.protocol.gpu_text import line, title
 
 FULL = Gpu(
     index=0,

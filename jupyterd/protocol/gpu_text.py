@@ -1,4 +1,4 @@
-"""Who holds a GPU: its processes put together by notebook, kernel or account. Pure functions over wire.frames."""
+"""How a GPU and its holders are called in sentences: the same in the journal, in health items and in the verbs."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TypeVar
 
-from jupyterd.protocol.gpu_frames import GpuProcess
+from jupyterd.protocol.gpu_frames import Gpu, GpuProcess
 from jupyterd.protocol.value import value
-from jupyterd.text import size
+from jupyterd.text import share, size
 
 _Number = TypeVar("_Number", int, float)
 _KERNEL_SHOWN = 8
@@ -72,3 +72,46 @@ def _name(notebook: str) -> str:
 def _sum(values: Sequence[_Number | None]) -> _Number | None:
     known = [value for value in values if value is not None]
     return sum(known[1:], known[0]) if known else None
+
+
+def line(gpu: Gpu, doing: str | None = None) -> str:
+    """What a person reads: "gpu0 RTX 4090: 87 % (peak 100), 18.2 of 24 GiB, 71 °C, 310 W, train.ipynb 16.9 GiB".
+
+    `doing` is said instead of the utilisation: "idle for 15 min".
+    """
+    use = _utilisation(gpu) if doing is None else doing
+    held = named(holders(gpu.processes))
+    parts = [part for part in (use, _memory(gpu), _temperature(gpu), _power(gpu), held) if part]
+    if gpu.trouble:
+        parts.insert(0, gpu.trouble)
+    if not parts:
+        parts = ["asleep" if gpu.asleep else "no figures"]
+    return f"{title(gpu)}: {', '.join(parts)}"
+
+
+def title(gpu: Gpu) -> str:
+    """How a GPU is called in sentences: "gpu0 RTX 4090"; the maker's name and the brand for games say nothing."""
+    name = gpu.name.removeprefix("NVIDIA ").removeprefix("GeForce ").strip()
+    return f"gpu{gpu.index} {name}" if name else f"gpu{gpu.index}"
+
+
+def _utilisation(gpu: Gpu) -> str:
+    if gpu.utilisation_mean is None:
+        return ""
+    peak = gpu.utilisation_max
+    mean = f"{gpu.utilisation_mean:.0f} %"
+    return mean if peak is None else f"{mean} (peak {peak:.0f})"
+
+
+def _memory(gpu: Gpu) -> str:
+    if gpu.memory_used_bytes is None:
+        return ""
+    return share(gpu.memory_used_bytes, gpu.memory_total_bytes)
+
+
+def _temperature(gpu: Gpu) -> str:
+    return "" if gpu.temperature_c is None else f"{gpu.temperature_c} °C"
+
+
+def _power(gpu: Gpu) -> str:
+    return "" if gpu.power_w is None else f"{gpu.power_w:.0f} W"
