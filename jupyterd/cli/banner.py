@@ -1,7 +1,4 @@
-"""What ./run, ./install and `jupyterd token` print: where to go, what to trust, how to log in, the way past a firewall.
-
-Pure text.
-"""
+"""What ./run, ./install and `jupyterd token` print: addresses, fingerprint, how to log in, an ssh tunnel. Pure text."""
 
 from __future__ import annotations
 
@@ -85,7 +82,7 @@ def text(plan: Plan | Served, login: Login, ssh: Here, command: str = "jupyterd"
         lines += ["", *_trust(served.certificate, command)]
     lines += ["", *_tunnel(served.urls, ssh)]
     if served.foreground:
-        lines += ["", f"{IN}Ctrl-C ends it in order. Closing this terminal does not: see {command} status."]
+        lines += ["", f"{IN}Ctrl-C stops it. Closing this terminal does not: see {command} status."]
     return "\n".join(lines) + "\n\n"
 
 
@@ -101,18 +98,18 @@ def _login(login: Login, url: str, command: str) -> Iterator[str]:
                 case "first":
                     yield f"{IN}The first time, log in with this link (it works once) and choose a password:"
                 case "resets":
-                    yield f"{IN}A password is set, and holds. Should it be forgotten, choose a new one here"
+                    yield f"{IN}A password is set and stays valid. If you forgot it, choose a new one here"
                     yield f"{IN}(the link works once):"
                 case "once":
-                    yield f"{IN}This link logs you in once. It sets no password: that is fixed by the settings."
+                    yield f"{IN}This link logs you in once. It cannot set a password: the settings fix that."
             yield from ("", f"{DEEPER}{login_url(url, token)}", "")
-            yield f"{IN}or type the token by hand:  {token}"
+            yield f"{IN}or type in the token:  {token}"
         case Password():
             yield f"{IN}Log in with your password. Forgotten? Type: {command} token"
         case OwnToken():
             yield f"{IN}Log in with the token of your settings (login.token)."
         case Untold():
-            yield f"{IN}To log in the first time, type in a terminal: {command} token"
+            yield f"{IN}To log in for the first time, type in a terminal: {command} token"
         case _:
             assert_never(login)
 
@@ -120,15 +117,15 @@ def _login(login: Login, url: str, command: str) -> Iterator[str]:
 def _trust(pair: Certificate, command: str) -> Iterator[str]:
     first, *rest = fingerprint(pair.sha256)
     if pair.self_signed:
-        yield f"{IN}The browser warns: this machine made its certificate itself. Let it show the"
-        yield f"{IN}certificate; if its SHA-256 is this, go on (Advanced, then Proceed or Accept):"
+        yield f"{IN}Your browser will warn you, as the certificate is self-signed. Look at it, and"
+        yield f"{IN}go on (Advanced, then Proceed or Accept) if its SHA-256 fingerprint is this:"
     else:
         until = local_time.day(pair.not_after)
         yield f"{IN}The certificate ({pair.file},"
-        yield f"{IN}good until {until}) has the SHA-256 fingerprint"
+        yield f"{IN}valid until {until}) has the SHA-256 fingerprint"
     yield from ("", f"{DEEPER}{first}", *(f"{DEEPER}{line}" for line in rest))
     if pair.self_signed:
-        yield from ("", f"{IN}No warning any more, on phones and tablets too: {command} cert new")
+        yield from ("", f"{IN}To get rid of the warning, on phones and tablets too: {command} cert new")
 
 
 def _tunnel(urls: tuple[str, ...], ssh: Here) -> Iterator[str]:
@@ -140,11 +137,11 @@ def _tunnel(urls: tuple[str, ...], ssh: Here) -> Iterator[str]:
     there = "localhost" if loopback or len(hosts) != 1 or not _is_address(hosts[0]) else hosts[0]
     here = port if port >= PRIVILEGED else port + 8000
     if len(loopback) == len(hosts):
-        yield f"{IN}Only this machine can open that. On any other computer, type"
+        yield f"{IN}Only this machine can open that address. On any other computer, type"
     else:
         yield f"{IN}If a firewall is in the way, type on your own computer"
     yield from ("", f"{DEEPER}{ssh.command(f'-N -L {here}:{bracketed(there)}:{port}')}", "")
-    yield f"{IN}leave it running, and open there  {parts.scheme}://localhost:{here}{parts.path}"
+    yield f"{IN}leave it running, and open  {parts.scheme}://localhost:{here}{parts.path}"
     if ssh.note:
         yield f"{IN}({ssh.note})"
 

@@ -18,25 +18,27 @@ from jupyterd.settings.problems import Invalid
 from jupyterd.settings.values import toml
 from jupyterd.text import plural
 
-HELP = "Show, check or explain the settings."
+HELP = "Show or check the settings."
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """One sub-verb for each thing to do; `show` and `check` take the options of `run`, to ask "what if"."""
     verbs = parser.add_subparsers(title="what to do", dest="what", metavar="WHAT", required=True)
     for name, text in (
-        ("show", "print every setting as it is in force"),
-        ("check", "say that all is well, or every problem at once (exit 78)"),
+        ("show", "print every setting with its value"),
+        ("check", "check the settings and list every problem (exit 78 if there is one)"),
     ):
         verb = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
-        verb.add_argument("--system", action="store_true", help="of the service, whoever asks (root: always)")
+        verb.add_argument(
+            "--system", action="store_true", help="the settings of the machine's service (the default for root)"
+        )
         if name == "show":
-            verb.add_argument("--origin", action="store_true", help="say where each value comes from")
-            verb.add_argument("--json", action="store_true", help="for programs")
+            verb.add_argument("--origin", action="store_true", help="show where each value comes from")
+            verb.add_argument("--json", action="store_true", help="print JSON")
         options.add(verb)
-    text = "print the commented sample of jupyterd.toml"
+    text = "print a sample jupyterd.toml with every setting"
     verbs.add_parser("sample", help=text, description=text, allow_abbrev=False)
-    text = "ask for a password and print the line for jupyterd.toml"
+    text = "ask for a password and print its hash for jupyterd.toml"
     verbs.add_parser("hash", help=text, description=text, allow_abbrev=False)
 
 
@@ -102,10 +104,10 @@ def _check(asked: plan.Ask) -> int:
     if isinstance(made, Refused):
         return _refuse(list(made.problems))
     for trouble in made.waiting:
-        print(f"it would wait: {trouble.text}; {trouble.advice}", file=sys.stderr)
+        print(f"the server would wait: {trouble.text}; {trouble.advice}", file=sys.stderr)
     for trouble in made.warnings:
         print(f"warning: {trouble.text}; {trouble.advice}", file=sys.stderr)
-    print(f"The settings are good: {made.account} serves {made.urls[0] if made.urls else 'nothing'}")
+    print(f"The settings are valid: {made.account} serves {made.urls[0] if made.urls else 'nothing'}")
     return 0
 
 
@@ -122,13 +124,13 @@ def _hash() -> int:
 
     if sys.stdin.isatty():
         password = getpass.getpass("Password: ")
-        if password != getpass.getpass("The same again: "):
-            return fail("they differ; nothing was made")
+        if password != getpass.getpass("Repeat the password: "):
+            return fail("the two passwords differ")
     else:
         password = sys.stdin.readline().rstrip("\r\n")
     fault = login_store.password_fault(password)
     if fault:
         return fail(fault)
     hashed: str = passwd(password)  # type: ignore[no-untyped-call]
-    print(f"# below [login] in a file that nobody else can read\npassword_hash = {toml(hashed)}")
+    print(f"# put this under [login], in a file that nobody else can read\npassword_hash = {toml(hashed)}")
     return 0

@@ -1,4 +1,4 @@
-"""`jupyterd kernel-env`: make or mend the default Python environment of notebooks. Idempotent.
+"""`jupyterd kernel-env`: create or repair the default Python environment of notebooks. Idempotent.
 
 Called by ./run and ./install beforehand, and by the server when the first notebook needs it.
 """
@@ -14,17 +14,17 @@ from jupyterd.launch import kernel_environment
 from jupyterd.launch.kernel_environment import EnvironmentFailed
 from jupyterd.settings import load, paths
 
-HELP = "make or mend the default Python environment of notebooks"
+HELP = "create or repair the default Python environment of notebooks"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Where it lies, when not where the settings have it."""
-    parser.add_argument("--environment", type=Path, help="its directory; without it the one that the settings name")
-    parser.add_argument("--check", action="store_true", help="only say whether it is there (exit 0) or not (exit 1)")
+    parser.add_argument("--environment", type=Path, help="its directory (default: the one in the settings)")
+    parser.add_argument("--check", action="store_true", help="only check whether it exists (exit 0) or not (exit 1)")
 
 
 def main(args: argparse.Namespace) -> int:
-    """0: it is there; 1: it cannot be made; 78: the settings are refused."""
+    """0: it exists now; 1: it cannot be made. Raises Invalid."""
     environment = args.environment or _of_the_settings()
     environment = Path(os.path.abspath(environment.expanduser()))  # noqa: PTH100 - a link of the user's stays one
     if args.check:

@@ -1,6 +1,6 @@
 """`jupyterd kernels`: list, interrupt, restart, stop; also while no server runs.
 
-Works on the records alone. Root acts for the service's account by becoming it.
+Reads the records of kernels on disk, and needs no server. Root becomes the account that owns them.
 """
 
 from __future__ import annotations
@@ -24,40 +24,43 @@ from jupyterd.launch.user_unit import LaunchFailed
 from jupyterd.linux import local_time, proc
 from jupyterd.protocol.policy import Policy
 from jupyterd.settings import paths
-from jupyterd.text import size
+from jupyterd.text import plural, size
 
-HELP = "list, interrupt, restart or stop kernels, with or without a running server"
+HELP = "list, interrupt, restart or stop kernels, even when no server runs"
 _SERVER_RESTARTS_S = 20.0
-"""The server looks each 3 s and the kernel needs a second or two to come up."""
+"""The server looks every 3 s, and the kernel takes a second or two to start."""
 _LOOK_S = 0.1
 _TERMINALS_GRACE_S = 3.0
-"""A shell ends at once when it is hung up on; an editor in it saves first."""
+"""A shell ends at once at SIGHUP; an editor in it saves first."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The sub-verbs."""
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|interrupt|restart|stop")
-    one = verbs.add_parser("list", help="every kernel, its process and its notebook")
-    one.add_argument("--json", action="store_true", help="as data")
-    for name, text in (("interrupt", "as the stop button of a notebook"), ("restart", "a fresh process, same id")):
+    one = verbs.add_parser("list", help="list every kernel with its process, memory and notebook")
+    one.add_argument("--json", action="store_true", help="print JSON")
+    for name, text in (
+        ("interrupt", "interrupt the running cell"),
+        ("restart", "start a new process under the same id"),
+    ):
         one = verbs.add_parser(name, help=text)
-        one.add_argument("id", help="the kernel's id, or its first letters")
-    one = verbs.add_parser("stop", help="end kernels in order: interrupt, shutdown request, TERM, KILL")
-    one.add_argument("id", nargs="*", help="the kernel's id, or its first letters")
+        one.add_argument("id", help="the kernel's id, or the beginning of it")
+    one = verbs.add_parser("stop", help="end kernels cleanly: interrupt, shutdown request, SIGTERM, then SIGKILL")
+    one.add_argument("id", nargs="*", help="the kernel's id, or the beginning of it")
     one.add_argument("--all", action="store_true", help="every kernel")
-    one.add_argument("--terminals", action="store_true", help="the terminals too")
-    one.add_argument("--sampler", action="store_true", help="the process that asks the GPUs too")
-    one.add_argument("--unless-restarting", action="store_true", help="leave them when jupyterd is being restarted")
+    one.add_argument("--terminals", action="store_true", help="also end the terminals")
+    one.add_argument("--sampler", action="store_true", help="also end the GPU sampler")
+    one.add_argument("--unless-restarting", action="store_true", help="do nothing while jupyterd is being restarted")
     one.add_argument(
-        "--why", default="stopped with `jupyterd kernels stop`", help="what the notebook and the journal say"
+        "--why", default="stopped with `jupyterd kernels stop`", help="the reason shown in the notebook and the journal"
     )
-    one.add_argument("--grace", type=float, default=Policy().kernels_grace_s, help="seconds before KILL")
+    one.add_argument("--grace", type=float, default=Policy().kernels_grace_s, help="seconds until SIGKILL")
     for each in verbs.choices.values():
-        each.add_argument("--state", type=Path, help="state directory, when it is not the usual one")
+        each.add_argument("--state", type=Path, help="the state directory, if it is not the default one")
 
 
 def main(args: argparse.Namespace) -> int:
-    """0: done; 1: something is left or missing; 2: not said clearly."""
+    """0: done; 1: something is left or missing; 2: the id fits no kernel, or several."""
     directory = (args.state or paths.discover(os.environ, os.getuid()).state) / "kernels"
     _common.become_owner(directory.parent)
     every, problems = registry.read_all(directory)
@@ -83,10 +86,10 @@ def _choose(running: list[Entry], wanted: list[str]) -> list[Entry] | None:
             case [only]:
                 chosen.append(only)
             case []:
-                say(f"no kernel {word!r} runs; see: jupyterd kernels list")
+                say(f"no running kernel has the id {word!r}; see: jupyterd kernels list")
                 return None
             case several:
-                say(f"{word!r} could be any of {len(several)} kernels; type more of the id")
+                say(f"{len(several)} kernels have an id that begins with {word!r}; type more of it")
                 return None
     return chosen
 
@@ -133,7 +136,7 @@ def _stop_said(directory: Path, every: list[Entry], running: list[Entry], args: 
     if not (args.all or args.id or args.terminals or args.sampler):
         return fail("which kernels? Give their ids, or --all", USAGE)
     if args.unless_restarting and not stop_or_restart.kernels_may_end():
-        print("jupyterd is being restarted: kernels stay")
+        print("jupyterd is being restarted: kernels keep running")
         return 0
     chosen = _choose(running, args.id) if args.id else every if args.all else []
     if chosen is None:
@@ -172,7 +175,7 @@ def _stop(directory: Path, chosen: list[Entry], grace_s: float, why: str) -> int
             f"kernel {record.id} (pid {pid}) does not end even after SIGKILL: it waits inside the Linux kernel for a "
             f"device or a network disk. To see for what: ps -o pid,stat,wchan:30,args -p {pid}"
         )
-    print(f"ended {len(chosen) - len(left)} of {len(chosen)} kernels")
+    print(f"ended {len(chosen) - len(left)} of {plural(len(chosen), 'kernel')}")
     return 1 if left else 0
 
 
@@ -181,23 +184,23 @@ def _restart(directory: Path, record: Entry) -> int:
         if not alone:
             return _let_server_restart(directory, record)
         if stop.end([record], Policy().kernels_grace_s, launcher.clear):
-            return fail(f"kernel {record.id} does not end; it is not restarted")
+            return fail(f"kernel {record.id} does not end, so it was not restarted")
         try:
             launcher.launch(directory, record, registry.read_env(directory, record.id))
         except (LaunchFailed, OSError, ValueError) as error:
-            return fail(f"kernel {record.id} is ended, but does not start again: {error}")
+            return fail(f"kernel {record.id} has ended, but does not start again: {error}")
     print(f"restarted kernel {record.id}")
     return 0
 
 
 def _let_server_restart(directory: Path, record: Entry) -> int:
-    """The server starts a kernel that ended without being told to; so its view is right, and its tabs are told."""
+    """End the kernel and let the server start it again, as it does with any that dies: then its tabs hear of it."""
     stop.end([record], Policy().kernels_grace_s, lambda _: None)
     until = time.monotonic() + _SERVER_RESTARTS_S
     while time.monotonic() < until:
         process = registry.read_process(directory, record.id)
         if process is not None and process != record.process:
-            print(f"restarted kernel {record.id}; the running server did it")
+            print(f"the running server has restarted kernel {record.id}")
             return 0
         time.sleep(_LOOK_S)
-    return fail(f"kernel {record.id} is ended; the server has not started it again so far")
+    return fail(f"kernel {record.id} has ended; the server has not started it again yet")

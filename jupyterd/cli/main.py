@@ -1,6 +1,6 @@
 """The `jupyterd` command. It knows the verbs by name and imports only the one that is called.
 
-Exit codes: 0 fine, 1 trouble, 2 usage, 3 not running, 75 another jupyterd is here, 78 the settings are refused.
+Exit codes: 0 success, 1 failure, 2 usage, 3 not running, 75 another jupyterd is running, 78 invalid settings.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from typing import Protocol, cast
 from jupyterd import __version__
 
 VERBS = {
-    "setup": "set up a server for keeps: account, password, address, certificate",
-    "run": "serve, in this terminal or as the systemd service",
-    "status": "say how the server is",
-    "reload": "read the settings again, and wait until they are in force",
+    "setup": "install a permanent server: account, password, address, certificate",
+    "run": "run the server, in this terminal or as the systemd service",
+    "status": "show whether the server works, and what is wrong",
+    "reload": "apply changed settings, and wait until they are in effect",
     "password": "set the password of the login page",
-    "token": "make a one-time token and say how to log in",
-    "cert": "show the certificate, or serve another: your own, Let's Encrypt's, one that your devices trust",
-    "kernels": "list, interrupt, restart or stop kernels, with or without a server",
-    "gpu": "who holds the GPUs, by notebook; with --since what they did",
-    "config": "show, check or explain the settings",
-    "kernel-env": "make or repair the Python environment of notebooks",
+    "token": "print a one-time link to log in with",
+    "cert": "show the certificate, or use another one: your own, Let's Encrypt, or a local authority",
+    "kernels": "list, interrupt, restart or stop kernels, even when no server runs",
+    "gpu": "show which notebooks use the GPUs; with --since, how much they used",
+    "config": "show or check the settings",
+    "kernel-env": "create or repair the Python environment of notebooks",
 }
 PACKAGES = ("setup", "status", "cert", "gpu")
-"""Verbs of several modules: theirs is verb.py in the package."""
+"""Verbs that are packages; their entry point is verb.py."""
 
 
 class Verb(Protocol):
-    """What a verb's module has."""
+    """The interface of a verb's module."""
 
     HELP: str
     arguments: Callable[[argparse.ArgumentParser], None]
@@ -40,7 +40,7 @@ class Verb(Protocol):
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the verb; gives the exit code."""
+    """Run the verb; returns the exit code."""
     argv = sys.argv[1:] if argv is None else argv
     if argv and argv[0] in VERBS:
         verb = cast("Verb", import_module(_module(argv[0])))
@@ -74,11 +74,11 @@ def _module(verb: str) -> str:
 
 
 def overview() -> argparse.ArgumentParser:
-    """What `jupyterd --help` shows, and what refuses a verb that does not exist."""
+    """The parser for `jupyterd --help` and for verbs that do not exist."""
     parser = argparse.ArgumentParser(
         prog="jupyterd",
         description="Keeps one person's Jupyter server alive.",
-        epilog="`jupyterd VERB --help` says more. The log of the service: journalctl -u jupyterd",
+        epilog="For more about a verb: jupyterd VERB --help. For the log of the service: journalctl -u jupyterd",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

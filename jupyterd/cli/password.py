@@ -13,22 +13,24 @@ from jupyterd.settings import login_store, rules, table
 from jupyterd.settings.paths import Paths
 from jupyterd.settings.values import Fault
 
-HELP = "set the password: the running server takes it at once and logs every browser out"
+HELP = "set the password; a running server uses it at once and logs out every browser"
 NONE = 3
 _FIXED = """\
-the settings of this server fix the password ([login] password_hash); one that is set here would not count.
-    jupyterd config show --origin     says where that line stands
-    jupyterd config hash              makes another one to put there; then: sudo systemctl reload jupyterd
-Or delete the line, reload, and type jupyterd password again."""
+the settings of this server fix the password ([login] password_hash), so it cannot be set here.
+    jupyterd config show --origin     shows which file sets it
+    jupyterd config hash              makes a new hash to put there; then: sudo systemctl reload jupyterd
+Or delete that line, reload, and run jupyterd password again."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Its options; the password itself is never one: every account can read a command line."""
     _common.which_arguments(parser)
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--stdin", action="store_true", help="read it from standard input (its first line), for scripts")
-    how.add_argument("--hash-stdin", action="store_true", help='read its hash ("argon2:...", "sha1:...") from there')
-    how.add_argument("--remove", action="store_true", help="no password: only tokens log in (jupyterd token)")
+    how.add_argument("--stdin", action="store_true", help="read the password from the first line of standard input")
+    how.add_argument(
+        "--hash-stdin", action="store_true", help='read its hash ("argon2:..." or "sha1:...") from standard input'
+    )
+    how.add_argument("--remove", action="store_true", help="remove the password: only tokens log in (jupyterd token)")
     # For setup: only if it is another one; and exit 3 where there is none yet.
     parser.add_argument("--if-new", action="store_true", help=argparse.SUPPRESS)
     how.add_argument("--is-set", action="store_true", help=argparse.SUPPRESS)
@@ -56,7 +58,7 @@ def _set(paths: Paths, args: argparse.Namespace, *, runs: bool) -> int:
         return fail(_FIXED)
     if args.remove:
         login_store.set_password(paths.login, "")
-        print("The password is gone. To log in from now on, type: jupyterd token")
+        print("The password is removed. To log in from now on, type: jupyterd token")
         return 0
     hashed = _given_hash() if args.hash_stdin else _hashed(paths, args)
     if hashed is None:
@@ -64,8 +66,8 @@ def _set(paths: Paths, args: argparse.Namespace, *, runs: bool) -> int:
     if args.if_new and hashed == login_store.read(paths.login).password_hash:
         return 0
     login_store.set_password(paths.login, hashed)
-    now = "every browser has to log in anew" if runs else "it counts from the next start on"
-    print(f"The password is set; {now}. A one-time token that nobody had used is dead.")
+    now = "every browser has to log in again" if runs else "it is valid from the next start"
+    print(f"The password is set; {now}. An unused one-time token is no longer valid.")
     return 0
 
 
@@ -74,7 +76,7 @@ def _hashed(paths: Paths, args: argparse.Namespace) -> str | None:
     from jupyter_server.auth.security import passwd, passwd_check  # noqa: PLC0415 - slow
 
     password = _typed(from_stdin=args.stdin)
-    fault = "The two differ." if password is None else login_store.password_fault(password)
+    fault = "The two passwords differ." if password is None else login_store.password_fault(password)
     if fault or password is None:
         fail(f"{fault} Nothing was changed.")
         return None
@@ -92,8 +94,8 @@ def _given_hash() -> str | None:
     judged = rules.normalise(row, text, rules.Context("", None)) if text else ""
     if isinstance(judged, str) and judged:
         return judged
-    wrong = judged.found if isinstance(judged, Fault) else "no hash was given"
-    fail(f"{wrong}; jupyterd config hash makes one. Nothing was changed.")
+    wrong = judged.found if isinstance(judged, Fault) else "there was no hash on standard input"
+    fail(f"{wrong}; to make a hash: jupyterd config hash. Nothing was changed.")
     return None
 
 
@@ -103,6 +105,6 @@ def _typed(*, from_stdin: bool) -> str | None:
         line = sys.stdin.buffer.readline(4 * login_store.PASSWORD_MOST + 2)
         return line.decode("utf-8", "surrogateescape").removesuffix("\n").removesuffix("\r")
     if not sys.stdin.isatty():
-        raise ValueError("there is no terminal to ask at; for a script: jupyterd password --stdin")
+        raise ValueError("there is no terminal to ask for it; in a script use: jupyterd password --stdin")
     password = getpass.getpass("New password: ")
-    return password if getpass.getpass("The same again: ") == password else None
+    return password if getpass.getpass("Repeat the password: ") == password else None

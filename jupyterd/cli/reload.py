@@ -1,6 +1,6 @@
-"""`jupyterd reload`: tell the supervisor to read its settings again, and wait until that is over. For ExecReload= too.
+"""`jupyterd reload`: tell the supervisor to read its settings again, and wait until they are in effect.
 
-`systemctl reload` comes back when the new settings are in force.
+Also ExecReload= of the unit: `systemctl reload` returns when the new settings are in effect.
 """
 
 from __future__ import annotations
@@ -16,21 +16,22 @@ from jupyterd.cli.status import read
 from jupyterd.cli.status.read import Nothing, ServerStatus
 from jupyterd.protocol.policy import Policy
 from jupyterd.settings import paths
+from jupyterd.text import span
 
-HELP = "read the settings again: what can change live changes live, the rest restarts the server; kernels go on"
+HELP = "apply changed settings: live where possible, else by restarting the server; kernels keep running"
 REFUSED = frozenset({"settings-refused", "live-refused"})
 LOOK_S = 0.05
 WAIT_S = Policy().planner_timeout_s + Policy().start_timeout_s + 30.0
-"""Longer than the supervisor itself lets a reload stand open."""
+"""Longer than the supervisor itself allows a reload to take."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Whose server, when it is not the one that `jupyterd status` is about."""
-    parser.add_argument("--system", action="store_true", help="the service, whoever asks")
+    """Add --system."""
+    parser.add_argument("--system", action="store_true", help="the machine's service")
 
 
 def main(args: argparse.Namespace) -> int:
-    """0: in force; 1: refused, or not over in time; 3: nothing runs."""
+    """0: the settings are in effect; 1: refused, or not finished in time; 3: no server runs."""
     file = paths.discover(os.environ, os.getuid(), "service" if args.system else None).status
 
     def look() -> ServerStatus | None:
@@ -39,22 +40,22 @@ def main(args: argparse.Namespace) -> int:
 
     before = look()
     if before is None:
-        return fail(f"nothing runs that {file} tells of; see: jupyterd status", NOT_RUNNING)
+        return fail(f"no server runs that writes {file}; see: jupyterd status", NOT_RUNNING)
     try:
         pidfd = os.pidfd_open(before.supervisor.process.pid)
         if look() is None:  # asked again now that the descriptor is there: from here on it is nobody else
             raise ProcessLookupError
         signal.pidfd_send_signal(pidfd, signal.SIGHUP)
     except ProcessLookupError:
-        return fail("it has just ended; see: jupyterd status", NOT_RUNNING)
+        return fail("the server has just stopped; see: jupyterd status", NOT_RUNNING)
     except PermissionError:
-        return fail(f"it belongs to {before.snapshot.account}: sudo jupyterd reload")
+        return fail(f"the server belongs to {before.snapshot.account}. Type: sudo jupyterd reload")
     after = _later(look, before)
     if after is None:
-        return fail(f"not over after {WAIT_S:.0f} s; see: jupyterd status")
+        return fail(f"the reload did not finish within {span(WAIT_S)}; see: jupyterd status")
     refused = [each for each in after.snapshot.items if each.code in REFUSED]
     for each in refused:
-        say(f"refused, the old settings stay in force: {each.text}")
+        say(f"the settings were refused, and the old ones stay in effect: {each.text}")
     if not refused:
         print(after.snapshot.status)
     return TROUBLE if refused else DONE

@@ -21,7 +21,7 @@ from jupyterd.protocol.plan import Plan, Refused, encode
 from jupyterd.settings import options
 from jupyterd.settings.paths import prepare
 
-HELP = "Serve Jupyter under the supervisor: in this terminal, or as the systemd service."
+HELP = "Run the Jupyter server under its supervisor: in this terminal, or as the systemd service."
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -17,7 +17,7 @@ import psutil
 
 SSHD_PORT = 22
 ANCESTORS_MAX = 32
-BEHIND = "this machine is behind an address translation: if that host fails, take the one that you log in with"
+BEHIND = "this machine is behind address translation: if that host does not work, use the one that you log in to"
 
 
 @attrs.frozen

@@ -7,13 +7,13 @@ import os
 
 from jupyterd.cli import _common, banner, login_state, ssh
 
-HELP = "a new one-time token: for the first login, or for a forgotten password"
+HELP = "print a new one-time link: for the first login, or if you forgot the password"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Its options."""
     _common.which_arguments(parser)
-    parser.add_argument("--if-needed", action="store_true", help="make none when there is another way to log in")
+    parser.add_argument("--if-needed", action="store_true", help="print no new link if there is another way to log in")
 
 
 def main(args: argparse.Namespace) -> int:

@@ -79,7 +79,7 @@ def test_an_old_jupyter_is_taken_over_as_its_account_and_its_old_password_logs_i
         assert "[server] port = 9333   (is 8888)" in said
         for words in (
             "NotebookApp.port says 9333, which goes before 9222 of ", "open_browser is left out: a daemon opens no",
-            "NotebookApp.prot has no setting here", "NotebookApp.allow_root is left out: alice is not root",
+            "NotebookApp.prot has no setting here", "NotebookApp.allow_root is ignored: alice is not root",
         ):  # fmt: skip
             assert words in said, said
         uid = machine.run(f"id -u {ACCOUNT}").strip()
@@ -138,17 +138,19 @@ def test_the_questions_at_a_terminal(service: Service) -> None:
         "jupyterd setup",
         [
             ("Password of the login page", "short"), ("at least 8", None), ("Password", PASSWORD),
-            ("The same again", "another one"), ("The two differ", None), ("Password", PASSWORD),
-            ("The same again", PASSWORD), ("Addresses to listen on", "everywhere"),
+            ("Repeat the password", "another one"), ("The two passwords differ", None), ("Password", PASSWORD),
+            ("Repeat the password", PASSWORD), ("Addresses to listen on", "everywhere"),
             ('server.ip is "everywhere"', None), ("Addresses", "localhost"), ("Port", ""), ("Which", "1"),
-            ("Go on?", "y"),
+            ("Continue?", "y"),
         ],
     )  # fmt: skip
     assert PASSWORD not in said and "another one" not in said
     assert 'ip = ["localhost"]   (is ["*"])' in said
     assert "Log in with your password" in said
     assert log_in(service.machine, PASSWORD) == 302
-    refused = _typed(service.machine, "jupyterd setup --token --ip '*'", [("Port", ""), ("Which", ""), ("Go on?", "n")])
+    refused = _typed(
+        service.machine, "jupyterd setup --token --ip '*'", [("Port", ""), ("Which", ""), ("Continue?", "n")]
+    )
     assert "nothing was changed" in refused
 
 

@@ -44,7 +44,10 @@ class Certbot:
 def main(args: argparse.Namespace) -> int:
     """Get it, install it, have it renewed."""
     if not args.agree_tos and not sys.stdin.isatty():
-        return fail("nobody is there to agree to the authority's terms: read them, then add --agree-tos", USAGE)
+        return fail(
+            "there is no terminal to ask about the terms of service: read them, then add --agree-tos",
+            USAGE,
+        )
     problem = _unfit(args)
     if problem is not None:
         return fail(problem)
@@ -56,8 +59,8 @@ def main(args: argparse.Namespace) -> int:
     done = subprocess.run(argv, check=False, timeout=CERTBOT_TIMEOUT_S)
     if done.returncode:
         return fail(
-            f"certbot got no certificate; what it tried is in its log above\n"
-            f"    from outside, http://{args.domain[0]}/ (port 80) must lead to this machine"
+            f"certbot got no certificate; see its output above\n"
+            f"    http://{args.domain[0]}/ (port 80) must reach this machine from the internet"
         )
     print(ensure_renewal(certbot.program, certbot.options, packaged=certbot.packaged and os.geteuid() == 0))
     live = certbot.config / "live" / LINEAGE
@@ -106,15 +109,15 @@ def _unfit(args: argparse.Namespace) -> str | None:
             None
             if owner == 0
             else (
-                f"root's certbot would run {_program()}, which uid {owner} can change\n"
-                "    sudo ./install puts a program of root's in place: sudo jupyterd cert acme"
+                f"root's certbot would run {_program()}, which uid {owner} can modify\n"
+                "    install jupyterd for root (sudo ./install), then type: sudo jupyterd cert acme"
             )
         )
     first = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text("ascii"))
     if args.webroot is None and args.http_port < first:
         return (
-            f"the challenge comes over port {args.http_port}, which is root's: type it with sudo\n"
-            "    or --webroot DIR of a web server that has it, or --http-port N where a router forwards it to port N"
+            f"the challenge comes over port {args.http_port}, which only root may use: use sudo,\n"
+            "    or give --webroot DIR of the web server on that port, or --http-port N if a router forwards to it"
         )
     return None
 
@@ -137,7 +140,7 @@ def _certbot(own: Path) -> Certbot | None:
 
 
 def _install(venv: Path) -> bool:
-    say("certbot is not here; fetching it from PyPI into an environment of its own ...")
+    say("certbot is not installed; installing it from PyPI into its own environment ...")
     base = getattr(sys, "_base_executable", None) or sys.executable
     for argv in (
         [base, "-I", "-m", "venv", "--clear", str(venv)],
@@ -145,7 +148,7 @@ def _install(venv: Path) -> bool:
     ):
         if subprocess.run(argv, check=False, timeout=VENV_TIMEOUT_S).returncode:
             shutil.rmtree(venv, ignore_errors=True)
-            say("that did not work\n    sudo apt install certbot   (or dnf), then this again")
+            say("certbot could not be installed\n    sudo apt install certbot   (or dnf), then run this again")
             return False
     return True
 
@@ -174,10 +177,10 @@ def timer() -> str:
 
 
 def ensure_renewal(program: str, options: Sequence[str], *, packaged: bool) -> str:
-    """See to it; gives one sentence about what was done, or what to type."""
+    """Have `certbot renew` run twice a day. Returns a sentence that says by what, or what to type."""
     if not Path("/run/systemd/system").exists():
         line = shlex.join([program, "--quiet", *options, "renew"])
-        return f"No systemd here. For the renewal, in crontab -e:\n    17 3,15 * * * {line}"
+        return f"There is no systemd here. To renew it, add this line with crontab -e:\n    17 3,15 * * * {line}"
     root = os.geteuid() == 0
     manager = ["systemctl"] if root else ["systemctl", "--user"]
     name = _PACKAGED if packaged else f"{NAME}.timer"
@@ -190,9 +193,9 @@ def ensure_renewal(program: str, options: Sequence[str], *, packaged: bool) -> s
     for argv in ([*manager, "daemon-reload"], [*manager, "enable", "--now", name]):
         done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=_TIMEOUT_S)
         if done.returncode:
-            return f"The timer was not started: {done.stderr.strip()}\n    {shlex.join(argv)}"
-    linger = "" if root else "; after your logout too with: loginctl enable-linger"
-    return f"Renewed by {name}: systemctl{'' if root else ' --user'} list-timers {name}{linger}"
+            return f"The renewal timer could not be started: {done.stderr.strip()}\n    {shlex.join(argv)}"
+    linger = "" if root else "; to renew after you log out too: loginctl enable-linger"
+    return f"{name} renews it; to see when: systemctl{'' if root else ' --user'} list-timers {name}{linger}"
 
 
 def _word(text: str) -> str:

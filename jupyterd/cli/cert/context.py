@@ -75,7 +75,7 @@ def tell(running: ServerStatus) -> bool:
 def until_served(running: ServerStatus, wanted: Callable[[Certificate], bool]) -> Certificate | None:
     """Tell it, then wait until a client is shown such a certificate; None, with the reason printed, when it is not."""
     if not tell(running):
-        say("the server has just ended: what is on disk is used at its next start")
+        say("the server has just stopped; it will use the new files at its next start")
         return None
     deadline = time.monotonic() + SERVED_TIMEOUT_S
     now = running
@@ -90,9 +90,9 @@ def until_served(running: ServerStatus, wanted: Callable[[Certificate], bool]) -
         if told is not None and wanted(told) and shown(now) == told.sha256:
             return told
         time.sleep(LOOK_EVERY_S)
-    say(f"it is on disk, and not served after {SERVED_TIMEOUT_S:.0f} s")
+    say(f"the new certificate is on disk, but the server does not serve it after {SERVED_TIMEOUT_S:.0f} s")
     for item in now.snapshot.items:
-        say(f"{item.text}  (type: {item.advice})")
+        say(f"{item.text}\n    {item.advice}")
     return None
 
 

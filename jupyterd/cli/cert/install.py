@@ -45,17 +45,17 @@ def _serve(server: Server, leaf: Leaf) -> int:
     _describe(leaf)
     if context.configured(server):
         return fail(
-            f"installed, and not served: the settings name {context.configured(server)}, which goes before it\n"
-            "    take tls.certificate and tls.key out: jupyterd config show --origin says where they stand"
+            f"installed, but not served: the settings name {context.configured(server)}, which takes precedence\n"
+            "    remove tls.certificate and tls.key; to see which file sets them: jupyterd config show --origin"
         )
     if server.running is None:
-        print("Installed. Nothing runs now: it is served from the next start on.")
+        print("Installed. No server runs now; the next start will use it.")
         return 0
     if server.running.snapshot.certificate is None:
-        return fail("installed, and not served: tls.enabled is false, so this server speaks plain HTTP")
+        return fail("installed, but not served: tls.enabled is false, so this server speaks plain HTTP")
     if context.until_served(server.running, lambda told: told.sha256 == leaf.sha256) is None:
         return TROUBLE
-    print(f"Installed, and served now at {server.running.snapshot.urls[0]}")
+    print(f"Installed; now served at {server.running.snapshot.urls[0]}")
     return 0
 
 
@@ -68,8 +68,8 @@ def _names(server: Server, leaf: Leaf) -> list[PairProblem]:
     shown = ", ".join(sorted(known))
     return [
         PairProblem(
-            f"the certificate is for {', '.join(leaf.names)}, and this server shows itself as {shown}",
-            f'so that the right name is shown and probed: [server] names = ["{name}"] in jupyterd.toml',
+            f"the certificate is for {', '.join(leaf.names)}, but the addresses of this server are {shown}",
+            f'to show and probe the right name: [server] names = ["{name}"] in jupyterd.toml',
         )
     ]
 
@@ -77,14 +77,14 @@ def _names(server: Server, leaf: Leaf) -> list[PairProblem]:
 def _describe(leaf: Leaf) -> None:
     until = local_time.day(leaf.not_after)
     print(f"Certificate for {', '.join(leaf.names)}")
-    print(f"  until {until}, {(leaf.not_after - time.time()) / DAY_S:.0f} days")
+    print(f"  expires on {until}, in {(leaf.not_after - time.time()) / DAY_S:.0f} days")
     for number, line in enumerate(fingerprint(leaf.sha256)):
         print(f"  {'SHA-256' if not number else '       '}  {line}")
 
 
 def _remove(server: Server) -> int:
     if not server.paths.installed.exists():
-        return fail("there is no installed certificate; what is served: jupyterd cert show")
+        return fail("no certificate is installed; to see what is served: jupyterd cert show")
     server.paths.installed.unlink()
     print(f"Removed {server.paths.installed}")
     if server.running is None or server.running.snapshot.certificate is None or context.configured(server):
@@ -92,5 +92,5 @@ def _remove(server: Server) -> int:
     served = context.until_served(server.running, lambda told: told.source != "installed")
     if served is None:
         return TROUBLE
-    print(f"Served now: {served.file}")
+    print(f"Now served: {served.file}")
     return 0

@@ -22,17 +22,17 @@ def main(args: argparse.Namespace) -> int:
     server = find_server(args.which)
     if context.configured(server):
         return fail(
-            f"nothing was made: the settings name {context.configured(server)}, which goes before everything else\n"
-            "    take tls.certificate and tls.key out: jupyterd config show --origin says where they stand"
+            f"nothing was changed: {context.configured(server)}, named in the settings, takes precedence\n"
+            "    remove tls.certificate and tls.key; to see which file sets them: jupyterd config show --origin"
         )
     if server.paths.installed.exists():
         return fail(
-            "nothing was made: an installed certificate goes before it\n    jupyterd cert remove, then this again"
+            "nothing was changed: an installed certificate takes precedence\n    jupyterd cert remove, then this again"
         )
     made = authority.read(server.paths.authority)
     if args.new_authority or not isinstance(made, Authority):
         if not isinstance(made, Authority) and not made.missing and not args.new_authority:
-            return fail(f"nothing was made: {made.text}\n    {made.advice}")
+            return fail(f"nothing was changed: {made.text}\n    {made.advice}")
         made = _found(server)
     code = _serve(server, made)
     print(trust_page(made, link(server.urls)), end="")
@@ -52,14 +52,14 @@ def _found(server: Server) -> Authority:
 def _serve(server: Server, made: Authority) -> int:
     """Wait until the server shows a certificate that this authority has signed."""
     if server.running is None or server.running.snapshot.certificate is None:
-        print("Nothing is served over TLS now; from the next start on it will be with a certificate of this authority.")
+        print("Nothing is served over TLS now; the next start will use a certificate from this authority.")
         return 0
     served = context.until_served(
         server.running, lambda told: told.source == "local" and authority.has_signed(told.file, made, time.time())
     )
     if served is None:
         return TROUBLE
-    print(f"Served now at {server.urls[0]}: {served.file}, for {', '.join(served.names)}")
+    print(f"Now served at {server.urls[0]}: {served.file}, for {', '.join(served.names)}")
     return 0
 
 
@@ -83,14 +83,14 @@ _STEPS = (
         "Firefox",
         (
             "Settings, Privacy & Security, Certificates, View Certificates, Authorities, Import: {file},"
-            " tick `identify websites` (on Windows and macOS it takes the system's list by itself)"
+            " tick `identify websites` (on Windows and macOS it uses the list of the system)"
         ),
     ),
     (
         "iPhone, iPad",
         (
             "open the link in Safari and allow the download; Settings, Profile Downloaded, Install; then Settings,"
-            " General, About, Certificate Trust Settings: switch it on. Without the last step nothing changes"
+            " General, About, Certificate Trust Settings: switch it on. Without the last step it has no effect"
         ),
     ),
     (
@@ -114,21 +114,21 @@ def trust_page(authority: Authority, url: str | None) -> str:
     first, *rest = fingerprint(authority.sha256)
     lines = [
         "",
-        f"This machine's own authority, {authority.name!r}, until {until}. SHA-256:",
+        f"The authority of this machine, {authority.name!r}, valid until {until}. SHA-256:",
         "",
         f"    {first}",
         *(f"    {line}" for line in rest),
         "",
-        f"Its file, {FILE}:",
+        f"Save this as {FILE}:",
         "",
         *authority.certificate.splitlines(),
         "",
     ]
     if url is not None:
-        lines += [f"The same for a browser or a phone, without a login:  {url}"]
+        lines += [f"Or download it on a device, without a login:  {url}"]
     lines += [
-        "Or from another computer:  ssh THIS-MACHINE jupyterd cert show --authority > " + FILE,
-        "Compare the SHA-256 before you trust it. Then, on each device that is to trust this server:",
+        "Or copy it to another computer:  ssh THIS-MACHINE jupyterd cert show --authority > " + FILE,
+        "Compare the SHA-256 before you trust it. Then, on each device that should trust this server:",
         "",
     ]
     for system, step in _STEPS:
@@ -139,8 +139,8 @@ def trust_page(authority: Authority, url: str | None) -> str:
         lines += [whole] if typed else textwrap.wrap(whole, 110, subsequent_indent=" " * 19)
     lines += [
         "",
-        "Its certificates are renewed by themselves; no device has to be told again. It may sign for this machine's",
-        "names and for private addresses alone. More: docs/certificates.md",
+        "Its certificates renew automatically; you do this once per device. It can sign only for the names of this",
+        "machine and for private addresses. More: docs/certificates.md",
         "",
     ]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""`jupyterd cert show`: what is served, what lies on disk, and what some clients may stumble over."""
+"""`jupyterd cert show`: what is served, what lies on disk, and what some clients may object to."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from typing import Any
 from jupyterd.cli._common import TROUBLE, Server, fail, find_server
 from jupyterd.cli.cert import context, new
 from jupyterd.linux import local_time
-from jupyterd.text import fingerprint
+from jupyterd.text import fingerprint, plural
 from jupyterd.tls import authority, check, files, handshake
 from jupyterd.tls.authority import Authority
 from jupyterd.tls.check import Pair
 
 DAY_S = 86400.0
 SOURCES = {
-    "settings": "named by the settings (tls.certificate)",
+    "settings": "named in the settings (tls.certificate)",
     "installed": "installed (jupyterd cert install)",
-    "local": "signed by this machine's own authority (jupyterd cert new)",
-    "self-signed": "self-signed, made by itself",
+    "local": "signed by the authority of this machine (jupyterd cert new)",
+    "self-signed": "self-signed, made automatically",
 }
 LABEL = 13
 
 
 def main(args: argparse.Namespace) -> int:
-    """1 when nothing good is served."""
+    """0 when a valid certificate is served, else 1."""
     server = find_server(args.which)
     if args.authority:
         return _authority(server)
@@ -97,10 +97,10 @@ def page(told: dict[str, Any]) -> str:
     lines: list[str] = []
     served = told["served"]
     if served is None:
-        lines += ["Nothing is served over TLS: " + ("tls.enabled is false" if told["running"] else "nothing runs")]
+        lines += ["Nothing is served over TLS: " + ("tls.enabled is false" if told["running"] else "no server runs")]
     else:
         agrees = told["shown_sha256"] == served["sha256"]
-        just_now = "checked just now" if agrees else f"NOT what clients are shown now ({told['shown_sha256']})"
+        just_now = "checked just now" if agrees else f"but clients get ANOTHER one ({told['shown_sha256']})"
         lines += [f"Served at {told['urls'][0]}, {just_now}:", "", *_block(served)]
     if told["chain"] is not None:
         lines += _chain(told["chain"])
@@ -113,7 +113,7 @@ def page(told: dict[str, Any]) -> str:
     if told["authority"] is not None:
         signer = told["authority"]
         until = local_time.day(signer["not_after"])
-        lines += ["", f"This machine's own authority, {signer['name']!r}, until {until}:"]
+        lines += ["", f"The authority of this machine, {signer['name']!r}, valid until {until}:"]
         lines += _fingerprint(signer["sha256"])
         lines += [_row("File", told["authority_url"] or "jupyterd cert show --authority")]
     for item in told["items"]:
@@ -123,12 +123,10 @@ def page(told: dict[str, Any]) -> str:
 
 def _chain(facts: dict[str, Any]) -> list[str]:
     above = facts["above"]
-    known = "knows" if facts["trusted_here"] else "does not know"
+    trust = "trusts" if facts["trusted_here"] else "does not trust"
     lines = [
-        _row(
-            "Chain", f"{above} certificate{'s' if above != 1 else ''} above it in the file; this machine's own list of"
-        ),
-        _row("", f"authorities {known} who signed it"),
+        _row("Chain", f"{plural(above, 'intermediate certificate')} in the file"),
+        _row("", f"this machine {trust} the issuer"),
     ]
     for remark in facts["remarks"]:
         lines += [_row("Remark", remark["text"]), _row("", remark["advice"])]
@@ -142,7 +140,7 @@ def _block(facts: dict[str, Any]) -> list[str]:
     return [
         _row("Kind", SOURCES.get(facts["source"], facts["source"])),
         _row("File", facts["file"]),
-        _row("Names", ", ".join(facts["names"]) or "none at all"),
+        _row("Names", ", ".join(facts["names"]) or "none"),
         _row("Until", f"{until}, {days}"),
         *_fingerprint(facts["sha256"]),
     ]
@@ -159,6 +157,6 @@ def _row(label: str, text: str) -> str:
 def _authority(server: Server) -> int:
     found = authority.read(server.paths.authority)
     if not isinstance(found, Authority):
-        return fail(f"{found.text}\n    jupyterd cert new makes one")
+        return fail(f"{found.text}\n    to make one: jupyterd cert new")
     print(found.certificate, end="")
     return 0

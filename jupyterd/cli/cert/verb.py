@@ -1,4 +1,4 @@
-"""`jupyterd cert`: show, make, install or fetch the certificate, and tell the running server of it."""
+"""`jupyterd cert`: show, make, install or fetch the certificate, and have the running server use it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from jupyterd.cli import _common
 from jupyterd.cli._common import fail
 
-HELP = "Show the certificate, or serve another one: your own, one of Let's Encrypt, or one that your devices trust."
+HELP = "Show the certificate, or use another one: your own, Let's Encrypt's, or one from a local authority."
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,25 +23,37 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         _common.which_arguments(made)
         return made
 
-    show = verb("show", "what is served, for which names, until when, and what else lies there")
-    show.add_argument("--json", action="store_true", help="for programs")
-    show.add_argument("--authority", action="store_true", help="only the authority's certificate, as a PEM file")
-    new = verb("new", "make an authority of this machine's own: devices trust it once, and never see a warning again")
-    new.add_argument("--new-authority", action="store_true", help="another one in place of the present one")
-    install = verb("install", "serve this certificate from now on: checked first, then taken over live")
-    install.add_argument("files", nargs="+", type=Path, metavar="FILE", help="certificate, key, chain, in any order")
-    verb("remove", "take an installed certificate away; the one that was made here is served again")
-    acme = verb("acme", "get a certificate from Let's Encrypt (or another ACME server) and have it renewed, by certbot")
-    acme.add_argument("--domain", action="append", required=True, metavar="D", help="host name; may be repeated")
-    acme.add_argument("--email", required=True, metavar="E", help="for the certificate authority's warnings")
+    show = verb("show", "show the certificate that is served, its names and expiry date, and others on disk")
+    show.add_argument("--json", action="store_true", help="print JSON")
+    show.add_argument(
+        "--authority", action="store_true", help="print only the certificate of the local authority (PEM)"
+    )
+    new = verb("new", "create a local certificate authority: add it to your devices once, and no browser warns again")
+    new.add_argument("--new-authority", action="store_true", help="replace the local authority by a new one")
+    install = verb("install", "use this certificate: it is checked first, and then served without a restart")
+    install.add_argument("files", nargs="+", type=Path, metavar="FILE", help="certificate, key and chain, in any order")
+    verb("remove", "remove the installed certificate and go back to the one that jupyterd made")
+    acme = verb(
+        "acme", "get a certificate from Let's Encrypt (or another ACME server) with certbot, and renew it automatically"
+    )
+    acme.add_argument(
+        "--domain", action="append", required=True, metavar="D", help="host name; may be given several times"
+    )
+    acme.add_argument("--email", required=True, metavar="E", help="where the certificate authority sends warnings")
     acme.add_argument("--server", metavar="URL", help="the ACME directory (default: Let's Encrypt)")
-    acme.add_argument("--webroot", type=Path, metavar="DIR", help="of a web server that has port 80 here already")
-    acme.add_argument("--http-port", type=int, default=80, metavar="N", help="where port 80 ends up, if forwarded")
-    acme.add_argument("--agree-tos", action="store_true", help="agree to the authority's terms without being asked")
+    acme.add_argument(
+        "--webroot", type=Path, metavar="DIR", help="document root of the web server that already uses port 80 here"
+    )
+    acme.add_argument(
+        "--http-port", type=int, default=80, metavar="N", help="the local port to which port 80 is forwarded"
+    )
+    acme.add_argument(
+        "--agree-tos", action="store_true", help="agree to the authority's terms of service without asking"
+    )
 
 
 def main(args: argparse.Namespace) -> int:
-    """1 when it was not done; the reason is on standard error."""
+    """Run the sub-verb; 1, with the reason on standard error, if it failed. Raises Invalid, OSError."""
     verb: Any = import_module("jupyterd.cli.cert." + ("install" if args.what == "remove" else args.what))
     try:
         code: int = verb.main(args)

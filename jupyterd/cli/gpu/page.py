@@ -57,7 +57,7 @@ def past(spans: Sequence[GpuSpan], columns: int) -> str:
         "" if one.memory_max_bytes is None else _up_to(one.memory_max_bytes, one.memory_total_bytes),
         "" if one.power_w is None else f"{one.power_w:.0f} W",
         "" if one.energy_j is None else f"{one.energy_j / usage.KWH_J:.2f} kWh",
-        f"{one.covered_s / usage.HOUR_S:.1f} h on record",
+        f"{one.covered_s / usage.HOUR_S:.1f} h recorded",
     ]
     title = gpu_text.title(Gpu(one.index, one.uuid, printable(one.name), None, None, None, None, None, None, None))
     whole = f"{title}: {', '.join(part for part in parts if part)}"
@@ -97,10 +97,10 @@ def _held(mine: list[GpuProcess], home: str) -> HeldMemory:
 def _holders(one: Gpu, home: str, columns: int) -> Iterator[str]:
     if one.processes is None:
         if one.trouble is None and not one.asleep:
-            yield "  who holds it is not known"
+            yield "  it is not known who holds memory"
         return
     if not one.processes:
-        yield "  nobody holds memory of it"
+        yield "  nobody holds memory"
         return
     rows = [
         (

@@ -73,7 +73,7 @@ def draw(title: str, points: Points, sheet: Sheet, span_s: float, top: float | N
     figure.plot_size(sheet.columns, ROWS)
     figure.theme("simple" if sheet.colour else "colorless")  # both leave the background as it is
     figure.canvas("default")
-    figure.title(title if known else f"{title}: not known")
+    figure.title(title if known else f"{title}: no figures")
     top = max(top or 0.0, _round_up(max((value for _, value in known), default=1.0)) if top is None else 0.0)
     rows = figure.ruler("y")
     rows.lim(0, top)

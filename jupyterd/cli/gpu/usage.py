@@ -1,4 +1,4 @@
-"""What the GPUs did since some moment: chosen by GPU and notebook, summed up, as data. Pure."""
+"""GPU usage since a moment: selected by GPU and notebook, summed up, as data. Pure but for the time zone."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def shown(holder: HolderInterval, home: str) -> str:
         return f"~/{holder.notebook[len(home.rstrip('/')) + 1 :]}" if inside else holder.notebook
     if holder.kernel is not None:
         return f"kernel {holder.kernel[:8]} (no notebook)"
-    return f"not ours, {holder.user or 'of an unknown account'}"
+    return f"other programs of {holder.user or 'an unknown account'}"
 
 
 def whole(spans: Sequence[GpuSpan]) -> list[GpuSpan]:
@@ -206,6 +206,6 @@ def since(said: str, now: float) -> float:
         except (ValueError, OverflowError, OSError):
             continue
         if moment > now:
-            raise ValueError(f"{said} is still to come")
+            raise ValueError(f"{said} is in the future")
         return moment
-    raise ValueError(f"{said!r} is no moment that is known here; allowed are {SINCE}")
+    raise ValueError(f"{said!r} is not a time; allowed are {SINCE}")

@@ -28,21 +28,23 @@ from jupyterd.protocol.gpu_frames import Gpu
 from jupyterd.settings.paths import Paths
 from jupyterd.text import printable
 
-HELP = "who holds the GPUs, by notebook; with --since what they did"
+HELP = "show which notebooks use the GPUs; with --since, how much they used"
 SHOWN, NOTHING = 0, 3
 NARROWEST, WIDEST = 50, 160
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Its options."""
-    parser.add_argument("--since", metavar="WHEN", help=f"the past instead of now: {usage.SINCE}")
-    parser.add_argument("--gpu", metavar="NUMBER", help="only this one: its number or the beginning of its UUID")
+    parser.add_argument("--since", metavar="WHEN", help=f"the usage since then: {usage.SINCE}")
+    parser.add_argument("--gpu", metavar="NUMBER", help="only this GPU: its number, or the beginning of its UUID")
     parser.add_argument(
-        "--notebook", metavar="NAME", help="only this one: train.ipynb, models/train, or its whole path"
+        "--notebook", metavar="NAME", help="only this notebook: train.ipynb, models/train, or its whole path"
     )
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="as data")
-    form.add_argument("--csv", action="store_true", help="every minute (later: hour) as a row; needs --since")
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument(
+        "--csv", action="store_true", help="print CSV, one row a minute (an hour after 30 days); needs --since"
+    )
     _common.which_arguments(parser)
 
 
@@ -59,7 +61,7 @@ class Request:
 def main(args: argparse.Namespace) -> int:
     """Print it."""
     if args.csv and args.since is None:
-        return fail("--csv is for the past; say since when: --since today", USAGE)
+        return fail("--csv needs --since, such as --since today", USAGE)
     where = _common.places(args.which, os.environ, os.geteuid())
     found = read.look(_common.snapshots(where))
     known = found if isinstance(found, ServerStatus) else found.left
@@ -91,7 +93,10 @@ def _now(asked: Request, found: ServerStatus | Nothing, files: tuple[Path, ...])
         return fail(_nothing(found, wanted), NOTHING)
     print(page.now(gpus, asked.home, asked.columns))
     if any(each.holder.kernel for one in gpus for each in page.held(one, asked.home)):
-        print("To free its memory: jupyterd kernels stop KERNEL\nWhat they did: jupyterd gpu --since today")
+        print(
+            "To free the memory of a kernel: jupyterd kernels stop KERNEL\n"
+            "For the usage so far: jupyterd gpu --since today"
+        )
     return SHOWN
 
 
@@ -102,16 +107,16 @@ def _only(one: Gpu, notebook: str) -> Gpu:
 
 def _nothing(found: ServerStatus, wanted: argparse.Namespace) -> str:
     if wanted.notebook is not None and found.snapshot.gpus:
-        return f"no notebook {wanted.notebook!r} holds memory of a GPU now"
+        return f"no notebook {wanted.notebook!r} holds GPU memory now"
     if wanted.gpu is not None and found.snapshot.gpus:
         numbers = ", ".join(f"gpu{each.index}" for each in found.snapshot.gpus)
-        return f"there is no GPU {wanted.gpu!r}; there are {numbers}"
+        return f"there is no GPU {wanted.gpu!r}; this machine has {numbers}"
     trouble = next((item.text for item in found.snapshot.items if item.code.startswith("gpu")), None)
     if trouble is not None:
         return f"{trouble}; see: jupyterd status"
     if found.snapshot.sampler is None:
-        return driver.absence("/", os.environ) or "GPU lines are off; see [gpu] enabled in: jupyterd config show"
-    return "the GPUs have not been asked yet; try again in a moment"
+        return driver.absence("/", os.environ) or "GPU monitoring is off; see [gpu] enabled in: jupyterd config show"
+    return "there are no figures of the GPUs yet; try again in a moment"
 
 
 def _past(asked: Request, mine: Paths) -> int:
@@ -125,9 +130,11 @@ def _past(asked: Request, mine: Paths) -> int:
     try:
         every = history.read(file, since, until)
     except history.Unreadable as error:
-        return fail(f"the history {printable(str(error))}")
+        return fail(f"the GPU history {printable(str(error))}")
     except OSError as error:
-        return fail(f"the history is for root and its account ({error}): sudo jupyterd gpu")
+        return fail(
+            f"only root and the account of the service may read the GPU history ({error}). Type: sudo jupyterd gpu"
+        )
     past = usage.chosen(every, wanted.gpu, wanted.notebook)
     if wanted.json:
         print(json.dumps(usage.document(past, since, until, asked.home), indent=1))
@@ -144,13 +151,12 @@ def _no_past(every: Spans, wanted: argparse.Namespace, file: Path) -> str:
     if not every.gpus:
         absent = driver.absence("/", os.environ)
         if not file.exists():
-            return (
-                f"there is no history yet; it begins with the first minute of a GPU{f' ({absent})' if absent else ''}"
-            )
-        return f"nothing is on record since {wanted.since}"
+            why = f" ({absent})" if absent else ""
+            return f"there is no GPU history yet; it begins one minute after the first start{why}"
+        return f"there are no GPU figures since {wanted.since}"
     if wanted.notebook is not None:
-        return f"no notebook {wanted.notebook!r} has held memory of a GPU since {wanted.since}"
-    return f"nothing is on record of GPU {wanted.gpu!r} since {wanted.since}"
+        return f"no notebook {wanted.notebook!r} has held GPU memory since {wanted.since}"
+    return f"there are no figures of GPU {wanted.gpu!r} since {wanted.since}"
 
 
 def _draw(asked: Request, past: Spans, since: float, until: float) -> None:

@@ -30,9 +30,9 @@ _KINDS: dict[str, CertificateChoice] = {"": "auto", "auto": "auto", "authority":
 _CERTIFICATES = """\
 Certificate:
   1  {now}
-  2  one of an authority of this machine's own, which each of your devices trusts once (iPhone and iPad need that)
-  3  one that you have, in files
-  4  Let's Encrypt's (the internet must reach port 80 of this machine by a name)
+  2  from a local authority, which you add to each of your devices once (iPhone and iPad need that)
+  3  your own, in files
+  4  from Let's Encrypt (port 80 of this machine must be reachable from the internet by a name)
 Which"""
 
 
@@ -93,13 +93,13 @@ def collect_answers(args: argparse.Namespace, target: SetupTarget, known: Existi
     values = {name: value for name, value in imported.values.items() if name != HASH}
     if values.get(ROOT) and target.account.uid != 0:
         del values[ROOT]
-        remarks.append(f"{imported.places[ROOT]} is left out: {target.account.name} is not root")
+        remarks.append(f"{imported.places[ROOT]} is ignored: {target.account.name} is not root")
     secret = None
     if HASH in imported.values and args.login is None:
         if values.get("login.allow_password_change") is False:
             values[HASH] = imported.values[HASH]  # for good: one that is set elsewhere could be changed in the browser
         elif known.has_password:
-            remarks.append(f"{imported.places[HASH]} is left out: a password is set, and stays")
+            remarks.append(f"{imported.places[HASH]} is ignored: a password is already set")
         else:
             secret = Secret("hash", str(imported.values[HASH]))
     if args.login in ("password", "hash"):
@@ -108,7 +108,11 @@ def collect_answers(args: argparse.Namespace, target: SetupTarget, known: Existi
         typed = ask_password(is_set=known.has_password)
         secret = Secret("password", typed) if typed else None
     for name, typed, question in (
-        ("server.ip", args.ip, 'Addresses to listen on, with commas ("*": every one; "localhost": this machine only)'),
+        (
+            "server.ip",
+            args.ip,
+            'Addresses to listen on, separated by commas ("*": all; "localhost": only this machine)',
+        ),
         ("server.port", args.port, "Port"),
     ):
         before = values.get(name, known.values[name])
@@ -131,7 +135,7 @@ def _imported(take: str | bool | None, target: SetupTarget, known: Existing, *, 
         raise ValueError(f"there is no Jupyter configuration at {where}")
     if take is None:
         names = ", ".join(each.name for each in files)
-        if not confirmed(f"There is a Jupyter configuration in {where} ({names}). Take over its settings?"):
+        if not confirmed(f"There is a Jupyter configuration in {where} ({names}). Import its settings?"):
             return Taken()
     return jupyter_import.take(files, target.account)
 
@@ -140,7 +144,7 @@ def _from_stdin() -> str:
     line = sys.stdin.buffer.readline(4096).decode("utf-8", "surrogateescape")
     text = line.removesuffix("\n").removesuffix("\r")
     if not text:
-        raise ValueError("standard input holds no first line")
+        raise ValueError("standard input is empty")
     return text
 
 
@@ -179,7 +183,7 @@ def _certificate(args: argparse.Namespace, known: Existing, *, ask: bool) -> Cer
         return _asked_certificate(known)
     kind = _KINDS.get(which or "", "files")
     if kind == "acme" and not (args.domain and args.email):
-        raise ValueError("for --certificate acme, say also --domain NAME and --email ADDRESS")
+        raise ValueError("--certificate acme also needs --domain NAME and --email ADDRESS")
     paths = (Path(which), *([args.key] if args.key else [])) if kind == "files" else ()
     if paths:
         fault = _files_fault(paths)
@@ -191,22 +195,26 @@ def _certificate(args: argparse.Namespace, known: Existing, *, ask: bool) -> Cer
 
 
 def _asked_certificate(known: Existing) -> CertificateAnswer:
-    now = "the one that is there" if known.has_certificate else "one that is made by itself; browsers warn of it once"
+    now = "the present one" if known.has_certificate else "self-signed, made automatically; browsers warn about it once"
     choice = ask_until_valid(
-        _CERTIFICATES.format(now=now), "1", lambda text: "" if text in {"1", "2", "3", "4"} else "1, 2, 3 or 4"
+        _CERTIFICATES.format(now=now), "1", lambda text: "" if text in {"1", "2", "3", "4"} else "type 1, 2, 3 or 4"
     )
     match choice:
         case "2":
             return CertificateAnswer("authority")
         case "3":
             typed = ask_until_valid(
-                "Files (certificate, key, chain, with spaces between)", "",
+                "Files (certificate, key, chain), separated by spaces", "",
                 lambda text: _files_fault(tuple(map(Path, text.split()))),
             )  # fmt: skip
             return CertificateAnswer("files", tuple(Path(each).absolute() for each in typed.split()))
         case "4":
-            name = ask_until_valid("Name of this machine", "", lambda text: "" if "." in text else "such as gpu.a.org")
-            email = ask_until_valid("Your e-mail address", "", lambda text: "" if "@" in text else "you@example.org")
+            name = ask_until_valid(
+                "Name of this machine", "", lambda text: "" if "." in text else "a full name, such as gpu.example.org"
+            )
+            email = ask_until_valid(
+                "Your e-mail address", "", lambda text: "" if "@" in text else "an address, such as you@example.org"
+            )
             return CertificateAnswer("acme", domains=(name,), email=email)
         case _:
             return CertificateAnswer()
@@ -214,7 +222,7 @@ def _asked_certificate(known: Existing) -> CertificateAnswer:
 
 def _files_fault(paths: tuple[Path, ...]) -> str:
     if not paths:
-        return "at least one file"
+        return "give at least one file"
     found = collect.collect(paths, time.time())
     return f"{found.text}; {found.advice}" if isinstance(found, PairProblem) else ""
 
@@ -246,12 +254,12 @@ def confirmed(question: str) -> bool:
 
 def ask_password(*, is_set: bool) -> str:
     """A good one, typed twice without being shown; "" for none."""
-    nothing = "nothing: it stays" if is_set else "nothing: you choose it in the browser, by a link that works once"
+    nothing = "Enter: keep the present one" if is_set else "Enter: choose it in the browser, with a one-time link"
     while True:
         first = getpass.getpass(f"Password of the login page ({nothing}): ", stream=sys.stderr)
         if not first:
             return ""
         fault = login_store.password_fault(first)
-        if not fault and getpass.getpass("The same again: ", stream=sys.stderr) == first:
+        if not fault and getpass.getpass("Repeat the password: ", stream=sys.stderr) == first:
             return first
-        print(f"  {fault or 'The two differ.'}", file=sys.stderr)
+        print(f"  {fault or 'The two passwords differ.'}", file=sys.stderr)

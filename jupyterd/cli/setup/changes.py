@@ -1,7 +1,4 @@
-"""All that `jupyterd setup` will write, known and shown before anything is.
-
-Writes nothing.
-"""
+"""What `jupyterd setup` will write, decided and shown before anything is written; and writing the settings file."""
 
 from __future__ import annotations
 
@@ -43,7 +40,7 @@ def todo(args: argparse.Namespace, target: SetupTarget) -> Todo | None:
     if args.installing and not known.fresh and not options.says_something(args):
         quiet = True  # an upgrade
     if not quiet and not sys.stdin.isatty():
-        raise ValueError("nobody is there to be asked. With every answer as an option: --yes (see --help)")
+        raise ValueError("there is no terminal to ask questions. Use --yes, with your answers as options (see --help)")
     answers = collect_answers(args, target, known, ask=not quiet)
     text = _text(target, answers.values)
     settings = table.build({**known.values, **answers.values})
@@ -58,7 +55,7 @@ def todo(args: argparse.Namespace, target: SetupTarget) -> Todo | None:
     if shown:
         whose = "your own server" if target.user else f"the machine's service of {target.account.name}"
         say("\n  ".join((f"this will be done for {whose}:", *shown)))
-    return made if quiet or not shown or confirmed("Go on?") else None
+    return made if quiet or not shown or confirmed("Continue?") else None
 
 
 def _known(target: SetupTarget) -> Existing:
@@ -97,27 +94,27 @@ def _shown(target: SetupTarget, made: Todo, known: Existing) -> Iterator[str]:
         yield from _values(answers, known)
     yield from (str(piece.path) for piece in (*made.pieces, made.unit) if piece is not None and not piece.is_so)
     if answers.secret is not None:
-        yield f"{target.paths.login}   the hash of the password, if it is another; only {account} can read it"
+        yield f"{target.paths.login}   the hash of the password, if it is new; only {account} can read it"
     elif known.fresh and not known.has_password:
-        yield f"{target.paths.login}   the hash of a one-time token; the browser sets the password"
+        yield f"{target.paths.login}   the hash of a one-time token; you choose the password in the browser"
     yield from _certificate(target, answers.certificate)
     if known.fresh:
-        yield f"{target.paths.state}   state and the Python environment of notebooks, {account}'s alone"
-        yield f"a service that starts at boot; {account}'s processes may stay after logout (loginctl enable-linger)"
+        yield f"{target.paths.state}   state, and the Python environment of notebooks; only for {account}"
+        yield f"a service that starts at boot; {account}'s processes keep running after logout (loginctl enable-linger)"
 
 
 def _values(answers: Answers, known: Existing) -> Iterator[str]:
     for name, value in answers.values.items():
         row = table.SETTINGS[name]
         if known.fresh or value != known.values[name]:
-            was = "" if known.fresh or row.secret else f"   (is {toml(known.values[name])})"
+            was = "" if known.fresh or row.secret else f"   (now {toml(known.values[name])})"
             yield f"    [{row.section}] {row.key} = {'(secret)' if row.secret else toml(value)}{was}"
 
 
 def _certificate(target: SetupTarget, certificate: CertificateAnswer) -> Iterator[str]:
     match certificate.kind:
         case "authority" if not target.paths.authority.is_file():
-            yield f"{target.paths.authority}   an authority of this machine's own"
+            yield f"{target.paths.authority}   a local certificate authority"
         case "files":
             yield f"{target.paths.installed}   from {', '.join(map(str, certificate.files))}"
         case "acme":
@@ -142,7 +139,9 @@ def put_settings(target: SetupTarget, todo: Todo) -> int:
         target.settings.unlink()
     elif todo.new_text and before is not None:
         _write(target, before)
-    kept = "the settings are as they were" if todo.new_text else f"mend {target.settings}, then the same again"
+    kept = (
+        "the settings are unchanged" if todo.new_text else f"correct {target.settings}, then run the same command again"
+    )
     say(f"nothing was started; {kept}")
     return refused
 
@@ -152,7 +151,7 @@ def _overruled(target: SetupTarget, values: Mapping[str, Value]) -> None:
     loaded = target.load()
     for name, value in values.items():
         if table.value_of(loaded.settings, table.SETTINGS[name]) != value:
-            say(f"{name} is another: {loaded.origins[name]} goes before this file")
+            say(f"{name} has another value: {loaded.origins[name]} overrides this file")
 
 
 def _write(target: SetupTarget, text: str) -> None:
@@ -180,4 +179,4 @@ def _let_read(target: SetupTarget) -> None:
     found, mine = target.settings.stat(), target.account
     if found.st_uid != mine.uid and found.st_gid != mine.gid and not found.st_mode & 0o004:
         os.chown(target.settings, -1, mine.gid)
-        say(f"{target.settings} can now be read by the group of {mine.name}")
+        say(f"the group of {mine.name} can now read {target.settings}")

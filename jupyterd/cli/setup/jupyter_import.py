@@ -39,7 +39,7 @@ def take(files: tuple[Path, ...], mine: Account, deadline_s: float = DEADLINE_S)
     for file in files:
         answer = _evaluated(file, mine, deadline_s)
         if "error" in answer:
-            remarks.append(f"{file} is left out: it could not be read as Jupyter reads it ({answer['error']})")
+            remarks.append(f"{file} is ignored: it could not be read as Jupyter reads it ({answer['error']})")
             continue
         for owner, section in answer["classes"].items():
             for key, value in section.items():
@@ -69,14 +69,14 @@ def _evaluated(file: Path, mine: Account, deadline_s: float) -> dict[str, Any]:
         data = _all(reader, time.monotonic() + deadline_s)
         process.wait(deadline_s)
     except (TimeoutError, subprocess.TimeoutExpired):
-        return {"error": f"it was still at work after {deadline_s:.0f} s"}
+        return {"error": f"it did not finish within {deadline_s:.0f} s"}
     finally:
         os.close(reader)
         _end(process)
     try:
         answer: dict[str, Any] = json.loads(data)
     except ValueError:
-        return {"error": "it ended the program that read it"}
+        return {"error": "it ended the process that read it"}
     return answer
 
 

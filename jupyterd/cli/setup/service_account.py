@@ -49,7 +49,7 @@ def choose(named: str | None, environ: Mapping[str, str], accounts: Iterable[Pas
     """--account, else who called sudo, else the sole human account."""
     known = {each.name: each for each in accounts}
     if named is not None:
-        return known.get(named) or Undecided(f"there is no account {named!r}; make it with: adduser {named}")
+        return known.get(named) or Undecided(f"there is no account {named!r}. To make it: adduser {named}")
     caller = known.get(environ.get("SUDO_USER", ""))
     if caller is not None and caller.uid != 0:
         return caller
@@ -59,12 +59,12 @@ def choose(named: str | None, environ: Mapping[str, str], accounts: Iterable[Pas
             return only
         case []:
             return Undecided(
-                "this machine has no account but root's. Make one (adduser NAME) and say: ./install --account NAME\n"
-                "or let root's notebooks be served: ./install --account root"
+                "this machine has no account except root. Make one (adduser NAME) and type: ./install --account NAME\n"
+                "or run notebooks as root: ./install --account root"
             )
         case _:
             names = ", ".join(each.name for each in humans)
-            return Undecided(f"which account shall it serve? Say: ./install --account NAME   (there are: {names})")
+            return Undecided(f"which account should it run as? Type: ./install --account NAME   (one of: {names})")
 
 
 def _can_log_in(account: PasswdEntry) -> bool:
@@ -77,13 +77,13 @@ def agreed(account: PasswdEntry, target: str, answers: TextIO, questions: TextIO
         f"jupyterd will be installed as a service that runs as {account.name}:\n"
         f"  {target}   the program\n"
         "  /usr/local/bin/jupyterd   the command\n"
-        "  /etc/jupyterd/jupyterd.toml   settings (yours are kept; the first time a few questions follow)\n"
+        "  /etc/jupyterd/jupyterd.toml   settings (existing ones are kept; else a few questions follow)\n"
         "  /usr/local/lib/systemd/system/jupyterd.service   enabled: it starts at boot\n"
-        f"  /var/lib/jupyterd   state and the Python environment of notebooks, {account.name}'s alone\n"
-        f"and {account.name}'s processes may stay after logout (loginctl enable-linger).",
+        f"  /var/lib/jupyterd   state, and the Python environment of notebooks; only for {account.name}\n"
+        f"and processes of {account.name} keep running after logout (loginctl enable-linger).",
         file=questions,
     )
-    print("Go on? [Y/n] ", end="", file=questions, flush=True)
+    print("Continue? [Y/n] ", end="", file=questions, flush=True)
     line = answers.readline()
     return line != "" and line.strip().lower() in {"", "y", "yes"}
 
@@ -91,7 +91,7 @@ def agreed(account: PasswdEntry, target: str, answers: TextIO, questions: TextIO
 def main() -> int:
     """Prints the account's name; questions and errors go to standard error."""
     parser = argparse.ArgumentParser(
-        prog="./install", description="Installs jupyterd as a service of one account, and sets it up.",
+        prog="./install", description="Install jupyterd as the systemd service of one account, and set it up.",
         allow_abbrev=False,
     )  # fmt: skip
     options.add(parser)
@@ -103,11 +103,11 @@ def main() -> int:
         return 2
     account = chosen
     if args.dry_run:
-        print("jupyterd: nothing is installed yet that could look. Type: jupyterd setup --dry-run", file=sys.stderr)
+        print("jupyterd: --dry-run needs an installed jupyterd. Type: jupyterd setup --dry-run", file=sys.stderr)
         return 2
     if not args.yes:
         if not sys.stdin.isatty():
-            print("jupyterd: nobody is there to be asked. Type: sudo ./install --yes", file=sys.stderr)
+            print("jupyterd: there is no terminal to ask questions. Type: sudo ./install --yes", file=sys.stderr)
             return 2
         if not agreed(account, args.target, sys.stdin, sys.stderr):
             print("jupyterd: nothing was changed", file=sys.stderr)

@@ -54,7 +54,7 @@ def foreign_state(account: Account) -> str | None:
         name = f"uid {owner}"
     return (
         f"{files.STATE} holds the state of {name}, not of {account.name}. To give the service to {account.name}:\n"
-        f"    sudo systemctl stop jupyterd; sudo mv {files.STATE} {files.STATE}.{name}     and then this again"
+        f"    sudo systemctl stop jupyterd; sudo mv {files.STATE} {files.STATE}.{name}     , then run this again"
     )
 
 
@@ -114,10 +114,14 @@ def stay_after_logout(mine: Account) -> str | None:
     fault = "" if Path("/var/lib/systemd/linger", mine.name).exists() else _linger(mine)
     if not Path(runtime, "systemd").is_dir():
         raise OSError(
-            f"{mine.name} has no systemd of their own here (a login by ssh or at the console starts it, su does not).\n"
-            f"    sudo loginctl enable-linger {mine.name}     and then this again"
+            f"{mine.name} has no systemd user manager here (a login by ssh or at the console starts it, su does not).\n"
+            f"    sudo loginctl enable-linger {mine.name}     , then run this again"
         )
-    return f"it ends when you log out ({fault}); for good: sudo loginctl enable-linger {mine.name}" if fault else None
+    return (
+        f"the server will stop when you log out ({fault}). To keep it running: sudo loginctl enable-linger {mine.name}"
+        if fault
+        else None
+    )
 
 
 def _linger(mine: Account) -> str:

@@ -33,8 +33,8 @@ def user_manager(account: str, uid: int) -> None:
         run("systemctl", "start", f"user@{uid}.service")
     except subprocess.CalledProcessError as error:
         raise OSError(
-            f"{account} has no user manager, in which notebooks run: {(error.stderr or '').strip()}\n"
-            "Type: apt install libpam-systemd dbus   and then ./install again"
+            f"{account} has no systemd user manager, which notebooks need: {(error.stderr or '').strip()}\n"
+            "Type: apt install libpam-systemd dbus   then run ./install again"
         ) from None
 
 
@@ -70,7 +70,7 @@ def start(*, changed: bool, user: bool = False) -> bool:
             say(said)
         time.sleep(_LOOK_EVERY_S)
     else:
-        say(f"it does not serve after {_START_TIMEOUT_S:.0f} s, and goes on trying")
+        say(f"the service does not serve after {_START_TIMEOUT_S:.0f} s; it keeps trying")
     _show_trouble(manager)
     return False
 

@@ -95,7 +95,9 @@ def find_target(named: str | None) -> SetupTarget:
     if uid != 0:
         return _own(named, uid)
     if not services.is_program_of_roots():
-        raise ValueError("root's service runs a program of root's, which this is not. From a checkout: sudo ./install")
+        raise ValueError(
+            "the machine's service needs a program that only root can change. From a checkout, type: sudo ./install"
+        )
     chosen = service_account.for_service(named)
     if isinstance(chosen, service_account.Undecided):
         raise ValueError(chosen.advice)  # noqa: TRY004 - it is no fault of a type
@@ -115,6 +117,6 @@ def _own(named: str | None, uid: int) -> SetupTarget:
     except OSError:
         served = False
     if served:
-        raise ValueError("the machine's service serves you already; it is set up with: sudo jupyterd setup")
+        raise ValueError("the machine's service already runs for you; to change it: sudo jupyterd setup")
     where = load.configuration_directory("user", os.environ, mine) / load.FILE
     return SetupTarget(mine, paths.discover(os.environ, uid, "user"), Path(os.path.realpath(where)))

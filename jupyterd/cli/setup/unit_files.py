@@ -91,7 +91,7 @@ def drop_in(service: Service) -> str:
     mounts = [unit for path in service.paths for unit in mount_units(path) if not _within(path, service.home)]
     manager = f"user@{service.uid}.service"
     lines = [
-        "# Written by ./install from account and settings, anew each time. Your own changes: systemctl edit jupyterd",
+        "# Written by ./install from account and settings, each time. For your own changes: systemctl edit jupyterd",
         "[Unit]",
         "# systemd.special(7): kernels live in the account's user manager. It is there first and goes last.",
         f"Wants={manager}",
@@ -183,7 +183,7 @@ def point(link: Path, target: Path) -> bool:
         if link.readlink() == target:
             return False
     elif link.exists():
-        raise FileExistsError(f"{link} is there and is not ours. Look at it, move it away, and say ./install again")
+        raise FileExistsError(f"{link} exists and was not made by jupyterd. Move it away, then run ./install again")
     link.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     new = link.with_name(f".{link.name}.new")
     new.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
-"""`jupyterd setup`: account, password, address and certificate in one go, shown before it is done. ./install's second
-half, and what changes it later; for an ordinary user the same with a unit of their own.
+"""`jupyterd setup`: account, password, address and certificate in one go, shown before anything is done.
+
+The second half of ./install; run again it changes the answers. An ordinary user gets a unit of their own.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from jupyterd.cli.setup.target import SetupTarget, find_target
 from jupyterd.linux.files import stat_mark
 from jupyterd.settings.problems import Invalid
 
-HELP = "set up a server for keeps: the machine's service (root), or your own (anybody else); again to change it"
+HELP = "Install a permanent server: the machine's service (as root), or your own. Run it again to change the answers."
 _ENVIRONMENT_TIMEOUT_S = 1800.0
 _CERTIFICATE_TIMEOUT_S = 900.0
 
@@ -31,7 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """1 when it did not come up, 2 for an option that cannot be, 78 for settings that are refused."""
+    """1 when the server did not start, 2 for an invalid option, 78 for invalid settings."""
     os.umask(0o022)
     try:
         target = find_target(args.account)
@@ -41,13 +42,13 @@ def main(args: argparse.Namespace) -> int:
         return 0 if args.dry_run else _do(target, todo, args)
     except Invalid as error:
         refuse(error)
-        return fail("nothing was changed: correct these first", EX_CONFIG)
+        return fail("nothing was changed; correct these problems first", EX_CONFIG)
     except ValueError as error:
         return fail(str(error), USAGE)
     except (KeyError, OSError, subprocess.SubprocessError) as error:
         return fail("\n".join(filter(None, (str(error), getattr(error, "stderr", None)))), TROUBLE)
     except (KeyboardInterrupt, EOFError):
-        return fail("given up; what is in place stays, and the same command goes on from there", TROUBLE)
+        return fail("interrupted; what was done so far stays, and the same command continues from there", TROUBLE)
 
 
 def _do(target: SetupTarget, todo: Todo, args: argparse.Namespace) -> int:
@@ -78,9 +79,7 @@ def _do(target: SetupTarget, todo: Todo, args: argparse.Namespace) -> int:
         return code
     new_pair = pair != (stat_mark(target.paths.installed), stat_mark(target.paths.authority))
     if ran and not (changed or todo.new_text or new_login or new_pair or args.installing):
-        print(
-            f"Nothing had to be changed: it is all so already. To log in: {banner.typed(os.environ)} token", flush=True
-        )
+        print(f"Nothing had to be changed. To log in: {banner.typed(os.environ)} token", flush=True)
         return 0
     return target.verb("token", target.flag, "--if-needed")
 
@@ -93,7 +92,7 @@ def _password(target: SetupTarget, answers: Answers) -> bool:
 
 
 def _certificate(target: SetupTarget, answers: Answers) -> int:
-    """By the verbs that there are for it; root's own, which become the account by themselves."""
+    """Run `jupyterd cert` as whoever runs the setup: it becomes the account by itself. Returns its exit code."""
     wanted = answers.certificate
     match wanted.kind:
         case "auto":

@@ -1,4 +1,4 @@
-"""The status page as text: pure, from a Standing and the time of day. 80 columns; colour only if asked for."""
+"""The page of `jupyterd status` as text: pure, from a ServerStatus and the time of day."""
 
 from __future__ import annotations
 
@@ -79,25 +79,28 @@ def page(found: ServerStatus, look: PageOptions) -> str:
 def _head(found: ServerStatus, look: PageOptions) -> Iterator[str]:
     told = found.snapshot
     if found.life == "halted":
-        dot, what = look.ink("error", "●"), f"halted: {found.supervisor.process.pid} got SIGSTOP and decides nothing"
+        dot, what = (
+            look.ink("error", "●"),
+            f"suspended: process {found.supervisor.process.pid} got SIGSTOP and does nothing",
+        )
     else:
         errors = any(item.severity == "error" for item in told.items)
         ink = "error" if errors or told.state == "stopped" else "good" if told.state == "serving" else "warning"
         dot, what = look.ink(ink, "●"), look.ink(ink, told.state)
-    how = {"service": "", "user": ", own service", "foreground": ", foreground"}.get(told.mode, "")
+    how = {"service": "", "user": ", user service", "foreground": ", foreground"}.get(told.mode, "")
     yield f"{dot} jupyterd {told.version}: {what}, account {told.account}{how}"
     # While it serves, the rest of the sentence (kernels, trouble) stands further down, in full.
     sentence = told.status.partition("; ")[0] if told.state == "serving" else told.status
     yield from textwrap.wrap(sentence, look.columns - 4, initial_indent="  ", subsequent_indent="  ")
     if found.life == "halted":
-        yield "  What follows is as old as that. Let it go on:"
+        yield "  Everything below dates from before that. To resume it:"
         yield f"      kill -CONT {found.supervisor.process.pid}"
 
 
 def _answer(each: Address, look: PageOptions) -> str:
     if each.ok:
         return look.ink("good", "answers")
-    return look.ink("error", each.detail or f"mute for {span(look.now - each.since)}")
+    return look.ink("error", each.detail or f"no answer for {span(look.now - each.since)}")
 
 
 def _processes(found: ServerStatus, look: PageOptions) -> Iterator[str]:
@@ -107,10 +110,10 @@ def _processes(found: ServerStatus, look: PageOptions) -> Iterator[str]:
     )  # fmt: skip
     for name, seen in each:
         if seen is not None:
-            held = look.ink("error", "is gone") if seen.rss_bytes is None else f"{size(seen.rss_bytes):>9}"
+            held = look.ink("error", "has ended") if seen.rss_bytes is None else f"{size(seen.rss_bytes):>9}"
             yield from _row(name, f"pid {seen.process.pid:<8}{held}", look)
         elif name == "Server":
-            yield from _row(name, look.ink("warning", "none at the moment"), look)
+            yield from _row(name, look.ink("warning", "not running"), look)
 
 
 def _kernels(total: int | None, busy: int | None) -> str:
@@ -120,12 +123,12 @@ def _kernels(total: int | None, busy: int | None) -> str:
 
 
 def _reach(found: ServerStatus, look: PageOptions) -> Iterator[str]:
-    """What the kernels' surroundings do not give them."""
+    """What is missing around the kernels: private sockets, and units of their own."""
     if over_tcp := sorted({each.name for each in found.kernels if each.tcp}):
-        text = f"over TCP, where other accounts of this machine can reach them: {', '.join(over_tcp)}"
+        text = f"over TCP, where other accounts on this machine can reach them: {', '.join(over_tcp)}"
         yield from _row("", look.ink("warning", text) if len(text) < look.columns - LABEL - 2 else text, look)
     if any(each.detached for each in found.kernels):
-        text = "detached: they outlive the server, not this container, nor a logout where that ends processes"
+        text = "detached: they outlive the server, but not this container, nor a logout that ends processes"
         yield from _row("", text, look)
 
 

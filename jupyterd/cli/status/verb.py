@@ -1,4 +1,4 @@
-"""`jupyterd status`: what the supervisor of this machine, or of this user, last said, and whether it is still there.
+"""`jupyterd status`: what the supervisor of this machine, or of this user, last reported, and whether it still runs.
 
 Exit 0: serving. 1: trouble. 3: not running.
 """
@@ -20,21 +20,21 @@ from jupyterd.cli import _common
 from jupyterd.cli._common import NOT_RUNNING, TROUBLE
 from jupyterd.cli.status import page
 from jupyterd.cli.status.read import Nothing, ServerStatus, look
-from jupyterd.text import span
+from jupyterd.text import plural, span
 
-HELP = "what is served, and whether all is well (exit 0 serving, 1 trouble, 3 not running)"
+HELP = "show whether the server works, and what is wrong (exit 0: serving, 1: a problem, 3: not running)"
 SERVING = 0
 NARROWEST, WIDEST = 50, 100
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Its options."""
-    parser.add_argument("--json", action="store_true", help="the status snapshot, with a key `running`")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     _common.which_arguments(parser)
 
 
 def main(args: argparse.Namespace) -> int:
-    """Print it; the exit code says it again for scripts."""
+    """Print the status; the exit code says the same to scripts."""
     files = _common.snapshots(_common.places(args.which, os.environ, os.geteuid()))
     found = look(files)
     if args.json:
@@ -60,7 +60,7 @@ def document(found: ServerStatus | Nothing, files: tuple[Path, ...]) -> dict[str
     """For --json. Without a supervisor there are no pids in it: they would be somebody else's by now."""
     if isinstance(found, ServerStatus):
         halted = found.life == "halted"
-        problem = f"the supervisor (pid {found.supervisor.process.pid}) is halted" if halted else None
+        problem = f"the supervisor (pid {found.supervisor.process.pid}) is suspended" if halted else None
         lately = [asdict(each) for each in found.ended]
         return {"running": True, "problem": problem, **found.document, **_kernels(found), "kernels_ended": lately}
     left = {} if found.left is None else _kernels(found.left)
@@ -73,7 +73,8 @@ def _remain(mode: str, count: int) -> str:
         return ""
     sudo = "sudo " if mode == "service" else ""
     return (
-        f"\n{count} kernel{'s run' if count > 1 else ' runs'} all the same, and a start takes them back. To end them:"
+        f"\n{plural(count, 'kernel')} still {'run' if count > 1 else 'runs'}, and will be there after the next start."
+        f" To end {'them' if count > 1 else 'it'}:"
         f"\n    {sudo}jupyterd kernels stop --all"
     )
 
@@ -88,15 +89,16 @@ def absent(found: Nothing, files: tuple[Path, ...]) -> str:
         return "\n".join(f"jupyterd: cannot read the status: {each}" for each in found.damaged)
     if found.denied:
         where = found.denied[0].parent
-        return f"jupyterd: the status of the service is for root and its account ({where}):\n    sudo jupyterd status"
+        who = "only root and the account of the service may read its status"
+        return f"jupyterd: {who} ({where}). Type:\n    sudo jupyterd status"
     if found.left is not None:
         told = found.left.snapshot
         ago = span(time.time() - told.since)
         remain = _remain(told.mode, len(found.left.kernels))
         start = "sudo systemctl start jupyterd" if told.mode == "service" else "jupyterd run"
         if told.state == "stopped":
-            return f"jupyterd is not running; it stopped in order {ago} ago. To start it:\n    {start}{remain}"
-        how = f"was {told.state} and ended without a word (killed, or the machine lost power)"
+            return f"jupyterd is not running; it was stopped {ago} ago. To start it:\n    {start}{remain}"
+        how = f"was {told.state} and ended unexpectedly (killed, or the machine lost power)"
         return f"jupyterd is not running; it {how}. To start it:\n    {start}{remain}"
     looked = "".join(f"\n    {file}" for file in files)
     return f"jupyterd is not running: there is no status snapshot at{looked}"

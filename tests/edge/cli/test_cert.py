@@ -175,7 +175,7 @@ def test_nothing_runs_and_it_is_kept_for_the_next_start() -> None:
         other = {"user": UID, "group": UID, "extra_groups": []} if os.geteuid() == 0 else {}
         for argv, words in (
             (("install", str(home / "pair.pem")), "served from the next start"),
-            (("show",), "nothing runs"),
+            (("show",), "no server runs"),
             (("remove",), "Removed"),
             (("new",), "from the next start on"),
         ):

@@ -96,7 +96,7 @@ def test_a_killed_supervisor_is_not_running() -> None:
         here.process.wait()
         shown = here.verb("status")
         assert shown.returncode == 3
-        assert "without a word" in shown.stdout
+        assert "unexpectedly" in shown.stdout
         assert here.verb("status", "--json").returncode == 3
 
 

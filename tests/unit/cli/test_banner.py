@@ -26,7 +26,7 @@ def test_first_login_shows_addresses_link_fingerprint_and_tunnel() -> None:
     assert f"      https://gpu.lan:8888/lab1/login#token={SECRET}\n" in text
     assert text.count("AB:12:AB:12") > 1
     assert "      ssh -N -L 8888:localhost:8888 ada@192.0.2.9\n" in text
-    assert "open there  https://localhost:8888/lab1/\n" in text
+    assert "open  https://localhost:8888/lab1/\n" in text
     assert "Ctrl-C" in text
     assert max(map(len, text.splitlines())) <= 80
 
@@ -58,7 +58,7 @@ def test_without_a_token_there_is_no_link(login: banner.Login) -> None:
 def test_what_a_token_does_is_told_as_it_is() -> None:
     page = served("https://localhost:8888/")
     assert "forgotten" in banner.text(page, Token(SECRET, "resets"), HERE)
-    assert "fixed by the settings" in banner.text(page, Token(SECRET, "once"), HERE)
+    assert "the settings fix that" in banner.text(page, Token(SECRET, "once"), HERE)
 
 
 def test_plain_http_and_a_signed_certificate_need_no_way_past_a_warning() -> None:

@@ -56,7 +56,7 @@ def test_check_is_one_line_when_all_is_well(run: Run, home: Path) -> None:
     assert (code, err) == (0, "")
     assert (
         out
-        == f"The settings are good: {account(os.getuid(), {}, service=True).name} serves https://localhost:9123/x/\n"
+        == f"The settings are valid: {account(os.getuid(), {}, service=True).name} serves https://localhost:9123/x/\n"
     )
     assert not (home / ".local").exists()
 

@@ -109,7 +109,7 @@ def test_at_a_terminal_it_asks_twice_and_shows_nothing(state: Path, again: str, 
         environ = {"JUPYTERD_STATE_DIR": str(state), "HOME": str(state.parent), "PATH": "/usr/bin:/bin"}
         os.execve(sys.executable, [sys.executable, "-I", "-m", "jupyterd", "password"], environ)  # noqa: S606
     shown = b""
-    for question, answer in ((b"New password: ", GOOD), (b"The same again: ", again)):
+    for question, answer in ((b"New password: ", GOOD), (b"Repeat the password: ", again)):
         shown += _until(terminal, question)
         os.write(terminal, answer.encode() + b"\n")
     shown += _until(terminal, None)

@@ -116,5 +116,5 @@ def test_a_link_moves_and_never_replaces_what_is_not_a_link(tmp_path: Path) -> N
     assert link.readlink() == Path("/opt/two")
     link.unlink()
     link.write_text("somebody's own\n")
-    with pytest.raises(FileExistsError, match="not ours"):
+    with pytest.raises(FileExistsError, match="was not made by jupyterd"):
         point(link, Path("/opt/two"))

@@ -83,7 +83,7 @@ def test_a_serving_supervisor_exits_0_and_everything_is_shown(tmp_path: Path, sl
     assert head.endswith(": serving, account ada")
     assert status.strip().startswith("Serving https://gpu.lan:8888/ since")
     shown = rows(text)
-    assert shown["Addresses"] == ["https://gpu.lan:8888/    answers", "https://192.0.2.7:8888/  mute for 1 min"]
+    assert shown["Addresses"] == ["https://gpu.lan:8888/    answers", "https://192.0.2.7:8888/  no answer for 1 min"]
     assert [each.split()[:2] for each in (*shown["Server"], *shown["Supervisor"])] == [["pid", str(sleeper.pid)]] * 2
     assert shown["Kernels"] == ["3, 1 busy"]
     assert shown["GPU"] == ["gpu0 H100: 71 %, 34.0 of 80 GiB, 54 °C, 312 W"]
@@ -133,13 +133,13 @@ def test_kernels_that_run_are_told_also_when_nobody_serves_them(tmp_path: Path, 
     found = look([here])
     assert isinstance(found, ServerStatus)
     text = painted(found)
-    assert "over TCP, where other accounts of this machine can reach them: spec-b" in " ".join(text.split())
-    assert "detached: they outlive the server, not this container" in text
+    assert "over TCP, where other accounts on this machine can reach them: spec-b" in " ".join(text.split())
+    assert "detached: they outlive the server, but not this container" in text
     running = verb.document(found, ())["kernels_running"]
     assert [(each["id"], each["detached"], each["tcp"]) for each in running] == [("a", False, False), ("b", True, True)]
     left = look([put(tmp_path / "s", shot(replace(sleeper, started=1), state_dir=str(tmp_path)))])
     assert isinstance(left, Nothing)
-    assert "2 kernels run all the same" in verb.absent(left, ())
+    assert "2 kernels still run" in verb.absent(left, ())
     assert "sudo jupyterd kernels stop --all" in verb.absent(left, ())
     assert len(verb.document(left, ())["kernels_running"]) == 2
 
@@ -170,10 +170,10 @@ def test_a_supervisor_that_is_gone_exits_3(tmp_path: Path, sleeper: ProcessIdent
     found = look([put(tmp_path / "s", shot(old, state="serving"))])
     assert isinstance(found, Nothing)
     assert verb.code(found) == 3
-    assert "ended without a word" in verb.absent(found, ())
+    assert "ended unexpectedly" in verb.absent(found, ())
     left = look([put(tmp_path / "s", shot(old, state="stopped"))])
     assert isinstance(left, Nothing)
-    assert "stopped in order" in verb.absent(left, ())
+    assert "it was stopped" in verb.absent(left, ())
     made = verb.document(found, ())
     assert (made["running"], made["server"], made["supervisor"]) == (False, None, None)
 
