@@ -1,7 +1,4 @@
-"""What the sampler says: one JSON object a line, versioned. Absent is None, never 0.
-
-The sampler writes it, the supervisor and the history read it; it knows neither.
-"""
+"""GPU frames, from the sampler to the supervisor and the history: one JSON object a line. Unknown is None, never 0."""
 
 from __future__ import annotations
 
@@ -16,18 +13,18 @@ FORMAT = 2
 
 @value
 class GpuProcess:
-    """A process that uses a GPU. One of another account may keep all to itself but its pid and user."""
+    """A process that uses a GPU. Of another account's process only pid and user may be known."""
 
     pid: int
     memory_bytes: int | None
     utilisation: float | None
-    """Per cent of the GPU's processors, mean since the last slow sample."""
+    """Per cent of the GPU's processors, mean since the details before."""
     user: str | None
     """Name of its account, or its number where it has no name."""
     kernel: str | None
-    """Id of the kernel that it is, or that started it; None: not one of ours."""
+    """Id of the kernel that it is, or that has started it; None: it belongs to no kernel."""
     notebook: str | None
-    """Absolute path of the kernel's notebook; None: not ours, or a kernel that no notebook holds."""
+    """Absolute path of the kernel's notebook; None: no kernel, or a kernel without a notebook."""
     command: str | None
     """The program's name, as "python" (comm, proc_pid_comm(5))."""
     mig: int | None = None
@@ -36,7 +33,7 @@ class GpuProcess:
 
 @value
 class Mig:
-    """One part of a divided GPU. NVML tells no utilisation of parts."""
+    """A MIG device: part of a divided GPU. NVML has no utilisation of it."""
 
     index: int
     uuid: str
@@ -44,7 +41,7 @@ class Mig:
     memory_used_bytes: int | None
     memory_total_bytes: int | None
     instance: int | None = None
-    """GPU instance id, as in Process.mig."""
+    """GPU instance id, as in GpuProcess.mig."""
 
 
 @value
@@ -55,12 +52,12 @@ class Xid:
     at: float
     """Unix seconds."""
     pid: int | None = None
-    """The process that it happened to, where the kernel's log says so."""
+    """Pid of the process that it happened to, where the kernel's log has it."""
 
 
 @value
 class Gpu:
-    """One GPU over the time since the last frame; None is "unknown". What is asked seldom is the last answer."""
+    """One GPU since the last frame; None: unknown. The details, asked once a minute, are the last answers."""
 
     index: int
     uuid: str
@@ -76,14 +73,14 @@ class Gpu:
     trouble: str | None
     """None, or one sentence: "lost", "needs a reset"."""
     asleep: bool = False
-    """A laptop's GPU that the kernel has put to sleep: not asked, so as not to wake it, and no trouble."""
+    """In runtime suspend (laptops): not asked, so that it is not woken; `trouble` is None."""
     utilisation_p95: float | None = None
     """95 % of the driver's own samples lie at or below it."""
     energy_j: float | None = None
-    """Used since the last frame; None when the counter began anew (the driver was loaded again) or there is none."""
+    """Joules since the last frame; None without a counter, or when it was reset because the driver was loaded again."""
     clock_sm_mhz: int | None = None
     throttle: tuple[str, ...] | None = None
-    """Why the clocks are held down, of THROTTLE; idleness is no reason here."""
+    """Why the clocks are held down, words of THROTTLE; idleness is not listed."""
     ecc_uncorrected: int | None = None
     """Memory errors that could not be corrected, since the driver was loaded."""
     remap_pending: bool | None = None
@@ -91,19 +88,19 @@ class Gpu:
     remap_failed: bool | None = None
     """No spare row is left: the card should be replaced."""
     recovery: str | None = None
-    """What the driver asks for, of RECOVERY."""
+    """The recovery action that the driver asks for, a word of RECOVERY."""
     xids: tuple[Xid, ...] = ()
     processes: tuple[GpuProcess, ...] | None = None
     mig: tuple[Mig, ...] = ()
-    """The parts of a divided GPU; empty: it is whole."""
+    """The MIG devices of a divided GPU; (): it is not divided."""
 
 
 THROTTLE = ("power-cap", "thermal", "power-brake", "hardware", "sync", "applications")
-"""What may be in Gpu.throttle. "thermal" is heat, "power-brake" and "hardware" come from the board or the power supply,
-"sync" and "applications" were wished for by somebody.
+"""The words of Gpu.throttle. "thermal" is heat, "power-brake" and "hardware" come from the board or the power supply,
+"sync" and "applications" were requested by a user.
 """
 RECOVERY = ("none", "reset", "reboot", "drain", "drain-and-reset", "imex", "bus-reset", "system-reboot")
-"""What may be in Gpu.recovery: nvmlDeviceGpuRecoveryAction_t in nvml.h, in its order."""
+"""The words of Gpu.recovery: nvmlDeviceGpuRecoveryAction_t in nvml.h, in its order."""
 
 
 @value
@@ -112,7 +109,7 @@ class GpuKernel:
 
     id: str
     cpu_s: float | None
-    """Processor time that it has used since it began, with all that it started."""
+    """Processor seconds that it has used since it began, with all processes that it started."""
 
 
 @value
@@ -123,28 +120,28 @@ class Frame:
     trouble: str | None
     advice: str | None
     at: float = 0.0
-    """Unix seconds; 0: nobody said."""
+    """Unix seconds; 0: unknown."""
     span_s: float | None = None
-    """Since the frame before; None in the first one."""
+    """Seconds since the frame before; None in the first one."""
     driver: str | None = None
-    """Its version, as "550.54.15"."""
+    """Version of the running driver, such as "550.54.15"."""
     foreseen: str | None = None
-    """None, or one sentence about what will go wrong later: the library on disk is not the running driver's."""
+    """None, or one sentence about a failure to come: the library on disk does not fit the running driver."""
     pid: int | None = None
-    """The sampler's. None: the relay speaks, which knows nothing of GPUs."""
+    """The sampler's pid. None: the frame is the relay's, which knows nothing about GPUs."""
     started: int | None = None
-    """The sampler's, as snapshot.Process.started."""
+    """The sampler's start time: field 22 of /proc/PID/stat."""
     kernels: tuple[GpuKernel, ...] | None = None
-    """None: not asked this time."""
+    """None: not measured this time."""
 
 
 def encode(frame: Frame) -> bytes:
-    """One line, newline included."""
+    """The frame as one line, newline included."""
     return json.dumps({"format": FORMAT, **asdict(frame)}, separators=(",", ":")).encode() + b"\n"
 
 
 def decode(line: bytes) -> Frame:
-    """One line back; ValueError says what is wrong with it."""
+    """The frame in one line. ValueError for anything else."""
     try:
         document = json.loads(line)
         if document.pop("format") != FORMAT:

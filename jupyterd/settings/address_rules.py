@@ -1,4 +1,4 @@
-"""Is this text an address to listen on, or a host name; and if not quite, what was meant? Pure: asks no resolver."""
+"""Whether a text is an address to listen on or a host name, and what was meant if it is neither. Asks no resolver."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 
 
 def literal(text: str) -> str | None:
-    """The address in its usual spelling, "localhost" or "*"; None when nothing can be listened on by that name."""
+    """The address in its usual spelling, "localhost" or "*"; None if a server cannot listen on it."""
     lowered = text.lower()
     if lowered in {"*", "localhost"}:
         return lowered
@@ -45,7 +45,7 @@ def literal(text: str) -> str | None:
 
 
 def network(text: str) -> str | None:
-    """An address or a network, in its usual spelling; None for anything else, and for all addresses that there are."""
+    """An address or network in its usual spelling; None for anything else, and for a network of all addresses."""
     try:
         found = ipaddress.ip_network(text, strict=False)
     except ValueError:
@@ -72,7 +72,7 @@ def host_name(text: str) -> str | None:
 
 
 def advice(text: str) -> str:
-    """What to write in place of `text`, which is not an address to listen on."""
+    """What to write instead of `text`, which is no address to listen on; "" for no idea."""
     meant = _meant(text.strip().strip("\"'").lower())
     if isinstance(meant, tuple):
         return "write a list: ip = [" + ", ".join(map(quoted, meant)) + "]"
@@ -88,7 +88,7 @@ def advice(text: str) -> str:
 
 
 def name_advice(text: str) -> str:
-    """What to write in place of `text`, which is no host name."""
+    """What to write instead of `text`, which is no host name; "" for no idea."""
     host = _bare_host(text)
     if host.startswith("*"):
         return "a pattern is not probed: write each name"
@@ -102,7 +102,7 @@ def name_advice(text: str) -> str:
 
 
 def _bare_host(text: str) -> str:
-    """What is left of a URL, or of host:port."""
+    """The host part of a URL or of host:port, in lower case."""
     bare = re.sub(r"^[a-z]+://", "", text.strip().lower()).partition("/")[0]
     return re.sub(r"^([^:]+):\d+$", r"\1", bare)
 
@@ -116,7 +116,7 @@ def _never_local(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool
 
 
 def _meant(text: str) -> str | tuple[str, ...] | None:  # noqa: PLR0911 - one for each way to mean something
-    """A spelling that is right, several for a list in one text, or None."""
+    """The address that was probably meant, a tuple of them for a list in one text, or None."""
     if text == "":
         return None
     if text in _EVERY:
@@ -137,7 +137,7 @@ def _meant(text: str) -> str | tuple[str, ...] | None:  # noqa: PLR0911 - one fo
 
 
 def _respelt(text: str) -> list[str]:
-    """What is often wrong: a URL, a port, brackets, a network, letters for digits, commas, leading zeros, mapping."""
+    """Corrections of frequent mistakes: URL, port, brackets, letters for digits, commas, zeros, mapped IPv4."""
     host = re.sub(r"^[a-z]+:/+", "", text)
     host = host if re.search(r"/\d+$", host) else host.partition("/")[0]
     digits = host.replace("o", "0").replace("l", "1").replace(",", ".")

@@ -1,4 +1,4 @@
-"""What is set, and where: each assignment of a TOML text, the environment or the command line, or why it is none.
+"""Parses TOML text, the environment and the command line into assignments, and reports whatever is none.
 
 Judges names only; values.py judges values.
 """
@@ -23,7 +23,9 @@ _AT = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", re.D
 
 @attrs.frozen
 class Assigned:
-    """A known setting is set to something. `typed`: a text without quotes, in a place with a current directory."""
+    """A known setting and the raw value that is assigned to it. `typed`: `raw` is text from the environment or the
+    command line, without TOML's quotes, and relative paths count from the current directory.
+    """
 
     row: Setting
     raw: object
@@ -33,7 +35,7 @@ class Assigned:
 
 
 def in_toml(path: Path, text: str) -> list[Assigned | Problem]:
-    """Every assignment in the text of a file; one problem for a text that is not TOML."""
+    """Every assignment in the file's text, or the problem with it; one Problem for text that is not TOML."""
     place = str(path)
     foreign = legacy.jupyter_file(path.name, text)
     try:
@@ -61,7 +63,7 @@ class _Reader:
             return [self._unknown(path) for path in _leaves((name,), value)]
         if name in _KEYS and not isinstance(value, dict):
             row = _KEYS[name]
-            found = f"{name} stands outside its section"
+            found = f"{name} is outside its section"
             return [Problem(self._at((name,)), found, advice=f"move it below a line [{row.section}]")]
         return [self._unknown((name,), table=isinstance(value, dict | list))]
 
@@ -98,7 +100,7 @@ class _Reader:
 
 
 def advice_for(path: tuple[str, ...], *, table: bool = False) -> str:  # noqa: PLR0911 - one for each guess, best first
-    """What an unknown name may stand for: an old one, one of another section, a slip of the finger."""
+    """What an unknown name may mean: an old Jupyter name, a setting of another section, a typing error."""
     inside, key = ".".join(path[:-1]), path[-1]
     section = inside if inside in SECTION_NAMES else path[0] if len(path) > 1 else ""
     if table and len(path) == 1:
@@ -136,7 +138,7 @@ def in_environment(environ: Mapping[str, str]) -> list[Assigned | Problem]:
 
 
 def on_command_line(overrides: Mapping[str, str | bool]) -> list[Assigned | Problem]:
-    """What options.overrides gave; an old Jupyter option comes with its old name ("NotebookApp.port")."""
+    """The assignments in what options.overrides returned; an old option has its old name ("NotebookApp.port")."""
     result: list[Assigned | Problem] = []
     for name, value in overrides.items():
         new = name if name in SETTINGS else legacy.new_name(name.rpartition(".")[2])
@@ -149,7 +151,7 @@ def on_command_line(overrides: Mapping[str, str | bool]) -> list[Assigned | Prob
             result.append(Problem(Origin(f"--{name}"), "is not an option of jupyterd", advice=advice))
         elif row.secret:
             shown = row.flag if row.name == name else f"--{name}"
-            found = "a secret is not typed where `ps` shows it"
+            found = "a secret must not be typed where `ps` shows it"
             result.append(Problem(Origin(shown), found, advice=f"set {row.name} in a file"))
         else:
             result.append(Problem(Origin(f"--{name}"), "is not an option of jupyterd", advice=f"type {row.flag}"))
@@ -190,7 +192,7 @@ def _known(section: str) -> str:
 
 
 def _syntax(place: str, text: str, error: ValueError) -> Problem:
-    """The word of tomllib with its line. The line itself is not shown: it may hold a secret."""
+    """The message of tomllib with its line number. The line is not shown, as it may hold a secret."""
     match = _AT.fullmatch(str(error))
     all_lines = text.split("\n")
     number = int(match[2]) if match and match[2] else len(all_lines) - (all_lines[-1] == "")
@@ -198,7 +200,7 @@ def _syntax(place: str, text: str, error: ValueError) -> Problem:
     what = match[1] if match else "a number has too many digits"
     slip = _slip(all_lines[number - 1])
     if what.startswith("Cannot overwrite"):
-        what = "a key stands there a second time"
+        what = "the key is set a second time"
     elif match and not match[2]:
         what = "it ends in the middle of a value or a list"  # where that began is not known
     found = "is not TOML" if slip else f"is not TOML ({_safe(what)})"
@@ -211,7 +213,7 @@ def _safe(message: str) -> str:
 
 
 def _slip(line: str) -> str:  # noqa: PLR0911 - one for each slip
-    """The mistakes that people make who know other formats; the value itself is never repeated."""
+    """Advice for a line in the syntax of another format (YAML, INI, Python); "" for none. Never repeats the value."""
     match = re.match(r"\s*([A-Za-z0-9_.\-]+)\s*([:=])?\s*(.*)", line)
     if match is None:
         return (
@@ -227,7 +229,7 @@ def _slip(line: str) -> str:  # noqa: PLR0911 - one for each slip
     if sign == "=" and value == "":
         return f"{key} has no value"
     if sign == "=" and value[0] not in "\"'[{0123456789+-tfin#":
-        return f'text stands in double quotes: {key} = "..."'
+        return f'put text in double quotes: {key} = "..."'
     if sign == "=" and re.match(r"[0-9]+[.:][0-9a-f.:]+\s*(#.*)?$", value):
-        return f'text stands in double quotes: {key} = "..."'
+        return f'put text in double quotes: {key} = "..."'
     return ""

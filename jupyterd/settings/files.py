@@ -1,7 +1,4 @@
-"""Reads settings files without trust: what is not a regular file is never opened for long, and said so.
-
-Knows no settings.
-"""
+"""Reads settings files without trust: whatever is no regular file is reported, and never blocks the reader."""
 
 from __future__ import annotations
 
@@ -20,14 +17,14 @@ LARGEST_BYTES = 1 << 20
 
 @attrs.frozen
 class Text:
-    """A file's contents, and its facts as of the moment it was read."""
+    """A file's contents, and its status at the moment it was read."""
 
     text: str
     facts: os.stat_result
 
 
 def read(path: Path, mine: Account, *, must_exist: bool) -> Text | Problem | None:  # noqa: PLR0911 - one for each way to be no file
-    """The text; None for a file that need not exist and does not."""
+    """The file's text; None if it does not exist and need not; a Problem if it cannot be read."""
     origin = Origin(str(path))
     try:
         mode = path.stat().st_mode  # opening a device may do something: look first
@@ -115,7 +112,7 @@ def closing(path: Path, facts: os.stat_result, mine: Account) -> str:
 
 
 def kind(mode: int) -> str:
-    """What it is in place of a regular file."""
+    """The kind of a file that is not regular, for a message."""
     names = {
         stat.S_IFDIR: "a directory", stat.S_IFIFO: "a FIFO", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
         stat.S_IFSOCK: "a socket",

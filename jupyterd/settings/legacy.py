@@ -1,4 +1,4 @@
-"""The names that guides and old notebooks use (NotebookApp.ip, --certfile ...), and what they are called here."""
+"""Jupyter's own names of settings (NotebookApp.ip, --certfile ...), which guides use, and the names here."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def explained(path: tuple[str, ...]) -> str | None:
 
 
 def priority(owner: str) -> int:
-    """Of two classes that say different things the greater one counts, the newer and the more special; -1: neither."""
+    """Precedence of a Jupyter class, greater for a newer or more specific one; -1: unknown."""
     return _SERVERS.index(owner) if owner in _SERVERS else -1
 
 

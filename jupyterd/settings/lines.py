@@ -41,7 +41,7 @@ def line_of(found: dict[Path, int], path: Path) -> int | None:
 
 
 class _LostError(Exception):
-    """The text is not what the scanner took it for."""
+    """The scanner cannot follow the text."""
 
 
 class _Scanner:

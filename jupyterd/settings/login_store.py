@@ -25,14 +25,14 @@ FORMAT = 1
 PASSWORD_LEAST, PASSWORD_MOST = 8, 1024
 """Characters; argon2 reads all of them."""
 LOCK_TIMEOUT_S = 5.0
-"""The lock is held for a read and a rename; who waits longer sees a machine in trouble."""
+"""The lock is held for one read and one rename; a longer wait means that the machine is in trouble."""
 
 PasswordVerdict = Literal["fresh", "used", "wrong"]
 
 
 @attrs.frozen
 class StoredLogin:
-    """Hashes only. An empty string is "none"; times are Unix seconds, 0 for never."""
+    """Holds hashes only. "" means none; times are Unix seconds, 0 means never."""
 
     password_hash: str = ""
     password_set: float = 0.0
@@ -45,7 +45,7 @@ class StoredLogin:
 
 
 def read(path: Path) -> StoredLogin:
-    """What is there; an empty Login for no file. ValueError says what is wrong with the file."""
+    """The stored login; an empty one without a file. ValueError says what is wrong with the file."""
     data = files.read_private(path)
     if data is None:
         return StoredLogin()
@@ -64,7 +64,7 @@ def has_password(path: Path) -> bool:
 
 
 def issue_token(path: Path) -> str:
-    """A new one-time token; only its hash is kept, and one that was there is dead."""
+    """Make a new one-time token, which invalidates the one before. Only its hash is stored."""
     token = secrets.token_urlsafe(24)
     with _locked(path):
         _write(path, attrs.evolve(read(path), token_sha256=_sha256(token), token_created=time.time()))
@@ -72,7 +72,7 @@ def issue_token(path: Path) -> str:
 
 
 def set_password(path: Path, password_hash: str) -> None:
-    """From now on it is this one ("" for none), and a one-time token that nobody has used yet is dead."""
+    """Store this password hash ("" for none) and invalidate an unused one-time token."""
     now = time.time()
     with _locked(path):
         login = read(path)
@@ -86,7 +86,7 @@ def set_password(path: Path, password_hash: str) -> None:
 
 
 def password_fault(password: str) -> str:
-    """What keeps this from being a password, as a sentence that does not show it; "" for nothing."""
+    """Why this cannot be a password, as a sentence that does not show it; "" if it can."""
     if len(password) < PASSWORD_LEAST:
         return f"A password has at least {PASSWORD_LEAST} characters."
     if len(password) > PASSWORD_MOST:
@@ -97,7 +97,7 @@ def password_fault(password: str) -> str:
 
 
 def judge(login: StoredLogin, token: str) -> PasswordVerdict:
-    """What the one-time token is worth, in constant time for one length."""
+    """Whether the one-time token is good, used already or wrong, in constant time for one length."""
     found = _sha256(token)
     if login.token_sha256 and hmac.compare_digest(found, login.token_sha256):
         return "fresh"
@@ -107,7 +107,7 @@ def judge(login: StoredLogin, token: str) -> PasswordVerdict:
 
 
 def consume(path: Path, token: str, password_hash: str | None = None) -> PasswordVerdict:
-    """Use the token up, and set the password in the same step. Only the first caller gets "fresh"."""
+    """Mark the token as used and set the password, in one step. Only the first caller gets "fresh"."""
     with _locked(path):
         login = read(path)
         verdict = judge(login, token)

@@ -15,7 +15,7 @@ _METAVARS = {"int": "NUMBER", "float": "SECONDS", "list": "LIST"}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """-c FILE, and for each setting its option, by section; what is not given leaves no trace in the result."""
+    """Add -c FILE and an option for each setting, by section. An option that is not given sets no attribute."""
     parser.usage = f"{parser.prog} [-c FILE] [--SETTING VALUE ...]"
     parser.add_argument("-c", "--config", metavar="FILE", type=Path, help="read this settings file and no other")
     for section in SECTIONS:
@@ -27,7 +27,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def overrides(args: argparse.Namespace) -> dict[str, str | bool]:
-    """What was given, by dotted name, as settings.load.sources takes it."""
+    """The options that were given, by dotted name, for settings.load.sources."""
     given = {name: value for name, value in vars(args).items() if "." in name}
     return {name: ",".join(value) if isinstance(value, list) else value for name, value in given.items()}
 
@@ -51,7 +51,7 @@ def _add(group: argparse._ArgumentGroup, row: Setting) -> None:
 
 
 def _add_old(parser: argparse.ArgumentParser) -> None:
-    """Understood, not shown. Jupyter's own names, and secrets, are refused by the loader with what to type."""
+    """Add hidden options: Jupyter's own names and secrets, which the loader refuses with advice what to type."""
     for name, alias in _ALIASES.items():
         parser.add_argument(alias, dest=name, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     parser.add_argument("--no-browser", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)

@@ -1,6 +1,6 @@
-"""Where everything lies, once: the state directory, the runtime directory, and each file in them by name.
+"""The state directory, the runtime directory, and the path of each file in them, in one place.
 
-discover() says which directories a command is about; nothing is made or changed before prepare().
+discover() finds the directories that a command is about; only prepare() creates anything.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SERVICE_RUNTIME = Path("/run/jupyterd")
 
 @attrs.frozen
 class Paths:
-    """`state` lives for ever, `runtime` until the next boot; both belong to the account, mode 0700."""
+    """`state` is kept, `runtime` lives until the next boot; both belong to the account, mode 0700."""
 
     mode: Mode
     state: Path
@@ -104,7 +104,7 @@ class Paths:
 
     @property
     def spool(self) -> Path:
-        """What kernels said while nobody listened (jupyterd.recorder): on disk, because it may be long."""
+        """Output of kernels while no server listened (jupyterd.recorder): on disk, as it may be long."""
         return self.state / "spool"
 
     @property
@@ -114,7 +114,7 @@ class Paths:
 
     @property
     def gpu_history(self) -> Path:
-        """SQLite: what the GPUs did (jupyterd.gpu.history)."""
+        """SQLite: the history of the GPUs (jupyterd.gpu.history)."""
         return self.state / "gpu.db"
 
     @property
@@ -144,7 +144,7 @@ class Paths:
 
 
 def mode_of(environ: Mapping[str, str]) -> Mode:
-    """What a daemon that is started now is: its unit says so in $JUPYTERD_MODE. Raises Invalid."""
+    """The mode of a daemon that is started now, which its unit sets in $JUPYTERD_MODE. Raises Invalid."""
     match environ.get("JUPYTERD_MODE", "foreground"):
         case "service":
             return "service"
@@ -176,8 +176,8 @@ def discover(
 
 
 def prepare(paths: Paths) -> None:
-    """Make both directories, the account's alone. Raises Invalid when somebody else's are there, OSError if the
-    machine is at fault (a full disk).
+    """Create both directories, for the account alone. Raises Invalid where another account's are in the way, OSError
+    for a fault of the machine (a full disk).
     """
     # A person may have put the state on another disk by a link; in /tmp a link would be somebody's trap.
     for directory in (Path(os.path.realpath(paths.state)), paths.runtime):
@@ -220,7 +220,7 @@ def _own_runtime(state: Path, uid: int) -> Path:
 
 
 def _held(lock: Path) -> bool:
-    """Does a daemon run with this lock? Taken shared, for no time; /proc/locks does not know files on overlayfs."""
+    """Whether a daemon holds this lock. Tries a shared lock for a moment, as /proc/locks misses files on overlayfs."""
     try:
         fd = os.open(lock, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

@@ -1,6 +1,6 @@
-"""A problem with the settings: where, what was found, what is wanted, what to type; and its one-line form.
+"""A problem with the settings: where, what was found, what is allowed, what to type; and its one-line form.
 
-No text made here ever holds a secret: callers name the setting and the kind of what they found.
+No text made here holds a secret: callers name the setting and the kind of value that they found.
 """
 
 from __future__ import annotations
@@ -68,24 +68,24 @@ class Invalid(Exception):  # noqa: N818 - reads as `except Invalid`: an adjectiv
 
 
 def quoted(text: str) -> str:
-    """As one would write it in TOML, cut when long."""
+    """The text in TOML's double quotes, cut after 60 characters."""
     cut = text if len(text) <= _SHOWN_MAX else text[:_SHOWN_MAX] + "..."
     return printable(json.dumps(cut, ensure_ascii=False))
 
 
 def bare(key: str) -> str:
-    """A key as one would write it in TOML: quotes only where they are needed."""
+    """The key in TOML syntax, with quotes only where they are needed."""
     plain = key.isascii() and key.replace("_", "").replace("-", "").isalnum()
     return key[:_SHOWN_MAX] if plain else quoted(key)
 
 
 def dotted(path: Iterable[str]) -> str:
-    """The parts of a key with dots between them."""
+    """The dotted key in TOML syntax."""
     return ".".join(map(bare, path))
 
 
 def described(raw: object, *, secret: bool = False) -> str:
-    """A value as it was found, for a message; of a secret only its kind."""
+    """The value for a message; only the kind of a secret one."""
     match raw:
         case bool():
             return "true" if raw else "false"
@@ -104,7 +104,7 @@ def described(raw: object, *, secret: bool = False) -> str:
 
 
 def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The known word that looks most like this one."""
+    """The known word that is most similar to this one, None if none is."""
     from difflib import get_close_matches  # noqa: PLC0415 - 6 ms of import that only a mistake pays
 
     found = get_close_matches(word[:200].lower(), list(known), n=1, cutoff=cutoff)

@@ -165,7 +165,7 @@ def _password_hash(value: Value) -> Value | Fault:
         )
     if re.match(r"\$[0-9a-z]{1,8}\$", text):
         return Fault(f"{name} is a hash of another program (as in /etc/shadow)", wanted, _MAKE_HASH)
-    return Fault(f"{name} is no hash: plain text stands there", wanted, _MAKE_HASH)
+    return Fault(f"{name} is plain text, not a hash", wanted, _MAKE_HASH)
 
 
 def _token(value: Value) -> Value | Fault:

@@ -100,7 +100,7 @@ def _with(text: str, row: Setting, value: Value) -> str:
                 return candidate
         except ValueError:
             continue
-    raise ValueError(f"{row.name} stands there in a form that is not changed by a program: write {toml(value)}")
+    raise ValueError(f"{row.name} is written in a form that jupyterd does not edit: write {toml(value)}")
 
 
 def _candidates(text: str, row: Setting, value: str, *, present: bool) -> Iterator[str]:

@@ -1,6 +1,6 @@
-"""The schema as one flat table: each setting with its names (file, environment, command line) and its facts.
+"""The schema as one flat table: each setting with its names in the file, the environment and on the command line.
 
-Knows no values: schema.py is the home of the settings, load.py of what somebody set.
+schema.py declares the settings, load.py has their values.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """As in messages and Loaded.origins: "server.port"."""
+        """The dotted name, as in messages and Loaded.origins: "server.port"."""
         return f"{self.section}.{self.key}"
 
     @property
     def variable(self) -> str:
-        """In the environment: "JUPYTERD_SERVER_PORT"."""
+        """The environment variable: "JUPYTERD_SERVER_PORT"."""
         return f"JUPYTERD_{self.section}_{self.key}".upper().replace(".", "_")
 
     @property
     def flag(self) -> str:
-        """On the command line: "--port", "--gpu-log-every", "--tls"."""
+        """The command-line option: "--port", "--gpu-log-every", "--tls"."""
         if self.key == "enabled":
             return f"--{self.section}".replace(".", "-")
         key = self.key.removesuffix("_s") if self.unit == "s" else self.key
@@ -95,6 +95,6 @@ def build(values: dict[str, Value]) -> schema.Settings:
 
 
 def value_of(settings: schema.Settings, row: Setting) -> Value:
-    """What `settings` holds for this row."""
+    """The value of this setting in `settings`."""
     value: Value = getattr(getattr(settings, row.section.replace(".", "_")), row.key)
     return value

@@ -1,4 +1,4 @@
-"""One value: from TOML or from text (environment, command line) to what the setting holds, strictly.
+"""Converts one value, from TOML or from text (environment, command line), to the type of its setting, strictly.
 
 cattrs would coerce ("8888" to 8888, 1 to true) until each of its hooks for our five kinds is replaced, and knows no
 lines: what is left for it is to walk the fields, for 11 ms at each start.
@@ -23,7 +23,7 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})")
 
 @attrs.frozen
 class Fault:
-    """One thing wrong with a value; `item` is the position in a list. Without the value where it is a secret."""
+    """One thing that is wrong with a value; `item` is the position in a list. Never holds a secret value."""
 
     found: str
     wanted: str = ""
@@ -32,11 +32,11 @@ class Fault:
 
 
 Judged = Value | Fault | list[Fault]
-"""A list of faults comes only from a setting that is a list: one for each item that is wrong."""
+"""The value, or its faults: a list of faults for a setting that is a list, one for each wrong item."""
 
 
 def from_toml(row: Setting, raw: object) -> Judged:  # noqa: PLR0911 - one for each kind
-    """A value as tomllib gives it."""
+    """Convert a value that tomllib returned."""
     match row.kind, raw:
         case "bool", bool():
             return raw
@@ -55,7 +55,7 @@ def from_toml(row: Setting, raw: object) -> Judged:  # noqa: PLR0911 - one for e
 
 
 def from_text(row: Setting, raw: str) -> Judged:
-    """A value as the environment or the command line gives it: no quotes, lists with commas."""
+    """Convert text from the environment or the command line: no quotes, lists with commas."""
     text = raw.strip()
     match row.kind:
         case "bool" if text.lower() in _TRUE | _FALSE:
@@ -89,7 +89,7 @@ def allowed(row: Setting) -> str:
 
 
 def toml(value: object) -> str:
-    """The value as one writes it in the file."""
+    """The value in TOML syntax."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -145,7 +145,7 @@ def _items(row: Setting, raw: list[object]) -> Judged:
 
 
 def _unprintable(row: Setting, raw: str) -> Fault | None:
-    """Line breaks, NUL and undecodable bytes have no place in any setting, and break whatever they are put in."""
+    """The fault of text with line breaks, NUL or undecodable bytes, which no setting may hold; else None."""
     if raw.isprintable():
         return None
     what = "bytes that are not UTF-8" if any("\ud800" <= each <= "\udfff" for each in raw) else "control characters"
@@ -153,7 +153,7 @@ def _unprintable(row: Setting, raw: str) -> Fault | None:
 
 
 def _type_advice(row: Setting, raw: object) -> str:  # noqa: PLR0911 - one for each mix-up
-    """The line to write instead, where it is plain what was meant."""
+    """The line to write instead, where the intention is clear; "" otherwise."""
     if row.secret:
         return "write it in double quotes"
     match raw:

@@ -47,8 +47,8 @@ def test_what_the_hash_verb_makes_is_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("secret", "said"),
     [
-        ("hunter2-hunter2", f"login.password_hash is no hash: plain text stands there; {WANTED}"),
-        ("hunter2:x:y", f"login.password_hash is no hash: plain text stands there; {WANTED}"),
+        ("hunter2-hunter2", f"login.password_hash is plain text, not a hash; {WANTED}"),
+        ("hunter2:x:y", f"login.password_hash is plain text, not a hash; {WANTED}"),
         (ARGON2[:40], f'login.password_hash begins with "argon2:" and is cut off or changed; {WANTED}'),
         ("argon2:hunter2", f'login.password_hash begins with "argon2:" and is cut off or changed; {WANTED}'),
         (

@@ -75,11 +75,11 @@ def test_every_setting_that_is_no_secret_is_in_the_help() -> None:
         (["--ServerApp.open_browser", "False"], [
             ("--ServerApp.open_browser: is not an option of jupyterd; "
             "it is not needed: a daemon opens no browser; delete the line")]),
-        (["--token=hunter2"], ["--token: a secret is not typed where `ps` shows it; set login.token in a file"]),
+        (["--token=hunter2"], ["--token: a secret must not be typed where `ps` shows it; set login.token in a file"]),
         (["--password", "hunter2"], [
-            "--password-hash: a secret is not typed where `ps` shows it; set login.password_hash in a file"]),
+            "--password-hash: a secret must not be typed where `ps` shows it; set login.password_hash in a file"]),
         (["--ServerApp.token", "hunter2"], [
-            "--ServerApp.token: a secret is not typed where `ps` shows it; set login.token in a file"]),
+            "--ServerApp.token: a secret must not be typed where `ps` shows it; set login.token in a file"]),
         (["--port", "x", "--log-level", "loud"], [
             '--port: server.port is "x"; allowed is a whole number from 1 to 65535',
             '--log-level: server.log_level is "loud"; allowed is one of "DEBUG", "INFO", "WARNING", "ERROR"']),

@@ -28,7 +28,7 @@ TABLE = [
         "[quack]",
         "1: [quack] is not a section; known are [server], [login], [tls], [kernels], [gpu], [gpu.cull], [supervision]",
     ),
-    ("port = 1", "1: port stands outside its section; move it below a line [server]"),
+    ("port = 1", "1: port is outside its section; move it below a line [server]"),
     ("zzz = 1", "1: zzz is not a setting; all settings: jupyterd config sample"),
     ("server = 5", f"1: server is 5; [server] is a section; known in it: {SERVER_KEYS}"),
     ("[[server]]\nport = 1", "1: [[server]] is a list of tables; write [server], once"),
@@ -170,15 +170,15 @@ TABLE = [
     ("[server]\nport = ", "2: is not TOML; port has no value"),
     ("[server]\n\nport: 8888", "3: is not TOML; write port = ..., with an equals sign"),
     ("[server]\nport 8888", "2: is not TOML; write port = ..., with an equals sign"),
-    ("[server]\nip = localhost", '2: is not TOML; text stands in double quotes: ip = "..."'),
-    ("[server]\nip = 192.168.1.7", '2: is not TOML; text stands in double quotes: ip = "..."'),
-    ("[server]\nroot_dir = /srv", '2: is not TOML; text stands in double quotes: root_dir = "..."'),
+    ("[server]\nip = localhost", '2: is not TOML; put text in double quotes: ip = "..."'),
+    ("[server]\nip = 192.168.1.7", '2: is not TOML; put text in double quotes: ip = "..."'),
+    ("[server]\nroot_dir = /srv", '2: is not TOML; put text in double quotes: root_dir = "..."'),
     (
         "[server]\nlab = True",
         "2: is not TOML; lab = : true and false are written in small letters and without quotes",
     ),
     ("[server]\nip = [\n'a',\n", "3: is not TOML (it ends in the middle of a value or a list)"),
-    ("[server]\nport = 1\nport = 2", "3: is not TOML (a key stands there a second time)"),
+    ("[server]\nport = 1\nport = 2", "3: is not TOML (the key is set a second time)"),
     (f"a = 1{'0' * 5000}", "1: is not TOML (a number has too many digits)"),
 ]  # fmt: skip
 
