@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import pwd
 import shutil
 import sys
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from typing import Literal
 import attrs
 
 from jupyterd.cli.status.read import Nothing, ServerStatus, look
+from jupyterd.linux.accounts import become_owner
 from jupyterd.settings.paths import Paths, discover
 from jupyterd.settings.problems import Invalid
 
@@ -86,37 +86,6 @@ def server_of(found: ServerStatus | Nothing, where: tuple[Paths, ...]) -> Server
     if found.denied:
         raise PermissionError("the server on this machine belongs to another account; run the same command with sudo")
     return Server(where[0], None)
-
-
-def become_owner(directory: Path) -> None:
-    """Root becomes the account that owns the directory, for the rest of the process: it must not touch the account's
-    files and sockets as root. Does nothing for anybody else, or when there is no such directory.
-    """
-    if os.geteuid() != 0:
-        return
-    try:
-        owner = directory.stat()
-    except OSError:
-        return
-    if owner.st_uid != 0:
-        _become(owner.st_uid, owner.st_gid)
-
-
-def _become(uid: int, gid: int) -> None:
-    try:
-        entry = pwd.getpwuid(uid)
-    except KeyError:  # a number without a name, as in some containers
-        os.setgroups([])
-        os.setgid(gid)
-        os.environ["HOME"] = "/"
-    else:
-        os.initgroups(entry.pw_name, entry.pw_gid)
-        os.setgid(entry.pw_gid)
-        os.environ.update(HOME=entry.pw_dir, USER=entry.pw_name, LOGNAME=entry.pw_name)
-    os.setuid(uid)
-    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
-        os.environ.pop(name, None)
-    os.environ["XDG_RUNTIME_DIR"] = f"/run/user/{uid}"
 
 
 def say(text: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import shlex
 import shutil
@@ -15,7 +14,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from jupyterd.cli.ssh import Here
-from jupyterd.linux import local_time
+from jupyterd.linux import local_time, net
 from jupyterd.protocol.plan import Certificate, Plan
 from jupyterd.protocol.status import Snapshot
 from jupyterd.text import bracketed, fingerprint
@@ -134,7 +133,7 @@ def _tunnel(urls: tuple[str, ...], ssh: Here) -> Iterator[str]:
     loopback = [host for host in hosts if _is_loopback(host)]
     port = parts.port or (443 if parts.scheme == "https" else 80)
     # Listening on every address shows no loopback among many URLs, and still has one; one literal address has none.
-    there = "localhost" if loopback or len(hosts) != 1 or not _is_address(hosts[0]) else hosts[0]
+    there = "localhost" if loopback or len(hosts) != 1 or not net.is_address(hosts[0]) else hosts[0]
     here = port if port >= PRIVILEGED else port + 8000
     if len(loopback) == len(hosts):
         yield f"{IN}Only this machine can open that address. On any other computer, type"
@@ -147,15 +146,7 @@ def _tunnel(urls: tuple[str, ...], ssh: Here) -> Iterator[str]:
 
 
 def _is_loopback(host: str) -> bool:
-    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+    return host == "localhost" or net.is_loopback(host)
 
 
 NAME = "jupyterd"

@@ -8,8 +8,8 @@ import json
 import os
 import sys
 
-from jupyterd.cli import _common
 from jupyterd.cli._common import EX_CONFIG, fail
+from jupyterd.linux import accounts
 from jupyterd.linux.accounts import account
 from jupyterd.planner import plan
 from jupyterd.protocol.plan import Refused
@@ -62,7 +62,7 @@ def _ask(args: argparse.Namespace) -> plan.Ask:
     where = paths.discover(environ, uid, "service" if args.system else None)
     who = account(uid, environ, service=where.mode == "service")
     if uid == 0 and where.mode == "service":  # root may read everything: what it sees says nothing about the service
-        _common.become_owner(where.state)
+        accounts.become_owner(where.state)
         who = account(os.geteuid(), {}, service=True)
     given = load.sources(where.mode, args.config, environ, options.overrides(args), who)
     return plan.Ask((), given, environ, where, who)

@@ -16,12 +16,11 @@ from typing import Any
 
 import psutil
 
-from jupyterd.cli import _common
 from jupyterd.cli._common import USAGE, fail, say
-from jupyterd.launch import launcher, recorder_process, registry, sampler_process, stop, stop_or_restart
+from jupyterd.launch import launcher, recorder_process, registry, sampler_process, stop
 from jupyterd.launch.registry import Entry
 from jupyterd.launch.user_unit import LaunchFailed
-from jupyterd.linux import local_time, proc
+from jupyterd.linux import accounts, local_time, proc, systemd
 from jupyterd.protocol.policy import Policy
 from jupyterd.settings import paths
 from jupyterd.text import plural, size
@@ -62,7 +61,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """0: done; 1: something is left or missing; 2: the id fits no kernel, or several."""
     directory = (args.state or paths.discover(os.environ, os.getuid()).state) / "kernels"
-    _common.become_owner(directory.parent)
+    accounts.become_owner(directory.parent)
     every, problems = registry.read_all(directory)
     for problem in problems:
         say(str(problem))
@@ -135,7 +134,7 @@ def _memory_bytes(pid: int | None) -> int | None:
 def _stop_said(directory: Path, every: list[Entry], running: list[Entry], args: argparse.Namespace) -> int:
     if not (args.all or args.id or args.terminals or args.sampler):
         return fail("which kernels? Give their ids, or --all", USAGE)
-    if args.unless_restarting and not stop_or_restart.kernels_may_end():
+    if args.unless_restarting and not systemd.stops_for_good():
         print("jupyterd is being restarted: kernels keep running")
         return 0
     chosen = _choose(running, args.id) if args.id else every if args.all else []

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from jupyterd.launch.deaths import ExitStatus
 from jupyterd.launch.registry import Entry
+from jupyterd.linux import systemd
 
 SLICE = "jupyterd.slice"
 WRAPPER = Path(__file__).with_name("wrapper.py")
@@ -165,7 +166,7 @@ def show(unit: str) -> dict[str, str]:
     """The unit's state as `systemctl show` properties; {} when systemctl fails. Raises LaunchFailed when it hangs."""
     names = "LoadState,ActiveState,Result,ExecMainCode,ExecMainStatus,MainPID"
     done = _run(["systemctl", "--user", "show", f"--property={names}", "--", unit], _ANSWER_S)
-    return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    return systemd.properties(done.stdout)
 
 
 def _run(argv: list[str], deadline_s: float) -> subprocess.CompletedProcess[str]:

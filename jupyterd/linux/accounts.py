@@ -56,3 +56,37 @@ def others_in_group(gid: int, mine: Account) -> tuple[str, ...]:
     # Enumerates local accounts only, as a rule: directory services do not list theirs, and are not asked one by one.
     members |= {entry.pw_name for entry in pwd.getpwall() if entry.pw_gid == gid}
     return tuple(sorted(members - {mine.name, "root"}))
+
+
+def become_owner(directory: Path) -> None:
+    """Root becomes the account that owns the directory, for the rest of the process: it must not touch the account's
+    files and sockets as root. Does nothing for anybody else, or when there is no such directory.
+    """
+    if os.geteuid() != 0:
+        return
+    try:
+        owner = directory.stat()
+    except OSError:
+        return
+    if owner.st_uid != 0:
+        become(owner.st_uid, owner.st_gid)
+
+
+def become(uid: int, gid: int) -> None:
+    """Root becomes the account for the rest of the process: its groups, its HOME and its runtime directory, and nothing
+    of root's own XDG directories. `gid` counts where the password database does not know the account.
+    """
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError:  # a number without a name, as in some containers
+        os.setgroups([])
+        os.setgid(gid)
+        os.environ["HOME"] = "/"
+    else:
+        os.initgroups(entry.pw_name, entry.pw_gid)
+        os.setgid(entry.pw_gid)
+        os.environ.update(HOME=entry.pw_dir, USER=entry.pw_name, LOGNAME=entry.pw_name)
+    os.setuid(uid)
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        os.environ.pop(name, None)
+    os.environ["XDG_RUNTIME_DIR"] = f"/run/user/{uid}"

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import attrs
 
+from jupyterd.linux.net import is_address
 from jupyterd.protocol.plan import Listen, Target
 from jupyterd.settings.schema import ServerSettings
 from jupyterd.text import bracketed
@@ -114,7 +115,7 @@ def urls(found: Iterable[Target], scheme: str, base_url: str, server: ServerSett
             return 0, target.name
         if target.address in LOOPBACKS:
             return 5, "" if target.name == "localhost" else target.name
-        if not _literal(target.name):
+        if not is_address(target.name):
             return (1 if "." in target.name else 2), target.name
         return (4 if ":" in target.name else 3), target.name
 
@@ -130,14 +131,6 @@ def urls(found: Iterable[Target], scheme: str, base_url: str, server: ServerSett
     loopback = [each for each in shown if "//localhost" in each or "//[::1]" in each or "//127." in each]
     best = [each for each in shown if each not in loopback]
     return tuple(dict.fromkeys([*best, *loopback[:1]]))
-
-
-def _literal(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def certificate_names(server: ServerSettings, machine: Interfaces) -> tuple[tuple[str, ...], tuple[str, ...]]:

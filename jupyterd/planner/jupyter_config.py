@@ -6,7 +6,6 @@ One small function for each section of the settings. Knows no traitlets: names a
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import attrs
 
 from jupyterd.linux import files
+from jupyterd.linux.net import is_address
 from jupyterd.protocol.plan import Command
 from jupyterd.settings.paths import Paths
 from jupyterd.settings.schema import KernelSettings, LoginSettings, ServerSettings, Settings
@@ -171,15 +171,7 @@ def _login(login: LoginSettings) -> dict[str, Any]:
 
 def _names(names: Iterable[str]) -> list[str]:
     """Host names only: an address that the machine gets or loses must not look like a change of the settings."""
-    return sorted({"localhost", *(name.lower().rstrip(".") for name in names if not _is_address(name))})
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
+    return sorted({"localhost", *(name.lower().rstrip(".") for name in names if not is_address(name))})
 
 
 def _places(paths: Paths) -> Traits:

@@ -14,9 +14,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, field
 from pathlib import Path
-from typing import Any
+from typing import cast
 
-from jupyterd.protocol import spool
+from jupyterd.protocol import codec, spool
 from jupyterd.protocol.value import value
 
 LINE_MAX = 1 << 20
@@ -114,21 +114,14 @@ class Told:
 
 ToRecorder = Hello | Back | Away | Over
 FromRecorder = Yours | Told
-_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Hello, Back, Away, Over, Yours, Told)}
+_KINDS = codec.by_name(Hello, Back, Away, Over, Yours, Told)
 
 
 def encode(message: ToRecorder | FromRecorder) -> bytes:
     """One line, newline included."""
-    return json.dumps({type(message).__name__: asdict(message)}).encode() + b"\n"
+    return codec.encode(message)
 
 
 def decode(line: bytes) -> ToRecorder | FromRecorder:
     """The message of one line. ValueError: it is none of this version."""
-    try:
-        ((name, fields),) = json.loads(line).items()
-        if "tabs" in fields:
-            fields["tabs"] = tuple((str(kernel), str(session)) for kernel, session in fields["tabs"])
-        message: ToRecorder | FromRecorder = _KINDS[name](**fields)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"not a message: {line[:80]!r}") from error
-    return message
+    return cast("ToRecorder | FromRecorder", codec.decode(line, _KINDS))

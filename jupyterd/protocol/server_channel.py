@@ -5,10 +5,9 @@ The server finds its end in the variable CHANNEL, its listening sockets in LISTE
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
-from typing import Any
+from typing import cast
 
+from jupyterd.protocol import codec
 from jupyterd.protocol.value import value
 
 CHANNEL = "JUPYTERD_CHANNEL_FD"
@@ -91,24 +90,14 @@ class Reload:
 FromServer = Ready | Imported | KernelCounts | Reloaded | Failed | LoggedIn | LookAgain
 ToServer = Reload | Go | Notice
 
-_KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind
-    for kind in (Ready, Imported, KernelCounts, Reloaded, Failed, LoggedIn, LookAgain, Reload, Go, Notice)
-}
+_KINDS = codec.by_name(Ready, Imported, KernelCounts, Reloaded, Failed, LoggedIn, LookAgain, Reload, Go, Notice)
 
 
 def encode(message: FromServer | ToServer) -> bytes:
     """One line, newline included."""
-    return json.dumps({type(message).__name__: asdict(message)}).encode() + b"\n"
+    return codec.encode(message)
 
 
 def decode(line: bytes) -> FromServer | ToServer:
-    """One line back; ValueError names what it does not know."""
-    try:
-        ((name, fields),) = json.loads(line).items()
-        if "idle" in fields:
-            fields["idle"] = tuple(fields["idle"])
-        message: FromServer | ToServer = _KINDS[name](**fields)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"not a message: {line[:80]!r}") from error
-    return message
+    """The message of one line. ValueError: it is none of this version."""
+    return cast("FromServer | ToServer", codec.decode(line, _KINDS))

@@ -7,6 +7,7 @@ import os
 import socket
 from pathlib import Path
 
+from jupyterd.linux.lines import Lines
 from jupyterd.protocol import recorder_channel
 from jupyterd.protocol.recorder_channel import FromRecorder, Told, ToRecorder, Yours
 
@@ -19,7 +20,7 @@ class Clients:
     def __init__(self, path: Path) -> None:
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         self._path = path
-        self._open: dict[int, tuple[socket.socket, bytearray]] = {}
+        self._open: dict[int, tuple[socket.socket, Lines]] = {}
 
     def listen(self) -> None:
         """Bind the socket (0600) and accept connections. OSError if it cannot be bound."""
@@ -37,27 +38,24 @@ class Clients:
         with contextlib.suppress(OSError):
             made, _ = self.listener.accept()
             made.settimeout(0)
-            self._open[made.fileno()] = (made, bytearray())
+            self._open[made.fileno()] = (made, Lines(recorder_channel.LINE_MAX))
 
     def read(self, descriptor: int) -> list[ToRecorder] | None:
         """Its messages that are complete; None when the connection is closed."""
-        client, buffer = self._open[descriptor]
+        client, lines = self._open[descriptor]
         try:
             data = client.recv(_READ)
-            buffer += data
-            *lines, rest = bytes(buffer).split(b"\n")
-            said = [each for line in lines if (each := _known(line)) is not None]
         except BlockingIOError:
             return []
         except OSError:
             data = b""
-            said, rest = [], b""
-        if not data or len(rest) > recorder_channel.LINE_MAX:
+        received = list(lines.feed(data))
+        if not data or None in received:
             del self._open[descriptor]
             client.close()
             return None
-        buffer[:] = rest
-        return [each for each in said if not isinstance(each, Yours | Told)]
+        messages = (_known(line) for line in received if line is not None)
+        return [each for each in messages if each is not None and not isinstance(each, Yours | Told)]
 
     def answer(self, descriptor: int, message: FromRecorder) -> None:
         """Send one message; it is dropped if the other side does not read."""

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import zmq
 
+from jupyterd.linux import inotify
 from jupyterd.protocol import spool
 from jupyterd.protocol.recorder_channel import Away, Back, Hello, Over, RecorderPaths, Told, ToRecorder, Yours
-from jupyterd.recorder import clients, inotify
+from jupyterd.recorder import clients
 from jupyterd.recorder.clients import Clients
 from jupyterd.recorder.kernel import RecordedKernel, Sockets, read_connection
 
@@ -74,7 +75,7 @@ class Recorder:
                 self.look()
                 return
             if self.changes in ready:
-                inotify.forget(self.changes)
+                inotify.drain(self.changes)
                 self.look()
             for kernel in self.kernels.values():
                 kernel.take()
@@ -200,4 +201,4 @@ def _remove(directory: Path) -> None:
 def begin(paths: RecorderPaths, python: str, wake: int) -> Recorder:
     """`wake` is readable after a signal. OSError when the directories are not there."""
     listener = Clients(paths.sockets / spool.SOCKET)
-    return Recorder(paths, python, zmq.Context(), listener, inotify.watch(paths.sockets), wake)
+    return Recorder(paths, python, zmq.Context(), listener, inotify.watch([paths.sockets]), wake)

@@ -18,8 +18,8 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
+from jupyterd.linux import inotify
 from jupyterd.protocol.server_channel import SPARE, Go, Imported
-from jupyterd.server import changes
 from jupyterd.server.supervisor_link import SupervisorLink
 from jupyterd.settings.paths import Paths
 
@@ -51,7 +51,11 @@ def wait(link: SupervisorLink, inherited: Iterable[int], paths: Paths, environ: 
     humble = _be_nice()
     _import(paths)
     before = _packages()
-    watched = changes.watch(sorted({each if Path(each).is_dir() else str(Path(each).parent) for each, _ in before}))
+    directories = sorted({each if Path(each).is_dir() else str(Path(each).parent) for each, _ in before})
+    try:
+        watched = inotify.watch(directories)
+    except OSError:  # then packages are compared at Go only
+        watched = None
     gc.collect()
     gc.freeze()  # what is imported is never garbage: collections skip it, and its pages stay as they are
     link.say(Imported())
@@ -79,7 +83,7 @@ def _waits_for_message(link: SupervisorLink, watched: int | None, before: Stamps
         if link.fd in ready:
             return True
         if watched is not None and ready:
-            changes.forget(watched)
+            inotify.drain(watched)
             quiet_ms = QUIET_MS
         elif _packages() != before:
             return False

@@ -14,6 +14,7 @@ import socket
 import time
 from collections.abc import Callable, MutableMapping
 
+from jupyterd.linux.lines import Lines
 from jupyterd.protocol import server_channel
 from jupyterd.protocol.heartbeat import BEAT, STAMP
 
@@ -26,7 +27,7 @@ class SupervisorLink(asyncio.Protocol):
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._transport: asyncio.Transport | None = None
-        self._received = b""
+        self._lines = Lines(server_channel.LINE_MAX)
         self._heard: Callable[[server_channel.ToServer], None] = lambda _: None
         self._lost: Callable[[], None] = lambda: None
 
@@ -51,14 +52,11 @@ class SupervisorLink(asyncio.Protocol):
     def hear_one(self) -> server_channel.ToServer | None:
         """Wait for one message, for ever (a spare does); None: the supervisor is gone. Before `attach` only."""
         self._socket.settimeout(None)
-        while b"\n" not in self._received:
-            data = self._socket.recv(server_channel.LINE_MAX)
-            if not data:
-                return None
-            self._received += data
-        line, _, self._received = self._received.partition(b"\n")
-        message = server_channel.decode(line)
-        return message if isinstance(message, server_channel.ToServer) else None
+        while data := self._socket.recv(1):  # what comes behind the line is the loop's to read
+            for line in self._lines.feed(data):
+                message = server_channel.decode(line or b"")
+                return message if isinstance(message, server_channel.ToServer) else None
+        return None
 
     def close(self) -> None:
         """Before `attach` only: afterwards the loop owns the socket."""
@@ -78,11 +76,11 @@ class SupervisorLink(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Asyncio's hook."""
-        *lines, self._received = (self._received + data).split(b"\n")
-        if len(self._received) > server_channel.LINE_MAX and self._transport is not None:
-            self._transport.abort()
-            return
-        for line in lines:
+        for line in self._lines.feed(data):
+            if line is None:
+                if self._transport is not None:
+                    self._transport.abort()
+                return
             message = server_channel.decode(line)
             if isinstance(message, server_channel.ToServer):
                 self._heard(message)

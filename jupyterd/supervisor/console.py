@@ -11,8 +11,8 @@ from functools import partial
 
 from jupyterd.core.effects import Record
 from jupyterd.core.event_log import FIELD
+from jupyterd.linux.lines import Lines
 from jupyterd.supervisor.console_sink import Sink
-from jupyterd.supervisor.lines import Lines
 from jupyterd.supervisor.poller import READ, Poller
 
 _LINE_MOST = 16384

@@ -6,8 +6,8 @@ import os
 from dataclasses import replace
 
 from jupyterd.core.events import FrameCame, PlanMade
+from jupyterd.linux.lines import Lines
 from jupyterd.protocol import gpu_frames, plan
-from jupyterd.supervisor.lines import Lines
 from jupyterd.supervisor.poller import READ, Poller
 from jupyterd.supervisor.process import End
 

@@ -6,8 +6,8 @@ import socket
 from collections.abc import Callable
 
 from jupyterd.core.events import ServerSaid
+from jupyterd.linux.lines import Lines
 from jupyterd.protocol import server_channel
-from jupyterd.supervisor.lines import Lines
 from jupyterd.supervisor.poller import READ, WRITE, Poller
 
 _READ_BYTES = 1 << 20

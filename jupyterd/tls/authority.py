@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jupyterd.linux.files import private_directory, replace_private
+from jupyterd.linux.net import is_address
 from jupyterd.tls import access, chain, check, files, handshake, make
 from jupyterd.tls.key_pair import Pair, PairProblem
 
@@ -79,8 +80,8 @@ def read(path: Path) -> Authority | PairProblem:
 def found(path: Path, where: str, names: Sequence[str], addresses: Sequence[str], now: float) -> None:
     """Make a new one at `path`; `where` tells people in their list of authorities whose it is."""
     subjects = make.subjects([*names, *addresses])
-    hosts = [each.removeprefix("*.") for each in subjects if not _is_address(each)]
-    literal = [each for each in subjects if _is_address(each)]
+    hosts = [each.removeprefix("*.") for each in subjects if not is_address(each)]
+    literal = [each for each in subjects if is_address(each)]
     networks = [ipaddress.ip_network(each) for each in PRIVATE_NETWORKS]
     public = [each for each in literal if not any(ipaddress.ip_address(each) in network for network in networks)]
     from jupyterd.tls import build  # noqa: PLC0415 - 25 ms of cryptography that most starts do not need
@@ -127,13 +128,5 @@ def _signed_by(present: Pair, signer: Authority) -> bool:
     try:
         handshake.served(handshake.server_context(certificates, key), signer.certificate)
     except ssl.SSLError:
-        return False
-    return True
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
         return False
     return True

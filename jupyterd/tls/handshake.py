@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jupyterd.linux.net import is_address
+
 _NO_CHECK_TIME = 0x200000
 """X509_V_FLAG_NO_CHECK_TIME (X509_VERIFY_PARAM_set_flags(3)), which the ssl module does not name: an expired
 certificate must still tell its dates.
@@ -79,7 +81,7 @@ def names(certificate: dict[str, Any]) -> tuple[str, ...]:
     return tuple(
         str(ipaddress.ip_address(value)) if kind == "IP Address" else value.lower()
         for kind, value in certificate.get("subjectAltName", ())
-        if kind == "DNS" or (kind == "IP Address" and _is_address(value))
+        if kind == "DNS" or (kind == "IP Address" and is_address(value))
     )
 
 
@@ -102,11 +104,3 @@ def _leaf(client: ssl.SSLObject) -> Leaf:
         subject=told["subject"],
         issuer=told["issuer"],
     )
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

@@ -21,6 +21,7 @@ from jupyterd.cli import _common
 from jupyterd.cli._common import TROUBLE, USAGE, fail, say
 from jupyterd.cli.cert import install
 from jupyterd.cli.setup import unit_files
+from jupyterd.linux.systemd import quoted
 
 LINEAGE = "jupyterd"
 """certbot's name for it: one, whatever the domains, so that no older one is renewed and installed over it."""
@@ -160,7 +161,9 @@ _PACKAGED = "certbot.timer"
 
 def service(program: str, options: Sequence[str]) -> str:
     """The unit that the timer starts."""
-    argv = " ".join(_word(each) for each in (program, "--quiet", *options, "renew", "--no-random-sleep-on-renew"))
+    argv = " ".join(
+        quoted(each, command=True) for each in (program, "--quiet", *options, "renew", "--no-random-sleep-on-renew")
+    )
     return (
         "# Written by jupyterd cert acme.\n[Unit]\nDescription=Renew the certificate of jupyterd\n\n"
         f"[Service]\nType=oneshot\nExecStart={argv}\n"
@@ -196,8 +199,3 @@ def ensure_renewal(program: str, options: Sequence[str], *, packaged: bool) -> s
             return f"The renewal timer could not be started: {done.stderr.strip()}\n    {shlex.join(argv)}"
     linger = "" if root else "; to renew after you log out too: loginctl enable-linger"
     return f"{name} renews it; to see when: systemctl{'' if root else ' --user'} list-timers {name}{linger}"
-
-
-def _word(text: str) -> str:
-    """One word of a command in a unit file (systemd.service(5))."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$") + '"'

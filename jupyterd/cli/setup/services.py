@@ -12,6 +12,7 @@ from pathlib import Path
 from jupyterd.cli.setup import systemctl
 from jupyterd.cli.setup import unit_files as files
 from jupyterd.linux.accounts import Account
+from jupyterd.linux.systemd import quoted
 from jupyterd.settings.schema import Settings
 
 _COMMAND_TIMEOUT_S = 90.0
@@ -102,7 +103,7 @@ def user_unit(mine: Account) -> files.Put | None:
     if is_program_of_roots() and (files.USER_UNIT_DIR / files.UNIT).exists():
         return None
     text = Path(sys.prefix, "share", "jupyterd", "systemd", "user", files.UNIT).read_text()
-    program = files.quoted(str(Path(sys.prefix, "bin", "jupyterd"))).replace("$", "$$")
+    program = quoted(str(Path(sys.prefix, "bin", "jupyterd")), command=True)
     base = os.environ.get("XDG_CONFIG_HOME", "")
     directory = Path(base if base.startswith("/") else f"{mine.home}/.config")
     return files.Put(directory / "systemd" / "user" / files.UNIT, text.replace(str(files.COMMAND), program))

@@ -11,6 +11,7 @@ import time
 
 from jupyterd.cli._common import say
 from jupyterd.cli.setup.unit_files import UNIT
+from jupyterd.linux import systemd
 
 _COMMAND_TIMEOUT_S = 60.0
 _START_TIMEOUT_S = 180.0
@@ -82,7 +83,7 @@ def _manager(*, user: bool) -> tuple[str, ...]:
 def _state(manager: tuple[str, ...]) -> dict[str, str]:
     """ActiveState, InvocationID, NRestarts and StatusText of the unit."""
     shown = run(*manager, "show", "--property=ActiveState,InvocationID,NRestarts,StatusText", UNIT)
-    return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+    return systemd.properties(shown)
 
 
 def _show_trouble(manager: tuple[str, ...]) -> None:

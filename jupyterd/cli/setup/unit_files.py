@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from jupyterd.linux import files
+from jupyterd.linux.systemd import mount_units, quoted
 
 UNIT = "jupyterd.service"
 UNIT_DIR = Path("/usr/local/lib/systemd/system")
@@ -134,33 +135,15 @@ def drop_in(service: Service) -> str:
 
 
 def linked(directory: Path) -> list[str]:
-    """Directories elsewhere that links right below this one lead to: people reach their disks by them."""
+    """Directories elsewhere that links right below this one lead to: people reach their disks by them. One whose name
+    no unit file can hold (a line break, which would begin another directive) is left out.
+    """
     try:
         links = sorted(Path(entry.path) for entry in os.scandir(directory) if entry.is_symlink() and entry.is_dir())
     except OSError:
         return []  # a disk that is late: what it holds is seen at the next install
-    return [str(each.resolve()) for each in links if not _within(str(each.resolve()), directory)]
-
-
-def mount_units(path: str) -> list[str]:
-    """The names that mounts at this path or above it would have as units (systemd-escape(1)); not the root's."""
-    whole = PurePosixPath(path)
-    return [escaped(str(each)) + ".mount" for each in reversed([whole, *whole.parents]) if each != PurePosixPath("/")]
-
-
-def escaped(path: str) -> str:
-    """As systemd-escape --path does it."""
-    out = []
-    for index, byte in enumerate(path.strip("/").encode()):
-        character = chr(byte)
-        plain = character.isascii() and (character.isalnum() or character in ":_" or (character == "." and index > 0))
-        out.append("-" if character == "/" else character if plain else f"\\x{byte:02x}")
-    return "".join(out)
-
-
-def quoted(path: str) -> str:
-    """A path in a unit file: systemd.syntax(7) splits at spaces, % begins a specifier."""
-    return '"' + path.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"'
+    found = [str(each.resolve()) for each in links]
+    return [each for each in found if each.isprintable() and not _within(each, directory)]
 
 
 def _within(path: str, directory: str | Path) -> bool:

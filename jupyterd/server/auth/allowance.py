@@ -7,7 +7,6 @@ succeeded is given back.
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 from collections import deque
 from dataclasses import dataclass
 
@@ -76,16 +75,3 @@ class Allowance:
             self._guesses.popleft()
         # Only keys with guesses of their own are told of, so these are few too.
         self._logged = {key: at for key, at in self._logged.items() if at > now - WINDOW_S}
-
-
-def network(address: str) -> str:
-    """What counts as one address: an IPv4 address, an IPv6 network of one customer; anything else as it is."""
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv4Address):
-        return str(found)
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return str(ipaddress.ip_network((found, IPV6_PREFIX), strict=False))

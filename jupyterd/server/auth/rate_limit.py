@@ -20,6 +20,7 @@ from typing import Any, Literal
 import attrs
 from tornado import web
 
+from jupyterd.linux import net
 from jupyterd.server.auth import allowance
 from jupyterd.server.auth.allowance import Allowance, Guess, Refusal
 
@@ -64,7 +65,7 @@ class RateLimit:
 
     def admit(self, handler: web.RequestHandler) -> Attempt | Refusal:
         """May this one's guess be looked at? Failures only are counted: `give_back` ends that."""
-        address = allowance.network(str(handler.request.remote_ip))
+        address = net.customer(str(handler.request.remote_ip))
         known = _known_as(handler)
         counted = self._strangers if known is None else self._known
         found = counted.admit(known or address, self._clock())

@@ -7,7 +7,6 @@ not in the handlers of extensions.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import re
 import socket
 import ssl
@@ -26,6 +25,7 @@ from tornado.httputil import (
 )
 from tornado.iostream import IOStream, SSLIOStream, StreamClosedError, UnsatisfiableReadError
 
+from jupyterd.linux import net
 from jupyterd.server.http.accept import Handshakes, accept_from
 from jupyterd.server.http.connections import Connections
 from jupyterd.server.http.timeouts import Connection, Limits, Phase
@@ -76,11 +76,7 @@ class BoundedHTTPServer(HTTPServer):
         name = host_name(host)
         if name in self.names or f"*.{name.partition('.')[2]}" in self.names or name.endswith(".localhost"):
             return True
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return True  # the name in a rebinding attack is a name
+        return net.is_address(name)  # the name in a rebinding attack is a name
 
     async def drain(self, timeout_s: float) -> None:
         """After `stop`: until every request under way, or sent already, is answered and the answer is taken."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
 import attrs
+
+from jupyterd.linux import net
 
 
 @attrs.frozen
@@ -152,12 +153,7 @@ def is_late(connection: Connection, limits: Limits) -> bool:
 
 def place(address: object) -> str:
     """Whose connection it is, of a socket's address: HERE, an IPv4 address, or an IPv6 network of 64 bits."""
-    try:
-        ip = ipaddress.ip_address(str(address[0]).partition("%")[0])  # type: ignore[index]
-    except (TypeError, IndexError, ValueError):
-        return HERE  # a Unix socket's
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is None:
-            return HERE if ip.is_loopback else str(ipaddress.ip_network((int(ip), 64), strict=False))
-        ip = ip.ipv4_mapped
-    return HERE if ip.is_loopback else str(ip)
+    host = str(address[0]) if isinstance(address, tuple) and address else ""
+    if not net.is_address(host.partition("%")[0]) or net.is_loopback(host):  # a Unix socket's is no address
+        return HERE
+    return net.customer(host)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from jupyterd.cli import _common
 from jupyterd.cli.main import main
+from jupyterd.linux import accounts
 from jupyterd.linux.accounts import account
 from jupyterd.settings import sample
 
@@ -163,7 +163,7 @@ def test_root_looks_at_the_service_as_its_account(service_state: Path) -> None:
     if child == 0:
         code = 1
         try:
-            _common.become_owner(service_state)
+            accounts.become_owner(service_state)
             who = account(os.geteuid(), {}, service=True)
             code = 0 if (who.uid, os.getuid(), 0 in os.getgroups()) == (65534, 65534, False) else 2
         finally:

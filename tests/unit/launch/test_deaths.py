@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from jupyterd.launch import deaths, launcher, stop_or_restart, user_unit
+from jupyterd.launch import deaths, launcher, user_unit
 from jupyterd.launch.deaths import ExitStatus
-from jupyterd.launch.stop_or_restart import Unit
 from jupyterd.server.kernels.kernelspecs import kernel_environment, user_environment
 
 
@@ -47,40 +46,6 @@ def test_what_systemd_says_of_a_unit_as_a_cause(result, code, status, expected):
     shown = {"LoadState": "loaded", "Result": result, "ExecMainCode": code, "ExecMainStatus": status}
     assert deaths.cause(user_unit.exit_status(shown), oom=False).startswith(expected)
     assert user_unit.exit_status({"LoadState": "not-found"}) == ExitStatus(code=0), "it forgets those that ended well"
-
-
-JOBS = """  17 jupyterd.service              restart running
-  18 other.service                 stop    waiting
-"""
-
-
-@pytest.mark.parametrize(
-    ("unit", "expected"),
-    [("jupyterd.service", "restart"), ("other.service", "stop"), ("third.service", "unknown"), ("jupyterd", "unknown")],
-)
-def test_stop_or_restart(unit, expected):
-    assert stop_or_restart.verdict(JOBS, unit) == expected
-    assert stop_or_restart.verdict("", unit) == "unknown"
-    assert stop_or_restart.verdict("No jobs running.\n", unit) == "unknown"
-
-
-@pytest.mark.parametrize(
-    ("cgroup", "expected"),
-    [
-        ("0::/system.slice/jupyterd.service\n", Unit("jupyterd.service", of_user=False)),
-        ("12:pids:/x\n1:name=systemd:/system.slice/jupyterd.service\n", Unit("jupyterd.service", of_user=False)),
-        (
-            "0::/user.slice/user-7.slice/user@7.service/app.slice/jupyterd.service\n",
-            Unit("jupyterd.service", of_user=True),
-        ),
-        ("0::/user.slice/user-7.slice/session-3.scope\n", None),
-        ("0::/\n", None),
-        ("0::/system.slice/docker-abc.scope\n", None),
-        ("0::/user.slice/user-7.slice/user@7.service\n", None),
-    ],
-)
-def test_which_unit_this_is(cgroup, expected):
-    assert stop_or_restart.own_unit(cgroup) == expected
 
 
 def test_a_user_loses_nothing_but_what_is_the_servers():

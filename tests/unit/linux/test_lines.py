@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jupyterd.supervisor.lines import Lines
+from jupyterd.linux.lines import Lines
 
 
 def test_pieces_of_every_size_give_the_same_lines() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyterd.cli.setup.unit_files import Service, drop_in, escaped, linked, mount_units, point, put, quoted
+from jupyterd.cli.setup.unit_files import Service, drop_in, linked, point, put
 
 
 def service(**changed: object) -> Service:
@@ -71,30 +71,11 @@ def test_links_to_other_disks_are_found_right_below_the_root_directory(tmp_path:
     (root / "data").symlink_to(disk)
     (root / "own").symlink_to(root / "inside")
     (root / "gone").symlink_to(tmp_path / "nothing")
+    evil = tmp_path / "x\nExecStartPre=+evil"
+    evil.mkdir()
+    (root / "evil").symlink_to(evil)
     assert linked(root) == [str(disk)]
     assert linked(tmp_path / "nothing") == []
-
-
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [
-        ("/data", "data"),
-        ("/mnt/my disk", r"mnt-my\x20disk"),
-        ("/srv/a-b", r"srv-a\x2db"),
-        ("/.hidden/.x", r"\x2ehidden-.x"),
-        ("/daten/übung", r"daten-\xc3\xbcbung"),
-    ],
-)
-def test_paths_are_escaped_as_systemd_escape_does(path: str, name: str) -> None:
-    assert escaped(path) == name
-
-
-def test_the_root_of_the_file_system_is_no_mount_to_wait_for() -> None:
-    assert mount_units("/") == []
-
-
-def test_quoting_keeps_spaces_and_specifiers() -> None:
-    assert quoted('/a b/100%/"x"') == '"/a b/100%%/\\"x\\""'
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="owner root is given by root only")

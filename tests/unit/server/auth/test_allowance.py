@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import random
 
-import pytest
-
-from jupyterd.server.auth.allowance import WINDOW_S, Allowance, Guess, Refusal, network
+from jupyterd.server.auth.allowance import WINDOW_S, Allowance, Guess, Refusal
 
 
 def test_ten_a_minute_and_the_eleventh_waits():
@@ -48,14 +46,3 @@ def test_no_minute_of_random_days_holds_more():
         window = [each for each in admitted if at - WINDOW_S < each[0] <= at]
         assert len(window) <= 60
         assert sum(each[1] == key for each in window) <= 10
-
-
-@pytest.mark.parametrize(
-    ("address", "key"),
-    [
-        ("192.0.2.1", "192.0.2.1"), ("::ffff:192.0.2.1", "192.0.2.1"), ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2:ffff::", "2001:db8:1:2::/64"), ("fe80::1%eth0", "fe80::/64"), ("", ""), ("unix:", "unix:"),
-    ],
-)  # fmt: skip
-def test_what_counts_as_one_address(address, key):
-    assert network(address) == key

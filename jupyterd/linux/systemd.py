@@ -1,8 +1,4 @@
-"""Is jupyterd's own unit being stopped, or restarted? Asked while it stops; in doubt the kernels stay.
-
-systemd shows the unit's own job to its own SIGTERM handler (measured on 252 and 257: 11 to 15 ms); neither PartOf=
-nor StopPropagatedFrom= can tell the two apart.
-"""
+"""systemd: the grammar of its unit files, what its own tools print, and what it does with the unit that we are in."""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ import os
 import re
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 UnitJob = Literal["stop", "restart", "unknown"]
@@ -61,7 +57,39 @@ def ask(unit: Unit) -> UnitJob:
     return verdict(done.stdout, unit.name)
 
 
-def kernels_may_end() -> bool:
+def stops_for_good() -> bool:
     """True when this process is stopped for good: its unit has a stop job, or it is in no unit at all."""
     unit = own_unit(Path("/proc/self/cgroup").read_text(encoding="utf-8"))
     return unit is None or ask(unit) == "stop"
+
+
+def properties(shown: str) -> dict[str, str]:
+    """What `systemctl show` printed, by name."""
+    return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+
+
+def quoted(text: str, *, command: bool = False) -> str:
+    """One word of a unit file: systemd.syntax(7) splits at spaces, % begins a specifier, and in a `command`
+    (systemd.service(5)) $ a variable. ValueError for what is not printable: a line break would end the directive, and
+    what follows it would be another one.
+    """
+    if not text.isprintable():
+        raise ValueError(f"{text!r} cannot stand in a unit file: it holds a character that cannot be printed")
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{escaped.replace("$", "$$") if command else escaped}"'
+
+
+def escaped(path: str) -> str:
+    """A path as part of a unit's name, as `systemd-escape --path` does it."""
+    out = []
+    for index, byte in enumerate(path.strip("/").encode()):
+        character = chr(byte)
+        plain = character.isascii() and (character.isalnum() or character in ":_" or (character == "." and index > 0))
+        out.append("-" if character == "/" else character if plain else f"\\x{byte:02x}")
+    return "".join(out)
+
+
+def mount_units(path: str) -> list[str]:
+    """The names that mounts at this path or above it would have as units; not the root's."""
+    whole = PurePosixPath(path)
+    return [escaped(str(each)) + ".mount" for each in reversed([whole, *whole.parents]) if each != PurePosixPath("/")]
