@@ -318,3 +318,14 @@ def test_what_has_been_ended_is_remembered_when_the_sampler_goes() -> None:
     assert gpu_cull_actions.reset(world).culling == Culling(ended=ended)
     frame = Frame((), None, None)
     assert gpu_cull_actions.on_frame(world, frame, 2000.0)[0].culling.ended == ended
+
+
+def test_a_warning_stands_until_its_kernel_works_or_is_gone() -> None:
+    play = Play()
+    play.minutes(16)
+    (first,) = play.world.culling.warned
+    play.minutes(1)
+    assert play.world.culling.warned == (first,)
+    play.now += 10
+    play.event(FrameCame(Frame((), None, None, play.now, 10.0, pid=51)))
+    assert play.world.culling.warned == ()

@@ -111,3 +111,18 @@ def test_a_minute_of_samples_keeps_energy_errors_and_processes() -> None:
     one = aggregate([first, replace(BUSY, energy_j=50.0, utilisation_p95=90.0), BUSY])
     assert (one.energy_j, one.utilisation_p95, one.xids, one.processes) == (150.0, 99.0, (Xid(31, 1.0),), (TRAIN,))
     assert aggregate([BUSY]).energy_j is None
+
+
+@pytest.mark.parametrize(
+    ("user", "command", "label"),
+    [
+        ("ada", "python", "python of ada"),
+        (None, "python", "python"),
+        ("ada", None, "process 7 of ada"),
+        (None, None, "process 7"),
+    ],
+)
+def test_a_stranger_is_called_by_what_is_known_of_it(user, command, label) -> None:
+    (one,) = holders((GpuProcess(7, None, None, user, None, None, command),))
+    assert (one.label, one.user, one.kernel, one.notebook, one.pids) == (label, user, None, None, (7,))
+    assert (one.memory_bytes, one.utilisation) == (None, None)

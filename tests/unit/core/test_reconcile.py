@@ -37,7 +37,7 @@ from support.worlds import (
 )
 
 from jupyterd.core import journal_kinds
-from jupyterd.core.child import BackingOff, Killing, Running, Serving, Spawning, Starting, Stopped, Stopping
+from jupyterd.core.child import BackingOff, Inspection, Killing, Running, Serving, Spawning, Starting, Stopped, Stopping
 from jupyterd.core.effects import (
     Abandon,
     Bind,
@@ -62,6 +62,7 @@ from jupyterd.core.events import (
     ServerSaid,
     Signal,
     SignalReceived,
+    SpawnFailed,
 )
 from jupyterd.core.reasons import AddressesChanged, Exited, HelperTimeout, SettingsChanged, SpareMisfit, StartTimeout
 from jupyterd.core.world import Binding, Wedged, World, with_child
@@ -249,6 +250,25 @@ def test_each_wedged_process_is_named_by_what_it_is(role: Role) -> None:
     assert Abandon(role, 50) in effects
 
 
+@pytest.mark.parametrize(
+    ("event", "pid", "text"),
+    [
+        (ChildExited(Role.SERVER, SERVER, 3, None), "7", "the server ended by itself with exit code 3"),
+        (ChildExited(Role.SERVER, SERVER, None, "SIGSEGV"), "7", "the server was ended by SIGSEGV"),
+        (SpawnFailed(Role.SERVER, "no memory"), "", "the server could not be started: no memory"),
+    ],
+    ids=["exit", "signal", "no process"],
+)
+def test_a_crash_is_told_with_its_cause_and_what_follows(event, pid: str, text: str) -> None:
+    world = serving() if pid else after(begun(), Bound(()))
+    for delay, follows in ((0.0, "started again at once"), (8.0, "next start in 8.0 s")):
+        policy = Policy(backoff_first_s=delay)
+        _, effects = play(replace(world, plan=replace(PLAN, policy=policy)), event)
+        (said,) = [each for each in of(Record, effects) if each.kind is journal_kinds.SERVER_EXITED]
+        assert said.message == f"{text}; {follows}"
+        assert said.fields == (("JUPYTERD_PID", pid), ("JUPYTERD_DELAY_S", f"{delay:.1f}"))
+
+
 # --- the spare --------------------------------------------------------------------------------------------------
 
 
@@ -427,7 +447,10 @@ def test_it_serves_when_every_socket_has_answered() -> None:
     world, effects = play(verifying(), good(LOCAL), good(LAN), now=NOW + 0.5)
     assert match(Record, kind=journal_kinds.SERVING) not in effects
     world, effects = play(world, good(LOCAL6), now=NOW + 0.75)
-    assert world.server.stage == Serving(NOW + 0.75, "l0")
+    stage = world.server.stage
+    assert stage == Serving(NOW + 0.75, "l0")
+    doubts = (stage.first_inspection, stage.last_inspection, stage.loop_stood_at, stage.inspecting)
+    assert doubts == (None, None, None, False)
     said = match(
         Record, kind=journal_kinds.SERVING, message="serving https://gpu.lan:8888/",
         fields=(("JUPYTERD_PID", str(SERVER)), ("JUPYTERD_AWAY_S", "0.750")),
@@ -462,6 +485,14 @@ def test_an_answer_to_a_probe_of_a_server_that_is_gone_changes_nothing(start) ->
     assert play(world, good(LOCAL)) == (world, ())
     gone = after(serving(), ChildExited(Role.SERVER, SERVER, 1, None))
     assert after(gone, bad(LOCAL)).server == gone.server
+
+
+def test_an_answer_ends_all_doubt() -> None:
+    seen = Inspection(NOW + 5.0, "S", 1.0, 1.0, NOW)
+    stage = replace(serving().server.stage, first_inspection=seen, last_inspection=seen, loop_stood_at=seen)
+    world = replace(serving(), server=replace(serving().server, stage=stage))
+    world = after(world, TICK, good(LOCAL), now=NOW + 4.0)
+    assert world.server.stage == serving().server.stage
 
 
 # --- the relay of the GPU sampler -----------------------------------------------------------------------------------
