@@ -220,6 +220,7 @@ def test_a_gpu_that_tells_nothing_makes_it_unknown() -> None:
         (6.5, 50.0, True),  # 3 % of a processor
         (5.0 + 1.81, 60.0, False),
         (4.99, 60.0, False),
+        (5.0, 0.0, False),  # no time to have rested in
         (5.0, 90.0, True),
         (5.0, 90.1, False),  # nobody looked for twice the time that a sampler may be silent
     ],
