@@ -97,7 +97,7 @@ def _login(login: Login, url: str, command: str) -> Iterator[str]:
                 case "first":
                     yield f"{IN}The first time, log in with this link (it works once) and choose a password:"
                 case "resets":
-                    yield f"{IN}A password is set and stays valid. If you forgot it, choose a new one here"
+                    yield f"{IN}A password is set and stays valid. If it is forgotten, choose a new one here"
                     yield f"{IN}(the link works once):"
                 case "once":
                     yield f"{IN}This link logs you in once. It cannot set a password: the settings fix that."
