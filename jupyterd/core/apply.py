@@ -238,7 +238,7 @@ def _said(world: World, event: ServerSaid, now: float) -> Step:  # noqa: PLR0911
             return replace(world, server=replace(server, started_with=started_with), live_problem=problem), ()
         case server_channel.LookAgain():
             return replace(world, replan_at=now), ()
-        case server_channel.LoggedIn() | server_channel.Imported():
+        case server_channel.Imported():
             return world, ()
         case _:
             assert_never(event.message)

@@ -22,11 +22,6 @@ class Bind:
 
 
 @value
-class CloseListeners:
-    """Close every listening socket."""
-
-
-@value
 class Spawn:
     """Start a child. Server and spare get the listening sockets and the channel, planner and sampler a pipe on
     standard output; every child has its own session. Answer: ChildStarted or SpawnFailed.
@@ -134,7 +129,6 @@ class Quit:
 
 Effect = (
     Bind
-    | CloseListeners
     | Spawn
     | SendSignal
     | Abandon

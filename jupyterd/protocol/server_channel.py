@@ -56,11 +56,6 @@ class Failed:
 
 
 @value
-class LoggedIn:
-    """Server: the one-time token was used, or the password was set: the banner and STATUS change."""
-
-
-@value
 class LookAgain:
     """Server: a file that the planner looked at has changed, or its day has come: another plan is due."""
 
@@ -87,10 +82,10 @@ class Reload:
     live_key: str
 
 
-FromServer = Ready | Imported | KernelCounts | Reloaded | Failed | LoggedIn | LookAgain
+FromServer = Ready | Imported | KernelCounts | Reloaded | Failed | LookAgain
 ToServer = Reload | Go | Notice
 
-_KINDS = codec.by_name(Ready, Imported, KernelCounts, Reloaded, Failed, LoggedIn, LookAgain, Reload, Go, Notice)
+_KINDS = codec.by_name(Ready, Imported, KernelCounts, Reloaded, Failed, LookAgain, Reload, Go, Notice)
 
 
 def encode(message: FromServer | ToServer) -> bytes:

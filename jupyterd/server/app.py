@@ -25,7 +25,7 @@ from traitlets import Dict, Integer, default
 from traitlets.config import Config
 
 from jupyterd.linux import proc
-from jupyterd.protocol.server_channel import Go, LoggedIn, LookAgain, Notice, Ready, Reload, Reloaded, ToServer
+from jupyterd.protocol.server_channel import Go, LookAgain, Notice, Ready, Reload, Reloaded, ToServer
 from jupyterd.server import configuration, leave, live_settings, notices, spare
 from jupyterd.server.auth import login_cookie, proxies, rate_limit, unsafe_settings
 from jupyterd.server.auth.identity_provider import IdentityProvider
@@ -143,7 +143,6 @@ class JupyterdServerApp(ServerApp):
         if isinstance(self.identity_provider, IdentityProvider):
             self.identity_provider.live = self._live
             self.identity_provider.store = self.paths.login
-            self.identity_provider.first_login = lambda: self.link.say(LoggedIn())
 
     def _keep_ours(self) -> None:
         own = configuration.generated(self.config_dir)["ServerApp"]

@@ -54,11 +54,6 @@ class Listeners:
                     self._notifier.keep(_store_name(listen), self._open[listen].fileno())
         return Bound(tuple(failed))
 
-    def close(self) -> None:
-        """Close all, in the fd store too: from now on connections are refused."""
-        for listen in tuple(self._open):
-            self._close(listen)
-
     def fds(self, order: tuple[Listen, ...]) -> tuple[int, ...]:
         """The open ones, in the order of the plan."""
         return tuple(self._open[listen].fileno() for listen in order if listen in self._open)

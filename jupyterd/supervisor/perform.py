@@ -57,8 +57,6 @@ class Performer:
             case effects.Bind(listen):
                 self.wanted = listen
                 return [self.listeners.bind(listen)]
-            case effects.CloseListeners():
-                self.listeners.close()
             case effects.Spawn():
                 return [self.children.spawn(effect, self.listeners.fds(self.wanted))]
             case effects.SendSignal(role, pid, signal):

@@ -19,7 +19,6 @@ from jupyterd.core.effects import (
     Abandon,
     Bind,
     CancelProbes,
-    CloseListeners,
     Effect,
     InspectProcess,
     Notify,
@@ -338,8 +337,6 @@ class Machine:
                 self.records.append((self.now, record))
             case Quit():
                 self.quit_at = self.now
-            case CloseListeners():
-                self.opened = ()
             case Notify() | Publish() | ShowBanner():
                 pass  # seen by the witness
             case _:

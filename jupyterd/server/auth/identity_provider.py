@@ -9,7 +9,6 @@ import hashlib
 import hmac
 import math
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +38,6 @@ class IdentityProvider(PasswordIdentityProvider):
     """Set by the application, and again on Reload."""
     store: Path
     """login.json."""
-    first_login: Callable[[], None]
-    """Called when the one-time token was used, or a password was set."""
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - traitlets' own
         super().__init__(**options)
@@ -109,7 +106,6 @@ class IdentityProvider(PasswordIdentityProvider):
         if changed:
             closed = self._websockets.close_others(now)
             self.log.info("the password or the token was changed: %d open websockets were closed", closed)
-            self.first_login()
 
     def get_user(self, handler: web.RequestHandler) -> Any:  # noqa: ANN401 - Jupyter's own union
         """Jupyter's hook, for each request."""
@@ -227,7 +223,6 @@ class IdentityProvider(PasswordIdentityProvider):
         if verdict != "fresh":
             return Answer(None, f"This one-time token was used just now. {_HOW_TO_GET_ONE}")
         self.log.info("the one-time token was used%s", " and a password was set" if new else "")
-        self.first_login()
         self.look_again()
         return Answer(self.generate_anonymous_user(handler))
 

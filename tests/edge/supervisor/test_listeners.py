@@ -28,7 +28,7 @@ SILENT = Notifier(None, 0)
 def listeners() -> Iterator[Listeners]:
     made = Listeners(SILENT)
     yield made
-    made.close()
+    made.bind(())
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_wanted_ones_are_kept_and_others_closed(listeners: Listeners) -> None:
     assert len(listeners.fds((a, b, c))) == 2
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((a.host, a.port), 5)
-    listeners.close()
+    listeners.bind(())
     assert listeners.fds((a, b, c)) == ()
 
 
@@ -188,7 +188,7 @@ def test_sockets_go_to_the_store_and_come_back(manager: socket.socket) -> None:
         assert data == f"FDSTORE=1\nFDNAME=listen-{name}-{listen.port}".encode()
         stored.append(fd)
     before.close()  # the supervisor is killed: its own descriptors are gone, the stored ones are not
-    first.close()
+    first.bind(())
     pipe_end, other_end = os.pipe()
     datagram = socket.socket(socket.AF_INET, socket.SOCK_DGRAM).detach()
     again = Listeners(after, (*stored, pipe_end, datagram))
@@ -202,6 +202,6 @@ def test_sockets_go_to_the_store_and_come_back(manager: socket.socket) -> None:
     assert receive(manager) == (f"FDSTOREREMOVE=1\nFDNAME=listen-127.0.0.1-{wanted[0].port}".encode(), [])
     with socket.create_connection((wanted[1].host, wanted[1].port), 5):
         pass
-    again.close()
+    again.bind(())
     assert receive(manager) == (f"FDSTOREREMOVE=1\nFDNAME=listen-__1-{wanted[1].port}".encode(), [])
     after.close()

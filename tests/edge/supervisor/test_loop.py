@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from jupyterd.core.effects import CancelProbes, CloseListeners, Effect, Quit
+from jupyterd.core.effects import CancelProbes, Effect, Quit
 from jupyterd.core.events import DeadlineCame, Event, FrameCame, Signal, SignalReceived
 from jupyterd.supervisor.loop import KEPT, History, run
 from jupyterd.supervisor.poller import Poller
@@ -60,11 +60,11 @@ class Hands:
 
 
 def test_answers_are_fed_back_before_it_waits_and_quit_leaves_after_the_last_effect(poller: Poller) -> None:
-    core = Script({0: (CancelProbes(),), 1: (Quit(7), CloseListeners())})
+    core = Script({0: (CancelProbes(),), 1: (Quit(7), CancelProbes())})
     hands = Hands(lambda effect: [FrameCame(None)] if isinstance(effect, CancelProbes) else ())
     assert run(core, hands, poller, FIRST, History(0)) == 7
     assert core.events == [FIRST, FrameCame(None)]
-    assert hands.done == [CancelProbes(), Quit(7), CloseListeners()]
+    assert hands.done == [CancelProbes(), Quit(7), CancelProbes()]
     assert hands.rests == []
 
 
