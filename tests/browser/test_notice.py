@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -17,8 +16,6 @@ NOTICE = ".Toastify__toast"
 
 @pytest.fixture
 def with_gpu() -> Iterator[WithGpu]:
-    if shutil.which("cc") is None:
-        pytest.skip("no C compiler: sudo apt install gcc libc6-dev")
     idle = ("--gpu-cull-idle", "3600", "--gpu-cull-warning", "3595")  # told after 5 s, ended long after the test
     with served_with_gpu("--gpu-cull", *idle) as here:
         yield here

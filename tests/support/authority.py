@@ -50,6 +50,7 @@ def make(  # noqa: PLR0913 - one keyword for each way in which certificates diff
     ca: bool = False,
     days: tuple[float, float] = (-10, 80),
     usage: Sequence[ObjectIdentifier] = (ExtendedKeyUsageOID.SERVER_AUTH,),
+    now: dt.datetime = NOW,
 ) -> Made:
     own = key or ec.generate_private_key(ec.SECP256R1())
     who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
@@ -60,8 +61,8 @@ def make(  # noqa: PLR0913 - one keyword for each way in which certificates diff
         .issuer_name(who if issuer is None else issuer.certificate.subject)
         .public_key(own.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(NOW + dt.timedelta(days=days[0]))
-        .not_valid_after(NOW + dt.timedelta(days=days[1]))
+        .not_valid_before(now + dt.timedelta(days=days[0]))
+        .not_valid_after(now + dt.timedelta(days=days[1]))
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
     )
     if names and not ca:

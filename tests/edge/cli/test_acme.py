@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import shutil
 import socket
@@ -44,13 +45,9 @@ def acme(public_path: Path) -> Iterator[Acme]:
         if shutil.which(program) is None:
             pytest.skip(f"{program} is missing: sudo apt install pebble certbot")
     here = public_path
-    now = authority.NOW
-    authority.NOW = authority.dt.datetime.now(authority.dt.UTC)
-    try:
-        root = authority.make("a root of these tests", ca=True)
-        own = authority.make("localhost", issuer=root, names=("localhost", "127.0.0.1"))
-    finally:
-        authority.NOW = now
+    now = dt.datetime.now(dt.UTC)
+    root = authority.make("a root of these tests", ca=True, now=now)
+    own = authority.make("localhost", issuer=root, names=("localhost", "127.0.0.1"), now=now)
     (here / "root.pem").write_bytes(root.pem)
     (here / "cert.pem").write_bytes(own.pem)
     (here / "key.pem").write_bytes(own.key_pem(serialization.PrivateFormat.TraditionalOpenSSL))

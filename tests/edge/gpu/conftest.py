@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -78,8 +77,6 @@ class Stepper:
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("cc") is None:
-        pytest.skip("no C compiler: sudo apt install gcc libc6-dev")
     return fake_nvml.build(tmp_path_factory.mktemp("nvml"))
 
 

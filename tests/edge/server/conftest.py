@@ -8,7 +8,6 @@ import contextlib
 import datetime as dt
 import hashlib
 import http.client
-import ipaddress
 import json
 import os
 import pwd
@@ -27,10 +26,8 @@ from typing import Any
 
 import attrs
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.asymmetric import rsa
+from support import authority
 from support.network import no_trust
 
 from jupyterd.linux.accounts import Account
@@ -53,23 +50,9 @@ def ordinary() -> pwd.struct_passwd:
 
 def _make_pair(name: str = "localhost", *, kind: str = "ec", passphrase: bytes = b"") -> tuple[bytes, bytes, str]:
     """Certificate, key (both PEM), and the sha256 of the certificate."""
-    key = rsa.generate_private_key(65537, 2048) if kind == "rsa" else ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = dt.datetime.now(dt.UTC)
-    names = x509.SubjectAlternativeName([x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    made = (
-        x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
-        .serial_number(x509.random_serial_number()).not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(days=1)).add_extension(names, critical=False)
-        .sign(key, hashes.SHA256())
-    )  # fmt: skip
-    hidden = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
-    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, hidden)
-    return (
-        made.public_bytes(serialization.Encoding.PEM),
-        secret,
-        hashlib.sha256(made.public_bytes(serialization.Encoding.DER)).hexdigest(),
-    )
+    key = rsa.generate_private_key(65537, 2048) if kind == "rsa" else None
+    made = authority.make(name, key=key, names=(name, "127.0.0.1"), now=dt.datetime.now(dt.UTC))
+    return made.pem, made.key_pem(passphrase=passphrase or None), hashlib.sha256(made.der).hexdigest()
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import ssl
 import sys
 import time
@@ -11,10 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from support import authority
 
 from jupyterd.core.events import Event
 from jupyterd.protocol.plan import Command
@@ -80,26 +78,10 @@ class Pair:
 @pytest.fixture(scope="session")
 def make_pair(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Pair]:
     def make() -> Pair:
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-        now = dt.datetime.now(dt.UTC)
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(days=1))
-            .not_valid_after(now + dt.timedelta(days=1))
-            .sign(key, hashes.SHA256())
-        )
+        made = authority.make("localhost", names=("localhost",), now=dt.datetime.now(dt.UTC))
         file = tmp_path_factory.mktemp("pair") / "pair.pem"
-        pem = serialization.Encoding.PEM
-        file.write_bytes(
-            key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-            + certificate.public_bytes(pem)
-        )
-        return Pair(file, certificate.fingerprint(hashes.SHA256()).hex())
+        file.write_bytes(made.key_pem() + made.pem)
+        return Pair(file, hashlib.sha256(made.der).hexdigest())
 
     return make
 

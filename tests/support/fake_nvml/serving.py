@@ -13,7 +13,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 from support import fake_nvml
 from support.served import UID, Served
 
@@ -54,8 +53,7 @@ class WithGpu(Served):
 @contextmanager
 def served_with_gpu(*options: str) -> Iterator[WithGpu]:
     """Over plain HTTP, with one GPU that is asked each second."""
-    if shutil.which("cc") is None:
-        pytest.skip("no C compiler: sudo apt install gcc libc6-dev")
+    fake_nvml.need_compiler()
     home = Path(tempfile.mkdtemp(prefix="jupyterd-gpu-"))
     fake_nvml.build(home / "driver")
     fake_nvml.write(home / "driver", {"count": 1, **fake_nvml.gpu(0)})
