@@ -494,3 +494,24 @@ def test_what_is_put_off_is_merged_once_however_long_the_awaited_record_takes():
 )
 def test_the_id_in_a_header(parent, name):
     assert replay.id_of(parent) == name
+
+
+def test_what_is_held_is_counted_together():
+    run = Run()
+    third = b"x" * (3 << 20)
+    run.arrive(live("a", content=third), live("b", content=third))
+    assert len(run.state.phase.held) == 2
+    run.arrive(live("c", content=third))
+    assert run.state.phase.held == () and run.state.phase.held_bytes == 0
+
+
+def test_whoever_awaits_a_record_of_a_server_that_leaves_is_told_at_once():
+    run = Run()
+    run.take(replay.leave(run.state))
+    assert run.take(replay.wait_for(run.state, b"x", Cursor())) == (Reached(frozenset({b"x"})),)
+
+
+def test_a_live_reply_keeps_its_channel():
+    run = Run()
+    own = live("own", "execute_reply", "one")
+    assert run.arrive(own, channel="shell") == [PassOn("shell", (own,), spool.tag("one"))]
