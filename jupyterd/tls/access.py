@@ -1,4 +1,4 @@
-"""Who else may read a private key. A key that another person can read is refused: it is theirs as well."""
+"""Who else can read a private key. A key that another person can read is refused."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _LAST_PERSON = 59999
 
 
 def refused(path: Path, status: os.stat_result) -> PairProblem | None:
-    """None if the key is private: the account's own with no bit for others, or root's, readable through a group
-    in which no other person is (the ssl-cert way of Debian, and what PostgreSQL asks for).
+    """Why the key at `path` is not private; None if it is: the account's own without access for others, or root's and
+    readable through a group without any other person (as Debian's ssl-cert, and as PostgreSQL requires).
     """
     mode = stat.S_IMODE(status.st_mode)
     mine = status.st_uid == os.geteuid()

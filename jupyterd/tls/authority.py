@@ -1,7 +1,7 @@
-"""The small authority of this machine: devices trust it once, and it signs one new certificate after the other.
+"""The machine's own certificate authority: devices trust it once, and it signs every new certificate of the server.
 
-Its key signs for this server alone: the names that it may sign for are written into it, because notebook code, which
-has the account's rights, could read the key.
+Its name constraints (RFC 5280, 4.2.1.10) limit it to this server's names, because notebook code, which has the
+account's rights, could read its key.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ PRIVATE_SUFFIXES = ("localhost", "local", "lan", "internal", "home.arpa")
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """What is on disk. Times are Unix seconds."""
+    """The authority on disk. Times are Unix seconds."""
 
     certificate: str
-    """PEM, for who shall trust it."""
+    """PEM, for the devices that are to trust it."""
     sha256: str
     not_after: float
     name: str
     pem: bytes = field(repr=False)
-    """With the key."""
+    """Key and certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Ensured:
 
 
 def read(path: Path) -> Authority | PairProblem:
-    """The authority at `path`, if it is whole and private."""
+    """The authority at `path`; a PairProblem if it is damaged, or if others can read its key."""
     file = files.read(path)
     if isinstance(file, PairProblem):
         return file
@@ -78,7 +78,7 @@ def read(path: Path) -> Authority | PairProblem:
 
 
 def found(path: Path, where: str, names: Sequence[str], addresses: Sequence[str], now: float) -> None:
-    """Make a new one at `path`; `where` tells people in their list of authorities whose it is."""
+    """Make a new authority at `path`; `where` is the machine's name in a device's list of authorities."""
     subjects = make.subjects([*names, *addresses])
     hosts = [each.removeprefix("*.") for each in subjects if not is_address(each)]
     literal = [each for each in subjects if is_address(each)]
@@ -93,9 +93,10 @@ def found(path: Path, where: str, names: Sequence[str], addresses: Sequence[str]
 
 
 def ensure(leaf: Path, signer: Authority, names: Sequence[str], addresses: Sequence[str], now: float) -> Ensured:
-    """A certificate of that authority at `leaf` with every name and address in it and a third of its life to go.
+    """Make sure that `leaf` is a certificate of that authority with every name and address and a third of its life.
 
-    Unlike a self-signed one it is made again for an address that changed: who trusts the authority notices nothing.
+    Unlike a self-signed one it is made again when an address changes, which devices that trust the authority do
+    not notice.
     """
     wanted = make.subjects([*names, *addresses])
     present = check.check(leaf, None, now)
@@ -114,13 +115,13 @@ def ensure(leaf: Path, signer: Authority, names: Sequence[str], addresses: Seque
 
 
 def has_signed(file: str, signer: Authority, now: float) -> bool:
-    """Whether a client that trusts nothing but `signer` takes the pair in `file`."""
+    """Whether a client that trusts only `signer` accepts the pair in `file`."""
     found = check.check(Path(file), None, now)
     return isinstance(found, Pair) and _signed_by(found, signer)
 
 
 def _signed_by(present: Pair, signer: Authority) -> bool:
-    """As a client sees it that trusts nothing but the authority."""
+    """Whether a client that trusts only the authority accepts the pair."""
     text = present.pem.decode()
     blocks = files.blocks(text)
     key = next(each.text for each in blocks if each.is_key)

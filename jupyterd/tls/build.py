@@ -1,6 +1,6 @@
-"""The bytes of certificates and keys that we make. Imported only to make one: cryptography costs 25 ms at start.
+"""Builds certificates and keys, as PEM. Imported only when one is made: importing cryptography takes 25 ms.
 
-It knows neither files nor why.
+It neither reads nor writes files.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def pem(subjects: Sequence[str], now: float, days: int) -> bytes:
 
 
 def signed(subjects: Sequence[str], authority: bytes, now: float, days: int) -> bytes:
-    """The same, signed by the authority in this combined PEM. Ends with it at the latest."""
+    """Key and certificate signed by the authority in this combined PEM; it expires with the authority at the latest."""
     issuer, signer = _opened(authority)
     key = _key()
     days = min(days, (issuer.not_valid_after_utc - _begin(now)).days)
@@ -53,7 +53,7 @@ def authority(name: str, permitted: Sequence[str], now: float, days: int) -> byt
 
 
 def allowed(authority: bytes, subjects: Sequence[str]) -> tuple[str, ...]:
-    """Those that the authority in this combined PEM may sign for."""
+    """The subjects that the authority in this combined PEM may sign for, by its name constraints."""
     issuer, _ = _opened(authority)
     constraints = issuer.extensions.get_extension_for_class(x509.NameConstraints).value
     permitted = [each.value for each in constraints.permitted_subtrees or ()]

@@ -1,4 +1,4 @@
-"""What some clients will stumble over in a pair that serves: remarks, not refusals."""
+"""Remarks about a pair that can be served and that some clients will refuse."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jupyterd.tls.key_pair import PairProblem
 
 
 def remarks(path: Path, leaf: Leaf, above: Sequence[str], now: float) -> tuple[PairProblem, ...]:
-    """About the names, and about the certificates (PEM) that follow the server's own in the file."""
+    """Remarks about the names, and about the certificates (PEM) that follow the server's own in the file."""
     return (*_names(path, leaf), *_missing(path, leaf, above), *_order(path, leaf, above, now))
 
 
@@ -42,7 +42,7 @@ def _names(path: Path, leaf: Leaf) -> Iterator[PairProblem]:
 
 
 def _missing(path: Path, leaf: Leaf, above: Sequence[str]) -> Iterator[PairProblem]:
-    """Only where the better file lies beside it: a private CA may sign without anything in between."""
+    """Only where fullchain.pem lies beside it: a private CA may sign without an intermediate certificate."""
     full = path.with_name("fullchain.pem")
     if not above and leaf.issuer != leaf.subject and path.name != full.name and full.exists():
         yield PairProblem(
@@ -76,7 +76,7 @@ def _order(path: Path, leaf: Leaf, above: Sequence[str], now: float) -> Iterator
 
 
 def authority(text: str) -> dict[str, Any] | None:
-    """The facts about a CA's certificate; None for any other."""
+    """A CA's certificate as SSLSocket.getpeercert() has it; None for any other certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         context.load_verify_locations(cadata=text)

@@ -1,6 +1,6 @@
-"""Makes one pair of what a person was given: certificate, key and chain, in one file or several, in any order.
+"""Makes one pair of what a person got from a CA: certificate, key and chain, in one or more files, in any order.
 
-What was read is what is put together.
+The bytes that were read and checked are those of the pair: no path is opened twice.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DAY_S = 86400.0
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """A pair that can be served. `remarks` are no reason against it, but somebody may stumble."""
+    """A pair that can be served. `remarks`: why some clients may refuse it."""
 
     leaf: Leaf
     pem: bytes = field(repr=False)
@@ -31,7 +31,7 @@ class Collected:
 
 
 def collect(paths: Sequence[Path], now: float) -> Collected | PairProblem:
-    """Read all of them, find out what is what, refuse what no browser would take. `now` is Unix time."""
+    """The pair in these files; a PairProblem if no browser would accept it. `now` is Unix time."""
     read: list[PemFile] = []
     for path in paths:
         file = files.read(path)
@@ -115,7 +115,7 @@ def _the_key(read: Sequence[PemFile]) -> Block | PairProblem:
 
 
 def _open_to_others(file: PemFile) -> PairProblem | None:
-    """What was given is a copy in somebody's directory: told, not refused. The installed one is 0600 anyway."""
+    """A remark, as the file is a copy in a person's directory; the installed pair is 0600 anyway."""
     if not file.status.st_mode & 0o007:
         return None
     return PairProblem(f"every local account may read the key in {file.path}", f"chmod 600 {quoted(file.path)}")

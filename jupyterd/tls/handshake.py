@@ -1,4 +1,4 @@
-"""A TLS handshake of a pair with itself, in memory: the proof that it serves, and the facts about its certificate."""
+"""A TLS handshake with a key pair, in memory: it proves that the pair can be served, and shows its certificate."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Name = tuple[tuple[tuple[str, str], ...], ...]
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """The certificate that a client gets to see first. Times are Unix seconds."""
+    """The server's own certificate, as a client sees it. Times are Unix seconds."""
 
     sha256: str
     not_before: float
@@ -48,7 +48,7 @@ def server_context(certificates: Sequence[str], key: str) -> ssl.SSLContext:
 
 
 def served(server_side: ssl.SSLContext, own: str) -> Leaf:
-    """What a client sees that trusts exactly `own` (PEM); SSLError when it would refuse it whatever it trusts."""
+    """The certificate that a client sees which trusts exactly `own` (PEM). SSLError if it refuses that, too."""
     client_side = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client_side.load_verify_locations(cadata=own)
     client_side.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | _NO_CHECK_TIME

@@ -1,4 +1,4 @@
-"""What a look at a key pair ends in: the pair's facts, or one problem with what to type."""
+"""The result of checking a key pair: the pair's facts, or one problem with advice what to type."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Pair:
     self_signed: bool
     validity: Validity
     remarks: tuple[PairProblem, ...]
-    """It is served all the same, but some clients may stumble."""
+    """Why some clients may refuse it, although it can be served."""
     pem: bytes = field(repr=False)
     """Key and certificates in one, exactly as they were checked."""
 

@@ -1,6 +1,6 @@
-"""Makes the self-signed certificate that serves until there is a better one, and keeps it as long as it is good.
+"""Makes the self-signed certificate that is served until there is another, and keeps it as long as it is good.
 
-Writes one combined PEM, 0600.
+It is one combined PEM, 0600.
 """
 
 from __future__ import annotations
