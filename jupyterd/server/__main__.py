@@ -1,4 +1,4 @@
-"""The program that the supervisor starts: `python -I -m jupyterd.server`. First what must be first, then Jupyter."""
+"""The server's program, started by the supervisor: `python -I -m jupyterd.server`. Jupyter is imported last."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ the import time), and httpx's command line, which brings rich and click (0.03 s)
 
 
 def _leave_at_once(_number: int, _frame: FrameType | None) -> None:
-    """SIGTERM before there is anything to leave in order."""
+    """SIGTERM before anything has begun that would need a clean end."""
     os._exit(0)
 
 
 def main() -> int:
-    """Serve until told to leave; 0 then, 1 when it could not start (and the supervisor was told why)."""
+    """Serve until the end: 0, or 1 if it could not start (the supervisor then has a Failed)."""
     die_with_parent()
     signal.signal(signal.SIGTERM, _leave_at_once)
     for each in (signal.SIGINT, signal.SIGHUP):

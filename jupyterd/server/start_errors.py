@@ -11,7 +11,7 @@ from traitlets import TraitError
 
 
 class StartFailed(Exception):  # noqa: N818 - it is what happened
-    """Its text is the sentence."""
+    """The server cannot start; the text says why, for the journal."""
 
 
 def sentence(error: BaseException, config_dirs: Iterable[str]) -> str:

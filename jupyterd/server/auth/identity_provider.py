@@ -92,13 +92,13 @@ class IdentityProvider(PasswordIdentityProvider):
 
     @property
     def may_set_password(self) -> bool:
-        """With the one-time token, in the browser."""
+        """Whether a password may be set in the browser, with the one-time token."""
         return self.live.allow_password_change and not self.fixed_password
 
     # --- requests ---------------------------------------------------------------------------------------------
 
     def look_again(self) -> None:
-        """Whether another password or lasting token counts now: then whoever came in under the old one is out."""
+        """If another password or lasting token is in force now, end the logins and websockets of the old one."""
         now = self._generation()
         if now == self._in_force:
             return

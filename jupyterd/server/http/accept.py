@@ -1,6 +1,6 @@
-"""Takes connections from a listening socket, and stops for a moment when there is no descriptor for another one.
+"""Accepts connections, with a pause when descriptors run out, and begins their TLS handshakes, a few at a time.
 
-Tornado's own tries again at once, for ever, and writes a traceback each time: a busy loop that serves nobody
+Out of descriptors, tornado's own accept handler is called again at once, for ever, and logs a traceback each time
 (accept(2): the connection stays in the queue and keeps the socket readable).
 """
 
@@ -15,7 +15,7 @@ from jupyterd.server.http.connections import Connections
 from jupyterd.server.http.timeouts import Connection
 
 BATCH = 64
-"""Connections taken between two looks at everything else."""
+"""Connections accepted in one turn of the event loop."""
 
 Arrived = Callable[[socket.socket, object], None]
 
@@ -23,7 +23,7 @@ Arrived = Callable[[socket.socket, object], None]
 def accept_from(
     listener: socket.socket, arrived: Arrived, failed: Callable[[OSError], None], pause_s: float
 ) -> Callable[[], None]:
-    """Begin; gives what ends it. `failed` is called with each error, `pause_s` before the next try."""
+    """Accept, in the event loop. `failed` gets each error, `pause_s` before the next try. Returns what stops it."""
     loop = asyncio.get_running_loop()
     resume: asyncio.TimerHandle | None = None
     fd = listener.fileno()
@@ -66,7 +66,12 @@ Serve = Callable[[socket.socket, Connection, object], None]
 
 
 class Handshakes:
-    """`secure` gets what begins a handshake, `plain` what speaks otherwise."""
+    """Calls `secure` with each connection whose first byte begins a TLS handshake, `plain` with others: `at_once` in a
+    turn of the event loop, the latest and the longest waiting in turn.
+
+    A handshake takes 1 ms of the one thread: a thousand that begin together must not hold up who is served already; and
+    first come, first served would have all of them wait for all.
+    """
 
     def __init__(self, connections: Connections, at_once: int, secure: Serve, plain: Serve) -> None:
         self._connections = connections
@@ -78,7 +83,7 @@ class Handshakes:
         self._latest = True
 
     def await_first_byte(self, connection: socket.socket, tracked: Connection, address: object) -> None:
-        """It was just accepted. A silent one costs a descriptor, and no TLS state."""
+        """For a connection that was just accepted. While it is silent it costs a descriptor and no TLS state."""
         fd = connection.fileno()
 
         def close() -> None:

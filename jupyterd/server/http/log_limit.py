@@ -1,4 +1,4 @@
-"""So many lines a minute of a kind that anybody on the network can cause; the others are counted and told in one."""
+"""Limits log lines that anybody on the network can cause: 60 a minute of a kind; the rest are counted in one line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class LogLimit:
         self._taken = self._missed = 0
 
     def take(self) -> bool:
-        """Whether there is one left."""
+        """Whether one more line may be logged now."""
         now = self._clock()
         if (past := now - self._began) >= PERIOD_S:
             missed, self._missed, self._taken, self._began = self._missed, 0, 0, now

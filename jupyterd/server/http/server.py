@@ -1,4 +1,4 @@
-"""The HTTP server on the inherited sockets: who may speak to it at all, and when it has nothing more to say.
+"""The HTTP server on the inherited sockets: checks host names, tracks connections, and drains at the end.
 
 Knows no Jupyter. Host names are checked here and not by Jupyter, which does not check any on a public address, and
 not in the handlers of extensions.

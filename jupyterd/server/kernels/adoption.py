@@ -1,4 +1,4 @@
-"""Taking back the kernels of an earlier server: same id, same sockets, before the first request is answered.
+"""Adopts the kernels of an earlier server: same id, same sockets, before the first request is answered.
 
 `take` needs no event loop; `watch` runs in it and finds out, without asking twice, whether a kernel is idle.
 Each line has its trap behind it (docs/architecture.md lists them).
@@ -30,8 +30,8 @@ _AGAIN_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class RegisteredKernels:
-    """The running ones with their pidfds, those that died by themselves without one, for they will be started again;
-    and one sentence about each that is no more or cannot be read.
+    """What the registry holds: (entry, pidfd) of each running kernel, (entry, None) of each that died by itself and
+    will be restarted, and a sentence about each that has ended or cannot be read.
     """
 
     kernels: tuple[tuple[Entry, int | None], ...]
@@ -39,7 +39,7 @@ class RegisteredKernels:
 
 
 def look(directory: Path) -> RegisteredKernels:
-    """Every kernel on record; those that were ended meanwhile are forgotten, with their cause told."""
+    """Read the registry; kernels that were stopped while no server ran are removed from it."""
     every, told = registry.read_all(directory)
     registry.sweep(directory)
     boot = proc.boot_id()
@@ -66,7 +66,9 @@ def look(directory: Path) -> RegisteredKernels:
 
 
 def take(make: Callable[..., Kernel], record: Entry, pidfd: int | None) -> Kernel:
-    """A Kernel that Jupyter cannot tell from one that it started itself."""
+    """A Kernel in the state of one that was started here. OSError, ValueError, KeyError: its connection file is
+    damaged.
+    """
     kernel = make(connection_file=record.connection_file, kernel_name=record.name)
     kernel.kernel_id = record.id
     kernel.load_connection_file()
@@ -107,7 +109,7 @@ def _why(directory: Path, kernel_id: str) -> str:
 
 
 class IdleWatch:
-    """Finds out whether an adopted kernel is idle, in the order of its own iopub stream.
+    """Decides whether an adopted kernel is idle, from the order of its own iopub stream.
 
     A kernel_info_request is sent; when its "idle" comes by on iopub and no cell is open, the kernel is idle. Whatever
     comes later comes later in the same stream, so the answer cannot be wrong. The reply on the shell channel only says
@@ -163,7 +165,7 @@ class IdleWatch:
 
 
 def watch(kernels: Iterable[Kernel]) -> None:
-    """In the event loop, once their activity is watched: start what only a started kernel has."""
+    """Start what others have: its restarter, its control socket. In the event loop, after activity is watched."""
     for kernel in kernels:
         kernel.start_restarter()
         if kernel._restarter is not None:  # noqa: SLF001 - Jupyter gives no other way

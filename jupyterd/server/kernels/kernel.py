@@ -29,7 +29,7 @@ _SOCKET_PATH_MAX = 107 - len("/123456789012-10")
 
 
 class CannotStart(web.HTTPError):
-    """What the notebook shows is `str` of it in one place and its log message in another: the bare sentence in both."""
+    """Its `str` is the bare sentence, as its log message is: the notebook shows the one here and the other there."""
 
     def __str__(self) -> str:
         return self.get_message() or ""
@@ -59,21 +59,21 @@ class KernelPaths(HasTraits):
 
 
 class Restarter(AsyncIOLoopKernelRestarter):
-    """Tells why a kernel died before it is started again, and leaves one alone that was stopped on purpose."""
+    """Announces why a kernel died before it is restarted, and does not restart one that was stopped on purpose."""
 
-    _mourned: Identity | None = None
-    """The process whose end was told last."""
+    _announced: Identity | None = None
+    """The process whose end was announced last."""
 
     async def poll(self) -> None:  # type: ignore[override]  # as in the class above
-        """Jupyter's hook, every 3 s."""
+        """jupyter_client's hook, every 3 s."""
         kernel = self.kernel_manager
         ours = kernel.provisioner
         if not isinstance(ours, Provisioner) or kernel.shutting_down or await kernel.is_alive():
             await super().poll()
             return
         on_purpose = bool(ours.stopped_on_purpose())
-        if ours.record is not None and ours.record.process != self._mourned:
-            self._mourned = ours.record.process
+        if ours.record is not None and ours.record.process != self._announced:
+            self._announced = ours.record.process
             await death_notice.announce(
                 kernel, ours.record, await asyncio.to_thread(ours.cause), restarted=not on_purpose
             )

@@ -1,6 +1,6 @@
-"""Jupyter's provisioner: the kernel is started by the launcher and belongs to nobody, so it outlives this server.
+"""jupyter_client's provisioner: the launcher starts the kernel, which is no child of this server and outlives it.
 
-Asks pidfds, never waitpid.
+So its state is read from a pidfd, never by waitpid.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _OF_THE_SPEC = {"memory_max": "MemoryMax", "memory_high": "MemoryHigh", "cpu_wei
 
 
 class Provisioner(LocalProvisioner):
-    """One kernel's process. What Popen is to Jupyter, a Record and a pidfd are here."""
+    """One kernel's process: a registry entry and a pidfd, where jupyter_client's own has a Popen."""
 
     parent: Any
     """The Kernel that it belongs to."""
@@ -42,7 +42,7 @@ class Provisioner(LocalProvisioner):
     # --- what jupyterd adds -------------------------------------------------------------------------------------
 
     def attach(self, record: Entry, pidfd: int | None) -> None:
-        """Take a kernel: just launched, or adopted; without a pidfd one that has died."""
+        """Take over a kernel that was launched or is adopted. `pidfd` None: it has died."""
         self._let_go()
         self.record, self._pidfd, self._found_dead = record, pidfd, pidfd is None
         self.cwd = record.cwd
@@ -50,7 +50,7 @@ class Provisioner(LocalProvisioner):
         self._oom_kills = None if pidfd is None else proc.oom_kills()
 
     def adopt_ports(self) -> None:
-        """TCP only: without it a restart picks new ports, and open websockets go deaf."""
+        """For TCP: keep the ports at a restart, or open websockets would stay connected to the old ones."""
         km = self.parent
         self.connection_info = km.get_connection_info()
         if km.transport == "tcp":
@@ -59,18 +59,18 @@ class Provisioner(LocalProvisioner):
 
     @property
     def directory(self) -> Path:
-        """Where the records are."""
+        """The registry's directory."""
         return Path(self.parent.records_dir)
 
     def stopped_on_purpose(self) -> str:
-        """Who ended it from outside ("jupyterd kernels stop"), "" when nobody said so."""
+        """The note that `jupyterd kernels stop` leaves, "" if there is none."""
         try:
             return (self.directory / f"{self.kernel_id}.why").read_text(encoding="utf-8")
         except OSError:
             return ""
 
     def cause(self) -> str:
-        """Why it ended, in one phrase; only after it has. Asks systemd, a few milliseconds."""
+        """Why it ended, as a phrase; call it after the end. Blocks while systemd is asked, a few milliseconds."""
         if self.record is None:
             return ""
         now = proc.oom_kills()
@@ -89,11 +89,11 @@ class Provisioner(LocalProvisioner):
 
     @property
     def has_process(self) -> bool:
-        """Whether there is a process, or one whose end nobody has waited for yet."""
+        """jupyter_client's hook: whether there is a process, or one that has died and was not waited for."""
         return self._pidfd is not None or self._found_dead
 
     async def poll(self) -> int | None:
-        """None while it runs, else a number: what it means is told by `cause`."""
+        """jupyter_client's hook: None while it runs, else a number without a meaning (see `cause`)."""
         if self._pidfd is None:
             return 0
         if not proc.has_exited(self._pidfd):
@@ -104,14 +104,16 @@ class Provisioner(LocalProvisioner):
         return 1
 
     async def wait(self) -> int | None:
-        """Until it has ended. Callers bring their own deadline."""
+        """jupyter_client's hook: return after the kernel's end. Callers bring their own deadline."""
         while (code := await self.poll()) is None:  # noqa: ASYNC110 - it answers at once in nearly every call
             await asyncio.sleep(_WAIT_S)
         self._let_go()
         return code
 
     async def send_signal(self, signum: int) -> None:
-        """To its process group; one that is gone is no error, else an automatic restart would give up on it."""
+        """jupyter_client's hook: signal its process group. A process that is gone is no error, or an automatic restart
+        would fail.
+        """
         if self._pidfd is not None and self.record is not None and self.record.process is not None:
             launcher.signal_group(self.record.process, signum)
 
@@ -124,7 +126,9 @@ class Provisioner(LocalProvisioner):
         await self.send_signal(signal.SIGTERM)
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401 - Jupyter's signature
-        """Nothing of the server's environment goes on; the notebook's path (JPY_SESSION_NAME) does."""
+        """jupyter_client's hook: the kernel gets the account's environment and the notebook's path (JPY_SESSION_NAME),
+        nothing of the server's.
+        """
         given = kwargs.get("env") or dict(os.environ)
         kwargs["env"] = user_environment(given)
         if session := given.get("JPY_SESSION_NAME"):
@@ -132,7 +136,7 @@ class Provisioner(LocalProvisioner):
         return await super().pre_launch(**kwargs)
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:  # noqa: ANN401 - Jupyter's signature
-        """Launch it through the launcher, in a thread: systemd-run and the wrapper take some 30 ms together."""
+        """jupyter_client's hook: launch it, in a thread: systemd-run and the wrapper take some 30 ms. LaunchFailed."""
         if self.record is not None:
             await asyncio.to_thread(launcher.clear, self.record)
         ordered = self._order(cmd, str(kwargs.get("cwd") or Path.home()))

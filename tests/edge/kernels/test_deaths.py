@@ -57,9 +57,9 @@ def test_every_tab_is_told_under_the_cell_that_ran(place):
         assert restarts(tab)[0] > last, "a front end gives its cells up when the kernel restarts"
         await absent.connect(server.port)
         await absent.until(lambda: any("the kernel died here" in absent.text(cell) for _ in "x"))
+        await absent.until(lambda: restarts(absent))
         assert not absent.of(cell, "execute_reply"), "it was the other one's cell"
         assert absent.of(cell, "status")[-1]["content"]["execution_state"] == "idle"
-        await absent.until(lambda: restarts(absent))
         await tab.until(lambda: place.pid(kernel) != pid)
         again = await tab.run("print(6 * 7)")
         await tab.until(lambda: tab.done(again))
