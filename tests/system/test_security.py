@@ -46,7 +46,7 @@ tell(found)
 """
     found = play(machine, script, token=token, first=FIRST, second=SECOND)
     said = found.pop("said")
-    assert SECOND not in said and "every browser has to log in anew" in said
+    assert SECOND not in said and "every browser has to log in again" in said
     assert found == {
         "token": 302, "again": 401, "verb": 0, "websocket": "closed", "cookie": 403, "old": 401, "new": 302,
     }  # fmt: skip

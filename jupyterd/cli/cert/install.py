@@ -55,7 +55,7 @@ def _serve(server: Server, leaf: Leaf) -> int:
         return fail("installed, but not served: tls.enabled is false, so this server speaks plain HTTP")
     if context.until_served(server.running, lambda told: told.sha256 == leaf.sha256) is None:
         return TROUBLE
-    print(f"Installed; now served at {server.running.snapshot.urls[0]}")
+    print(f"Installed; served now at {server.running.snapshot.urls[0]}")
     return 0
 
 
@@ -92,5 +92,5 @@ def _remove(server: Server) -> int:
     served = context.until_served(server.running, lambda told: told.source != "installed")
     if served is None:
         return TROUBLE
-    print(f"Now served: {served.file}")
+    print(f"Served now: {served.file}")
     return 0
