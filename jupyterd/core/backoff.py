@@ -1,6 +1,9 @@
-"""One decaying number says how badly things have gone lately; the delay before the next start follows from it.
+"""How long to wait before the next start: one decaying number for how badly things have gone lately.
 
-The idea is suture's. Policy is data (jupyterd.protocol.policy), time and jitter are arguments.
+Each failure adds 1; the sum halves every `failure_half_life_s`. Up to `failure_threshold` the delay is
+`backoff_first_s`; above it the delay, at least 1 s, doubles with each further failure, up to `backoff_max_s`.
+Jitter adds up to `backoff_jitter` of the delay. The idea is suture's. Policy is data (protocol/policy.py); time and
+jitter are arguments.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""Every kind of problem, declared once: stable code, severity, how long before it shows, what it depends on.
+"""Every kind of problem, declared once: stable code, severity, how long before it shows, what explains it.
 
-What is wrong right now is computed from the world (conditions.py); here is only when that is announced.
+What is wrong now is computed from the world each time (conditions.py) and never stored; what is stored is since when it
+holds and whether it was announced. A condition becomes visible after `visible_after_s`, is announced once unless a
+visible one of its `hidden_by` explains it, and stays announced until it is over.
 """
 
 from __future__ import annotations

@@ -1,4 +1,38 @@
-"""Everything that the supervisor knows, as one value. What is wanted is stored apart from how things are."""
+"""Everything that the supervisor knows, as one immutable value, and the rules that change it.
+
+1. One door. `step(world, event, now, jitter)` gives the next world and the effects to carry out. It has no other
+   input: no clock, no file, no random number. So a run replays from its events (event_log.py).
+2. Wanted and actual are stored apart. `wanted` is Run or Stop, `plan` is what to run; `server`, `spare`, the helpers,
+   `sockets` and `probes` say how things are. apply.py takes facts in and decides little; reconcile.py compares wanted
+   with actual and acts, rule after rule, until none has anything left to do; report.py says what is new.
+3. Data that exists in one state lives in that state: a pid is in Running, Stopping and Killing, not beside them.
+4. One deadline. Each state carries the moment at which it wants attention; `step.deadline` is the earliest of them.
+   There is no tick. Every deadline that has come must be acted on in the same step, or the loop would spin.
+5. The watchdog attests progress. WATCHDOG=1 is sent only while no deadline is overdue by more than `step.SLACK_S`.
+6. One process per role. What has to end gets a signal and a deadline, then SIGKILL (a silent helper: at once) and
+   another deadline; what is still there is wedged: named, abandoned, waited for by nobody. A role with a wedged
+   helper gets no second one; the server does, because people wait for it.
+7. Serving means proved. A server that said Ready serves once each listening socket has answered a probe over TCP, TLS
+   and HTTP with the certificate that the plan has; READY=1 follows the first time. One that does not get that far
+   before its start deadline is replaced.
+8. A probe that fails is doubt, not proof (liveness.py). A server is replaced for silence when no address answers, or
+   its process is stopped, not while the machine starves it of processor time, nor, for a while, while its
+   event loop turns.
+9. Restarts follow one decaying score (backoff.py). Only an end that nobody wanted counts (reasons.py); a change of
+   settings or addresses costs no delay, and the kernels do not notice either.
+10. What the machine lacks is waited for without end: a late disk, a busy port, an absent address. The planner looks
+    again, STATUS names it, systemd is asked for more time. Exit code 78 never comes from here: the planner gives it for
+    what only an edit of the settings cures, before the supervisor begins.
+11. A plan that was asked for is taken over whole. One that nobody asked for (the machine changed, a certificate was
+    renewed) brings, while the server serves, its certificate, warnings and live key alone. A refused plan changes
+    nothing, and the refusal stays visible.
+12. GPU trouble never touches the server. What is unknown is None, never 0, and never taken for idleness.
+13. A problem is shown once it has lasted its kind's time, unless another explains it (health.py): one record when it
+    becomes visible, one when it is over.
+
+Which rule wins: Stop beats everything (its own rules run in place of the others); deadlines come first in both; a
+replacement for changed settings comes before a start, and a start before probes, the spare and the relay.
+"""
 
 from __future__ import annotations
 
