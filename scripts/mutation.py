@@ -165,9 +165,10 @@ def changed(module: Module, index: int) -> Mutant | None:
         compile(text, module.file, "exec")
     except SyntaxError:
         return None
-    diff = list(difflib.unified_diff(module.text.splitlines(), text.splitlines(), lineterm="", n=0))[2:]
-    removed = tuple(each[1:].strip() for each in diff if each.startswith("-"))
-    added = tuple(each[1:].strip() for each in diff if each.startswith("+"))
+    before, after = ([each.strip() for each in one.splitlines()] for one in (module.text, text))  # indentation may go
+    diff = list(difflib.unified_diff(before, after, lineterm="", n=0))[2:]
+    removed = tuple(each[1:] for each in diff if each.startswith("-"))
+    added = tuple(each[1:] for each in diff if each.startswith("+"))
     line = module.wrapper.resolve(PositionProvider)[node].start.line
     return Mutant(module.file, line, inside, text, removed, added)
 
