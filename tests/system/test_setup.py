@@ -26,7 +26,7 @@ def test_answers_as_options_are_shown_done_and_done_once(service: Service) -> No
     before = machine.run(f"cat {SETTINGS}")
     setup = f"echo '{PASSWORD}' | jupyterd setup --yes --password-stdin --ip '127.0.0.1, ::1' --port 9321 2>&1"
     said = machine.run(setup, timeout_s=120)
-    assert 'server] ip = ["127.0.0.1", "::1"]   (is ["*"])' in said
+    assert 'server] ip = ["127.0.0.1", "::1"]   (now ["*"])' in said
     assert PASSWORD not in said
     after = machine.run(f"cat {SETTINGS}")
     changed = [b for a, b in zip(before.splitlines(), after.splitlines(), strict=True) if a != b]
@@ -76,7 +76,7 @@ def test_an_old_jupyter_is_taken_over_as_its_account_and_its_old_password_logs_i
     said = machine.run("jupyterd setup --yes --import 2>&1", timeout_s=120)
     try:
         assert old not in said and "sha1" not in said
-        assert "[server] port = 9333   (is 8888)" in said
+        assert "[server] port = 9333   (now 8888)" in said
         for words in (
             "NotebookApp.port says 9333, which goes before 9222 of ", "open_browser is left out: a daemon opens no",
             "NotebookApp.prot has no setting here", "NotebookApp.allow_root is ignored: alice is not root",
@@ -145,7 +145,7 @@ def test_the_questions_at_a_terminal(service: Service) -> None:
         ],
     )  # fmt: skip
     assert PASSWORD not in said and "another one" not in said
-    assert 'ip = ["localhost"]   (is ["*"])' in said
+    assert 'ip = ["localhost"]   (now ["*"])' in said
     assert "Log in with your password" in said
     assert log_in(service.machine, PASSWORD) == 302
     refused = _typed(
