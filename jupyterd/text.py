@@ -46,6 +46,12 @@ def span(seconds: float) -> str:
     return f"{days} {hours} h" if hours else days
 
 
+def days(seconds: float) -> str:
+    """A length of time in whole days: "12 days", "1 day", "less than a day"."""
+    whole = int(seconds // DAY_S)
+    return plural(whole, "day") if whole else "less than a day"
+
+
 def moment(unix_s: float, utc_offset_s: int) -> str:
     """A date and time as systemctl prints it, "Sun 2026-11-22 19:05", `utc_offset_s` east of UTC."""
     days, second = divmod(int(unix_s) + utc_offset_s, DAY_S)

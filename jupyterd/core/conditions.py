@@ -10,7 +10,7 @@ from jupyterd.core.events import BindFailed
 from jupyterd.core.health import Condition
 from jupyterd.core.world import Listening, Stop, Unbound, World, plan_of
 from jupyterd.protocol.plan import Certificate
-from jupyterd.text import DAY_S, bracketed, moment, plural
+from jupyterd.text import bracketed, days, moment
 
 WARN_SHARE = 1 / 3
 """Of the certificate's lifetime left: certificates of 45 days are renewed at 30, so a count of days would not do."""
@@ -103,17 +103,16 @@ def _certificate(pair: Certificate, unix_now: float, world: World) -> Iterator[C
     left_s = pair.not_after - unix_now
     life_s = pair.not_after - pair.not_before
     advice = RENEWAL.get(pair.source, RENEWAL["settings"])
+    end, begin = (moment(each, world.clock.utc_offset_s) for each in (pair.not_after, pair.not_before))
     if left_s <= 0:
-        text = f"the certificate {pair.file} expired on {moment(pair.not_after, world.clock.utc_offset_s)}"
+        text = f"the certificate {pair.file} expired on {end}"
         yield Condition(health.CERTIFICATE_EXPIRED, pair.file, text, advice)
     elif unix_now < pair.not_before:
-        text = f"the certificate {pair.file} is valid only from {moment(pair.not_before, world.clock.utc_offset_s)} on"
+        text = f"the certificate {pair.file} is valid only from {begin} on"
         yield Condition(health.CERTIFICATE_EARLY, pair.file, text, "is this machine's clock right? timedatectl")
     elif left_s < WARN_SHARE * life_s:
         kind = health.CERTIFICATE_ALMOST_OVER if left_s < ERROR_SHARE * life_s else health.CERTIFICATE_ENDS
-        days = int(left_s // DAY_S)
-        left = f"in {plural(days, 'day')}" if days else "within a day"
-        text = f"the certificate {pair.file} expires on {moment(pair.not_after, world.clock.utc_offset_s)}, {left}"
+        text = f"the certificate {pair.file} expires on {end}, in {days(left_s)}"
         yield Condition(kind, pair.file, text, advice)
 
 

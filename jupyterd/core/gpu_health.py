@@ -10,7 +10,7 @@ from jupyterd.protocol import gpu_text
 from jupyterd.protocol.gpu_frames import Frame, Gpu
 from jupyterd.protocol.gpu_text import Holder, holders, named
 from jupyterd.protocol.value import value
-from jupyterd.text import GIB, size
+from jupyterd.text import GIB, plural, size
 
 FULL_SHARE = 0.95
 """Of the memory; with less left, the next large array fails."""
@@ -103,8 +103,7 @@ def _one(each: Gpu, *, full: bool) -> Iterator[Condition]:
         text = f"{title}: a bad row of its memory is replaced at the next reset"
         yield Condition(health.GPU_XID, f"{each.uuid} rows", text, xids.MEMORY.advice, code="gpu-memory-worn")
     if each.ecc_uncorrected:
-        many = each.ecc_uncorrected
-        text = f"{title}: {many} error{'' if many == 1 else 's'} of its memory could not be corrected"
+        text = f"{title}: {plural(each.ecc_uncorrected, 'error')} of its memory could not be corrected"
         yield Condition(health.GPU_ERROR, f"{each.uuid} ecc", text, xids.REPLACE.advice, code="gpu-memory-errors")
     if each.recovery in _RECOVERY:
         what, advice = _RECOVERY[each.recovery]

@@ -17,6 +17,7 @@ from jupyterd.settings import address_rules
 from jupyterd.settings.problems import Origin, Problem, nearest, quoted
 from jupyterd.settings.table import Setting, Value
 from jupyterd.settings.values import Fault, Judged
+from jupyterd.text import plural
 
 UNSAFE = ("disable_check_xsrf", "allow_origin", "allow_unauthenticated_access", "identity_provider_class")
 """Jupyter's own names; jupyterd.server.auth.unsafe_settings looks at them."""
@@ -174,7 +175,7 @@ def _token(value: Value) -> Value | Fault:
     if not text:
         return text
     if not TOKEN_LEAST <= len(text) <= TOKEN_MOST:
-        found = f"login.token has {len(text)} character{'s' if len(text) > 1 else ''}"
+        found = f"login.token has {plural(len(text), 'character')}"
         return Fault(found, f"{TOKEN_LEAST} to {TOKEN_MOST} are wanted: nothing else keeps others out", _MAKE_TOKEN)
     if not text.isascii() or " " in text:
         return Fault(

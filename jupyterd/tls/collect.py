@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from jupyterd.text import days
 from jupyterd.tls import chain, files, handshake
 from jupyterd.tls.files import Block, PemFile, quoted
 from jupyterd.tls.handshake import Leaf
 from jupyterd.tls.key_pair import PairProblem
-
-DAY_S = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +67,8 @@ def _proved(
         reason = (error.reason or str(error)).replace("_", " ").lower()
         return PairProblem(f"the certificate and its key are damaged or too weak ({reason})", "have a new one made")
     if now > leaf.not_after:
-        days = (now - leaf.not_after) / DAY_S
         return PairProblem(
-            f"the certificate ended {days:.0f} days ago", "get the renewed one: what is served now stays"
+            f"the certificate expired {days(now - leaf.not_after)} ago", "get the renewed one: what is served now stays"
         )
     if now < leaf.not_before:
         return PairProblem("the certificate is not valid yet", "is this machine's clock right? timedatectl")

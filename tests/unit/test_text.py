@@ -84,3 +84,11 @@ def test_hosts_before_a_port(host: str, expected: str) -> None:
 @pytest.mark.parametrize(("count", "expected"), [(0, "0 kernels"), (1, "1 kernel"), (2, "2 kernels")])
 def test_plurals(count: int, expected: str) -> None:
     assert text.plural(count, "kernel") == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(3600, "less than a day"), (86400, "1 day"), (29.9 * 86400, "29 days"), (0, "less than a day")],
+)
+def test_whole_days(seconds: float, expected: str) -> None:
+    assert text.days(seconds) == expected

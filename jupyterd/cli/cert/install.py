@@ -12,13 +12,11 @@ from urllib.parse import urlsplit
 from jupyterd.cli._common import TROUBLE, Server, fail, find_server, say
 from jupyterd.cli.cert import context
 from jupyterd.linux import files, local_time
-from jupyterd.text import fingerprint
+from jupyterd.text import days, fingerprint
 from jupyterd.tls import collect
 from jupyterd.tls.collect import Collected
 from jupyterd.tls.handshake import Leaf
 from jupyterd.tls.key_pair import PairProblem
-
-DAY_S = 86400.0
 
 
 def main(args: argparse.Namespace) -> int:
@@ -77,7 +75,7 @@ def _names(server: Server, leaf: Leaf) -> list[PairProblem]:
 def _describe(leaf: Leaf) -> None:
     until = local_time.day(leaf.not_after)
     print(f"Certificate for {', '.join(leaf.names)}")
-    print(f"  expires on {until}, in {(leaf.not_after - time.time()) / DAY_S:.0f} days")
+    print(f"  expires on {until}, in {days(leaf.not_after - time.time())}")
     for number, line in enumerate(fingerprint(leaf.sha256)):
         print(f"  {'SHA-256' if not number else '       '}  {line}")
 

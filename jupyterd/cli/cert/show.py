@@ -12,12 +12,11 @@ from typing import Any
 from jupyterd.cli._common import TROUBLE, Server, fail, find_server
 from jupyterd.cli.cert import context, new
 from jupyterd.linux import local_time
-from jupyterd.text import fingerprint, plural
+from jupyterd.text import days, fingerprint, plural
 from jupyterd.tls import authority, check, files, handshake
 from jupyterd.tls.authority import Authority
 from jupyterd.tls.check import Pair
 
-DAY_S = 86400.0
 SOURCES = {
     "settings": "named in the settings (tls.certificate)",
     "installed": "installed (jupyterd cert install)",
@@ -134,14 +133,14 @@ def _chain(facts: dict[str, Any]) -> list[str]:
 
 
 def _block(facts: dict[str, Any]) -> list[str]:
-    left = (facts["not_after"] - time.time()) / DAY_S
+    left_s = facts["not_after"] - time.time()
     until = local_time.day(facts["not_after"])
-    days = f"{left:.0f} days left" if left >= 1 else "EXPIRED" if left < 0 else "less than a day left"
+    remaining = "EXPIRED" if left_s < 0 else f"{days(left_s)} left"
     return [
         _row("Kind", SOURCES.get(facts["source"], facts["source"])),
         _row("File", facts["file"]),
         _row("Names", ", ".join(facts["names"]) or "none"),
-        _row("Until", f"{until}, {days}"),
+        _row("Until", f"{until}, {remaining}"),
         *_fingerprint(facts["sha256"]),
     ]
 

@@ -12,7 +12,7 @@ from jupyterd.linux import local_time
 from jupyterd.protocol import gpu_text
 from jupyterd.protocol.plan import Certificate
 from jupyterd.protocol.status import Address, Item
-from jupyterd.text import fingerprint, size, span
+from jupyterd.text import days, fingerprint, size, span
 
 LABEL = 13
 """Columns of the left edge."""
@@ -148,8 +148,8 @@ def _certificate(pair: Certificate, look: PageOptions) -> Iterator[str]:
     )
     left = pair.not_after - look.now
     until = local_time.day(pair.not_after)
-    days = f"{left // 86400:.0f} days left, until {until}" if left > 0 else look.ink("error", f"expired on {until}")
-    yield from _row("", days, look)
+    remaining = f"{days(left)} left, until {until}" if left > 0 else look.ink("error", f"expired on {until}")
+    yield from _row("", remaining, look)
     for number, line in enumerate(fingerprint(pair.sha256)):
         yield from _row("", f"{'SHA-256' if not number else '':<9}{line}", look)
 

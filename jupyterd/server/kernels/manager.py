@@ -26,6 +26,7 @@ from jupyterd.server.channels.recorder_client import RecorderClient
 from jupyterd.server.kernels import adoption
 from jupyterd.server.kernels.kernel import Kernel, KernelPaths
 from jupyterd.server.kernels.provisioner import Provisioner
+from jupyterd.text import plural
 
 _AGAIN_MS = 20
 """Between two attempts to reach a kernel that has not bound its sockets yet: with libzmq's 100 to 200 ms a start waits
@@ -89,8 +90,7 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
             KERNEL_CURRENTLY_RUNNING_TOTAL.labels(type=kernel.kernel_name).inc()
             adopted.append(kernel)
         if adopted:
-            plural = "" if len(adopted) == 1 else "s"
-            self.log.info("Adopted %d kernel%s of an earlier server", len(adopted), plural)
+            self.log.info("Adopted %s of an earlier server", plural(len(adopted), "kernel"))
             IOLoop.current().add_callback(self._watch_adopted, adopted)
 
     async def _async_start_kernel(self, **kwargs: Any) -> str:  # noqa: ANN401 - Jupyter's signature

@@ -57,7 +57,7 @@ def test_by_share_of_its_lifetime(day: float, life_days: float, code: str | None
     assert [each[:2] for each in items(day, life_days)] == ([(code, severity)] if code else [])
 
 
-@pytest.mark.parametrize(("day", "words"), [(60.1, "in 29 days"), (88.5, "in 1 day"), (89.5, "within a day")])
+@pytest.mark.parametrize(("day", "words"), [(60.1, "in 29 days"), (88.5, "in 1 day"), (89.5, "in less than a day")])
 def test_the_days_are_counted(day: float, words: str) -> None:
     assert items(day)[0][2].endswith(words)
 

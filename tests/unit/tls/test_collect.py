@@ -121,7 +121,7 @@ def test_what_is_refused(tmp_path: Path, parts: list[bytes], words: str) -> None
 @pytest.mark.parametrize(
     ("made", "words"),
     [
-        (expired(), "ended 2 days ago"),
+        (expired(), "expired 2 days ago"),
         (make(days=(1, 90)), "not valid yet"),
         (make(names=()), "names no host"),
     ],
