@@ -35,7 +35,7 @@ from mutmut.mutation.mutators import mutation_operators
 
 ROOT = Path(__file__).resolve().parents[1]
 ACCEPTED = Path(__file__).with_name("mutation-accepted")
-MERGE = "jupyterd/server/channels/replay.py"
+MERGE = ("jupyterd/server/channels/replay.py", "jupyterd/server/channels/replay_state.py")
 UNIT_TESTS = ("tests/unit/core",)
 TABLES = {"jupyterd/core/xids.py", "jupyterd/core/journal_kinds.py"}
 """Texts and numbers for people: nothing is decided there, and a test that repeats them notices nothing."""
@@ -245,7 +245,7 @@ class Order:
 
 def tests_of(file: str, *, unit: bool) -> tuple[str, ...]:
     """Pytest's arguments for a module."""
-    return MERGE_TESTS if file == MERGE else UNIT_TESTS if unit else CORE_TESTS
+    return MERGE_TESTS if file in MERGE else UNIT_TESTS if unit else CORE_TESTS
 
 
 def run_tests(mutant: Mutant | None, args: Sequence[str], took: dict[str, float]) -> tuple[int, dict[str, float]]:
@@ -338,7 +338,7 @@ def main() -> int:
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
     core = (str(each.relative_to(ROOT)) for each in sorted((ROOT / "jupyterd/core").glob("*.py")))
-    files = [each for each in (*core, MERGE) if options.only in each and each not in TABLES]
+    files = [each for each in (*core, *MERGE) if options.only in each and each not in TABLES]
     begun = time.monotonic()
     sample, many = sampled(files, options.mutants, options.seed)
     reasons = accepted()

@@ -17,8 +17,9 @@ from tornado.websocket import WebSocketClosedError
 from jupyterd.server.channels import replay
 from jupyterd.server.channels.acknowledge import Acknowledgements
 from jupyterd.server.channels.recorder_client import RecorderClient
-from jupyterd.server.channels.replay import (
+from jupyterd.server.channels.replay_state import (
     Deliver,
+    Live,
     Output,
     PassOn,
     Reached,
@@ -165,7 +166,7 @@ class KernelWebsocket(ZMQChannelsWebsocketConnection):
         """jupyter_server's hook: True drops the message. Where there is a recorder the tab then reads it from the
         spool; what was read from there is paced already.
         """
-        if self._acknowledged is not None and not isinstance(self._replay.phase, replay.Live):
+        if self._acknowledged is not None and not isinstance(self._replay.phase, Live):
             return False
         over = bool(super()._limit_rate(channel, msg, msg_list))
         if over and self._acknowledged is not None and self._recorder.connected:
@@ -253,7 +254,7 @@ class KernelWebsocket(ZMQChannelsWebsocketConnection):
         for each in order.messages:
             super().handle_outgoing_message(self.channels[order.channel], each)
             if order.channel == "iopub":
-                if not isinstance(self._replay.phase, replay.Live):
+                if not isinstance(self._replay.phase, Live):
                     return  # over the rate limit
                 self._note(replay.header_and_parent(each)[0])
 

@@ -11,7 +11,8 @@ from jupyterd.protocol import spool
 from jupyterd.protocol.cursors import Cursor
 from jupyterd.protocol.spool import IOPUB, NOTE, REPLY, SHELL, STDIN, Spooled
 from jupyterd.server.channels import replay
-from jupyterd.server.channels.replay import (
+from jupyterd.server.channels.replay_state import (
+    PAUSE_S,
     Deliver,
     Leaving,
     Live,
@@ -165,7 +166,7 @@ def test_held_messages_that_the_spool_never_gets_are_passed_on_after_a_second():
     run = Run()
     run.spool(now=0.0)
     run.arrive(live("a"), live("b"))
-    assert run.spool(now=1.0)[-1] == ReadOn(replay.PAUSE_S * 2)
+    assert run.spool(now=1.0)[-1] == ReadOn(PAUSE_S * 2)
     run.spool(now=1.1)
     assert run.got == ["a", "b"] and isinstance(run.state.phase, Live)
 
