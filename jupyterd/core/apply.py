@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from jupyterd.core import backoff, gpu_cull_actions, gpu_health, journal_kinds, probes, reasons
+from jupyterd.core import apply_plan, backoff, gpu_cull_actions, gpu_health, journal_kinds, probes, reasons
 from jupyterd.core.child import (
     BackingOff,
     Child,
@@ -42,14 +42,23 @@ from jupyterd.core.events import (
     Started,
 )
 from jupyterd.core.reasons import Exited, ExitReason, NotStarted, Signalled
-from jupyterd.core.world import Binding, Gpus, Listening, Run, Step, Stop, World, child_in, plan_of, serves, with_child
+from jupyterd.core.world import (
+    Binding,
+    Gpus,
+    Listening,
+    Run,
+    Step,
+    Stop,
+    World,
+    child_in,
+    plan_of,
+    with_child,
+    with_restart,
+)
 from jupyterd.protocol import server_channel
-from jupyterd.protocol.plan import Plan, Refused
 from jupyterd.protocol.policy import Policy
-from jupyterd.protocol.status import ProcessIdentity, Restart
-from jupyterd.text import DAY_S
+from jupyterd.protocol.status import ProcessIdentity
 
-RECENT = 10
 AT_ONCE_S = 0.5
 RELOAD_SLACK_S = 15.0
 HELPER_REST_S = 60.0
@@ -76,7 +85,7 @@ def apply(world: World, event: Event, now: float, jitter: float) -> Step:  # noq
         case ServerSaid():
             return _said(world, event, now)
         case PlanMade():
-            return _plan_made(world, event, now)
+            return apply_plan.plan_made(world, event, now)
         case Bound():
             return _bound(world, event.failed, now)
         case ProbeEnded():
@@ -160,9 +169,11 @@ def _gone(world: World, role: Role, ended: ExitReason, now: float, jitter: float
             # Its answer, even that it had none, comes before its end; only a failed spawn has none at all.
             replan_at = now + policy.machine_retry_s if isinstance(before, Spawning) else world.replan_at
             world = replace(world, planner=Stopped(), replan_at=replan_at)
-            if not _reading(world) or isinstance(world.wanted, Stop):
+            if not world.reload.reading or isinstance(world.wanted, Stop):
                 return world, ()
-            return _refused(world, (f"the settings could not be read: the planner {reasons.text(ended)}",), now)
+            return apply_plan.refused(
+                world, (f"the settings could not be read: the planner {reasons.text(ended)}",), now
+            )
         case Role.SPARE:
             rests = reasons.counts_as_failure(reason)
             return replace(world, spare=BackingOff(now + HELPER_REST_S, reason) if rests else Stopped()), ()
@@ -191,23 +202,17 @@ def _server_gone(world: World, before: Child, reason: ExitReason, now: float, ji
     asked = isinstance(before, Stopping | Killing)
     if isinstance(world.wanted, Stop) or not reasons.counts_as_failure(reason):
         if isinstance(world.wanted, Run):
-            world = count_restart(world, reason, now)
+            world = with_restart(world, reason, now)
         return replace(world, server=Stopped()), effects
     score = backoff.after_failure(world.score, now, plan.policy)
     rest = backoff.delay_s(score, plan.policy, jitter)
-    world = count_restart(replace(world, score=score, server=BackingOff(now + rest, reason)), reason, now)
+    world = with_restart(replace(world, score=score, server=BackingOff(now + rest, reason)), reason, now)
     if asked:  # told when it was replaced
         return world, effects
     running = process(before)
     fields = (("JUPYTERD_PID", str(running.pid) if running else ""), ("JUPYTERD_DELAY_S", f"{rest:.1f}"))
     when = "started again at once" if rest < AT_ONCE_S else f"next start in {rest:.1f} s"
     return world, (*effects, Record(journal_kinds.SERVER_EXITED, f"the server {reasons.text(reason)}; {when}", fields))
-
-
-def count_restart(world: World, reason: ExitReason, now: float) -> World:
-    """The world with one more restart of the server in its status."""
-    recent = (*world.recent, Restart(now, reasons.text(reason)))[-RECENT:]
-    return replace(world, restarts=world.restarts + 1, recent=recent)
 
 
 def _said(world: World, event: ServerSaid, now: float) -> Step:  # noqa: PLR0911 - one for each message
@@ -259,84 +264,6 @@ def _inspected(world: World, event: ProcessInspected, now: float) -> World:
         server.stage, first_inspection=first, last_inspection=inspection, loop_stood_at=still, inspecting=False
     )
     return replace(world, server=replace(server, stage=stage))
-
-
-def _plan_made(world: World, event: PlanMade, now: float) -> Step:
-    if isinstance(world.wanted, Stop):
-        return world, ()
-    old, reloading = plan_of(world), _reading(world)
-    match event.answer:
-        case Plan() as new:
-            pass
-        case Refused(problems=problems):
-            return _refused(world, problems, now)
-        case str() as problem:
-            return _refused(world, (f"the settings could not be read: {problem}",), now)
-        case _:
-            assert_never(event.answer)
-    if not reloading and serves(world):
-        # Nobody asked for new settings: only what the machine itself changed is taken over.
-        new = replace(old, certificate=new.certificate, warnings=new.warnings, live_key=new.live_key)
-    replan_at = now + new.policy.machine_retry_s if new.waiting else None
-    policy = replace(new.policy, watchdog_s=old.policy.watchdog_s)
-    new = replace(new, policy=policy)
-    reload = replace(world.reload, reading=False)
-    world = replace(world, plan=new, refused=(), replan_at=replan_at, reload=reload)
-    if new.live_key != old.live_key or (reloading and world.live_problem is not None):
-        world = _forget_live_key_sent(replace(world, live_problem=None))
-    if serves(world) and new.targets != old.targets and isinstance(world.sockets, Listening):
-        world = replace(world, probes=probes.initial(new, world.sockets.open, now))
-        return world, (CancelProbes(), *_reloaded(old, new, reloading=reloading))
-    return world, _reloaded(old, new, reloading=reloading)
-
-
-def _forget_live_key_sent(world: World) -> World:
-    """The server has refused these live settings before, perhaps: it is asked again all the same."""
-    server = world.server
-    if not isinstance(server, Running) or not isinstance(server.stage, Serving):
-        return world
-    return replace(
-        world, server=replace(server, stage=replace(server.stage, live_key_sent=server.started_with.live_key))
-    )
-
-
-def _reading(world: World) -> bool:
-    return world.reload.reading
-
-
-def _renewed(old: Plan, new: Plan) -> tuple[Effect, ...]:
-    before, after = old.certificate, new.certificate
-    if before is None or after is None or before.sha256 == after.sha256:
-        return ()
-    days = round((after.not_after - after.not_before) / DAY_S)
-    text = f"another certificate is served: {after.file}, made for {days} days, for {', '.join(after.names)}"
-    return (Record(journal_kinds.CERTIFICATE, text, (("CERTIFICATE_SHA256", after.sha256),)),)
-
-
-def _reloaded(old: Plan, new: Plan, *, reloading: bool) -> tuple[Effect, ...]:
-    if not reloading:
-        return _renewed(old, new)
-    changed = []
-    if new.listen != old.listen:
-        changed.append("other addresses are listened on")
-    if new.server_key != old.server_key:
-        changed.append("the server is restarted for what it reads only at its start; kernels go on")
-    if new.live_key != old.live_key:
-        changed.append("the running server takes over the rest")
-    if new.policy != old.policy or new.sampler != old.sampler:
-        changed.append("the supervisor takes over its own part")
-    what = "; ".join(changed) if changed else "nothing has changed"
-    return (Record(journal_kinds.RELOADED, f"settings read again: {what}"), *_renewed(old, new))
-
-
-def _refused(world: World, problems: tuple[str, ...], now: float) -> Step:
-    policy = plan_of(world).policy
-    replan_at = now + policy.machine_retry_s if plan_of(world).waiting else None
-    told: tuple[Effect, ...] = ()
-    if _reading(world):
-        told = tuple(Record(journal_kinds.RELOAD_REFUSED, f"reload refused: {each}") for each in problems)
-    reload = replace(world.reload, reading=False)
-    return replace(world, replan_at=replan_at, refused=problems, reload=reload), told
 
 
 def _bound(world: World, failed: tuple[BindFailed, ...], now: float) -> Step:

@@ -16,7 +16,7 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
-from jupyterd.core import backoff, child, events, gpu_cull, gpu_health, gpu_lines, health, probes, reasons, world
+from jupyterd.core import backoff, child, events, gpu_cull, gpu_health, gpu_log, health, probes, reasons, world
 from jupyterd.core.effects import Effect, Record
 from jupyterd.core.events import Event
 from jupyterd.core.journal_kinds import EVENT_LOG
@@ -116,7 +116,7 @@ def _value(plain: Any, classes: dict[str, type[Any]]) -> Any:  # noqa: ANN401 - 
 def _classes() -> Iterator[type[Any]]:
     """Every class that may be in a world or an event, from the modules that define them."""
     for module in (
-        backoff, child, events, gpu_cull, gpu_health, gpu_lines, health, probes, reasons, world,
+        backoff, child, events, gpu_cull, gpu_health, gpu_log, health, probes, reasons, world,
         gpu_frames, plan, policy, server_channel, status,
     ):  # fmt: skip
         for each in vars(module).values():

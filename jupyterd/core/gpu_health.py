@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from jupyterd.core import gpu_lines, health, xids
+from jupyterd.core import gpu_log, health, xids
 from jupyterd.core.health import ActiveCondition, Condition
 from jupyterd.protocol import gpu_text
 from jupyterd.protocol.gpu_frames import Frame, Gpu
@@ -92,7 +92,7 @@ def _one(each: Gpu, *, full: bool) -> Iterator[Condition]:
     who = holders(each.processes)
     yield from _memory(each, title, who, full=full)
     ours = [holder for holder in who if holder.kernel is not None and (holder.memory_bytes or 0) >= HELD_BYTES]
-    if ours and gpu_lines.idle(each):
+    if ours and gpu_log.idle(each):
         text = f"{title} does nothing, and its memory is held: {named(ours)}"
         advice = "shut that kernel down when its variables are not needed: jupyterd gpu"
         yield Condition(health.GPU_HELD, each.uuid, text, advice)

@@ -1,6 +1,12 @@
-"""Whether a server that is mute hangs, or is only slow on a slow machine: what is looked at, when, and what follows.
+"""Liveness: whether a server that does not answer hangs, or is only slow. A rule of reconcile.py.
 
-A rule of reconcile.py.
+1. Silence on one address is no reason for anything but a health item; on all of them (probes.hung_at) it is doubt.
+2. In doubt the process is inspected: at once, when it counts as hung, and then every suspect_after_s.
+3. A stopped process (state T) is replaced at once.
+4. Starved: it waited for a processor for more than STARVED_SHARE of the time since it fell silent. The machine is slow,
+   and it gets more time, unless it has used hang_after_s of processor time while its event loop stood still.
+5. Its event loop turned within hang_after_s: it is slow. It gets mute_after_s from the first question on.
+6. Everything else hangs: SIGUSR1 writes its stack to the journal, DUMP_S later SIGKILL.
 """
 
 from __future__ import annotations
@@ -23,7 +29,7 @@ STARVED_SHARE = 0.5
 
 
 def replace_hung(world: World, now: float) -> Step:
-    """Alive, and it answers on no address: its stack goes to the journal, then it is replaced."""
+    """Inspect a silent server when that is due, and replace it when it hangs."""
     server, plan = world.server, plan_of(world)
     if not isinstance(server, Running) or not isinstance(server.stage, Serving):
         return world, ()

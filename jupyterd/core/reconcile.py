@@ -1,14 +1,18 @@
-"""What to do next, as rules over how things are: each looks at the world, and either has nothing to do or acts.
+"""Rules that bring the actual state towards the wanted one.
 
-They run in order until none of them has anything left to do; so no event needs to know what follows from it.
+1. A rule looks at the world only, never at the event that led there, so no event needs to know what follows from it.
+2. Each returns the world unchanged, or the world after one action with that action's effects.
+3. They run in the order of _RUN or _STOP, again and again, until none of them acts. An earlier rule wins: deadlines,
+   then a replacement for changed settings, then a start, then probes, the spare and the relay.
+4. A server starts only when the sockets were asked for, at least one is open and the machine lacks nothing
+   (may_start). A spare takes over only if it was started with what the plan has now; any other is stopped.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from jupyterd.core import child, journal_kinds, probes, reasons
-from jupyterd.core.apply import count_restart
+from jupyterd.core import child, journal_kinds, probes
 from jupyterd.core.child import (
     BackingOff,
     Killing,
@@ -21,29 +25,25 @@ from jupyterd.core.child import (
     Stopped,
     Stopping,
     Verifying,
-    Working,
 )
+from jupyterd.core.deadlines import enforce_deadlines
 from jupyterd.core.effects import Bind, CancelProbes, Effect, Promote, Record, SendToServer
 from jupyterd.core.events import Role
 from jupyterd.core.gpu_cull_actions import start_next_cull
-from jupyterd.core.liveness import DUMP_S, replace_hung
+from jupyterd.core.liveness import replace_hung
 from jupyterd.core.reasons import (
     AddressesChanged,
-    HelperTimeout,
     SettingsChanged,
     SpareMisfit,
-    StartTimeout,
     StopReason,
 )
 from jupyterd.core.stopping import quit_when_done, start_ender, stop_children
 from jupyterd.core.world import (
     Binding,
     Listening,
-    Run,
     Step,
     Stop,
     Unbound,
-    Wedged,
     World,
     child_in,
     is_wedged,
@@ -67,51 +67,6 @@ def reconcile(world: World, now: float) -> Step:
         if world == before:
             return world, tuple(effects)
     raise AssertionError(f"the rules do not come to rest: {world!r}")
-
-
-# --- both -----------------------------------------------------------------------------------------------------
-
-
-def _enforce_deadlines(world: World, now: float) -> Step:
-    """Children past their deadline: SIGKILL, then abandon."""
-    effects: list[Effect] = []
-    policy = plan_of(world).policy
-    for role in Role:
-        before = child_in(world, role)
-        match before:
-            case Stopping(kill_at=kill_at, reason=reason) if now >= kill_at:
-                after, more = child.kill(before, role, now, policy, reason)
-            case Running(stage=Working(deadline=deadline)) if deadline is not None and now >= deadline:
-                after, more = child.kill(before, role, now, policy, HelperTimeout())
-            case Running(stage=Starting(deadline=deadline) | Verifying(deadline=deadline)) if now >= deadline:
-                after, more = _too_slow(world, before, now)
-            case Killing(process=process, abandon_at=abandon_at, reason=reason) if now >= abandon_at:
-                after, more = child.abandon(before, role)
-                text = f"the {role.value} process {process.pid} does not end even after SIGKILL; going on without it"
-                more = (*more, Record(journal_kinds.WEDGED, text, (("JUPYTERD_PID", str(process.pid)),)))
-                world = replace(world, wedged=(*world.wedged, Wedged(role, process, now)))
-                if role is Role.SERVER and isinstance(world.wanted, Run):
-                    world = count_restart(world, reason, now)
-                if role is Role.PLANNER:  # it has no answer; another one is due as soon as this one is gone
-                    world = replace(world, replan_at=now)
-                if role is Role.ENDER and isinstance(world.wanted, Stop):
-                    world = replace(world, wanted=replace(world.wanted, kernels_done=True))
-            case _:
-                continue
-        world = with_child(world, role, after)
-        effects.extend(more)
-    return world, tuple(effects)
-
-
-def _too_slow(world: World, server: Running, now: float) -> tuple[child.Child, tuple[Effect, ...]]:
-    reason = StartTimeout(plan_of(world).policy.start_timeout_s, ready=isinstance(server.stage, Verifying))
-    after, more = child.stop(server, Role.SERVER, now + DUMP_S, reason, signal="USR1")
-    record = Record(
-        journal_kinds.SERVER_EXITED,
-        f"the server {reasons.text(reason)}; it is replaced",
-        (("JUPYTERD_PID", str(server.process.pid)),),
-    )
-    return after, (CancelProbes(), *more, record)
 
 
 # --- wanted: run ----------------------------------------------------------------------------------------------
@@ -295,7 +250,7 @@ def _close_reload(world: World, now: float) -> Step:
 
 
 _RUN = (
-    _enforce_deadlines,
+    enforce_deadlines,
     _end_backoff,
     _bind,
     _start_planner,
@@ -310,4 +265,4 @@ _RUN = (
     start_next_cull,
     _close_reload,
 )
-_STOP = (_enforce_deadlines, stop_children, start_ender, quit_when_done)
+_STOP = (enforce_deadlines, stop_children, start_ender, quit_when_done)

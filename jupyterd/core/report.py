@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jupyterd.core import conditions, gpu_lines, gpu_log, health, journal_kinds, reasons
+from jupyterd.core import conditions, gpu_log, health, journal_kinds, reasons
 from jupyterd.core.child import BackingOff, Running, Serving, process
 from jupyterd.core.effects import Effect, Notify, Publish, Record, ShowBanner
 from jupyterd.core.health import ActiveCondition
@@ -50,7 +50,7 @@ def _gpu_lines(world: World, now: float) -> Step:
             by_uuid.setdefault(each.uuid, []).append(each)
     shown = tuple(gpu_log.aggregate(each) for each in by_uuid.values())
     policy = plan_of(world).policy
-    said, due = gpu_lines.due(gpus.last_lines, shown, now, policy)
+    said, due = gpu_log.due(gpus.last_lines, shown, now, policy)
     lines = tuple(Record(journal_kinds.GPU, line, gpu_log.fields(each)) for each, line in due)
     log_at = now + policy.gpu_log_every_s
     after = replace(gpus, frames=(), log_at=log_at, shown=shown or gpus.shown, last_lines=said or gpus.last_lines)

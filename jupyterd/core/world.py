@@ -38,20 +38,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from jupyterd.core import reasons
 from jupyterd.core.backoff import Score
 from jupyterd.core.child import Child, Running, Serving, Stopped
 from jupyterd.core.effects import Effect
 from jupyterd.core.events import BindFailed, Role, WallClock
 from jupyterd.core.gpu_cull import CullCandidate, CullVerdict
 from jupyterd.core.gpu_health import Error
-from jupyterd.core.gpu_lines import LastLine
+from jupyterd.core.gpu_log import LastLine
 from jupyterd.core.health import ActiveCondition
 from jupyterd.core.probes import Probing
+from jupyterd.core.reasons import ExitReason
 from jupyterd.protocol.gpu_frames import Frame, Gpu
 from jupyterd.protocol.plan import Listen, Plan
 from jupyterd.protocol.server_channel import KernelCounts
 from jupyterd.protocol.status import ProcessIdentity, Restart, Snapshot
 from jupyterd.protocol.value import value
+
+RECENT = 10
+"""Restarts whose causes are remembered."""
 
 
 @value
@@ -247,6 +252,12 @@ def with_child(world: World, role: Role, after: Child) -> World:
             return replace(world, ender=after)
         case Role.CULLER:
             return replace(world, culler=after)
+
+
+def with_restart(world: World, reason: ExitReason, now: float) -> World:
+    """The world with one more restart of the server in its status."""
+    recent = (*world.recent, Restart(now, reasons.text(reason)))[-RECENT:]
+    return replace(world, restarts=world.restarts + 1, recent=recent)
 
 
 def is_wedged(world: World, role: Role) -> bool:

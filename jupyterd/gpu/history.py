@@ -16,16 +16,15 @@ from typing import Any
 from jupyterd.gpu import intervals
 from jupyterd.gpu.intervals import GpuSpan, HolderInterval, HolderSpan, Spans
 from jupyterd.protocol.gpu_frames import Frame
+from jupyterd.text import DAY_S, HOUR_S
 
 VERSION = 1
-HOUR_S = 3600
-MINUTES_KEPT_S = 30 * 86400
+MINUTES_KEPT_S = 30 * DAY_S
 MAX_BYTES = 256 << 20
 """Two GPUs and four notebooks around the clock need 15 MB for 30 days of minutes (measured), 3 MB a year of hours."""
 _WAIT_S = 2.0
 """Wait for a lock: a writer waits for no reader, so another writer holds it."""
 _PENDING_MOST = 120
-_DAY_S = 86400
 _ASIDE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 _SCHEMA = """
@@ -220,17 +219,17 @@ def _tidy(file: sqlite3.Connection, newest: int, max_bytes: int) -> None:
     """Merge minutes older than 30 days into hours; above the size limit younger ones, then delete the oldest hours."""
     edge = newest - MINUTES_KEPT_S
     while (oldest := _oldest_minute(file)) is not None and oldest < intervals.beginning(edge, HOUR_S):
-        _roll_up(file, min(oldest + _DAY_S, edge))  # a day at a time: after a long pause there may be many
+        _roll_up(file, min(oldest + DAY_S, edge))  # a day at a time: after a long pause there may be many
     while _size(file) > max_bytes:
         oldest = _oldest_minute(file)
-        if oldest is not None and oldest < newest - _DAY_S:
-            _roll_up(file, oldest + _DAY_S)
+        if oldest is not None and oldest < newest - DAY_S:
+            _roll_up(file, oldest + DAY_S)
             continue
         ((first,),) = file.execute("SELECT min(at) FROM gpu_span").fetchall()
-        if first is None or first >= newest - _DAY_S:
+        if first is None or first >= newest - DAY_S:
             break
         for table in ("gpu_span", "holder_span"):
-            file.execute(f"DELETE FROM {table} WHERE at < ?", (first + 30 * _DAY_S,))  # noqa: S608 - two names of ours
+            file.execute(f"DELETE FROM {table} WHERE at < ?", (first + 30 * DAY_S,))  # noqa: S608 - two names of ours
     file.execute("DELETE FROM holder WHERE id NOT IN (SELECT holder FROM holder_span)")
 
 

@@ -1,4 +1,5 @@
-"""The journal: our records by its native protocol, our children's output by a stream of their own.
+"""The journal: our records by its native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL), the output of our children by
+streams of their own.
 
 Never blocks and never fails: what the journal does not take is counted, and the count goes with the next record.
 """
@@ -10,12 +11,13 @@ import errno
 import fcntl
 import os
 import socket
+import struct
 from dataclasses import replace
 
 from jupyterd.core.effects import Record
-from jupyterd.supervisor.fields import encode
 
 _DIRECTORY = "/run/systemd/journal"
+IDENTIFIER = "jupyterd"
 _LEVEL_PREFIX = 1
 _INFO = 6
 _TOO_LONG = (errno.EMSGSIZE, errno.ENOBUFS)
@@ -85,3 +87,23 @@ class Journal:
             self._socket.sendmsg([], rights, 0, address)
         finally:
             os.close(fd)
+
+
+def encode(record: Record) -> bytes:
+    """One datagram. A value with a line break goes with its length, so nothing in it can forge a field."""
+    kind = record.kind
+    fields = (
+        ("MESSAGE", record.message),
+        ("PRIORITY", str(kind.priority)),
+        ("SYSLOG_IDENTIFIER", IDENTIFIER),
+        ("MESSAGE_ID", kind.message_id),
+        ("JUPYTERD_EVENT", kind.event),
+        *record.fields,
+    )
+    return b"".join(_field(name, value.encode(errors="replace")) for name, value in fields)
+
+
+def _field(name: str, value: bytes) -> bytes:
+    if b"\n" in value:
+        return name.encode() + b"\n" + struct.pack("<Q", len(value)) + value + b"\n"
+    return name.encode() + b"=" + value + b"\n"

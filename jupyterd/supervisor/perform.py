@@ -15,7 +15,7 @@ from jupyterd.protocol.plan import Listen
 from jupyterd.protocol.status import Snapshot
 from jupyterd.supervisor.children import Children
 from jupyterd.supervisor.listeners import Listeners
-from jupyterd.supervisor.probes import Probes
+from jupyterd.supervisor.probe import Probes
 from jupyterd.supervisor.sd_notify import Notifier
 from jupyterd.supervisor.status_file import Status
 

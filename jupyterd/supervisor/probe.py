@@ -1,4 +1,4 @@
-"""One probe: TCP, TLS and HTTP with the server over an address that the user would use, step by step on the poller.
+"""Probes: TCP, TLS and HTTP with the server over an address that the user would use, step by step on the poller.
 
 Decides nothing about health; it says what it saw in one phrase.
 """
@@ -178,3 +178,31 @@ def _reason(error: OSError) -> str:
     if isinstance(error, ssl.SSLError) and error.reason:
         return error.reason.lower().replace("_", " ")
     return error.strerror or str(error)
+
+
+class Probes:
+    """Owns the exchanges."""
+
+    def __init__(self, poller: Poller) -> None:
+        self._poller = poller
+        self._under_way: set[Exchange] = set()
+        # Nothing is trusted and nothing needs to be: the served certificate is compared with the one on disk.
+        # So no trust store is loaded, which would cost 2 MB.
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._context.check_hostname = False
+        self._context.verify_mode = ssl.CERT_NONE
+
+    def begin(self, probe: Probe) -> list[ProbeEnded]:
+        """One more; its answer comes back here if it is known at once, else from the poller."""
+        try:
+            exchange = Exchange(self._poller, self._context, probe, self._under_way.discard)
+        except OSError as error:  # no IPv6, no more descriptors
+            return [ProbeEnded(probe.target, error.strerror or str(error), None, clock.read())]
+        self._under_way.add(exchange)
+        return exchange.turn()
+
+    def cancel(self) -> None:
+        """Close all; none is answered."""
+        for exchange in self._under_way:
+            exchange.close()
+        self._under_way.clear()

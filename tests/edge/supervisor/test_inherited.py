@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from jupyterd.supervisor.inherited import Arguments, arguments, seal, take
+from jupyterd.supervisor.main import Arguments, arguments, seal, take
 
 
 def test_arguments() -> None:

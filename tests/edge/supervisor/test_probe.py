@@ -15,7 +15,7 @@ from jupyterd.core.effects import Probe
 from jupyterd.core.events import Event, ProbeEnded
 from jupyterd.protocol.plan import Target
 from jupyterd.supervisor.poller import Poller
-from jupyterd.supervisor.probes import Probes
+from jupyterd.supervisor.probe import Probes
 
 Handle = Callable[[socket.socket], None]
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"

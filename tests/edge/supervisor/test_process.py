@@ -17,7 +17,7 @@ from support.waiting import eventually
 
 from jupyterd.linux.proc import PARENT
 from jupyterd.protocol.plan import Command
-from jupyterd.supervisor.inherited import seal
+from jupyterd.supervisor.main import seal
 from jupyterd.supervisor.process import End, SpawnedProcess, reap, send, spawn
 
 Python = Callable[..., Command]

@@ -1,4 +1,4 @@
-"""core.gpu_lines and protocol.gpu_text: what the journal gets of GPUs, and who holds their memory."""
+"""core.gpu_log (which lines) and protocol.gpu_text: what the journal gets of GPUs, and who holds their memory."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from jupyterd.core import gpu_lines
-from jupyterd.core.gpu_lines import LastLine
-from jupyterd.core.gpu_log import aggregate, fields
+from jupyterd.core import gpu_log
+from jupyterd.core.gpu_log import LastLine, aggregate, fields
 from jupyterd.protocol.gpu_frames import Gpu, GpuProcess, Xid
 from jupyterd.protocol.gpu_text import holders, line, named
 from jupyterd.protocol.policy import Policy
@@ -33,7 +32,7 @@ def said_over(gpus: list[Gpu]) -> list[str | None]:
     said: tuple[LastLine, ...] = ()
     found: list[str | None] = []
     for minute, each in enumerate(gpus):
-        said, due = gpu_lines.due(said, (each,), 60.0 * minute, Policy())
+        said, due = gpu_log.due(said, (each,), 60.0 * minute, Policy())
         found.append(due[0][1] if due else None)
     return found
 
@@ -101,9 +100,9 @@ def test_unknown_is_not_idle_and_trouble_is_not_repeated() -> None:
 
 
 def test_a_desktop_that_blinks_is_idle() -> None:
-    assert gpu_lines.idle(replace(IDLE, utilisation_mean=0.4, utilisation_max=5.0))
-    assert gpu_lines.idle(replace(IDLE, utilisation_mean=3.0, utilisation_max=5.0)) is False
-    assert gpu_lines.idle(replace(IDLE, utilisation_max=None)) is None
+    assert gpu_log.idle(replace(IDLE, utilisation_mean=0.4, utilisation_max=5.0))
+    assert gpu_log.idle(replace(IDLE, utilisation_mean=3.0, utilisation_max=5.0)) is False
+    assert gpu_log.idle(replace(IDLE, utilisation_max=None)) is None
 
 
 def test_a_minute_of_samples_keeps_energy_errors_and_processes() -> None:

@@ -1,0 +1,92 @@
+"""What the planner's answer changes: another plan comes into force, or a refusal is kept and shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+from jupyterd.core import journal_kinds, probes
+from jupyterd.core.child import Running, Serving
+from jupyterd.core.effects import CancelProbes, Effect, Record
+from jupyterd.core.events import PlanMade
+from jupyterd.core.world import Listening, Step, Stop, World, plan_of, serves
+from jupyterd.protocol.plan import Plan, Refused
+from jupyterd.text import DAY_S
+
+
+def plan_made(world: World, event: PlanMade, now: float) -> Step:
+    """The planner's answer. A plan that was asked for is taken over whole; one that was not brings, while the server
+    serves, only what the machine itself changed. A refusal changes nothing and stays visible.
+    """
+    if isinstance(world.wanted, Stop):
+        return world, ()
+    old, reloading = plan_of(world), world.reload.reading
+    match event.answer:
+        case Plan() as new:
+            pass
+        case Refused(problems=problems):
+            return refused(world, problems, now)
+        case str() as problem:
+            return refused(world, (f"the settings could not be read: {problem}",), now)
+        case _:
+            assert_never(event.answer)
+    if not reloading and serves(world):
+        # Nobody asked for new settings: only what the machine itself changed is taken over.
+        new = replace(old, certificate=new.certificate, warnings=new.warnings, live_key=new.live_key)
+    replan_at = now + new.policy.machine_retry_s if new.waiting else None
+    policy = replace(new.policy, watchdog_s=old.policy.watchdog_s)
+    new = replace(new, policy=policy)
+    reload = replace(world.reload, reading=False)
+    world = replace(world, plan=new, refused=(), replan_at=replan_at, reload=reload)
+    if new.live_key != old.live_key or (reloading and world.live_problem is not None):
+        world = _forget_live_key_sent(replace(world, live_problem=None))
+    if serves(world) and new.targets != old.targets and isinstance(world.sockets, Listening):
+        world = replace(world, probes=probes.initial(new, world.sockets.open, now))
+        return world, (CancelProbes(), *_reloaded(old, new, reloading=reloading))
+    return world, _reloaded(old, new, reloading=reloading)
+
+
+def _forget_live_key_sent(world: World) -> World:
+    """The server has refused these live settings before, perhaps: it is asked again all the same."""
+    server = world.server
+    if not isinstance(server, Running) or not isinstance(server.stage, Serving):
+        return world
+    return replace(
+        world, server=replace(server, stage=replace(server.stage, live_key_sent=server.started_with.live_key))
+    )
+
+
+def _renewed(old: Plan, new: Plan) -> tuple[Effect, ...]:
+    before, after = old.certificate, new.certificate
+    if before is None or after is None or before.sha256 == after.sha256:
+        return ()
+    days = round((after.not_after - after.not_before) / DAY_S)
+    text = f"another certificate is served: {after.file}, made for {days} days, for {', '.join(after.names)}"
+    return (Record(journal_kinds.CERTIFICATE, text, (("CERTIFICATE_SHA256", after.sha256),)),)
+
+
+def _reloaded(old: Plan, new: Plan, *, reloading: bool) -> tuple[Effect, ...]:
+    if not reloading:
+        return _renewed(old, new)
+    changed = []
+    if new.listen != old.listen:
+        changed.append("other addresses are listened on")
+    if new.server_key != old.server_key:
+        changed.append("the server is restarted for what it reads only at its start; kernels go on")
+    if new.live_key != old.live_key:
+        changed.append("the running server takes over the rest")
+    if new.policy != old.policy or new.sampler != old.sampler:
+        changed.append("the supervisor takes over its own part")
+    what = "; ".join(changed) if changed else "nothing has changed"
+    return (Record(journal_kinds.RELOADED, f"settings read again: {what}"), *_renewed(old, new))
+
+
+def refused(world: World, problems: tuple[str, ...], now: float) -> Step:
+    """The old plan stays; the problems are kept, and reported if a reload asked for them."""
+    policy = plan_of(world).policy
+    replan_at = now + policy.machine_retry_s if plan_of(world).waiting else None
+    told: tuple[Effect, ...] = ()
+    if world.reload.reading:
+        told = tuple(Record(journal_kinds.RELOAD_REFUSED, f"reload refused: {each}") for each in problems)
+    reload = replace(world.reload, reading=False)
+    return replace(world, replan_at=replan_at, refused=problems, reload=reload), told
