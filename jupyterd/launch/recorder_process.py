@@ -8,8 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import select
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -84,14 +82,7 @@ def end(directory: Path) -> bool:
     if pidfd is None:
         return False
     try:
-        for signum in (signal.SIGTERM, signal.SIGKILL):
-            signal.pidfd_send_signal(pidfd, signum)
-            poller = select.poll()
-            poller.register(pidfd, select.POLLIN)
-            if poller.poll(_END_S * 1000):
-                break
-    except ProcessLookupError:
-        pass
+        proc.terminate(pidfd, _END_S, _END_S)
     finally:
         os.close(pidfd)
     return True

@@ -5,11 +5,9 @@ Blocking, with deadlines.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import hashlib
 import os
-import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -108,9 +106,4 @@ def end(lock: Path) -> Ended:
 
 def stop(pidfd: int) -> bool:
     """SIGTERM, then SIGKILL after 1 s. Whether the process has ended 1 s after that."""
-    for signum, patience_s in ((signal.SIGTERM, _TERM_S), (signal.SIGKILL, _KILL_S)):
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(pidfd, signum)
-        if proc.has_exited(pidfd, patience_s):
-            return True
-    return False
+    return proc.terminate(pidfd, _TERM_S, _KILL_S)

@@ -146,6 +146,18 @@ def has_exited(pidfd: int, within_s: float = 0.0) -> bool:
     return bool(poller.poll(within_s * 1000))
 
 
+def terminate(pidfd: int, term_s: float, kill_s: float) -> bool:
+    """SIGTERM, and SIGKILL after `term_s`. Whether the process has exited `kill_s` after that: one that waits in the
+    kernel (state D) has not.
+    """
+    for signum, patience_s in ((signal.SIGTERM, term_s), (signal.SIGKILL, kill_s)):
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(pidfd, signum)
+        if has_exited(pidfd, patience_s):
+            return True
+    return False
+
+
 def die_with_parent() -> None:
     """Ask the kernel for SIGKILL when the supervisor ends, however it ends (prctl(2), PR_SET_PDEATHSIG).
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 from pathlib import Path
 
@@ -75,20 +74,3 @@ def _known(line: bytes) -> ToRecorder | FromRecorder | None:
         return recorder_channel.decode(line)
     except ValueError:  # of a later version
         return None
-
-
-def server_runs(lock: Path) -> bool:
-    """Whether a server holds this lock (flock): it may then hold its tabs' identities, with or without a Hello."""
-    import fcntl  # noqa: PLC0415 - once in a process's life
-
-    try:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False

@@ -14,10 +14,9 @@ from pathlib import Path
 
 import zmq
 
-from jupyterd.linux import inotify
+from jupyterd.linux import files, inotify
 from jupyterd.protocol import spool
 from jupyterd.protocol.recorder_channel import Away, Back, Hello, Over, RecorderPaths, Told, ToRecorder, Yours
-from jupyterd.recorder import clients
 from jupyterd.recorder.clients import Clients
 from jupyterd.recorder.kernel import RecordedKernel, Sockets, read_connection
 
@@ -132,7 +131,7 @@ class Recorder:
 
     def hold_absent(self) -> None:
         """Hold the identities of all absent tabs, once no server can hold them."""
-        self.unsure = not self.served and clients.server_runs(self.paths.records / "server.lock")
+        self.unsure = not self.served and files.is_locked(self.paths.records / "server.lock", shared=True)
         if self.unsure:
             return
         served = set[tuple[str, str]]().union(*self.served.values())

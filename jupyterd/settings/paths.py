@@ -6,7 +6,6 @@ discover() finds the directories that a command is about; only prepare() creates
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
 from collections.abc import Mapping
@@ -200,7 +199,7 @@ def _mode_meant(environ: Mapping[str, str], uid: int, service_state: Path) -> Mo
         serves = service_state.stat().st_uid == uid
     except OSError:
         return "service" if uid == 0 and not _own_state(environ, uid).exists() else "foreground"
-    if (uid == 0 or serves) and not _held(_own_state(environ, uid) / "lock"):
+    if (uid == 0 or serves) and not files.is_locked(_own_state(environ, uid) / "lock"):
         return "service"
     return "foreground"
 
@@ -217,23 +216,6 @@ def _own_runtime(state: Path, uid: int) -> Path:
         return runtime
     digest = hashlib.sha256(os.fsencode(state)).hexdigest()[:8]
     return Path(f"/tmp/jupyterd-{uid}-{digest}")  # noqa: S108 - prepare() refuses what is not the account's, 0700
-
-
-def _held(lock: Path) -> bool:
-    """Whether a daemon holds this lock. Tries a shared lock for a moment, as /proc/locks misses files on overlayfs."""
-    try:
-        fd = os.open(lock, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(fd)
-    return False
 
 
 def _named(environ: Mapping[str, str], variable: str) -> Path | None:

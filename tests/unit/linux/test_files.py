@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 from pathlib import Path
@@ -77,3 +78,19 @@ def test_what_is_not_read_without_trust(tmp_path: Path, kind: str) -> None:
 def test_what_is_read_without_trust(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"data")
     assert files.read_untrusted(tmp_path / "x", os.getuid()) == b"data"
+
+
+@pytest.mark.parametrize(
+    ("held", "shared", "locked"),
+    [
+        (fcntl.LOCK_EX, False, True), (fcntl.LOCK_EX, True, True), (fcntl.LOCK_SH, False, False),
+        (fcntl.LOCK_SH, True, True), (fcntl.LOCK_UN, True, False),
+    ],
+)  # fmt: skip
+def test_whether_a_lock_is_held(tmp_path: Path, held: int, *, shared: bool, locked: bool) -> None:
+    path = tmp_path / "lock"
+    assert not files.is_locked(path, shared=shared)
+    with path.open("w") as file:
+        fcntl.flock(file, held)
+        assert files.is_locked(path, shared=shared) is locked
+    assert not files.is_locked(path, shared=shared)

@@ -94,3 +94,15 @@ def test_the_boot_as_systemd_named_it(monkeypatch: pytest.MonkeyPatch, told: str
     assert proc.boot_id() == "01234567-89ab-cdef-0123-456789abcdef"
     monkeypatch.delenv(proc.BOOT_ID)
     assert proc.boot_id() == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+@pytest.mark.parametrize("deaf", [False, True])
+def test_what_does_not_end_by_sigterm_ends_by_sigkill(*, deaf: bool) -> None:
+    script = f"{'trap : TERM;' if deaf else ''} echo ready; while :; do read x; done"
+    with subprocess.Popen(["/bin/sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        pidfd = os.pidfd_open(process.pid)
+        assert proc.terminate(pidfd, 0.3 if deaf else 20, 20)
+        os.close(pidfd)
+        assert process.wait() == (-9 if deaf else -15)
