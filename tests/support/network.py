@@ -22,13 +22,16 @@ def no_trust() -> ssl.SSLContext:
     return context
 
 
-def websocket(port: int, path: str, cookies: Mapping[str, str]) -> ssl.SSLSocket:
-    """An open websocket over TLS. AssertionError, with the answer, where it is refused."""
+def websocket(port: int, path: str, cookies: Mapping[str, str], host: str = "localhost") -> ssl.SSLSocket:
+    """An open websocket over TLS. AssertionError, with the answer, where it is refused.
+
+    `host` is the one that gave the cookies: its name is in theirs.
+    """
     connection = no_trust().wrap_socket(socket.create_connection(("127.0.0.1", port), 20), server_hostname="localhost")
     key = base64.b64encode(os.urandom(16)).decode()
     cookie = "; ".join(f"{name}={value}" for name, value in cookies.items())
     connection.sendall(
-        f"GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\nCookie: {cookie}\r\n\r\n".encode()
     )
     answer = b""

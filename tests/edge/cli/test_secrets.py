@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from support.network import no_trust, type_text, websocket
 from support.served import Served, served
-from support.waiting import GUARD_S, eventually
+from support.waiting import eventually
 
 from jupyterd.linux import files
 
@@ -73,9 +73,13 @@ def secrets(server: Served) -> dict[str, bytes]:
     assert client.log_in(token, new_password=PASSWORD, new_password_again=PASSWORD) == 302
     client.post("/api/kernels", {"name": "python3"})
     terminal = client.post("/api/terminals", {})
-    _run_in_terminal(client, str(terminal["name"]), "env > ~/terminal-environ; echo done > ~/terminal-done\r")
+    _run_in_terminal(
+        client,
+        str(terminal["name"]),
+        "env > ~/terminal-environ; echo done > ~/terminal-done\r",
+        server.home / "terminal-done",
+    )
     state = server.home / ".local/state/jupyterd"
-    eventually((server.home / "terminal-done").exists, "the terminal has done it")
     eventually(lambda: _kernels(server), "a kernel")
     login = json.loads((state / "login.json").read_text())
     found = {"the one-time token": token, "the password": PASSWORD, "its hash": login["password_hash"]}
@@ -101,15 +105,15 @@ def _message_key(path: Path) -> str:
     return str(document.get("key", "")) if isinstance(document, dict) and "shell_port" in document else ""
 
 
-def _run_in_terminal(client: Client, name: str, line: str) -> None:
+def _run_in_terminal(client: Client, name: str, line: str, done: Path) -> None:
+    """Type until it has been done: what comes before the shell's prompt may be lost."""
     connection = websocket(client.port, f"/terminals/websocket/{name}", client.cookies)
-    shown = b""
-    while b"setup" not in shown:  # terminado's first message: the terminal is there, and keeps what is typed too early
-        shown += connection.recv(4096)
-    type_text(connection, json.dumps(["stdin", line]))
-    connection.settimeout(GUARD_S)
-    while b"-done" not in shown:  # its echo: the line has arrived
-        shown += connection.recv(4096)
+
+    def is_done() -> bool:
+        type_text(connection, json.dumps(["stdin", line]))
+        return done.exists()
+
+    eventually(is_done, "the terminal has done it", every_s=1)
     connection.close()
 
 

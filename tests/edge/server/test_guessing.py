@@ -121,8 +121,8 @@ def test_another_password_closes_the_websockets_of_the_old_one(serve, way):
     made = old.request("POST", "/api/terminals", "{}", X_XSRFToken=xsrf, Origin=f"https://127.0.0.1:{served.port}")
     assert made.status == 200, made.text
     name = json.loads(made.text)["name"]
-    terminal = websocket(served.port, f"/terminals/websocket/{name}", old.cookies)
-    events = websocket(served.port, "/api/events/subscribe", old.cookies)
+    terminal = websocket(served.port, f"/terminals/websocket/{name}", old.cookies, "127.0.0.1")
+    events = websocket(served.port, "/api/events/subscribe", old.cookies, "127.0.0.1")
     time.sleep(2.5)  # longer than the watch: nothing is closed without a reason
     terminal.settimeout(0.1)
     while True:
@@ -146,7 +146,7 @@ def test_another_password_closes_the_websockets_of_the_old_one(serve, way):
     assert served.browser().login("old one").status == 401
     fresh = served.browser()
     assert fresh.login("new one").status == 302
-    websocket(served.port, f"/terminals/websocket/{name}", fresh.cookies).close()
+    websocket(served.port, f"/terminals/websocket/{name}", fresh.cookies, "127.0.0.1").close()
 
 
 @pytest.mark.parametrize("path", ["/login", "/tree", "/static/favicon.ico", "/static/no"])

@@ -63,11 +63,15 @@ def run(command: Command, pass_fds: tuple[int, ...] = ()) -> tuple[End, bytes]:
 def test_child_gets_exactly_what_it_was_given(python: Python, tmp_path: Path) -> None:
     seal()
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    quit_before = signal.signal(
+        signal.SIGQUIT, signal.SIG_DFL
+    )  # ignored where a shell has put ./check in the background
     listener, other = os.pipe()
     try:
         end, said = run(replace(python(TELL_ALL, A="1"), cwd=str(tmp_path)), pass_fds=(listener,))
     finally:
         signal.signal(signal.SIGHUP, before)
+        signal.signal(signal.SIGQUIT, quit_before)
         os.close(other)
     told = json.loads(said)
     assert end == End(0, None)
