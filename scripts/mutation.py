@@ -328,7 +328,7 @@ def attempt_all(sample: Sequence[Mutant], workers: int, folder: Path, *, unit: b
 def main() -> int:
     """Sample, try, tell; 1 when the score is below the goal."""
     parser = argparse.ArgumentParser(prog="scripts/mutation", description="how many broken decisions the tests notice")
-    parser.add_argument("--mutants", type=int, default=400, help="size of the sample (400); 0: all")
+    parser.add_argument("--mutants", type=int, default=300, help="size of the sample (300); 0: all")
     parser.add_argument("--seed", type=int, default=1, help="of the sample (1)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 2)
     parser.add_argument("--goal", type=float, default=90.0, help="per cent that must be noticed (90)")
