@@ -5,24 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from jupyterd.core import apply_plan, backoff, gpu_cull_actions, gpu_health, journal_kinds, probes, reasons
-from jupyterd.core.child import (
-    BackingOff,
-    Child,
-    Inspection,
-    Killing,
-    Running,
-    Serving,
-    Spawning,
-    Standby,
-    Starting,
-    Stopped,
-    Stopping,
-    Verifying,
-    Working,
-    process,
-)
-from jupyterd.core.effects import CancelProbes, Effect, Record
+from jupyterd.core import apply_exit, apply_plan, gpu_cull_actions, gpu_health, journal_kinds, probes
+from jupyterd.core.child import Inspection, Running, Serving, Spawning, Standby, Starting, Verifying, Working
+from jupyterd.core.effects import Record
 from jupyterd.core.events import (
     BindFailed,
     Bound,
@@ -41,30 +26,13 @@ from jupyterd.core.events import (
     SpawnFailed,
     Started,
 )
-from jupyterd.core.reasons import Exited, ExitReason, NotStarted, Signalled
-from jupyterd.core.world import (
-    Binding,
-    Gpus,
-    Listening,
-    Run,
-    Step,
-    Stop,
-    World,
-    child_in,
-    plan_of,
-    with_child,
-    with_restart,
-)
+from jupyterd.core.reasons import NotStarted
+from jupyterd.core.world import Binding, Gpus, Listening, Run, Step, Stop, World, child_in, plan_of, with_child
 from jupyterd.protocol import server_channel
 from jupyterd.protocol.policy import Policy
 from jupyterd.protocol.status import ProcessIdentity
 
-AT_ONCE_S = 0.5
 RELOAD_SLACK_S = 15.0
-HELPER_REST_S = 60.0
-"""A spare that ended by itself is started again after this; it is not what the machine is for."""
-SAMPLER_REST_S = 20.0
-"""The same for the relay: so long may pass until somebody looks whether the driver hangs."""
 
 
 def apply(world: World, event: Event, now: float, jitter: float) -> Step:  # noqa: C901, PLR0911, PLR0912 - one line an event
@@ -77,9 +45,9 @@ def apply(world: World, event: Event, now: float, jitter: float) -> Step:  # noq
         case ChildStarted():
             return _child_started(world, event, now)
         case SpawnFailed():
-            return _gone(world, event.role, NotStarted(event.problem), now, jitter)
+            return apply_exit.gone(world, event.role, NotStarted(event.problem), now, jitter)
         case ChildExited():
-            return _child_exited(world, event, now, jitter)
+            return apply_exit.child_exited(world, event, now, jitter)
         case ProcessInspected():
             return _inspected(world, event, now), ()
         case ServerSaid():
@@ -147,72 +115,6 @@ def _child_started(world: World, event: ChildStarted, now: float) -> Step:
         case _:
             assert_never(event.role)
     return with_child(world, event.role, Running(running, before.started_with, Working(deadline))), ()
-
-
-def _child_exited(world: World, event: ChildExited, now: float, jitter: float) -> Step:
-    running = process(child_in(world, event.role))
-    if running is None or running.pid != event.pid:
-        left = tuple(each for each in world.wedged if each.process.pid != event.pid)
-        return replace(world, wedged=left), ()
-    ended = Exited(event.code or 0) if event.signal is None else Signalled(event.signal)
-    return _gone(world, event.role, ended, now, jitter)
-
-
-def _gone(world: World, role: Role, ended: ExitReason, now: float, jitter: float) -> Step:  # noqa: PLR0911 - one for each role
-    before = child_in(world, role)
-    reason = before.reason if isinstance(before, Stopping | Killing) else ended
-    policy = plan_of(world).policy
-    match role:
-        case Role.SERVER:
-            return _server_gone(world, before, reason, now, jitter)
-        case Role.PLANNER:
-            # Its answer, even that it had none, comes before its end; only a failed spawn has none at all.
-            replan_at = now + policy.machine_retry_s if isinstance(before, Spawning) else world.replan_at
-            world = replace(world, planner=Stopped(), replan_at=replan_at)
-            if not world.reload.reading or isinstance(world.wanted, Stop):
-                return world, ()
-            return apply_plan.refused(
-                world, (f"the settings could not be read: the planner {reasons.text(ended)}",), now
-            )
-        case Role.SPARE:
-            rests = reasons.counts_as_failure(reason)
-            return replace(world, spare=BackingOff(now + HELPER_REST_S, reason) if rests else Stopped()), ()
-        case Role.SAMPLER_RELAY:
-            world = gpu_cull_actions.reset(world)
-            rest = max(SAMPLER_REST_S, policy.machine_retry_s)
-            if not reasons.counts_as_failure(reason):
-                return replace(world, sampler_relay=Stopped(), gpus=Gpus()), ()
-            kept = replace(world.gpus, frames=(), log_at=None, shown=(), problem=reasons.text(reason))
-            return replace(world, sampler_relay=BackingOff(now + rest, reason), gpus=kept), ()
-        case Role.CULLER:
-            return replace(world, culler=Stopped()), ()
-        case Role.ENDER:
-            world = replace(world, ender=Stopped())
-            if isinstance(world.wanted, Stop):
-                world = replace(world, wanted=replace(world.wanted, kernels_done=True))
-            return world, ()
-        case _:
-            assert_never(role)
-
-
-def _server_gone(world: World, before: Child, reason: ExitReason, now: float, jitter: float) -> Step:
-    plan = plan_of(world)
-    world = replace(world, probes=(), down_since=now if world.down_since is None else world.down_since)
-    effects: tuple[Effect, ...] = (CancelProbes(),)
-    asked = isinstance(before, Stopping | Killing)
-    if isinstance(world.wanted, Stop) or not reasons.counts_as_failure(reason):
-        if isinstance(world.wanted, Run):
-            world = with_restart(world, reason, now)
-        return replace(world, server=Stopped()), effects
-    score = backoff.after_failure(world.score, now, plan.policy)
-    rest = backoff.delay_s(score, plan.policy, jitter)
-    world = with_restart(replace(world, score=score, server=BackingOff(now + rest, reason)), reason, now)
-    if asked:  # told when it was replaced
-        return world, effects
-    running = process(before)
-    fields = (("JUPYTERD_PID", str(running.pid) if running else ""), ("JUPYTERD_DELAY_S", f"{rest:.1f}"))
-    when = "started again at once" if rest < AT_ONCE_S else f"next start in {rest:.1f} s"
-    return world, (*effects, Record(journal_kinds.SERVER_EXITED, f"the server {reasons.text(reason)}; {when}", fields))
 
 
 def _said(world: World, event: ServerSaid, now: float) -> Step:  # noqa: PLR0911 - one for each message

@@ -1,23 +1,23 @@
 """What follows when a child is past its deadline: SIGKILL, and if even that does not end it, life without it.
 
-A rule of reconcile.py, the first one in both lists.
+The first rule of reconcile.py, whatever is wanted.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from jupyterd.core import child, journal_kinds, reasons
+from jupyterd.core import apply_exit, child, journal_kinds, reasons
 from jupyterd.core.child import Killing, Running, Starting, Stopping, Verifying, Working
 from jupyterd.core.effects import CancelProbes, Effect, Record
 from jupyterd.core.events import Role
 from jupyterd.core.liveness import DUMP_S
 from jupyterd.core.reasons import HelperTimeout, StartTimeout
-from jupyterd.core.world import Run, Step, Stop, Wedged, World, child_in, plan_of, with_child, with_restart
+from jupyterd.core.world import Step, Stop, Wedged, World, child_in, plan_of, with_child
 
 
-def enforce_deadlines(world: World, now: float) -> Step:
-    """Children past their deadline: SIGKILL, then abandon."""
+def enforce_deadlines(world: World, now: float, jitter: float) -> Step:
+    """Children past their deadline: SIGKILL, then abandon. `jitter` is in [0, 1)."""
     effects: list[Effect] = []
     policy = plan_of(world).policy
     for role in Role:
@@ -29,22 +29,32 @@ def enforce_deadlines(world: World, now: float) -> Step:
                 after, more = child.kill(before, role, now, policy, HelperTimeout())
             case Running(stage=Starting(deadline=deadline) | Verifying(deadline=deadline)) if now >= deadline:
                 after, more = _too_slow(world, before, now)
-            case Killing(process=process, abandon_at=abandon_at, reason=reason) if now >= abandon_at:
-                after, more = child.abandon(before, role)
-                text = f"the {role.value} process {process.pid} does not end even after SIGKILL; going on without it"
-                more = (*more, Record(journal_kinds.WEDGED, text, (("JUPYTERD_PID", str(process.pid)),)))
-                world = replace(world, wedged=(*world.wedged, Wedged(role, process, now)))
-                if role is Role.SERVER and isinstance(world.wanted, Run):
-                    world = with_restart(world, reason, now)
-                if role is Role.PLANNER:  # it has no answer; another one is due as soon as this one is gone
-                    world = replace(world, replan_at=now)
-                if role is Role.ENDER and isinstance(world.wanted, Stop):
-                    world = replace(world, wanted=replace(world.wanted, kernels_done=True))
+            case Killing(abandon_at=abandon_at) if now >= abandon_at:
+                world, more = _abandon(world, role, before, now, jitter)
+                effects.extend(more)
+                continue
             case _:
                 continue
         world = with_child(world, role, after)
         effects.extend(more)
     return world, tuple(effects)
+
+
+def _abandon(world: World, role: Role, before: Killing, now: float, jitter: float) -> Step:
+    """The process is wedged. For its role follows what would follow from its end."""
+    pid = before.process.pid
+    after, effects = child.abandon(before, role)
+    text = f"the {role.value} process {pid} does not end even after SIGKILL; going on without it"
+    effects = (*effects, Record(journal_kinds.WEDGED, text, (("JUPYTERD_PID", str(pid)),)))
+    world = replace(with_child(world, role, after), wedged=(*world.wedged, Wedged(role, before.process, now)))
+    if role is Role.SERVER:
+        world, more = apply_exit.server_gone(world, before, before.reason, now, jitter)
+        return world, (*effects, *more)
+    if role is Role.PLANNER:  # it has no answer; another one is due as soon as this one is gone
+        world = replace(world, replan_at=now)
+    if role is Role.ENDER and isinstance(world.wanted, Stop):
+        world = replace(world, wanted=replace(world.wanted, kernels_done=True))
+    return world, effects
 
 
 def _too_slow(world: World, server: Running, now: float) -> tuple[child.Child, tuple[Effect, ...]]:

@@ -31,36 +31,22 @@ from jupyterd.core.effects import Bind, CancelProbes, Effect, Promote, Record, S
 from jupyterd.core.events import Role
 from jupyterd.core.gpu_cull_actions import start_next_cull
 from jupyterd.core.liveness import replace_hung
-from jupyterd.core.reasons import (
-    AddressesChanged,
-    SettingsChanged,
-    SpareMisfit,
-    StopReason,
-)
+from jupyterd.core.reasons import AddressesChanged, SettingsChanged, SpareMisfit, StopReason
 from jupyterd.core.stopping import quit_when_done, start_ender, stop_children
-from jupyterd.core.world import (
-    Binding,
-    Listening,
-    Step,
-    Stop,
-    Unbound,
-    World,
-    child_in,
-    is_wedged,
-    plan_of,
-    with_child,
-)
+from jupyterd.core.world import Binding, Listening, Step, Stop, Unbound, World, child_in, is_wedged, plan_of, with_child
 from jupyterd.protocol.server_channel import Go
 from jupyterd.protocol.server_channel import Reload as ReloadLine
 
 TURNS_MAX = 64
 
 
-def reconcile(world: World, now: float) -> Step:
-    """Apply the rules until the world rests."""
+def reconcile(world: World, now: float, jitter: float) -> Step:
+    """Apply the rules until the world rests, deadlines first. `jitter` is in [0, 1)."""
     effects: list[Effect] = []
     for _ in range(TURNS_MAX):
         before = world
+        world, more = enforce_deadlines(world, now, jitter)
+        effects.extend(more)
         for rule in _STOP if isinstance(world.wanted, Stop) else _RUN:
             world, more = rule(world, now)
             effects.extend(more)
@@ -250,7 +236,6 @@ def _close_reload(world: World, now: float) -> Step:
 
 
 _RUN = (
-    enforce_deadlines,
     _end_backoff,
     _bind,
     _start_planner,
@@ -265,4 +250,4 @@ _RUN = (
     start_next_cull,
     _close_reload,
 )
-_STOP = (enforce_deadlines, stop_children, start_ender, quit_when_done)
+_STOP = (stop_children, start_ender, quit_when_done)

@@ -27,7 +27,7 @@ def step(world: World, event: Event, now: float, jitter: float) -> tuple[World, 
     if world.quitting:
         return world, ()
     world, applied = apply(world, event, now, jitter)
-    world, reconciled = reconcile(world, now)
+    world, reconciled = reconcile(world, now, jitter)
     world, said = report(world, now)
     return world, applied + reconciled + said
 

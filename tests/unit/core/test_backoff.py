@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
-from support.worlds import NOW, PLAN, SERVER, after, match, play, serving
+from support.worlds import NOW, PLAN, SERVER, after, match, of, play, serving, starting
 
-from jupyterd.core import backoff
+from jupyterd.core import backoff, step
+from jupyterd.core.apply_exit import gone
 from jupyterd.core.backoff import Score
-from jupyterd.core.child import BackingOff
-from jupyterd.core.effects import Record
-from jupyterd.core.events import ChildExited, Role
-from jupyterd.core.reasons import Signalled
+from jupyterd.core.child import BackingOff, Child, Killing, Stopped
+from jupyterd.core.deadlines import enforce_deadlines
+from jupyterd.core.effects import Abandon, Record, Spawn
+from jupyterd.core.events import ChildExited, ChildStarted, DeadlineCame, Role
+from jupyterd.core.reasons import SettingsChanged, Signalled, StartTimeout, StopReason, Unresponsive
+from jupyterd.core.world import Run, Stop
 from jupyterd.protocol.policy import Policy
+from jupyterd.protocol.status import ProcessIdentity
 
 POLICY = Policy(failure_half_life_s=300.0, failure_threshold=3.0, backoff_max_s=60.0, backoff_jitter=0.25)
 CRASH = ChildExited(Role.SERVER, SERVER, None, "SIGSEGV")
@@ -100,3 +105,39 @@ def test_a_day_without_a_failure_is_forgiven() -> None:
     world = after(replace(serving(PLAN), score=Score(50.0, NOW)), CRASH, now=NOW + 86400.0)
     assert world.score.value == pytest.approx(1.0)
     assert not isinstance(world.server, BackingOff)
+
+
+@pytest.mark.parametrize(
+    ("reason", "wanted", "before", "score", "server"),
+    [
+        (Unresponsive("timed out"), Run(), 0.0, 1.0, BackingOff(NOW, Unresponsive("timed out"))),
+        (Unresponsive("timed out"), Run(), 3.0, 4.0, BackingOff(NOW + 2.25, Unresponsive("timed out"))),
+        (StartTimeout(120.0, ready=True), Run(), 4.0, 5.0, BackingOff(NOW + 4.5, StartTimeout(120.0, ready=True))),
+        (SettingsChanged(), Run(), 3.0, 3.0, Stopped()),
+        (Unresponsive("timed out"), Stop(), 3.0, 3.0, Stopped()),
+    ],
+)
+def test_a_server_that_sigkill_does_not_end_counts_as_its_end_would(
+    reason: StopReason, wanted: Run | Stop, before: float, score: float, server: Child
+) -> None:
+    plan = replace(PLAN, policy=POLICY)
+    killing = Killing(ProcessIdentity(SERVER, 10 * SERVER), NOW, reason)
+    world = replace(serving(plan), wanted=wanted, server=killing, score=Score(before, NOW))
+    abandoned, effects = enforce_deadlines(world, NOW, 0.5)
+    ended, _ = gone(world, Role.SERVER, Signalled("SIGKILL"), NOW, 0.5)
+    assert (abandoned.score, abandoned.server) == (Score(score, NOW), server)
+    assert replace(abandoned, wedged=()) == ended
+    assert Abandon(Role.SERVER, SERVER) in effects
+
+
+def test_servers_that_all_end_up_stuck_are_started_less_and_less_often() -> None:
+    world, now = starting(replace(PLAN, policy=Policy(start_timeout_s=1.0))), NOW
+    starts: list[float] = []
+    for _ in range(60):
+        now = step.deadline(world) or NOW
+        world, effects = play(world, DeadlineCame(), now=now)
+        for _ in of(Spawn, effects):
+            starts.append(now)
+            world = after(world, ChildStarted(Role.SERVER, 1000 + len(starts), now), now=now)
+    pauses = [later - earlier for earlier, later in itertools.pairwise(starts)]
+    assert pauses[0] == pytest.approx(6.5) and pauses[-1] > 20.0

@@ -1,0 +1,90 @@
+"""What the end of a child changes: a restart of the server is counted and, after a failure, delayed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+from jupyterd.core import apply_plan, backoff, gpu_cull_actions, journal_kinds, reasons
+from jupyterd.core.child import BackingOff, Child, Killing, Spawning, Stopped, Stopping, process
+from jupyterd.core.effects import CancelProbes, Effect, Record
+from jupyterd.core.events import ChildExited, Role
+from jupyterd.core.reasons import Exited, ExitReason, Signalled
+from jupyterd.core.world import Gpus, Run, Step, Stop, World, child_in, plan_of, with_restart
+
+AT_ONCE_S = 0.5
+HELPER_REST_S = 60.0
+"""A spare that ended by itself is started again after this; it is not what the machine is for."""
+SAMPLER_REST_S = 20.0
+"""The same for the relay: so long may pass until somebody looks whether the driver hangs."""
+
+
+def child_exited(world: World, event: ChildExited, now: float, jitter: float) -> Step:
+    """A process has ended: the one of its role, or one that was abandoned before."""
+    running = process(child_in(world, event.role))
+    if running is None or running.pid != event.pid:
+        left = tuple(each for each in world.wedged if each.process.pid != event.pid)
+        return replace(world, wedged=left), ()
+    ended = Exited(event.code or 0) if event.signal is None else Signalled(event.signal)
+    return gone(world, event.role, ended, now, jitter)
+
+
+def gone(world: World, role: Role, ended: ExitReason, now: float, jitter: float) -> Step:  # noqa: PLR0911 - one for each role
+    """The child of this role is no longer there, or could not be started. `jitter` is in [0, 1)."""
+    before = child_in(world, role)
+    reason = before.reason if isinstance(before, Stopping | Killing) else ended
+    policy = plan_of(world).policy
+    match role:
+        case Role.SERVER:
+            return server_gone(world, before, reason, now, jitter)
+        case Role.PLANNER:
+            # Its answer, even that it had none, comes before its end; only a failed spawn has none at all.
+            replan_at = now + policy.machine_retry_s if isinstance(before, Spawning) else world.replan_at
+            world = replace(world, planner=Stopped(), replan_at=replan_at)
+            if not world.reload.reading or isinstance(world.wanted, Stop):
+                return world, ()
+            return apply_plan.refused(
+                world, (f"the settings could not be read: the planner {reasons.text(ended)}",), now
+            )
+        case Role.SPARE:
+            rests = reasons.counts_as_failure(reason)
+            return replace(world, spare=BackingOff(now + HELPER_REST_S, reason) if rests else Stopped()), ()
+        case Role.SAMPLER_RELAY:
+            world = gpu_cull_actions.reset(world)
+            rest = max(SAMPLER_REST_S, policy.machine_retry_s)
+            if not reasons.counts_as_failure(reason):
+                return replace(world, sampler_relay=Stopped(), gpus=Gpus()), ()
+            kept = replace(world.gpus, frames=(), log_at=None, shown=(), problem=reasons.text(reason))
+            return replace(world, sampler_relay=BackingOff(now + rest, reason), gpus=kept), ()
+        case Role.CULLER:
+            return replace(world, culler=Stopped()), ()
+        case Role.ENDER:
+            world = replace(world, ender=Stopped())
+            if isinstance(world.wanted, Stop):
+                world = replace(world, wanted=replace(world.wanted, kernels_done=True))
+            return world, ()
+        case _:
+            assert_never(role)
+
+
+def server_gone(world: World, before: Child, reason: ExitReason, now: float, jitter: float) -> Step:
+    """The server, `before` until now, has ended or was abandoned. A failure adds to the score and delays the next
+    start.
+    """
+    plan = plan_of(world)
+    world = replace(world, probes=(), down_since=now if world.down_since is None else world.down_since)
+    effects: tuple[Effect, ...] = (CancelProbes(),)
+    asked = isinstance(before, Stopping | Killing)
+    if isinstance(world.wanted, Stop) or not reasons.counts_as_failure(reason):
+        if isinstance(world.wanted, Run):
+            world = with_restart(world, reason, now)
+        return replace(world, server=Stopped()), effects
+    score = backoff.after_failure(world.score, now, plan.policy)
+    rest = backoff.delay_s(score, plan.policy, jitter)
+    world = with_restart(replace(world, score=score, server=BackingOff(now + rest, reason)), reason, now)
+    if asked:  # told when it was replaced
+        return world, effects
+    running = process(before)
+    fields = (("JUPYTERD_PID", str(running.pid) if running else ""), ("JUPYTERD_DELAY_S", f"{rest:.1f}"))
+    when = "started again at once" if rest < AT_ONCE_S else f"next start in {rest:.1f} s"
+    return world, (*effects, Record(journal_kinds.SERVER_EXITED, f"the server {reasons.text(reason)}; {when}", fields))
