@@ -107,7 +107,7 @@ def refuse(invalid: Invalid) -> int:
 
 
 def has_colour() -> bool:
-    """Whether standard output shows colours, and nobody objects (https://no-color.org)."""
+    """Whether standard output is a terminal with colours, and NO_COLOR (https://no-color.org) is not set."""
     return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 

@@ -20,6 +20,7 @@ from jupyterd.protocol.status import Snapshot
 from jupyterd.text import bracketed, fingerprint
 
 IN, DEEPER = "  ", "      "
+COLUMNS = 80
 PRIVILEGED = 1024
 """Below it an ordinary user's ssh cannot listen at the other end."""
 
@@ -62,12 +63,12 @@ class Served:
 
 
 def of_plan(plan: Plan) -> Served:
-    """As the plan says it."""
+    """From the plan."""
     return Served(plan.urls, plan.certificate, plan.mode == "foreground")
 
 
 def of_snapshot(snapshot: Snapshot) -> Served:
-    """As the snapshot says it; never the foreground's hint, for this is another terminal."""
+    """From the status snapshot. Never `foreground`: its hint is for the terminal that the server runs in."""
     return Served(snapshot.urls, snapshot.certificate, foreground=False)
 
 
@@ -81,12 +82,19 @@ def text(plan: Plan | Served, login: Login, ssh: Here, command: str = "jupyterd"
         lines += ["", *_trust(served.certificate, command)]
     lines += ["", *_tunnel(served.urls, ssh)]
     if served.foreground:
-        lines += ["", f"{IN}Ctrl-C stops it. Closing this terminal does not: see {command} status."]
+        lines += ["", f"{IN}Ctrl-C stops the server; closing this terminal does not."]
+        lines += _hint("To see whether it works", f"{command} status")
     return "\n".join(lines) + "\n\n"
 
 
+def _hint(words: str, typed: str) -> list[str]:
+    """What to type, on a line of its own where a terminal would break the line."""
+    line = f"{IN}{words}: {typed}"
+    return [line] if len(line) < COLUMNS else [f"{IN}{words}:", f"{DEEPER}{typed}"]
+
+
 def login_url(url: str, token: str) -> str:
-    """The token rides behind the #: browsers keep that part to themselves, so no server or proxy logs it."""
+    """The token stands after the #: browsers do not send that part, so no server or proxy logs it."""
     return f"{url.rstrip('/')}/login#token={token}"
 
 
@@ -97,18 +105,18 @@ def _login(login: Login, url: str, command: str) -> Iterator[str]:
                 case "first":
                     yield f"{IN}The first time, log in with this link (it works once) and choose a password:"
                 case "resets":
-                    yield f"{IN}A password is set and stays valid. If it is forgotten, choose a new one here"
-                    yield f"{IN}(the link works once):"
+                    yield f"{IN}A password is set and stays valid. If you have forgotten it, choose a new one"
+                    yield f"{IN}with this link (it works once):"
                 case "once":
-                    yield f"{IN}This link logs you in once. It cannot set a password: the settings fix that."
+                    yield f"{IN}This link logs you in once. It cannot set a password: the settings fix it."
             yield from ("", f"{DEEPER}{login_url(url, token)}", "")
-            yield f"{IN}or type in the token:  {token}"
+            yield f"{IN}or enter the token:  {token}"
         case Password():
-            yield f"{IN}Log in with your password. Forgotten? Type: {command} token"
+            yield from _hint("Log in with your password. If you have forgotten it", f"{command} token")
         case OwnToken():
-            yield f"{IN}Log in with the token of your settings (login.token)."
+            yield f"{IN}Log in with the token from your settings (login.token)."
         case Untold():
-            yield f"{IN}To log in for the first time, type in a terminal: {command} token"
+            yield from _hint("To log in for the first time, type in a terminal", f"{command} token")
         case _:
             assert_never(login)
 
@@ -116,15 +124,15 @@ def _login(login: Login, url: str, command: str) -> Iterator[str]:
 def _trust(pair: Certificate, command: str) -> Iterator[str]:
     first, *rest = fingerprint(pair.sha256)
     if pair.self_signed:
-        yield f"{IN}Your browser will warn you, as the certificate is self-signed. Look at it, and"
-        yield f"{IN}go on (Advanced, then Proceed or Accept) if its SHA-256 fingerprint is this:"
+        yield f"{IN}Your browser will warn you that the certificate is self-signed. If it shows"
+        yield f"{IN}this SHA-256 fingerprint, continue (Advanced, then Proceed or Accept):"
     else:
         until = local_time.day(pair.not_after)
         yield f"{IN}The certificate ({pair.file},"
         yield f"{IN}valid until {until}) has the SHA-256 fingerprint"
     yield from ("", f"{DEEPER}{first}", *(f"{DEEPER}{line}" for line in rest))
     if pair.self_signed:
-        yield from ("", f"{IN}To get rid of the warning, on phones and tablets too: {command} cert new")
+        yield from ("", *_hint("To get rid of the warning, on phones and tablets too", f"{command} cert new"))
 
 
 def _tunnel(urls: tuple[str, ...], ssh: Here) -> Iterator[str]:
@@ -132,7 +140,8 @@ def _tunnel(urls: tuple[str, ...], ssh: Here) -> Iterator[str]:
     hosts = [urlsplit(url).hostname or "" for url in urls]
     loopback = [host for host in hosts if _is_loopback(host)]
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    # Listening on every address shows no loopback among many URLs, and still has one; one literal address has none.
+    # A server that listens on every address listens on loopback too, even if no URL shows it; a server with one literal
+    # address does not.
     there = "localhost" if loopback or len(hosts) != 1 or not net.is_address(hosts[0]) else hosts[0]
     here = port if port >= PRIVILEGED else port + 8000
     if len(loopback) == len(hosts):
@@ -140,7 +149,7 @@ def _tunnel(urls: tuple[str, ...], ssh: Here) -> Iterator[str]:
     else:
         yield f"{IN}If a firewall is in the way, type on your own computer"
     yield from ("", f"{DEEPER}{ssh.command(f'-N -L {here}:{bracketed(there)}:{port}')}", "")
-    yield f"{IN}leave it running, and open  {parts.scheme}://localhost:{here}{parts.path}"
+    yield f"{IN}keep it running, and open  {parts.scheme}://localhost:{here}{parts.path}"
     if ssh.note:
         yield f"{IN}({ssh.note})"
 
@@ -153,7 +162,9 @@ NAME = "jupyterd"
 
 
 def typed(environ: Mapping[str, str]) -> str:
-    """What to type in the shell whose environment this is. In a checkout nothing of it is on the PATH."""
+    """How to type this program in a shell with this environment: by name, or by path where it is not on the PATH, as in
+    a checkout.
+    """
     own = Path(sys.prefix, "bin", NAME)
     found = shutil.which(NAME, path=environ.get("PATH", os.defpath))
     same = found is not None and os.path.realpath(found) == os.path.realpath(own)

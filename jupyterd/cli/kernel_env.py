@@ -18,7 +18,7 @@ HELP = "create or repair the default Python environment of notebooks"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Where it lies, when not where the settings have it."""
+    """Its options: another directory than the one in the settings, and --check."""
     parser.add_argument("--environment", type=Path, help="its directory (default: the one in the settings)")
     parser.add_argument("--check", action="store_true", help="only check whether it exists (exit 0) or not (exit 1)")
 
@@ -37,7 +37,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _of_the_settings() -> Path:
-    """Where kernels.environment says, or in the state directory."""
+    """The directory of kernels.environment, or the default one in the state directory."""
     here = paths.discover(os.environ, os.getuid())
     settings = load.load(load.sources(here.mode, None, os.environ, {})).settings
     return Path(settings.kernels.environment) if settings.kernels.environment else here.kernel_environment

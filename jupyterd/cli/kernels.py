@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -16,6 +17,7 @@ from typing import Any
 
 import psutil
 
+from jupyterd.cli import _common
 from jupyterd.cli._common import USAGE, fail, say
 from jupyterd.launch import launcher, recorder_process, registry, sampler_process, stop
 from jupyterd.launch.registry import Entry
@@ -103,7 +105,10 @@ def _list(directory: Path, running: list[Entry], *, as_json: bool) -> int:
         shown = _shown(directory, record)
         memory = "" if shown["memory_bytes"] is None else f"{size(shown['memory_bytes'])}  "
         since, where = local_time.moment(record.created), shown["notebook"] or record.cwd
-        print(f"{record.id}  {record.name}  pid {shown['pid']}  {memory}since {since}  {where}")
+        first, second = f"{record.id}  {record.name}  pid {shown['pid']}  {memory}".rstrip(), f"since {since}  {where}"
+        # Two lines in a terminal that would break the line; one line for programs.
+        wide = sys.stdout.isatty() and len(first) + 2 + len(second) > _common.columns(1, 1000)
+        print(first, second, sep="\n    " if wide else "  ")
     return 0
 
 

@@ -18,7 +18,9 @@ from jupyterd.settings.paths import Paths
 
 @attrs.frozen
 class Entrance:
-    """What there is: a password fixed by the settings, one set in the browser, a lasting token; and what is allowed."""
+    """Which ways to log in exist: a password fixed by the settings, one set in the browser or by `jupyterd password`, a
+    lasting token in the settings; and whether the browser may change the password.
+    """
 
     fixed: bool
     browsers: bool
@@ -27,7 +29,9 @@ class Entrance:
 
 
 def read(paths: Paths) -> Entrance:
-    """OSError or ValueError says what is wrong with a file. No file is none of all, and a password may be set."""
+    """Read both files. If there are none: no password, no token, and the browser may set a password. Raises OSError or
+    ValueError, which says what is wrong with a file.
+    """
     data = files.read_private(paths.live)
     live: dict[str, Any] = {} if data is None else json.loads(data)
     return Entrance(
@@ -39,7 +43,7 @@ def read(paths: Paths) -> Entrance:
 
 
 def first(paths: Paths, *, terminal: bool) -> Login:
-    """For the banner of a start: a new one-time token only if there is no other way in, and only for a terminal."""
+    """For the banner at a start: a new one-time token if there is no other way to log in, and a terminal to show it."""
     found = read(paths)
     if found.fixed or found.browsers:
         return Password()
@@ -49,7 +53,7 @@ def first(paths: Paths, *, terminal: bool) -> Login:
 
 
 def issue(paths: Paths, found: Entrance) -> Token:
-    """A new one-time token; an older one is dead from now on."""
+    """Make a new one-time token. Earlier ones stop working."""
     token = login_store.issue_token(paths.login)
     if found.fixed or not found.may_change:
         return Token(token, "once")

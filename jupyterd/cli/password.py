@@ -23,7 +23,7 @@ Or delete that line, reload, and run jupyterd password again."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Its options; the password itself is never one: every account can read a command line."""
+    """Its options. The password itself is not one of them: every account can read a command line."""
     _common.which_arguments(parser)
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--stdin", action="store_true", help="read the password from the first line of standard input")
@@ -31,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--hash-stdin", action="store_true", help='read its hash ("argon2:..." or "sha1:...") from standard input'
     )
     how.add_argument("--remove", action="store_true", help="remove the password: only tokens log in (jupyterd token)")
-    # For setup: only if it is another one; and exit 3 where there is none yet.
+    # For setup: --if-new stores only a password that differs from the current one; --is-set exits 3 if none is set.
     parser.add_argument("--if-new", action="store_true", help=argparse.SUPPRESS)
     how.add_argument("--is-set", action="store_true", help=argparse.SUPPRESS)
 
@@ -72,7 +72,7 @@ def _set(paths: Paths, args: argparse.Namespace, *, runs: bool) -> int:
 
 
 def _hashed(paths: Paths, args: argparse.Namespace) -> str | None:
-    """Of the password that is typed; None, with the reason printed, when it is none."""
+    """The hash of the password that is typed. None, with the reason printed, if it cannot be used."""
     from jupyter_server.auth.security import passwd, passwd_check  # noqa: PLC0415 - slow
 
     password = _typed(from_stdin=args.stdin)
@@ -100,7 +100,7 @@ def _given_hash() -> str | None:
 
 
 def _typed(*, from_stdin: bool) -> str | None:
-    """None when the second one was another."""
+    """The password as typed; None if it was repeated differently."""
     if from_stdin:
         line = sys.stdin.buffer.readline(4 * login_store.PASSWORD_MOST + 2)
         return line.decode("utf-8", "surrogateescape").removesuffix("\n").removesuffix("\r")

@@ -43,7 +43,7 @@ def main(args: argparse.Namespace) -> int:
         return fail(f"no server runs that writes {file}; see: jupyterd status", NOT_RUNNING)
     try:
         pidfd = os.pidfd_open(before.supervisor.process.pid)
-        if look() is None:  # asked again now that the descriptor is there: from here on it is nobody else
+        if look() is None:  # check once more: while the descriptor is open, no other process can have this pid
             raise ProcessLookupError
         signal.pidfd_send_signal(pidfd, signal.SIGHUP)
     except ProcessLookupError:

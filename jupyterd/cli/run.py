@@ -25,12 +25,12 @@ HELP = "Run the Jupyter server under its supervisor: in this terminal, or as the
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Every setting that is no secret is an option."""
+    """An option for every setting that is not a secret."""
     options.add(parser)
 
 
 def main(args: argparse.Namespace) -> int:  # noqa: RET503 - execv does not return
-    """Returns only when it cannot become the supervisor. The umask stays the account's: saved notebooks get it."""
+    """Returns an exit code only if it cannot become the supervisor. Keeps the account's umask, for saved notebooks."""
     asked = plan.ask(args, os.environ, sys.argv[2:])
     prepare(asked.paths)
     lock = os.open(asked.paths.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
@@ -66,7 +66,7 @@ def _directories() -> tuple[str, ...]:
 
 
 def _memory(name: str, data: bytes) -> int:
-    """A file in memory that the next program inherits: no secret ever lies on disk or in argv."""
+    """A file in memory that the next program inherits: so no secret is on disk or in argv."""
     fd = os.memfd_create(name, 0)
     os.write(fd, data)
     os.lseek(fd, 0, os.SEEK_SET)

@@ -36,14 +36,14 @@ class Here:
 
 
 def here() -> Here:
-    """From this process's surroundings."""
+    """From the environment of this process and of its ancestors."""
     connection = os.environ.get("SSH_CONNECTION") or _inherited()
     return find(os.environ, os.getuid(), connection, _name(), _primary_address())
 
 
 def find(environ: Mapping[str, str], uid: int, connection: str, name: str, address: str) -> Here:
     """`connection` as sshd sets it (client, port, server, port; ssh(1)) or ""; `name` and `address` of the machine."""
-    # Who called sudo is who can log in, be it to root or to the service's account.
+    # The user who called sudo is one who can log in, whether sudo led to root or to the service's account.
     user = environ.get("SUDO_USER", "root")
     user = _user(uid) if user == "root" else user
     parts = connection.split()
@@ -53,7 +53,7 @@ def find(environ: Mapping[str, str], uid: int, connection: str, name: str, addre
             if server.is_private and client.is_global:
                 return Here(user, str(server), int(parts[3]), BEHIND)
             return Here(user, str(server), int(parts[3]))
-    # Without a dot a name is known here alone, as a rule.
+    # A name without a dot can usually be resolved on this machine only.
     return Here(user, name if "." in name else address or name)
 
 

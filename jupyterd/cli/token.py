@@ -18,7 +18,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Make the token and print the banner, or the bare token when no server runs."""
-    here = ssh.here()  # while the environment of sudo's caller may be read
+    here = ssh.here()  # while this is root: the account may not read the environment of sudo's caller
     try:
         server = _common.find_server(args.which)
         if args.if_needed:

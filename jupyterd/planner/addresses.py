@@ -1,4 +1,4 @@
-"""What to listen on, what to probe, and what to show: the settings' addresses against the machine's interfaces.
+"""Where to listen, which addresses to probe, and which to show, from the settings and the machine's interfaces.
 
 Runs in the planner: names are resolved here, never in the supervisor.
 """
@@ -21,16 +21,16 @@ from jupyterd.protocol.plan import Listen, Target
 from jupyterd.settings.schema import ServerSettings
 from jupyterd.text import bracketed
 
-EVERY_V4, EVERY_V6 = "0.0.0.0", "::"  # noqa: S104 - what "*" means, when the person asks for it
+EVERY_V4, EVERY_V6 = "0.0.0.0", "::"  # noqa: S104 - what "*" means, if the user asks for it
 LOOPBACKS = ("127.0.0.1", "::1")
 VIRTUAL = ("docker", "veth", "virbr", "br-", "cni", "flannel", "lxc", "lxd", "podman", "vnet")
-"""Interfaces to containers and guests of this machine: nobody types their addresses."""
+"""Interfaces to containers and virtual machines on this machine: nobody types their addresses."""
 RESOLVE_TIMEOUT_S = 2.0
 
 
 @attrs.frozen
 class Interfaces:
-    """The machine as the planner found it; `names` are host names that resolve to one of `addresses`."""
+    """The network of the machine; `names` are host names that resolve to one of `addresses`."""
 
     addresses: tuple[str, ...]
     """Literal, without loopback and link-local ones, IPv4 first."""
@@ -52,7 +52,7 @@ def look(server: ServerSettings) -> Interfaces:
             if here is not None:
                 names[name] = here
 
-    # A resolver that does not answer must not keep a machine's server away after a power cut.
+    # A name server that does not answer must not delay the start after a power cut.
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(RESOLVE_TIMEOUT_S)
@@ -64,7 +64,7 @@ def _reachable(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
 
 
 def _has_ipv6() -> bool:
-    """Whether this machine speaks IPv6 at all (ipv6.disable=1, and many containers, do not)."""
+    """Whether this machine has IPv6 (not with ipv6.disable=1, nor in many containers)."""
     return IF_INET6.exists() and bool(IF_INET6.read_text())
 
 
@@ -91,7 +91,7 @@ def listeners(server: ServerSettings, machine: Interfaces) -> tuple[Listen, ...]
 
 
 def targets(listen: Sequence[Listen], machine: Interfaces) -> tuple[Target, ...]:
-    """Every address that a user would type: first one for each socket, then the others."""
+    """Every address that a user might type: first one for each socket, then the others."""
     first: list[Target] = []
     others: list[Target] = []
     for index, each in enumerate(listen):
@@ -108,7 +108,7 @@ def targets(listen: Sequence[Listen], machine: Interfaces) -> tuple[Target, ...]
 
 
 def urls(found: Iterable[Target], scheme: str, base_url: str, server: ServerSettings) -> tuple[str, ...]:
-    """What to show, best first: names that one has given, the host's, addresses, localhost."""
+    """The URLs to show, best first: names from the settings, the host's names, addresses, localhost."""
 
     def rank(target: Target) -> tuple[int, str]:
         if target.name in server.names:
@@ -120,7 +120,7 @@ def urls(found: Iterable[Target], scheme: str, base_url: str, server: ServerSett
         return (4 if ":" in target.name else 3), target.name
 
     default = 443 if scheme == "https" else 80
-    # Names that one has given are shown even if this machine does not resolve them to itself (a router in between).
+    # Names from the settings are shown even if they do not resolve to this machine (a router may forward to it).
     shown = [
         f"{scheme}://{name}{'' if server.port == default else f':{server.port}'}{base_url}" for name in server.names
     ]
@@ -134,7 +134,7 @@ def urls(found: Iterable[Target], scheme: str, base_url: str, server: ServerSett
 
 
 def certificate_names(server: ServerSettings, machine: Interfaces) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(names, addresses) that the self-signed certificate is for: all that a browser may be told."""
+    """(names, addresses) for the self-signed certificate: everything that may be typed into a browser."""
     names = dict.fromkeys([*server.names, *(name for name, _ in machine.names), socket.gethostname(), "localhost"])
     return tuple(names), (*machine.addresses, *LOOPBACKS)
 
@@ -142,22 +142,22 @@ def certificate_names(server: ServerSettings, machine: Interfaces) -> tuple[tupl
 IF_INET6 = Path("/proc/net/if_inet6")
 _SIOCGIFCONF = 0x8912
 _ROOM = 1024
-"""Addresses; the kernel leaves out what does not fit (netdevice(7))."""
+"""How many addresses fit; the Linux kernel leaves out the others (netdevice(7))."""
 _ENTRY = struct.Struct("16s16x" if struct.calcsize("P") == 4 else "16s24x")  # noqa: PLR2004 - a 32-bit machine
 """struct ifreq: a name, then a socket address whose bytes 4 to 8 are the address."""
 
 
 def own_addresses() -> list[tuple[str, str]]:
-    """(interface, address): IPv4, then IPv6. Aliases (eth0:1) are told with their own names."""
+    """(interface, address): IPv4, then IPv6. Aliases (eth0:1) have their own names."""
     return [*_ipv4(), *_ipv6()]
 
 
 def _ipv4() -> list[tuple[str, str]]:
     room = array.array("B", bytes(_ENTRY.size * _ROOM))
     where, length = room.buffer_info()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
-        told = fcntl.ioctl(asked, _SIOCGIFCONF, struct.pack("iP", length, where))
-    (used,) = struct.unpack_from("i", told)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        answer = fcntl.ioctl(any_socket, _SIOCGIFCONF, struct.pack("iP", length, where))
+    (used,) = struct.unpack_from("i", answer)
     data = room.tobytes()[:used]
     return [
         (data[at : at + 16].partition(b"\0")[0].decode(errors="replace"), socket.inet_ntoa(data[at + 20 : at + 24]))
@@ -166,7 +166,7 @@ def _ipv4() -> list[tuple[str, str]]:
 
 
 def _ipv6() -> list[tuple[str, str]]:
-    """Address, index, prefix, scope, flags, name (proc_net(5)); no file where the machine speaks no IPv6."""
+    """Address, index, prefix, scope, flags, name (proc_net(5)); () if the machine has no IPv6."""
     if not IF_INET6.exists():
         return []
     rows = [line.split() for line in IF_INET6.read_text(encoding="ascii", errors="replace").splitlines()]

@@ -1,6 +1,6 @@
-"""Which certificate is served: the settings' own, an installed one, one of our authority, or a self-signed one.
+"""Which certificate is served: the one in the settings, an installed one, one of our authority, or self-signed.
 
-What is checked here is copied (tls.kept) and only the copy is served.
+The chosen one is checked and copied, and the server serves only the copy (tls/check.py).
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from jupyterd.tls.check import Pair, PairProblem
 
 @attrs.frozen
 class Chosen:
-    """What is to be served, or why nothing can be. Without `pair`: plain HTTP, or trouble."""
+    """The certificate to serve, or why there is none. Without `pair`: plain HTTP, or a problem."""
 
     pair: Pair | None = None
     source: str = ""
     """Certificate.source."""
     origin: str = ""
-    """What the copy is a copy of."""
+    """The file or files that the copy was made from."""
     files: jupyter_config.PairFiles | None = None
     problems: tuple[str, ...] = ()
     waiting: tuple[Trouble, ...] = ()
@@ -45,7 +45,7 @@ class Chosen:
 def choose(
     settings: Settings, origins: Mapping[str, Origin], paths: Paths, machine: addresses.Interfaces, *, write: bool
 ) -> Chosen:
-    """Look at all of them. With `write` our own are made where they are needed, and a last good copy may stand in."""
+    """Choose one. With `write`, make our own if needed, and use the last good copy of one that is broken."""
     watched = _marks(_originals(settings, paths))
     if settings.tls.certificate:
         chosen = _of_settings(settings, origins, paths, write=write)
@@ -71,13 +71,13 @@ def choose(
 
 
 def keep(chosen: Chosen, paths: Paths) -> None:
-    """Put the copy in place that the server reads. OSError when the state directory does not take it."""
+    """Write the copy that the server reads. OSError if the state directory cannot be written."""
     if chosen.pair is not None:
         check.write_copy(paths.served, chosen.pair, chosen.origin)
 
 
 def _originals(settings: Settings, paths: Paths) -> list[Path]:
-    """Files of others: looked at before they are read, so that no change between the two is missed."""
+    """Files that others may change. Their marks are taken before they are read, so that no change is missed."""
     if settings.tls.certificate:
         return [Path(each) for each in (settings.tls.certificate, settings.tls.key) if each]
     return [paths.installed, paths.authority]
@@ -104,7 +104,7 @@ def _of_settings(settings: Settings, origins: Mapping[str, Origin], paths: Paths
 
 
 def _installed(paths: Paths, *, write: bool) -> Chosen:
-    """Never a refusal: a machine that is always on serves with another one rather than not at all."""
+    """An installed one is never a reason to refuse: the server serves with another one rather than not at all."""
     now, origin = time.time(), str(paths.installed)
     found = check.check(paths.installed, None, now)
     if isinstance(found, Pair):
@@ -117,7 +117,7 @@ def _installed(paths: Paths, *, write: bool) -> Chosen:
 
 
 def _broken(found: PairProblem) -> Trouble:
-    return Trouble("certificate-broken", f"{found.text}; the one before it is served", found.advice)
+    return Trouble("certificate-broken", f"{found.text}; the previous certificate is served", found.advice)
 
 
 def _own(settings: Settings, paths: Paths, machine: addresses.Interfaces, *, write: bool) -> Chosen:
@@ -139,7 +139,7 @@ def _own(settings: Settings, paths: Paths, machine: addresses.Interfaces, *, wri
         text = f"cannot write {file}: {error.strerror}"
         return Chosen(waiting=(Trouble("state-unwritable", text, f"df -h {paths.state}; ls -ld {paths.state}"),))
     except ValueError as error:
-        return Chosen(problems=(f"{error}; see server.names, and this machine's own name: hostnamectl",))
+        return Chosen(problems=(f"{error}; see server.names, and the name of this machine: hostnamectl",))
     found = check.check(file, None, now)
     if isinstance(found, Pair):
         return Chosen(found, source, str(file), warnings=tuple(warnings))
@@ -150,5 +150,11 @@ def _own(settings: Settings, paths: Paths, machine: addresses.Interfaces, *, wri
 def _left_out(ensured: authority.Ensured, signer: authority.Authority) -> list[Trouble]:
     if not ensured.left_out:
         return []
-    text = f"the authority {signer.name!r} may not sign for {', '.join(ensured.left_out)}: browsers warn of those names"
-    return [Trouble("certificate-names", text, "jupyterd cert new --new-authority, which every device must trust anew")]
+    text = (
+        f"the authority {signer.name!r} may not sign for {', '.join(ensured.left_out)}: browsers warn about those names"
+    )
+    return [
+        Trouble(
+            "certificate-names", text, "jupyterd cert new --new-authority; then add the new authority to every device"
+        )
+    ]

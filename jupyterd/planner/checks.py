@@ -1,5 +1,5 @@
-"""Looks at the machine: do these settings work here, now, for this account? Runs in the short-lived planner only,
-because a stat() on a network disk may block.
+"""Checks the settings against the machine: do they work here, now, for this account? Runs in the short-lived planner
+only, because a stat() on a network disk may block.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from jupyterd.settings.schema import Settings
 
 @attrs.frozen
 class Checked:
-    """`problems` are the user's (exit 78), `waiting` the machine's (tried again), `warnings` are served with."""
+    """`problems`: the user has to correct the settings (exit 78). `waiting`: the machine is not ready yet; jupyterd
+    tries again. `warnings`: the server starts anyway.
+    """
 
     problems: tuple[Problem, ...] = ()
     waiting: tuple[Trouble, ...] = ()
@@ -33,12 +35,12 @@ class Checked:
 
 
 def check(settings: Settings, origins: Mapping[str, Origin], paths: Paths, account: Account) -> Checked:
-    """Everything at once; has to run as the account (root may read and write everything)."""
+    """Every check. Has to run as the account, because root may read and write everything."""
     return _joined(part for _, part in _parts(settings, origins, paths, account))
 
 
 def check_known(known: KnownSettings, paths: Paths, account: Account) -> Checked:
-    """The same for settings that have a problem, without what depends on those that are doubtful."""
+    """The same for settings of which some are invalid, without the checks that depend on an invalid one."""
     parts = _parts(known.settings, known.origins, paths, account)
     return _joined(part for names, part in parts if not known.doubtful.intersection(names))
 
@@ -46,7 +48,7 @@ def check_known(known: KnownSettings, paths: Paths, account: Account) -> Checked
 def _parts(
     settings: Settings, origins: Mapping[str, Origin], paths: Paths, account: Account
 ) -> Iterator[tuple[tuple[str, ...], Checked]]:
-    """Each look, with the settings that it depends on."""
+    """Each check, with the settings that it depends on."""
     yield ("server.allow_root",), _who(settings, origins, account)
     yield ("tls.enabled", "tls.allow_plain_public"), _plain(settings, origins)
     yield ("login.password_hash", "login.token", "login.allow_password_change"), _login(settings, origins, paths)
@@ -70,7 +72,7 @@ def _who(settings: Settings, origins: Mapping[str, Origin], account: Account) ->
         return Checked()
     found = f"the account is {account.name}, and server.allow_root is false"
     wanted = "every notebook could do everything to this machine"
-    advice = "run it as an ordinary account, or say that you want this: --allow-root, or allow_root = true in [server]"
+    advice = "run it as an ordinary account, or allow it: --allow-root, or allow_root = true in [server]"
     return Checked(problems=(Problem(origins["server.allow_root"], found, wanted, advice),))
 
 
@@ -82,11 +84,11 @@ def _plain(settings: Settings, origins: Mapping[str, Origin]) -> Checked:
     public = _public(settings)
     if not public or settings.tls.enabled or settings.tls.allow_plain_public:
         return Checked()
-    found = f"tls.enabled is false, and server.ip holds {public}"
+    found = f"tls.enabled is false, and server.ip contains {public}"
     wanted = "passwords and notebooks would cross the network in the clear"
     advice = (
-        'leave that out (a certificate is made by itself), or write ip = ["localhost"] in [server], '
-        "or allow_plain_public = true in [tls] if a proxy of your own adds TLS"
+        'delete enabled = false (jupyterd makes a certificate by itself), or write ip = ["localhost"] in [server], '
+        "or allow_plain_public = true in [tls] if your own reverse proxy adds TLS"
     )
     return Checked(problems=(Problem(origins["tls.enabled"], found, wanted, advice),))
 
@@ -95,17 +97,17 @@ def _login(settings: Settings, origins: Mapping[str, Origin], paths: Paths) -> C
     public, login = _public(settings), settings.login
     if not public or login.password_hash or login.token or login.allow_password_change or _has_password(paths.login):
         return Checked()
-    found = f"there is no password and no token, none may be set in the browser, and server.ip holds {public}"
+    found = f"there is no password and no token, the browser may not set a password, and server.ip contains {public}"
     advice = "set login.password_hash (jupyterd config hash) or login.token, or delete allow_password_change = false"
     origin = origins["login.allow_password_change"]
-    return Checked(problems=(Problem(origin, found, "somebody has to get in", advice),))
+    return Checked(problems=(Problem(origin, found, "nobody could log in", advice),))
 
 
 def _has_password(login: Path) -> bool:
     try:
         return login_store.has_password(login)
     except (OSError, ValueError):
-        return False  # whoever writes it says what is wrong with it
+        return False  # the program that writes this file reports what is wrong with it
 
 
 def _root_dir(root: Path, origin: Origin, paths: Paths, account: Account) -> Checked:
@@ -117,7 +119,9 @@ def _root_dir(root: Path, origin: Origin, paths: Paths, account: Account) -> Che
         return _late(paths, origin, f"{shown} does not exist", f"type: mkdir -p {typed}   (or mount its disk)")
     except PermissionError:
         found = f"{shown} cannot be read or entered by {account.name}"
-        return _refused(origin, found, f"see which part refuses it: namei -l {typed}; or set another root_dir")
+        return _refused(
+            origin, found, f"see which part of the path refuses it: namei -l {typed}; or set another root_dir"
+        )
     except NotADirectoryError:
         return _refused(origin, f"{shown} is not a directory", "set another root_dir")
     except OSError as error:  # a stale network disk, an I/O error
@@ -136,7 +140,7 @@ def _unwritable(root: Path, origin: Origin, paths: Paths, account: Account) -> C
             advice = f"type: sudo mount -o remount,rw {shlex.quote(_mount(root))}"
             return _late(paths, origin, f"{shown} is on a disk that is read-only", advice)
         case "here":
-            return _refused(origin, f"{shown} is closed to the service", opening(root))
+            return _refused(origin, f"the sandbox of the service does not allow writing to {shown}", opening(root))
         case None:
             found = f"{shown} cannot be written by {account.name}"
             return _refused(
@@ -145,7 +149,7 @@ def _unwritable(root: Path, origin: Origin, paths: Paths, account: Account) -> C
 
 
 def opening(path: Path) -> str:
-    """What to type so that the service's sandbox lets it write there: a running unit cannot be changed."""
+    """What to type so that the service's sandbox allows writing there, which needs a restart of the unit."""
     return (
         "type: sudo ./install; or: sudo systemctl edit jupyterd, write below [Service] "
         f"ReadWritePaths=-{path}, then sudo systemctl restart jupyterd"
@@ -157,14 +161,16 @@ def _refused(origin: Origin, found: str, advice: str) -> Checked:
 
 
 def _late(paths: Paths, origin: Origin, found: str, advice: str) -> Checked:
-    """A service waits for a disk that comes late; who sits at the terminal is told at once."""
+    """A service waits for a disk that is mounted late; in a terminal the user gets the problem at once."""
     if paths.mode == "foreground":
         return _refused(origin, found, advice)
     return Checked(waiting=(Trouble("root-dir", f"{found} ({origin})", advice),))
 
 
 def _read_only(root: Path) -> Literal["disk", "here"] | None:
-    """Whether the whole file system is read-only, or only this view of it: a bind mount, as systemd's sandbox makes."""
+    """Whether the whole file system is read-only ("disk"), or only this mount of it ("here"): a bind mount, such as
+    systemd's sandbox makes. None: neither.
+    """
     try:
         if not os.statvfs(root).f_flag & os.ST_RDONLY:
             return None
@@ -202,7 +208,9 @@ def _hidden(settings: Settings) -> Checked:
     if settings.server.hidden_files or not parts:
         return Checked()
     text = f"server.root_dir {settings.server.root_dir} has a hidden part ({parts[0]}), and hidden files are not shown"
-    return Checked(warnings=(Trouble("root-dir-hidden", text, "write hidden_files = true in [server], or move it"),))
+    return Checked(
+        warnings=(Trouble("root-dir-hidden", text, "write hidden_files = true in [server], or move the directory"),)
+    )
 
 
 def _jupyter_config_dir(settings: Settings, origins: Mapping[str, Origin], account: Account) -> Checked:
@@ -217,8 +225,8 @@ def _jupyter_config_dir(settings: Settings, origins: Mapping[str, Origin], accou
         return _refused(origin, f"{shown} does not exist", f"type: mkdir -p {typed}; or delete the line")
     except NotADirectoryError:
         found, parent = f"{shown} is a file", shlex.quote(str(Path(directory).parent))
-        return _refused(origin, found, f"name the directory that it lies in: {parent}")
+        return _refused(origin, found, f"give the directory that contains it: {parent}")
     except OSError as error:
         found = f"{shown} cannot be read by {account.name} ({reason(error)})"
-        return _refused(origin, found, f"see which part refuses it: namei -l {typed}")
+        return _refused(origin, found, f"see which part of the path refuses it: namei -l {typed}")
     return Checked()

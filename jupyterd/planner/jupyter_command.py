@@ -21,14 +21,14 @@ STATE_DIR = "JUPYTERD_STATE_DIR"
 RUNTIME_DIR = "JUPYTERD_RUNTIME_DIR"
 LOG = "JUPYTERD_LOG"
 BOOT_ID = "JUPYTERD_BOOT_ID"
-"""jupyterd.linux.proc, which knows processes again by it, reads it."""
+"""Read by jupyterd.linux.proc, which needs the boot id to identify processes."""
 
 _DROPPED = frozenset({
     # systemd's messages to the supervisor alone (sd_notify(3), sd_listen_fds(3), systemd.exec(5))
     "NOTIFY_SOCKET", "CREDENTIALS_DIRECTORY", "INVOCATION_ID", "JOURNAL_STREAM", "MAINPID", "MANAGERPID",
     "SYSTEMD_EXEC_PID", "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE", "FDSTORE", "REMOTE_ADDR", "REMOTE_PORT",
     "RUNTIME_DIRECTORY", "STATE_DIRECTORY", "CONFIGURATION_DIRECTORY", "CACHE_DIRECTORY", "LOGS_DIRECTORY",
-    # the shell that happened to start us
+    # variables of the shell that started jupyterd
     "OLDPWD", "PWD", "SHLVL", "_", "__PYVENV_LAUNCHER__", "SSLKEYLOGFILE",
 })  # fmt: skip
 _DROPPED_PREFIXES = ("WATCHDOG_", "LISTEN_", "JUPYTER", "PYTHON", "TRAITLETS_", "JPY_")
@@ -37,7 +37,7 @@ _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def login_shell(uid: int) -> str:
-    """The account's own, for terminals; a usable one where the database has none or forbids logins."""
+    """The account's login shell, for terminals; bash or sh if it has none or one that forbids logins."""
     try:
         shell = pwd.getpwuid(uid).pw_shell
     except KeyError:
@@ -51,7 +51,8 @@ def server(
     settings: Settings, paths: Paths, who: Account, environ: Mapping[str, str], prefix: str = sys.prefix
 ) -> Command:
     """The command of the Jupyter server. `prefix` is the environment that jupyterd itself is installed in.
-    It starts in / and goes to the root directory by itself: only it may wait for a network disk.
+
+    The server starts in / and changes to the root directory itself, because only it may wait for a network disk.
     """
     env = _inherited(environ, prefix)
     env |= _personal(who, env) | _jupyter(settings, paths, who, env)
@@ -66,7 +67,7 @@ def server(
 
 
 def _inherited(environ: Mapping[str, str], prefix: str) -> dict[str, str]:
-    """The caller's environment without what is dangerous, and without the virtual environment that is ours."""
+    """The caller's environment without dangerous variables, and without jupyterd's own virtual environment."""
     env = {
         name: value
         for name, value in environ.items()
@@ -83,7 +84,7 @@ def _inherited(environ: Mapping[str, str], prefix: str) -> dict[str, str]:
 
 
 def _personal(who: Account, environ: Mapping[str, str]) -> dict[str, str]:
-    """Who one is, also in a bare system service, where systemd gives little."""
+    """The account's home, name and shell, which systemd does not set in every service."""
     env = {"HOME": who.home, "USER": who.name, "LOGNAME": who.name, "SHELL": login_shell(who.uid)}
     if not environ.get("PATH"):
         env["PATH"] = _DEFAULT_PATH
@@ -93,7 +94,7 @@ def _personal(who: Account, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _jupyter(settings: Settings, paths: Paths, who: Account, environ: Mapping[str, str]) -> dict[str, str]:
-    """Own configuration and runtime directories; data and JupyterLab's settings are the account's, as stock."""
+    """Our own configuration and runtime directories; data and JupyterLab's settings are the account's, as usual."""
     data_home = environ.get("XDG_DATA_HOME") or str(Path(who.home) / ".local" / "share")
     lab = Path(who.home) / ".jupyter" / "lab"
     env = {

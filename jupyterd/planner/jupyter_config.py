@@ -1,4 +1,4 @@
-"""What Jupyter is told, as data: the generated configuration file, and the live settings with their secrets.
+"""The configuration for Jupyter, as data: the generated configuration file, and the live settings with their secrets.
 
 One small function for each section of the settings. Knows no traitlets: names and values only.
 """
@@ -28,9 +28,9 @@ Traits = dict[str, dict[str, Any]]
 _PAGES: Traits = {
     "LabServerApp": {"extra_labextensions_path": [str(Path(__file__).parents[1] / "server/labextensions")]}
 }
-"""What every page of notebook and JupyterLab loads: the supervisor's notices."""
+"""An extension that every page of Notebook and JupyterLab loads: it shows the supervisor's notices."""
 _LOG_LEVELS = {"WARNING": "WARN"}
-"""traitlets spells one level its own way."""
+"""traitlets has another name for one level."""
 
 
 @attrs.frozen
@@ -42,11 +42,11 @@ class PairFiles:
     sha256: str
     """Of the leaf: a renewed certificate under the same name is another pair."""
     authority: str | None = None
-    """PEM of this machine's own authority, to be fetched without a login; None where it has none."""
+    """PEM of this machine's own authority, served without a login; None if there is none."""
     watched: Mapping[str, str] = attrs.field(factory=dict)
-    """File -> how it looked when this was made: the server asks for another plan when one looks otherwise."""
+    """File -> its mark when this was made: the server asks for another plan when the mark of a file changes."""
     renew_at: float | None = None
-    """Unix seconds: when it asks for one in any case, because the pair is our own and must be made again."""
+    """Unix seconds: when the server asks for another plan in any case, because a pair of our own has to be renewed."""
 
 
 def generate(settings: Settings, paths: Paths) -> Traits:
@@ -65,7 +65,7 @@ def generate(settings: Settings, paths: Paths) -> Traits:
 
 
 def live(settings: Settings, pair: PairFiles | None, names: Iterable[str] = ()) -> dict[str, Any]:
-    """The content of live.json: what a running server reads again when told. `pair` None is plain HTTP; `names` are
+    """The content of live.json, which a running server reads again on request. `pair` None is plain HTTP; `names` are
     the host names under which browsers may come ("*.example.org" too); addresses among them need no permission.
     """
     return {
@@ -84,13 +84,13 @@ def live(settings: Settings, pair: PairFiles | None, names: Iterable[str] = ()) 
 def keys(traits: Traits, command: Command, live_settings: dict[str, Any]) -> tuple[str, str]:
     """(server_key, live_key) of the plan: what a running server cannot change, and what it can."""
     fixed: dict[str, Any] = {"traits": traits, "argv": command.argv, "env": sorted(command.env), "cwd": command.cwd}
-    # A server that serves plain HTTP cannot begin to speak TLS on an open socket that clients know as plain.
+    # A server cannot change between plain HTTP and TLS on a socket that is open.
     fixed["tls"] = live_settings["certificate"] is not None
     return _digest(fixed), _digest(live_settings)
 
 
 def write(paths: Paths, traits: Traits, live_settings: dict[str, Any]) -> None:
-    """Make the directories (0700) and put both files there (0600), each in one step."""
+    """Make the directories (0700) and write both files (0600), each in one step."""
     for directory in (paths.state, paths.jupyter_config, paths.runtime, paths.jupyter_runtime):
         files.private_directory(directory)
     files.replace_private(paths.jupyter_config / NAME, _document(traits))
@@ -114,7 +114,7 @@ def _server(server: ServerSettings) -> Traits:
 
 
 def _extensions(server: ServerSettings) -> Traits:
-    """Those that jupyterd decides about; others come enabled by the package that brings them.
+    """The extensions that jupyterd switches on or off; the packages of other extensions enable them.
 
     notebook_shim only serves configuration written for Notebook 6, and loads extensions from /etc/jupyter for it.
     """

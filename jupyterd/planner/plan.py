@@ -1,4 +1,4 @@
-"""Composes the plan: settings, a look at the machine, the certificate, what Jupyter is told. The one place for it.
+"""Composes the plan from the settings, checks of the machine, the certificate and the configuration for Jupyter.
 
 `jupyterd run` calls it before it becomes the supervisor; for every further plan the supervisor starts
 `python -m jupyterd.planner`.
@@ -33,7 +33,7 @@ from jupyterd.settings.schema import Settings
 from jupyterd.tls import check
 
 CWD = "JUPYTERD_CWD"
-"""Environment variable: where `jupyterd run` was typed; relative paths of its options mean that directory."""
+"""Environment variable: the directory in which `jupyterd run` was typed; relative paths in its options start there."""
 
 
 @attrs.frozen
@@ -48,7 +48,7 @@ class Ask:
 
 
 def ask(args: argparse.Namespace, environ: Mapping[str, str], typed: Sequence[str]) -> Ask:
-    """From parsed options, and as they were typed. Invalid when the options themselves are wrong."""
+    """From the parsed options and the options as typed. Raises Invalid if the options are wrong."""
     uid = os.getuid()
     paths = places.discover(environ, uid, places.mode_of(environ))
     sources = load.sources(paths.mode, args.config, environ, options.overrides(args))
@@ -56,10 +56,10 @@ def ask(args: argparse.Namespace, environ: Mapping[str, str], typed: Sequence[st
 
 
 def make_plan(asked: Ask, *, write: bool) -> Plan | Refused:
-    """The plan, or every problem at once. With `write` the files that the server reads are put in place too."""
+    """The plan, or every problem at once. With `write`, also write the files that the server reads."""
     try:
         return _make_plan(asked, write=write)
-    except files.UnsafeFile as error:  # a link or a FIFO in place of a secret: nobody but a person knows why
+    except files.UnsafeFile as error:  # a link or a FIFO in place of a secret: the user has to look
         return Refused((str(error),))
 
 
@@ -86,7 +86,7 @@ def _make_plan(asked: Ask, *, write: bool) -> Plan | Refused:
 
 
 def _further(error: Invalid, asked: Ask) -> list[str]:
-    """What the machine refuses too, as far as the settings are known: a person hears of every problem at once."""
+    """Further problems on this machine, for the valid settings, so that the user sees every problem at once."""
     if error.known is None:
         return []
     settings, origins = error.known.settings, error.known.origins
@@ -139,7 +139,7 @@ def _assemble(
 
 
 def _sampler(settings: Settings, paths: Paths, environ: Mapping[str, str]) -> Command | None:
-    """The relay, which the supervisor starts for GPU frames: the sampler itself may hang in the driver."""
+    """The relay, which the supervisor starts to get GPU frames: the sampler itself may hang in the driver."""
     sampler = gpu.arguments(settings, paths, environ, sampler_process.places(paths))
     if sampler is None:
         return None
@@ -148,16 +148,16 @@ def _sampler(settings: Settings, paths: Paths, environ: Mapping[str, str]) -> Co
 
 
 def _program(asked: Ask, module: str, *arguments: str) -> Command:
-    """A program of this package, in the environment that it was started with: the settings may come from there."""
+    """A program of this package, with the environment that jupyterd was started with, which may contain settings."""
     private = (CWD, "NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "JOURNAL_STREAM", "INVOCATION_ID")
     env = tuple((name, value) for name, value in sorted(asked.environ.items()) if not name.startswith(private))
-    # The supervisor enters no directory that may lie on a network disk: relative paths are that program's own business.
+    # The supervisor enters no directory that may be on a network disk, so the program itself resolves relative paths.
     env = (*env, (CWD, str(asked.sources.cwd)))
     return Command((sys.executable, "-I", "-m", module, *arguments), env, "/")
 
 
 def _ender(asked: Ask, settings: Settings) -> Command:
-    """In the foreground there is no systemd that could be restarting it: Ctrl-C means the kernels too."""
+    """In the foreground no systemd can be restarting jupyterd: Ctrl-C ends the kernels too."""
     only_a_stop = () if asked.paths.mode == "foreground" else ("--unless-restarting",)
     where = ("--state", str(asked.paths.state), "--grace", f"{settings.kernels.grace_s:g}")
     return _program(asked, "jupyterd", "kernels", "stop", "--all", "--terminals", "--sampler", *only_a_stop, *where)

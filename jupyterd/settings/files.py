@@ -40,7 +40,7 @@ def read(path: Path, mine: Account, *, must_exist: bool) -> Text | Problem | Non
         return Problem(
             origin,
             f"cannot be read by {mine.name}",
-            advice=f"see which part refuses it: namei -l {shlex.quote(str(path))}",
+            advice=f"see which part of the path refuses it: namei -l {shlex.quote(str(path))}",
         )
     except (OSError, ValueError) as error:  # ENXIO of a socket, ELOOP, a name with a NUL
         return Problem(origin, f"cannot be opened ({reason(error)})", "a regular file is wanted")

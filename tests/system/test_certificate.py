@@ -30,7 +30,7 @@ def test_root_installs_what_only_root_can_read(service: Service) -> None:
     machine.run(MAKE.format("first"))
     since = service.now_usec()
     said = machine.run("jupyterd cert install /root/first.crt /root/first.key 2>&1", timeout_s=90)
-    assert "served now" in said
+    assert "now serves it" in said
     assert service.pids()["server"] == before["server"]
     assert shown(service)["served"]["source"] == "installed"
     assert machine.run(f"stat -c '%U %a' {TLS}/installed.pem").split() == [ACCOUNT, "600"]
@@ -56,7 +56,7 @@ def test_root_installs_what_only_root_can_read(service: Service) -> None:
 def test_an_authority_that_the_machine_itself_trusts(service: Service) -> None:
     machine = service.machine
     said = machine.run("jupyterd cert new 2>&1", timeout_s=90)
-    assert "served now" in said.lower()
+    assert f"now serves {TLS}/local.pem" in said
     assert machine.run(f"stat -c '%U %a' {TLS}/authority.pem").split() == [ACCOUNT, "600"]
     machine.run("jupyterd cert show --authority > /root/ca.crt")
     code = machine.run("curl -s -o /dev/null -w '%{http_code}' --cacert /root/ca.crt https://localhost:8888/api")
@@ -125,7 +125,7 @@ def test_one_of_an_acme_server_is_renewed_by_its_timer_and_extended_behind_a_web
         f" --agree-tos --acme-server {acme}",
         timeout_s=180,
     )
-    assert "served now" in said and "certbot.timer" in said
+    assert "now serves it" in said and "certbot.timer" in said
     issued = shown(service)
     assert (issued["served"]["source"], issued["served"]["names"]) == ("installed", ["gpu.test"])
     assert machine.run("systemctl is-enabled certbot.timer; systemctl is-active certbot.timer").split() == [

@@ -29,12 +29,12 @@ CERTBOT_TIMEOUT_S = 600.0
 VENV_TIMEOUT_S = 900.0
 ROOTS = Path("/etc/letsencrypt")
 ROOTS_VENV = Path("/opt/jupyterd-certbot")
-"""Root's, and not under /opt/jupyterd, where an upgrade takes away what is no version in use."""
+"""Owned by root. Not under /opt/jupyterd, where an upgrade removes every version that is not in use."""
 
 
 @attrs.frozen
 class Certbot:
-    """`options` say where it keeps its files; none for root's, whose own timer then renews this one too."""
+    """`options`: where certbot keeps its files; () for root, whose certbot timer then renews this certificate too."""
 
     program: str
     options: tuple[str, ...]
@@ -43,7 +43,7 @@ class Certbot:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Get it, install it, have it renewed."""
+    """Get the certificate, set up its renewal, install it."""
     if not args.agree_tos and not sys.stdin.isatty():
         return fail(
             "there is no terminal to ask about the terms of service: read them, then add --agree-tos",
@@ -65,7 +65,7 @@ def main(args: argparse.Namespace) -> int:
         )
     print(ensure_renewal(certbot.program, certbot.options, packaged=certbot.packaged and os.geteuid() == 0))
     live = certbot.config / "live" / LINEAGE
-    # The hook has done it, unless this certificate was there already; certbot does not fail when its hook does.
+    # certbot has run the hook, unless it kept a certificate that it had; and it does not fail if the hook fails.
     args.what, args.files = "install", [live / "fullchain.pem", live / "privkey.pem"]
     return install.main(args)
 
@@ -96,14 +96,14 @@ def hook(which: _common.Which | None, environ: Mapping[str, str]) -> str:
 
 
 def _program() -> Path:
-    """The command that is there after an upgrade, too."""
+    """The path of the command, one that stays valid after an upgrade."""
     if Path(sys.prefix).is_relative_to(unit_files.CURRENT.parent) and unit_files.COMMAND.exists():
         return unit_files.COMMAND
     return Path(sys.prefix, "bin", "jupyterd")
 
 
 def _unfit(args: argparse.Namespace) -> str | None:
-    """Why it cannot work, said before an authority is asked: those count failures."""
+    """Why the request cannot succeed, or None. Checked first, because authorities count failed requests."""
     if os.geteuid() == 0:
         owner = os.stat(os.path.realpath(_program())).st_uid  # noqa: PTH116 - one call
         return (
@@ -124,7 +124,7 @@ def _unfit(args: argparse.Namespace) -> str | None:
 
 
 def _certbot(own: Path) -> Certbot | None:
-    """The package's, or one in a virtual environment of its own."""
+    """The certbot of the distribution, else one in its own virtual environment; None if it cannot be installed."""
     root = os.geteuid() == 0
     config = ROOTS if root else own / "config"
     options = () if root else (
@@ -171,7 +171,9 @@ def service(program: str, options: Sequence[str]) -> str:
 
 
 def timer() -> str:
-    """Twice a day, at a minute that is not everybody's; made up for after a power cut (systemd.timer(5))."""
+    """Twice a day, at a random minute; a run that was missed while the machine was off follows at the next boot
+    (systemd.timer(5)).
+    """
     return (
         "# Written by jupyterd cert acme.\n[Unit]\nDescription=Renew the certificate of jupyterd, twice a day\n\n"
         "[Timer]\nOnCalendar=*-*-* 00,12:00:00\nRandomizedDelaySec=12h\nPersistent=true\n\n"
@@ -183,7 +185,10 @@ def ensure_renewal(program: str, options: Sequence[str], *, packaged: bool) -> s
     """Have `certbot renew` run twice a day. Returns a sentence that says by what, or what to type."""
     if not Path("/run/systemd/system").exists():
         line = shlex.join([program, "--quiet", *options, "renew"])
-        return f"There is no systemd here. To renew it, add this line with crontab -e:\n    17 3,15 * * * {line}"
+        return (
+            "This machine does not run systemd. To renew the certificate, add this line with crontab -e:\n"
+            f"    17 3,15 * * * {line}"
+        )
     root = os.geteuid() == 0
     manager = ["systemctl"] if root else ["systemctl", "--user"]
     name = _PACKAGED if packaged else f"{NAME}.timer"
@@ -197,5 +202,7 @@ def ensure_renewal(program: str, options: Sequence[str], *, packaged: bool) -> s
         done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=_TIMEOUT_S)
         if done.returncode:
             return f"The renewal timer could not be started: {done.stderr.strip()}\n    {shlex.join(argv)}"
-    linger = "" if root else "; to renew after you log out too: loginctl enable-linger"
-    return f"{name} renews it; to see when: systemctl{'' if root else ' --user'} list-timers {name}{linger}"
+    linger = "" if root else "; to renew it while you are logged out too: loginctl enable-linger"
+    return (
+        f"{name} renews the certificate; to see when: systemctl{'' if root else ' --user'} list-timers {name}{linger}"
+    )

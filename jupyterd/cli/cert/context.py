@@ -39,7 +39,7 @@ class Names:
 
 
 def names(server: Server) -> Names:
-    """By the settings on disk and by what the running server shows. Invalid when the settings are refused."""
+    """From the settings on disk and the addresses of the running server. Raises Invalid if the settings are invalid."""
     mode, environ = server.paths.mode, os.environ
     who = account(os.geteuid(), environ, service=mode == "service")
     settings = load.load(load.sources(mode, None, environ, {}, who)).settings
@@ -49,7 +49,7 @@ def names(server: Server) -> Names:
 
 
 def configured(server: Server) -> str:
-    """The file that the settings name, which goes before everything else; "" if they name none."""
+    """The file that the settings name, which takes precedence over every other; "" if they name none."""
     told = None if server.running is None else server.running.snapshot.certificate
     if told is not None:
         return told.file if told.source == "settings" else ""
@@ -60,7 +60,7 @@ def configured(server: Server) -> str:
 
 
 def tell(running: ServerStatus) -> bool:
-    """SIGHUP to exactly this supervisor: it makes another plan. False when it is gone."""
+    """Send SIGHUP to exactly this supervisor, which then makes another plan. False if it has ended."""
     told = running.snapshot.supervisor
     pidfd = proc.open_pidfd_since(told.pid, told.started)
     if pidfd is None:
@@ -73,7 +73,9 @@ def tell(running: ServerStatus) -> bool:
 
 
 def until_served(running: ServerStatus, wanted: Callable[[Certificate], bool]) -> Certificate | None:
-    """Tell it, then wait until a client is shown such a certificate; None, with the reason printed, when it is not."""
+    """Send SIGHUP, then wait until clients get a certificate for which `wanted` is true. None, with the reason printed,
+    if they do not get one within SERVED_TIMEOUT_S.
+    """
     if not tell(running):
         say("the server has just stopped; it will use the new files at its next start")
         return None
@@ -90,14 +92,14 @@ def until_served(running: ServerStatus, wanted: Callable[[Certificate], bool]) -
         if told is not None and wanted(told) and shown(now) == told.sha256:
             return told
         time.sleep(LOOK_EVERY_S)
-    say(f"the new certificate is on disk, but the server does not serve it after {SERVED_TIMEOUT_S:.0f} s")
+    say(f"the new certificate is on disk, but the server still does not serve it after {SERVED_TIMEOUT_S:.0f} s")
     for item in now.snapshot.items:
         say(f"{item.text}\n    {item.advice}")
     return None
 
 
 def shown(running: ServerStatus) -> str | None:
-    """SHA-256 of the certificate that a client is shown now, on the first address that answers."""
+    """SHA-256 (hex) of the certificate that clients get now, from the first address that answers; None if none does."""
     for url in [*(each.url for each in running.snapshot.addresses if each.ok), *running.snapshot.urls]:
         parts = urlsplit(url)
         if parts.scheme == "https" and parts.hostname:
@@ -109,7 +111,7 @@ def shown(running: ServerStatus) -> str | None:
 
 
 def fingerprint(host: str, port: int) -> str:
-    """What is shown there; OSError when nobody answers."""
+    """SHA-256 (hex) of the certificate that the server at this address presents. OSError if nothing answers."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with (

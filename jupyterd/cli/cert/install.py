@@ -1,4 +1,4 @@
-"""`jupyterd cert install` and `remove`: one private file that goes before the certificates that are made here.
+"""`jupyterd cert install` and `remove`: one private file, which takes precedence over certificates that jupyterd makes.
 
 Also the deploy hook of `jupyterd cert acme`.
 """
@@ -20,10 +20,10 @@ from jupyterd.tls.key_pair import PairProblem
 
 
 def main(args: argparse.Namespace) -> int:
-    """Check, put in place, wait until it is served."""
+    """Check the certificate, put it in place, and wait until the server presents it."""
     if args.what == "remove":
         return _remove(find_server(args.which))
-    found = collect.collect(args.files, time.time())  # as who was asked: root may read what the account may not
+    found = collect.collect(args.files, time.time())  # while this is root: the account may not be able to read them
     if isinstance(found, PairProblem):
         return fail(f"not installed: {found.text}\n    {found.advice}")
     server = find_server(args.which)
@@ -53,12 +53,12 @@ def _serve(server: Server, leaf: Leaf) -> int:
         return fail("installed, but not served: tls.enabled is false, so this server speaks plain HTTP")
     if context.until_served(server.running, lambda told: told.sha256 == leaf.sha256) is None:
         return TROUBLE
-    print(f"Installed; served now at {server.running.snapshot.urls[0]}")
+    print(f"Installed. {server.running.snapshot.urls[0]} now serves it.")
     return 0
 
 
 def _names(server: Server, leaf: Leaf) -> list[PairProblem]:
-    """What people type should be in it."""
+    """A warning if the certificate covers none of the names under which the server is shown."""
     known = {urlsplit(url).hostname or "" for url in server.urls}
     if not known or known & set(leaf.names) or any(f"*.{each.partition('.')[2]}" in leaf.names for each in known):
         return []
@@ -90,5 +90,5 @@ def _remove(server: Server) -> int:
     served = context.until_served(server.running, lambda told: told.source != "installed")
     if served is None:
         return TROUBLE
-    print(f"Served now: {served.file}")
+    print(f"{server.running.snapshot.urls[0]} now serves {served.file}")
     return 0

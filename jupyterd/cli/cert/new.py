@@ -18,7 +18,7 @@ from jupyterd.tls.authority import Authority
 
 
 def main(args: argparse.Namespace) -> int:
-    """Make one where there is none; say how to trust it, also when it was there already."""
+    """Make an authority if there is none, and print how devices come to trust it, even if it existed before."""
     server = find_server(args.which)
     if context.configured(server):
         return fail(
@@ -52,14 +52,14 @@ def _found(server: Server) -> Authority:
 def _serve(server: Server, made: Authority) -> int:
     """Wait until the server shows a certificate that this authority has signed."""
     if server.running is None or server.running.snapshot.certificate is None:
-        print("Nothing is served over TLS now; the next start will use a certificate from this authority.")
+        print("No server serves over TLS now; the next start will use a certificate from this authority.")
         return 0
     served = context.until_served(
         server.running, lambda told: told.source == "local" and authority.has_signed(told.file, made, time.time())
     )
     if served is None:
         return TROUBLE
-    print(f"Now served at {server.urls[0]}: {served.file}, for {', '.join(served.names)}")
+    print(f"{server.urls[0]} now serves {served.file}, for {', '.join(served.names)}")
     return 0
 
 
@@ -104,12 +104,12 @@ _STEPS = (
 
 
 def link(urls: tuple[str, ...]) -> str | None:
-    """Where the file can be fetched, without a login."""
+    """The URL at which devices can download the authority's certificate without a login; None without TLS."""
     return f"{urls[0].rstrip('/')}/jupyterd/ca.crt" if urls and urls[0].startswith("https:") else None
 
 
 def trust_page(authority: Authority, url: str | None) -> str:
-    """The whole text."""
+    """What `cert new` prints: the authority, its fingerprint, and the steps for each system."""
     until = local_time.day(authority.not_after)
     first, *rest = fingerprint(authority.sha256)
     lines = [

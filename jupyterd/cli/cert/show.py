@@ -37,7 +37,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def document(server: Server) -> dict[str, Any]:
-    """For --json; `page` is the same for people."""
+    """The document for --json; `page` turns it into text."""
     now = time.time()
     running = None if server.running is None else server.running.snapshot
     certificate = None if running is None else running.certificate
@@ -124,7 +124,10 @@ def _chain(facts: dict[str, Any]) -> list[str]:
     above = facts["above"]
     trust = "trusts" if facts["trusted_here"] else "does not trust"
     lines = [
-        _row("Chain", f"{plural(above, 'intermediate certificate')} in the file"),
+        _row(
+            "Chain",
+            f"{plural(above, 'intermediate certificate') if above else 'no intermediate certificate'} in the file",
+        ),
         _row("", f"this machine {trust} the issuer"),
     ]
     for remark in facts["remarks"]:

@@ -122,7 +122,7 @@ def _up_to(used: int, total: int | None) -> str:
 
 
 def _table(rows: Sequence[tuple[str, ...]], columns: int, sides: Sequence[Literal["left", "right"]]) -> Iterator[str]:
-    """The first column gives way where there is no room: the end of a path says more than its beginning."""
+    """If there is not enough room, cut the first column at its beginning: the end of a path says more."""
     widths = [max(len(row[number]) for row in rows) for number in range(len(sides))]
     widths[0] = max(12, min(widths[0], columns - sum(widths[1:]) - 2 * (len(sides) - 1)))
     for row in rows:

@@ -51,7 +51,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 @attrs.frozen
 class Request:
-    """What is wanted, and how wide it may be."""
+    """The options, the account's home directory ("" if unknown), and how to print: columns, and whether in colour."""
 
     args: argparse.Namespace
     home: str
@@ -126,7 +126,7 @@ def _past(asked: Request, mine: Paths) -> int:
         since = usage.since(wanted.since, until)
     except ValueError as error:
         return fail(f"--since: {error}", USAGE)
-    accounts.become_owner(mine.state)  # SQLite makes files beside the one that it reads
+    accounts.become_owner(mine.state)  # SQLite creates files beside the one that it reads
     file = mine.gpu_history
     try:
         every = history.read(file, since, until)
@@ -196,7 +196,7 @@ def _held_document(each: page.HeldMemory) -> dict[str, Any]:
 
 
 def _home(state: Path) -> str:
-    """Of the account whose state it is: paths in it are shown with "~"."""
+    """The home directory of the account that owns `state`, which is shown as "~"; "" if unknown."""
     try:
         return pwd.getpwuid(state.stat().st_uid).pw_dir
     except (OSError, KeyError):

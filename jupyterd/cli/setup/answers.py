@@ -1,6 +1,6 @@
-"""What is wanted of `jupyterd setup`: from options, from a Jupyter configuration, from questions at a terminal.
+"""The answers for `jupyterd setup`: from options, from a Jupyter configuration, from questions at a terminal.
 
-Every answer is judged as the settings judge it.
+The rules of the settings decide whether an answer is valid.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Secret:
 
 @attrs.frozen
 class CertificateAnswer:
-    """Which one; `files` and `domains` for those that need them."""
+    """Which certificate to use; `files` for "files", the other fields for "acme"."""
 
     kind: CertificateChoice = "auto"
     files: tuple[Path, ...] = ()
@@ -58,7 +58,7 @@ class CertificateAnswer:
 
 @attrs.frozen
 class Answers:
-    """`values` are those that the settings shall have, by dotted name; `secret` is None to leave the login as it is."""
+    """`values`: new settings by dotted name; `secret`: None to leave the login unchanged; `remarks`: notes to print."""
 
     values: Mapping[str, Value]
     secret: Secret | None
@@ -68,7 +68,7 @@ class Answers:
 
 @attrs.frozen
 class Existing:
-    """What is so before. `fresh`: there is no settings file yet. `values` are those that are in force, or would be."""
+    """The state before setup. `fresh`: there is no settings file yet. `values`: current settings or defaults."""
 
     fresh: bool
     values: Mapping[str, Value]
@@ -78,7 +78,7 @@ class Existing:
 
 @attrs.frozen
 class _Question:
-    """About one setting; `typed` is its option, `before` the value without an answer."""
+    """A question about one setting; `typed` is the value of its option, `before` the default answer."""
 
     name: str
     text: str
@@ -87,7 +87,7 @@ class _Question:
 
 
 def collect_answers(args: argparse.Namespace, target: SetupTarget, known: Existing, *, ask: bool) -> Answers:
-    """ValueError says what is wrong with an option. The terminal is used only with `ask`."""
+    """All answers. Asks at the terminal only with `ask`. ValueError says what is wrong with an option."""
     imported = _imported(args.take, target, known, ask=ask)
     remarks = list(imported.remarks)
     values = {name: value for name, value in imported.values.items() if name != HASH}
@@ -97,7 +97,7 @@ def collect_answers(args: argparse.Namespace, target: SetupTarget, known: Existi
     secret = None
     if HASH in imported.values and args.login is None:
         if values.get("login.allow_password_change") is False:
-            values[HASH] = imported.values[HASH]  # for good: one that is set elsewhere could be changed in the browser
+            values[HASH] = imported.values[HASH]  # in the settings: elsewhere the browser could change it
         elif known.has_password:
             remarks.append(f"{imported.places[HASH]} is ignored: a password is already set")
         else:
@@ -120,7 +120,7 @@ def collect_answers(args: argparse.Namespace, target: SetupTarget, known: Existi
         if value != known.values[name] or name in values or known.fresh:
             values[name] = value
     if known.fresh and target.account.uid == 0:
-        values[ROOT] = True  # whoever names root's account, or has none but root's, has said it in so many words
+        values[ROOT] = True  # root serves only if the user named root or the machine has no other account
     return Answers(values, secret, _certificate(args, known, ask=ask), tuple(remarks))
 
 
@@ -195,7 +195,7 @@ def _certificate(args: argparse.Namespace, known: Existing, *, ask: bool) -> Cer
 
 
 def _asked_certificate(known: Existing) -> CertificateAnswer:
-    now = "the present one" if known.has_certificate else "self-signed, made automatically; browsers warn about it once"
+    now = "the current one" if known.has_certificate else "self-signed, made automatically; browsers warn about it once"
     choice = ask_until_valid(
         _CERTIFICATES.format(now=now), "1", lambda text: "" if text in {"1", "2", "3", "4"} else "type 1, 2, 3 or 4"
     )
@@ -228,7 +228,7 @@ def _files_fault(paths: tuple[Path, ...]) -> str:
 
 
 def ask_line(question: str, default: str = "") -> str:
-    """What was typed, or the default for nothing. EOFError when nobody is there any more."""
+    """What the user types, or the default for an empty line. EOFError at the end of the input."""
     shown = f" [{default}]" if default else ""
     print(f"{question}{shown}: ", end="", file=sys.stderr, flush=True)
     typed = sys.stdin.readline()
@@ -238,7 +238,7 @@ def ask_line(question: str, default: str = "") -> str:
 
 
 def ask_until_valid(question: str, default: str, fault: Callable[[str], str]) -> str:
-    """Again until `fault` finds none."""
+    """Ask until `fault` returns "" for the answer; print what it returns otherwise."""
     while True:
         typed = ask_line(question, default)
         wrong = fault(typed)
@@ -248,13 +248,13 @@ def ask_until_valid(question: str, default: str, fault: Callable[[str], str]) ->
 
 
 def confirmed(question: str) -> bool:
-    """Enter means yes."""
+    """Ask yes or no; Enter means yes."""
     return ask_line(f"{question} [Y/n]").lower() in {"", "y", "yes"}
 
 
 def ask_password(*, is_set: bool) -> str:
-    """A good one, typed twice without being shown; "" for none."""
-    nothing = "Enter: keep the present one" if is_set else "Enter: choose it in the browser, with a one-time link"
+    """An acceptable password, typed twice without echo; "" if the user only presses Enter."""
+    nothing = "Enter: keep the current one" if is_set else "Enter: choose it in the browser, with a one-time link"
     while True:
         first = getpass.getpass(f"Password of the login page ({nothing}): ", stream=sys.stderr)
         if not first:

@@ -24,7 +24,9 @@ from jupyterd.settings.values import toml
 
 @attrs.frozen
 class Todo:
-    """All that will be written, known before anything is. `pieces` of root's; `unit` of the user's own."""
+    """Everything that setup will write. `pieces`: files and links of the machine's service; `unit`: the unit file of a
+    user's own server.
+    """
 
     text: str
     new_text: bool
@@ -34,7 +36,7 @@ class Todo:
 
 
 def todo(args: argparse.Namespace, target: SetupTarget) -> Todo | None:
-    """None when the person said no."""
+    """Decide what to write, show it, and ask; None if the user declines. ValueError says which option is wrong."""
     quiet = args.yes or args.dry_run
     known = _known(target)
     if args.installing and not known.fresh and not options.says_something(args):
@@ -55,6 +57,8 @@ def todo(args: argparse.Namespace, target: SetupTarget) -> Todo | None:
     if shown:
         whose = "your own server" if target.user else f"the machine's service of {target.account.name}"
         say("\n  ".join((f"this will be done for {whose}:", *shown)))
+    for each in answers.remarks:
+        print(f"  note: {each}", file=sys.stderr)
     return made if quiet or not shown or confirmed("Continue?") else None
 
 
@@ -75,7 +79,7 @@ def _known(target: SetupTarget) -> Existing:
 
 
 def _text(target: SetupTarget, values: Mapping[str, Value]) -> str:
-    """What the settings file will hold: a new one has every setting in it; in one that is there only values change."""
+    """The new text of the settings file. A new file lists every setting; in an existing one only values change."""
     try:
         before = target.settings.read_text()
     except FileNotFoundError:
@@ -87,7 +91,7 @@ def _text(target: SetupTarget, values: Mapping[str, Value]) -> str:
 
 
 def _shown(target: SetupTarget, made: Todo, known: Existing) -> Iterator[str]:
-    """What is new, one line each."""
+    """One line for each thing that setup will write or change."""
     account, answers = target.account.name, made.answers
     if made.new_text:
         yield f"{target.settings}{' (new)' if known.fresh else ''}"
@@ -125,7 +129,9 @@ def _certificate(target: SetupTarget, certificate: CertificateAnswer) -> Iterato
 
 
 def put_settings(target: SetupTarget, todo: Todo) -> int:
-    """Written, and taken back when the service would refuse them: then its exit code, else 0."""
+    """Write the settings, and restore the old ones if the service would refuse the new ones. Returns the exit code of
+    `jupyterd config check`.
+    """
     before = target.settings.read_text() if target.settings.exists() else None
     if todo.new_text:
         _write(target, todo.text)
@@ -147,7 +153,7 @@ def put_settings(target: SetupTarget, todo: Todo) -> int:
 
 
 def _overruled(target: SetupTarget, values: Mapping[str, Value]) -> None:
-    """A drop-in of the person's own goes before this file: say so."""
+    """Say so if a drop-in of the user overrides a value in this file."""
     loaded = target.load()
     for name, value in values.items():
         if table.value_of(loaded.settings, table.SETTINGS[name]) != value:
@@ -155,7 +161,7 @@ def _overruled(target: SetupTarget, values: Mapping[str, Value]) -> None:
 
 
 def _write(target: SetupTarget, text: str) -> None:
-    """A file that is there keeps owner and mode, as far as these keep secrets."""
+    """An existing file keeps its owner and mode, unless others could then read a secret in it."""
     path, mine = target.settings, target.account
     uid, gid, mode = (mine.uid, mine.gid, 0o600) if target.user else (0, mine.gid, 0o640)
     try:
@@ -175,7 +181,7 @@ def _holds_secret(text: str) -> bool:
 
 
 def _let_read(target: SetupTarget) -> None:
-    """One that is there keeps its text, but the account must be able to read it."""
+    """Let the account read an existing settings file whose text does not change."""
     found, mine = target.settings.stat(), target.account
     if found.st_uid != mine.uid and found.st_gid != mine.gid and not found.st_mode & 0o004:
         os.chown(target.settings, -1, mine.gid)

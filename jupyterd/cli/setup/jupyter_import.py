@@ -1,6 +1,6 @@
-"""Finds a Jupyter configuration of the account's and has it read, as the account, by a process with a deadline.
+"""Finds a Jupyter configuration of the account and has a process read it, as the account and with a time limit.
 
-Root evaluates nothing of it.
+Root evaluates none of it.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _END_S = 5.0
 
 
 def found(where: Path) -> tuple[Path, ...]:
-    """The configuration files of a directory, or the one file; () for neither. PermissionError where it is closed."""
+    """The configuration files in a directory, or the one file; () if there is none. May raise PermissionError."""
     if where.is_dir():
         return tuple(file for name in NAMES for end in (".py", ".json") if (file := where / f"{name}{end}").is_file())
     return (where,) if where.is_file() else ()
 
 
 def take(files: tuple[Path, ...], mine: Account, deadline_s: float = DEADLINE_S) -> Taken:
-    """What they say, as settings. A file that could not be read is a remark."""
+    """The settings that these files contain. A file that cannot be read becomes a remark."""
     said: list[Assignment] = []
     remarks: list[str] = []
     for file in files:
@@ -50,7 +50,7 @@ def take(files: tuple[Path, ...], mine: Account, deadline_s: float = DEADLINE_S)
 
 
 def _evaluated(file: Path, mine: Account, deadline_s: float) -> dict[str, Any]:
-    """setup_reader's answer. The account's program gets no terminal, no variable and no group of root's."""
+    """The answer of jupyter_import_child, which gets no terminal, no variable and no group of root."""
     reader, writer = os.pipe()
     other = os.geteuid() != mine.uid
     argv = [sys.executable, "-I", "-m", "jupyterd.cli.setup.jupyter_import_child", str(writer), str(file)]
@@ -92,7 +92,7 @@ def _all(reader: int, deadline: float) -> bytes:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """It, and what it has started in its session and not sent away."""
+    """Kill the process and everything else in its session."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     with contextlib.suppress(subprocess.TimeoutExpired):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """No secret is ever an option: every account can read a command line."""
+    """Add the options. No option holds a secret, because every account can read a command line."""
     parser.add_argument("--yes", action="store_true", help="ask nothing; keep what no option changes")
     parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
     parser.add_argument(
@@ -34,7 +34,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--certificate", metavar="WHICH",
         help="authority (a local one that you add to each device once), acme (Let's Encrypt), the file of your own "
-        "certificate, or auto: keep the present one, else a self-signed one (default)",
+        "certificate, or auto: keep the current one, else a self-signed one (default)",
     )  # fmt: skip
     parser.add_argument(
         "--key", metavar="FILE", type=Path, help="with the file of a certificate: its key, if in another file"

@@ -1,4 +1,4 @@
-"""Whose service it will be, and the one question before anything is done. First half of ./install.
+"""Which account the service will run as, and the question before anything is written. The first half of ./install.
 
 Runs from the checkout before there is an environment: standard library only.
 """
@@ -31,13 +31,13 @@ class PasswdEntry:
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """Nobody, or more than one, could be meant; `advice` says what to type."""
+    """No account, or more than one, could be meant; `advice` says what to type."""
 
     advice: str
 
 
 def present() -> str | None:
-    """The account that the service has already."""
+    """The account of the installed service; None if there is no service."""
     try:
         lines = DROP_IN.read_text().splitlines()
     except FileNotFoundError:
@@ -46,7 +46,7 @@ def present() -> str | None:
 
 
 def choose(named: str | None, environ: Mapping[str, str], accounts: Iterable[PasswdEntry]) -> PasswdEntry | Undecided:
-    """--account, else who called sudo, else the sole human account."""
+    """The account of --account, else the one that called sudo, else the only human account."""
     known = {each.name: each for each in accounts}
     if named is not None:
         return known.get(named) or Undecided(f"there is no account {named!r}. To make it: adduser {named}")
@@ -103,7 +103,7 @@ def main() -> int:
         return 2
     account = chosen
     if args.dry_run:
-        print("jupyterd: --dry-run needs an installed jupyterd. Type: jupyterd setup --dry-run", file=sys.stderr)
+        print("jupyterd: --dry-run works only once jupyterd is installed: jupyterd setup --dry-run", file=sys.stderr)
         return 2
     if not args.yes:
         if not sys.stdin.isatty():
@@ -117,7 +117,7 @@ def main() -> int:
 
 
 def for_service(named: str | None) -> PasswdEntry | Undecided:
-    """The named one, else the one that it has, else as choose() has it."""
+    """The account `named`, else the one of the installed service, else what choose() finds."""
     named = named or present()
     accounts = [PasswdEntry(entry.pw_name, entry.pw_uid, entry.pw_shell) for entry in pwd.getpwall()]
     if named is not None and named not in {each.name for each in accounts}:

@@ -1,4 +1,6 @@
-"""Makes the environment that runs this the machine's service: units, directories, the account's own places. As root."""
+"""Makes the running environment the machine's service: units, directories, and Jupyter's directories in the account's
+home. Runs as root.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +23,13 @@ _OF_JUPYTER = (".jupyter", ".local/share/jupyter", ".local/share/Trash")
 
 
 def is_program_of_roots() -> bool:
-    """Whether what runs here was made by ./install, and lies where nobody but root can change it."""
+    """Whether this program was installed by ./install, where only root can change it."""
     prefix = Path(sys.prefix)
     return (prefix / "share" / "jupyterd").is_dir() and prefix.is_relative_to(files.CURRENT.parent)
 
 
 def pieces(account: Account, settings: Settings) -> tuple[files.Put | files.Point, ...]:
-    """Everything outside /opt but settings and state."""
+    """Every file and link outside /opt, except settings and state."""
     root = settings.server.root_dir
     paths = (root, settings.tls.certificate, settings.tls.key, settings.kernels.environment)
     service = files.Service(
@@ -42,7 +44,7 @@ def pieces(account: Account, settings: Settings) -> tuple[files.Put | files.Poin
 
 
 def foreign_state(account: Account) -> str | None:
-    """What to type when the state directory is another account's: nothing in it would be readable, or safe."""
+    """What is wrong, and what to type, if the state directory belongs to another account; None if it does not."""
     try:
         owner = files.STATE.stat().st_uid
     except FileNotFoundError:
@@ -60,7 +62,7 @@ def foreign_state(account: Account) -> str | None:
 
 
 def put_in_place(account: Account, wanted: tuple[files.Put | files.Point, ...]) -> bool:
-    """Does it; True when anything was new. What is running stays so until install_start.start()."""
+    """Write what is missing or different; True if anything was. Does not affect what runs: see systemctl.start()."""
     changed = False
     for piece in wanted:
         if not piece.is_so:
@@ -77,7 +79,9 @@ def put_in_place(account: Account, wanted: tuple[files.Put | files.Point, ...]) 
 
 
 def _make_places(account: Account) -> None:
-    """As the account, whose home may hold links. Where one is missing, the sandbox could not open it."""
+    """Create Jupyter's directories as the account, because its home may contain links. The sandbox can only allow
+    writing to directories that exist.
+    """
     wanted = [f"{account.home}/{place}" for place in _OF_JUPYTER]
     subprocess.run(
         ["mkdir", "--parents", "--mode=700", *wanted],
@@ -86,12 +90,12 @@ def _make_places(account: Account) -> None:
 
 
 def current() -> Path | None:
-    """The program that is the service's now."""
+    """The program that the service uses now; None if there is none."""
     return files.CURRENT.readlink() if files.CURRENT.is_symlink() else None
 
 
 def forget_old_versions(previous: Path | None) -> None:
-    """The one before this stays: its processes may still be at work."""
+    """Remove the versions that are not in use. The previous one stays: its processes may still run."""
     keep = {Path(sys.prefix), previous}
     for each in files.CURRENT.parent.iterdir():
         if each.is_dir() and not each.is_symlink() and each not in keep:
@@ -99,7 +103,7 @@ def forget_old_versions(previous: Path | None) -> None:
 
 
 def user_unit(mine: Account) -> files.Put | None:
-    """The unit file; None where the machine's own one names this program already."""
+    """The user unit to write; None if the machine's own user unit already names this program."""
     if is_program_of_roots() and (files.USER_UNIT_DIR / files.UNIT).exists():
         return None
     text = Path(sys.prefix, "share", "jupyterd", "systemd", "user", files.UNIT).read_text()
@@ -110,7 +114,9 @@ def user_unit(mine: Account) -> files.Put | None:
 
 
 def stay_after_logout(mine: Account) -> str | None:
-    """Makes it stay after logout; a sentence when it will not. OSError, with what to type, when there is none."""
+    """Keep the account's user manager after logout; returns a sentence to print if that fails. OSError, with what to
+    type, if the account has no user manager.
+    """
     runtime = os.environ.setdefault("XDG_RUNTIME_DIR", f"/run/user/{mine.uid}")
     fault = "" if Path("/var/lib/systemd/linger", mine.name).exists() else _linger(mine)
     if not Path(runtime, "systemd").is_dir():
@@ -126,14 +132,16 @@ def stay_after_logout(mine: Account) -> str | None:
 
 
 def _linger(mine: Account) -> str:
-    """Asks for it; why not, if not. With the name: without one logind asks for a session, which cron has not."""
+    """Enable lingering; returns the reason if that fails, else "". Gives the name, because without one loginctl needs a
+    session, which cron does not have.
+    """
     argv = ["loginctl", "enable-linger", mine.name]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
     return (done.stderr.strip() or f"loginctl: exit {done.returncode}") if done.returncode else ""
 
 
 def put_user_unit(wanted: files.Put | None) -> bool:
-    """True when it was new."""
+    """Write the unit if it is missing or different; True if it was."""
     changed = wanted is not None and not wanted.is_so
     if wanted is not None and changed:
         files.put(wanted.path, wanted.text, uid=-1, gid=-1)

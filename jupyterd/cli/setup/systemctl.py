@@ -1,4 +1,4 @@
-"""What setup asks of systemd: the user manager, the start, and what it says when it does not come up.
+"""What setup needs from systemd: the user manager, the start of the service, and its messages if the start fails.
 
 Knows no settings and writes no file.
 """
@@ -18,7 +18,7 @@ _START_TIMEOUT_S = 180.0
 _LOOK_EVERY_S = 0.3
 _SYSTEM, _USER = ("systemctl",), ("systemctl", "--user")
 _ENOUGH_RESTARTS = 3
-"""A supervisor that ended so often before it served is not waited for: systemd goes on by itself."""
+"""Setup stops waiting for a supervisor that ended this often before it served; systemd continues to restart it."""
 
 
 def run(*argv: str) -> str:
@@ -40,13 +40,13 @@ def user_manager(account: str, uid: int) -> None:
 
 
 def runs(*, user: bool) -> bool:
-    """Whether it is enabled and serves."""
+    """Whether the service is enabled and active."""
     shown = run(*_manager(user=user), "show", "--property=ActiveState,UnitFileState", UNIT).split()
     return {"ActiveState=active", "UnitFileState=enabled"}.issubset(shown)
 
 
 def start(*, changed: bool, user: bool = False) -> bool:
-    """Enables it and waits until it serves; True then. Where nothing is new a reload is enough."""
+    """Enable and start the service, and wait; True once it serves. If nothing `changed`, only reload a running one."""
     manager = _manager(user=user)
     run(*manager, "enable", "--quiet", UNIT)
     before = _state(manager)
@@ -71,7 +71,7 @@ def start(*, changed: bool, user: bool = False) -> bool:
             say(said)
         time.sleep(_LOOK_EVERY_S)
     else:
-        say(f"the service does not serve after {_START_TIMEOUT_S:.0f} s; it keeps trying")
+        say(f"the service still does not serve after {_START_TIMEOUT_S:.0f} s; it keeps trying")
     _show_trouble(manager)
     return False
 

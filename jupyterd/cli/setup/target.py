@@ -50,17 +50,17 @@ class SetupTarget:
 
     @property
     def flag(self) -> str:
-        """By which other verbs know which one is meant."""
+        """The option that selects this server in other verbs."""
         return "--user" if self.user else "--system"
 
     def load(self) -> Loaded:
-        """What the settings say now. Raises Invalid."""
+        """The current settings. Raises Invalid."""
         environ = dict(os.environ) if self.user else {}
         return load.load(load.sources(self.paths.mode, None, environ, {}, self.account))
 
     def verb(self, *verb: str, typed: str | None = None, timeout_s: float = 90.0) -> int:
-        """Runs a verb of this program as the account and in the surroundings of its service; gives the exit code.
-        `typed` is its standard input, where secrets go; nothing else is there.
+        """Run a verb of this program as the account, with the environment of its service; returns the exit code.
+        `typed` is the standard input, for secrets.
         """
         who = self.account
         other = os.geteuid() != who.uid
@@ -90,7 +90,7 @@ class SetupTarget:
 
 
 def find_target(named: str | None) -> SetupTarget:
-    """Of who asks. ValueError says why there is none and what to type."""
+    """The server that this user can set up. ValueError says why there is none and what to type."""
     uid = os.geteuid()
     if uid != 0:
         return _own(named, uid)

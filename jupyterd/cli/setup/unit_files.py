@@ -23,12 +23,14 @@ CURRENT = Path("/opt/jupyterd/current")
 STATE = Path("/var/lib/jupyterd")
 PRIVILEGED_PORTS = range(1, 1024)
 _HOMES = frozenset({"/home", "/root", "/run/user"})
-"""What ProtectHome= names: to open one of them itself, and not what lies in it, takes another line."""
+"""The directories of ProtectHome=. To let the server write to one of them itself, and not only below it, ProtectHome=no
+is needed.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Whom it serves, and what of the settings its unit must know."""
+    """The account, and the settings that the unit file depends on."""
 
     account: str
     uid: int
@@ -42,18 +44,18 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """A file of root's with this text."""
+    """A file with this text, owned by root."""
 
     path: Path
     text: str
 
     @property
     def is_so(self) -> bool:
-        """Nothing is to do."""
+        """Whether the file already has this text."""
         return self.path.is_file() and self.path.read_bytes() == self.text.encode()
 
     def do(self) -> None:
-        """Do it."""
+        """Write the file."""
         put(self.path, self.text)
 
 
@@ -66,16 +68,16 @@ class Point:
 
     @property
     def is_so(self) -> bool:
-        """Nothing is to do."""
+        """Whether the link already leads there."""
         return self.path.is_symlink() and self.path.readlink() == self.target
 
     def do(self) -> None:
-        """Do it. FileExistsError when something else is there."""
+        """Make or move the link. FileExistsError if something else exists at its path."""
         point(self.path, self.target)
 
 
 def pieces(service: Service, prefix: Path) -> tuple[Put | Point, ...]:
-    """All that makes the program at `prefix` the machine's service. OSError when it is not whole."""
+    """Everything that makes the program at `prefix` the machine's service. OSError if the program is incomplete."""
     units = prefix / "share" / "jupyterd" / "systemd"
     return (
         Point(CURRENT, prefix),
@@ -92,9 +94,9 @@ def drop_in(service: Service) -> str:
     mounts = [unit for path in service.paths for unit in mount_units(path) if not _within(path, service.home)]
     manager = f"user@{service.uid}.service"
     lines = [
-        "# Written by ./install from account and settings, each time. For your own changes: systemctl edit jupyterd",
+        "# ./install writes this file from the account and the settings. Your own changes: systemctl edit jupyterd",
         "[Unit]",
-        "# systemd.special(7): kernels live in the account's user manager. It is there first and goes last.",
+        "# systemd.special(7): kernels run in the account's user manager, which starts before this and stops after.",
         f"Wants={manager}",
         f"After={manager}",
         "# systemd.unit(5): nothing works without the home directory.",
@@ -103,7 +105,7 @@ def drop_in(service: Service) -> str:
     if mounts:
         unique = " ".join(dict.fromkeys(mounts))
         lines += [
-            "# systemd.mount(5): these disks come first, if they come; a late one is waited for, and STATUS names it.",
+            "# systemd.mount(5): mount these disks first. The service also starts without them and waits.",
             f"Wants={unique}",
             f"After={unique}",
         ]
@@ -111,15 +113,15 @@ def drop_in(service: Service) -> str:
         "",
         "[Service]",
         f"User={service.account}",
-        "# The way to the user manager; a system unit is not told it by itself.",
+        "# Where the user manager listens; systemd does not set this for a system service.",
         f"Environment=XDG_RUNTIME_DIR=/run/user/{service.uid}",
     ]
     lines.append(
-        "# systemd.exec(5): all that the server may write outside of its own directories. `-`: if it is there."
+        "# systemd.exec(5): what the server may write outside its own directories. `-`: ignored if it does not exist."
     )
     lines += [f"ReadWritePaths={quoted('-' + path)}" for path in dict.fromkeys(service.writable)]
     if any(_within(path, temporary) for path in service.writable for temporary in ("/tmp", "/var/tmp")):  # noqa: S108
-        lines += ["# The root directory lies in the real one.", "PrivateTmp=no"]
+        lines += ["# The root directory is below the machine's own /tmp or /var/tmp.", "PrivateTmp=no"]
     if _HOMES.intersection(service.writable):
         lines += [
             "# systemd.exec(5): of two lines about one path the stricter counts; ProtectSystem=strict holds.",
@@ -127,7 +129,7 @@ def drop_in(service: Service) -> str:
         ]
     if service.port in PRIVILEGED_PORTS:
         lines += [
-            "# capabilities(7): ports below 1024 are root's otherwise.",
+            "# capabilities(7): without this only root may use ports below 1024.",
             "CapabilityBoundingSet=CAP_NET_BIND_SERVICE",
             "AmbientCapabilities=CAP_NET_BIND_SERVICE",
         ]
@@ -135,8 +137,8 @@ def drop_in(service: Service) -> str:
 
 
 def linked(directory: Path) -> list[str]:
-    """Directories elsewhere that links right below this one lead to: people reach their disks by them. One whose name
-    no unit file can hold (a line break, which would begin another directive) is left out.
+    """Directories elsewhere to which links right below this one lead: people link their disks there. Leaves out a name
+    that a unit file cannot hold (with a line break, which would begin another directive).
     """
     try:
         links = sorted(Path(entry.path) for entry in os.scandir(directory) if entry.is_symlink() and entry.is_dir())
@@ -151,7 +153,7 @@ def _within(path: str, directory: str | Path) -> bool:
 
 
 def put(path: Path, text: str, mode: int = 0o644, uid: int = 0, gid: int = 0) -> bool:
-    """Replaces the file in one step; False when it was so already."""
+    """Replace the file in one step; False if it already has this text."""
     data = text.encode()
     if path.is_file() and path.read_bytes() == data:
         return False
@@ -161,7 +163,7 @@ def put(path: Path, text: str, mode: int = 0o644, uid: int = 0, gid: int = 0) ->
 
 
 def point(link: Path, target: Path) -> bool:
-    """Makes or moves a symbolic link in one step; False when it was so already. FileExistsError for anything else."""
+    """Make or move a symbolic link in one step; False if it is there already. FileExistsError if it is not a link."""
     if link.is_symlink():
         if link.readlink() == target:
             return False

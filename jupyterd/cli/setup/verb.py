@@ -26,7 +26,7 @@ _CERTIFICATE_TIMEOUT_S = 900.0
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Each answer as an option."""
+    """An option for each answer."""
     options.add(parser)
     parser.add_argument("--installing", action="store_true", help=argparse.SUPPRESS)  # by ./install, which has asked
 

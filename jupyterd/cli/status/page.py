@@ -18,7 +18,7 @@ LABEL = 13
 """Columns of the left edge."""
 NAMES_SHOWN = 4
 ENDED_SHOWN, ENDED_SHOWN_S = 5, 7 * 86400.0
-"""Kernels that died lately."""
+"""How many kernels that died recently are shown, and for how long."""
 LOGS = {
     "service": "journalctl -u jupyterd -e",
     "user": "journalctl --user -u jupyterd -e",
@@ -69,7 +69,9 @@ def page(found: ServerStatus, look: PageOptions) -> str:
         at = local_time.moment(past.at)
         lines += _row(yet, f"{at}  {past.cause}", look)
         yet = ""
-    log = LOGS.get(told.mode) or f"the terminal of `jupyterd run`; once that is closed {told.state_dir}/jupyterd.log"
+    log = (
+        LOGS.get(told.mode) or f"the terminal that the server runs in; once it is closed, {told.state_dir}/jupyterd.log"
+    )
     lines += _row("Log", log, look)
     for item in told.items:
         lines += _item(item, look)

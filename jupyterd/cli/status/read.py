@@ -1,4 +1,4 @@
-"""How a jupyterd stands: find its snapshot, read it without trust, look at its processes.
+"""Finds the status snapshot of a server, reads it without trusting it, and looks at the processes that it names.
 
 The snapshot is the account's file and the reader may be root: nothing in it may hang, fool or crash the reader.
 """
@@ -27,7 +27,7 @@ Life = Literal["runs", "halted", "gone"]
 
 @attrs.frozen
 class Seen:
-    """A process of the snapshot, as /proc knows it; `rss_bytes` is None when it is gone."""
+    """A process that the snapshot names, looked up in /proc; `rss_bytes` is None if it has ended."""
 
     process: ProcessIdentity
     rss_bytes: int | None
@@ -45,7 +45,7 @@ class RunningKernel:
 
 @attrs.frozen
 class ServerStatus:
-    """A snapshot that could be read, and what became of its supervisor. `document` is what the file holds."""
+    """A snapshot that could be read, and whether its supervisor still runs. `document` is what the file holds."""
 
     file: Path
     document: dict[str, Any]
@@ -56,15 +56,15 @@ class ServerStatus:
     spare: Seen | None
     sampler: Seen | None
     ended: tuple[RecentDeath, ...] = ()
-    """The kernels that died lately, oldest first."""
+    """The kernels that died recently, oldest first."""
     kernels: tuple[RunningKernel, ...] = ()
-    """Those that run, whoever is there to serve them."""
+    """The kernels that run, whether or not a server does."""
 
 
 @attrs.frozen
 class Nothing:
-    """No supervisor was found. `left` is what a past one left behind, `denied` the files that may not be read,
-    `damaged` a sentence for each file that is no snapshot.
+    """No running supervisor was found. `left` is the last snapshot of one that has ended, `denied` the files that may
+    not be read, `damaged` one sentence for each file that is not a snapshot.
     """
 
     left: ServerStatus | None = None
@@ -73,7 +73,7 @@ class Nothing:
 
 
 def look(files: Iterable[Path]) -> ServerStatus | Nothing:
-    """The first snapshot, in this order, whose supervisor is there."""
+    """The first snapshot, in this order, whose supervisor still runs."""
     nothing = Nothing()
     for file in files:
         try:
@@ -122,7 +122,7 @@ def decode(data: bytes) -> tuple[dict[str, Any], Snapshot]:
 
 
 def life(supervisor: ProcessIdentity) -> Life:
-    """Whether exactly this process is there, and free to act."""
+    """Whether exactly this process still exists, and whether it is suspended."""
     if supervisor.pid <= 0 or proc.started(supervisor.pid) != supervisor.started:
         return "gone"
     try:
@@ -142,7 +142,7 @@ def _seen(process: ProcessIdentity) -> Seen:
 
 
 def running_kernels(state: Path, owner: int) -> tuple[RunningKernel, ...]:
-    """Every one on record whose process is there, by id."""
+    """Every recorded kernel whose process still runs, by id."""
     directory = state / "kernels"
     try:
         found = sorted(directory.glob("*.json"))

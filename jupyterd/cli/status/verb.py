@@ -57,7 +57,7 @@ def code(found: ServerStatus | Nothing) -> int:
 
 
 def document(found: ServerStatus | Nothing, files: tuple[Path, ...]) -> dict[str, Any]:
-    """For --json. Without a supervisor there are no pids in it: they would be somebody else's by now."""
+    """The document for --json. Without a supervisor it holds no pids: other processes may have them by now."""
     if isinstance(found, ServerStatus):
         halted = found.life == "halted"
         problem = f"the supervisor (pid {found.supervisor.process.pid}) is suspended" if halted else None

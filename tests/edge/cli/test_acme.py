@@ -94,7 +94,7 @@ def test_issued_served_and_renewed_by_the_same_server(acme: Acme) -> None:
         ]  # fmt: skip
         done = _as_account(server, argv, acme.ca)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert "served now" in done.stdout
+        assert "now serves it" in done.stdout
         issued = server.status()
         assert issued["certificate"]["source"] == "installed"
         assert issued["certificate"]["names"] == [DOMAIN]

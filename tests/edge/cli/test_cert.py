@@ -73,7 +73,7 @@ def test_installed_and_served_by_the_same_server(server: Served, given: Path) ->
     wanted = new_pair(given / "pair.pem")
     done = server.verb("cert", "install", str(given / "pair.pem"))
     assert done.returncode == 0, done.stderr
-    assert "served now" in done.stdout
+    assert f"https://localhost:{server.port}/ now serves it" in done.stdout
     assert shown(server) == wanted.sha256
     assert server.status()["server"]["pid"] == before
     assert (tls(server) / "installed.pem").stat().st_mode & 0o777 == 0o600
@@ -174,10 +174,10 @@ def test_nothing_runs_and_it_is_kept_for_the_next_start() -> None:
     try:
         other = {"user": UID, "group": UID, "extra_groups": []} if os.geteuid() == 0 else {}
         for argv, words in (
-            (("install", str(home / "pair.pem")), "served from the next start"),
+            (("install", str(home / "pair.pem")), "the next start will use it"),
             (("show",), "no server runs"),
             (("remove",), "Removed"),
-            (("new",), "from the next start on"),
+            (("new",), "the next start will use a certificate from this authority"),
         ):
             done = subprocess.run(
                 [*COMMAND, "cert", *argv], env={"HOME": str(home), "PATH": "/usr/bin:/bin"}, timeout=60,

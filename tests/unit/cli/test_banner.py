@@ -31,6 +31,16 @@ def test_first_login_shows_addresses_link_fingerprint_and_tunnel() -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("login", [Token(SECRET, "first"), Token(SECRET, "resets"), Password(), OwnToken(), Untold()])
+def test_a_long_command_has_a_line_of_its_own_and_a_terminal_breaks_no_sentence(login: banner.Login) -> None:
+    command = "/home/ada/some/directory/jupyterd-checkout/.venv/bin/jupyterd"
+    lines = banner.text(served("https://localhost:8888/"), login, HERE, command).splitlines()
+    typed = [line for line in lines if command in line]
+    assert f"      {command} cert new" in typed and f"      {command} status" in typed
+    assert all(line.startswith(f"      {command} ") for line in typed)
+    assert max(map(len, lines)) <= 80
+
+
 def test_a_server_on_localhost_alone_says_that_others_need_the_tunnel() -> None:
     assert "Only this machine" in banner.text(served("https://localhost:8888/"), Password(), HERE)
     assert "Only this machine" in banner.text(served("https://[::1]:8888/"), Password(), HERE)
@@ -58,7 +68,7 @@ def test_without_a_token_there_is_no_link(login: banner.Login) -> None:
 def test_what_a_token_does_is_told_as_it_is() -> None:
     page = served("https://localhost:8888/")
     assert "forgotten" in banner.text(page, Token(SECRET, "resets"), HERE)
-    assert "the settings fix that" in banner.text(page, Token(SECRET, "once"), HERE)
+    assert "the settings fix it" in banner.text(page, Token(SECRET, "once"), HERE)
 
 
 def test_plain_http_and_a_signed_certificate_need_no_way_past_a_warning() -> None:

@@ -57,7 +57,7 @@ def test_root_needs_to_be_allowed(tmp_path: Path) -> None:
         (
             "/x.toml:7: the account is root, and server.allow_root is false; every notebook could do "
             "everything to this "
-            "machine; run it as an ordinary account, or say that you want this: --allow-root, or "
+            "machine; run it as an ordinary account, or allow it: --allow-root, or "
             "allow_root = true in [server]"
         )
     ]
@@ -75,7 +75,7 @@ def test_a_public_address_needs_tls(ip: tuple[str, ...], public: bool, tmp_path:
     found = checked(tmp_path, server=ServerSettings(ip=ip), tls=TlsSettings(enabled=False))
     assert len(found.problems) == public
     if public:
-        assert str(found.problems[0]).startswith(f"/x.toml:7: tls.enabled is false, and server.ip holds {ip[-1]}; ")
+        assert str(found.problems[0]).startswith(f"/x.toml:7: tls.enabled is false, and server.ip contains {ip[-1]}; ")
     allowed = TlsSettings(enabled=False, allow_plain_public=True)
     assert checked(tmp_path, server=ServerSettings(ip=ip), tls=allowed) == checks.Checked()
 
@@ -85,8 +85,9 @@ def test_on_a_public_address_somebody_has_to_get_in(tmp_path: Path) -> None:
     public = ServerSettings(ip=("*",))
     assert said(checked(tmp_path, server=public, login=shut)) == [
         (
-            "/x.toml:7: there is no password and no token, none may be set in the browser, and server.ip holds *; "
-            "somebody has to get in; "
+            "/x.toml:7: there is no password and no token, the browser may not set a password, "
+            "and server.ip contains *; "
+            "nobody could log in; "
             "set login.password_hash (jupyterd config hash) or login.token, or delete allow_password_change = false"
         )
     ]
@@ -126,7 +127,7 @@ def test_a_hidden_part_is_a_warning(tmp_path: Path) -> None:
         (
             f"warning: root-dir-hidden: server.root_dir {hidden} has a hidden part (.cache), and hidden "
             f"files are not shown; "
-            "write hidden_files = true in [server], or move it"
+            "write hidden_files = true in [server], or move the directory"
         )
     ]
     assert checked(tmp_path, at=ServerSettings(root_dir=str(hidden), hidden_files=True)) == checks.Checked()
@@ -140,7 +141,7 @@ def test_a_directory_of_jupyters_own_must_be_there(tmp_path: Path) -> None:
     ]
     named.write_text("")
     assert said(checked(tmp_path, server=server)) == [
-        f"/x.toml:7: server.jupyter_config_dir {named} is a file; name the directory that it lies in: {tmp_path}"
+        f"/x.toml:7: server.jupyter_config_dir {named} is a file; give the directory that contains it: {tmp_path}"
     ]
     named.unlink()
     named.mkdir()
@@ -183,11 +184,17 @@ def ordinary(base: Path, server: ServerSettings, mode: paths.Mode = "foreground"
     [
         (
             0o000,
-            "cannot be read or entered by ada; see which part refuses it: namei -l {root}; or set another root_dir",
+            (
+                "cannot be read or entered by ada; see which part of the path refuses it: namei -l {root}; "
+                "or set another root_dir"
+            ),
         ),
         (
             0o311,
-            "cannot be read or entered by ada; see which part refuses it: namei -l {root}; or set another root_dir",
+            (
+                "cannot be read or entered by ada; see which part of the path refuses it: namei -l {root}; "
+                "or set another root_dir"
+            ),
         ),
         (0o555, "cannot be written by ada; type: sudo chown ada {root}; or set another root_dir"),
         (0o444, "cannot be written by ada; type: sudo chown ada {root}; or set another root_dir"),
@@ -224,7 +231,7 @@ def test_a_settings_file_that_the_account_cannot_read(public_path: Path) -> None
     file.chmod(0)
     (line,) = as_ordinary_account("load", "foreground", file, {}, {})
     assert line.startswith(f"{file}: cannot be read by ")
-    assert line.endswith(f"; see which part refuses it: namei -l {file}")
+    assert line.endswith(f"; see which part of the path refuses it: namei -l {file}")
     directory = public_path / "jupyterd/jupyterd.toml.d"
     directory.mkdir(parents=True)
     directory.chmod(0)
@@ -281,7 +288,8 @@ def test_a_read_only_root_directory_is_the_sandboxes_or_the_disks(how: str, publ
         == {
             "here": [
                 (
-                    f"/x.toml:7: server.root_dir {root} is closed to the service; type: sudo ./install; "
+                    f"/x.toml:7: the sandbox of the service does not allow writing to server.root_dir {root}; "
+                    "type: sudo ./install; "
                     f"or: sudo systemctl edit "
                     f"jupyterd, write below [Service] ReadWritePaths=-{root}, then sudo systemctl restart jupyterd"
                 )
