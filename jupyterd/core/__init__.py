@@ -1,4 +1,4 @@
-"""Decisions, pure: `step(world, event, now, jitter) -> (world, effects)`. See words.py first.
+"""Decisions, pure: `step(world, event, now, jitter) -> (world, effects)`. See world.py first.
 
-Two rules. Every transition lives here. Nothing here knows a clock, an operating system or chance.
+Every transition is decided here, and nothing here reads a clock, calls the operating system or draws a random number.
 """

@@ -1,4 +1,4 @@
-"""What each event changes: facts go into the world, and nothing is decided about what comes next (reconcile.py)."""
+"""Apply an event: record its facts in the world. What to do about them is decided in reconcile.py."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ RELOAD_SLACK_S = 15.0
 
 
 def apply(world: World, event: Event, now: float, jitter: float) -> Step:  # noqa: C901, PLR0911, PLR0912 - one line an event
-    """The world with the event in it."""
+    """(the world with the facts of `event`, effects that follow from the event itself, mostly journal records)."""
     match event:
         case Started():
             return _started(world, event, now)
@@ -158,7 +158,7 @@ def _inspected(world: World, event: ProcessInspected, now: float) -> World:
     inspection = Inspection(now, event.state, event.ran_s, event.run_delay_s, event.turned)
     first, last = server.stage.first_inspection or inspection, server.stage.last_inspection
     if last is not None and last.at - first.at > plan_of(world).policy.hang_after_s:
-        first = last  # how it has been of late, not how it was when the trouble began
+        first = last  # judge the latest inspections, not those from when the trouble began
     still = server.stage.loop_stood_at
     if still is None or still.turned != inspection.turned:
         still = inspection
@@ -199,7 +199,7 @@ def _frame(world: World, event: FrameCame, now: float) -> Step:
         return world, ()
     policy: Policy = plan_of(world).policy
     if event.frame is None:
-        return replace(world, gpus=replace(world.gpus, problem="writes what is no frame")), ()
+        return replace(world, gpus=replace(world.gpus, problem="sent something that is not a frame")), ()
     gpus = world.gpus
     log_at = now + policy.gpu_log_every_s if gpus.log_at is None else gpus.log_at
     frames = (*gpus.frames, event.frame) if event.frame.gpus else gpus.frames

@@ -1,4 +1,4 @@
-"""What the end of a child changes: a restart of the server is counted and, after a failure, delayed."""
+"""Apply the end of a child: a restart of the server is counted and, after a failure, delayed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from jupyterd.core.world import Gpus, Run, Step, Stop, World, child_in, plan_of,
 
 AT_ONCE_S = 0.5
 HELPER_REST_S = 60.0
-"""A spare that ended by itself is started again after this; it is not what the machine is for."""
+"""Delay before a spare that ended by itself is started again: nobody waits for a spare."""
 SAMPLER_REST_S = 20.0
-"""The same for the relay: so long may pass until somebody looks whether the driver hangs."""
+"""The same for the sampler relay."""
 
 
 def child_exited(world: World, event: ChildExited, now: float, jitter: float) -> Step:
@@ -82,7 +82,7 @@ def server_gone(world: World, before: Child, reason: ExitReason, now: float, jit
     score = backoff.after_failure(world.score, now, plan.policy)
     rest = backoff.delay_s(score, plan.policy, jitter)
     world = with_restart(replace(world, score=score, server=BackingOff(now + rest, reason)), reason, now)
-    if asked:  # told when it was replaced
+    if asked:  # the record was written when it was replaced
         return world, effects
     running = process(before)
     fields = (("JUPYTERD_PID", str(running.pid) if running else ""), ("JUPYTERD_DELAY_S", f"{rest:.1f}"))

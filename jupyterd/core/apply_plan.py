@@ -1,4 +1,4 @@
-"""What the planner's answer changes: another plan comes into force, or a refusal is kept and shown."""
+"""Apply the planner's answer: a new plan comes into force, or a refusal is kept and shown."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def plan_made(world: World, event: PlanMade, now: float) -> Step:
         case _:
             assert_never(event.answer)
     if not reloading and serves(world):
-        # Nobody asked for new settings: only what the machine itself changed is taken over.
+        # Nobody asked for new settings: apply only what the machine itself changed.
         new = replace(old, certificate=new.certificate, warnings=new.warnings, live_key=new.live_key)
     replan_at = now + new.policy.machine_retry_s if new.waiting else None
     policy = replace(new.policy, watchdog_s=old.policy.watchdog_s)
@@ -47,7 +47,7 @@ def plan_made(world: World, event: PlanMade, now: float) -> Step:
 
 
 def _forget_live_key_sent(world: World) -> World:
-    """The server has refused these live settings before, perhaps: it is asked again all the same."""
+    """Send the live settings again, even if the server refused the same ones before."""
     server = world.server
     if not isinstance(server, Running) or not isinstance(server.stage, Serving):
         return world
@@ -61,7 +61,7 @@ def _renewed(old: Plan, new: Plan) -> tuple[Effect, ...]:
     if before is None or after is None or before.sha256 == after.sha256:
         return ()
     days = round((after.not_after - after.not_before) / DAY_S)
-    text = f"another certificate is served: {after.file}, made for {days} days, for {', '.join(after.names)}"
+    text = f"serving a new certificate: {after.file}, valid for {days} days, for {', '.join(after.names)}"
     return (Record(journal_kinds.CERTIFICATE, text, (("CERTIFICATE_SHA256", after.sha256),)),)
 
 
@@ -70,15 +70,15 @@ def _reloaded(old: Plan, new: Plan, *, reloading: bool) -> tuple[Effect, ...]:
         return _renewed(old, new)
     changed = []
     if new.listen != old.listen:
-        changed.append("other addresses are listened on")
+        changed.append("now listening on other addresses")
     if new.server_key != old.server_key:
-        changed.append("the server is restarted for what it reads only at its start; kernels go on")
+        changed.append("the server restarts for what it reads only at its start; kernels keep running")
     if new.live_key != old.live_key:
-        changed.append("the running server takes over the rest")
+        changed.append("the running server applies the rest")
     if new.policy != old.policy or new.sampler != old.sampler:
-        changed.append("the supervisor takes over its own part")
-    what = "; ".join(changed) if changed else "nothing has changed"
-    return (Record(journal_kinds.RELOADED, f"settings read again: {what}"), *_renewed(old, new))
+        changed.append("the supervisor applies its own part")
+    what = "; ".join(changed) if changed else "nothing changed"
+    return (Record(journal_kinds.RELOADED, f"settings reloaded: {what}"), *_renewed(old, new))
 
 
 def refused(world: World, problems: tuple[str, ...], now: float) -> Step:

@@ -28,7 +28,7 @@ def current(score: Score, now: float, policy: Policy) -> float:
 
 
 def after_failure(score: Score, now: float, policy: Policy) -> Score:
-    """One more failure."""
+    """The score after one more failure at `now` (monotonic seconds)."""
     return Score(current(score, now, policy) + 1.0, now)
 
 

@@ -1,6 +1,6 @@
-"""The life of one child, the same for server, sampler, planner and ender: off, spawning, running, ending, killing.
+"""The life of one child process, the same for every role: stopped, backing off, spawning, running, stopping, killing.
 
-What a running child is about stands in its stage. `step` decides when; here is only how.
+A running child's stage says how far it is. Here are the transitions; reconcile.py decides when each is made.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from jupyterd.protocol.value import value
 
 @value
 class StartedWith:
-    """What a child was started with, to see later whether the plan asks for something else."""
+    """What a child was started with; compared with the plan to find out whether the child is outdated."""
 
     key: str
     """Of the server: Plan.server_key; of a helper: its name or program."""
@@ -43,21 +43,21 @@ class BackingOff:
 
 @value
 class Spawning:
-    """Asked for; the answer comes in the same turn of the loop."""
+    """Spawn is requested; ChildStarted or SpawnFailed follows in the same turn of the loop."""
 
     started_with: StartedWith
 
 
 @value
 class Working:
-    """A helper at work. None: it may take as long as it likes."""
+    """A helper at work. `until`: its deadline, None for no limit."""
 
     deadline: float | None
 
 
 @value
 class Standby:
-    """A spare with everything imported: it may wait for ever."""
+    """A spare that has imported everything and waits without a deadline."""
 
 
 @value
@@ -69,14 +69,14 @@ class Starting:
 
 @value
 class Verifying:
-    """It has; now every listening socket must answer a probe."""
+    """The server said Ready; now every listening socket must answer a probe."""
 
     deadline: float
 
 
 @value
 class Serving:
-    """Every listening socket has answered. `live_key_sent`: the live settings that it was last told to read.
+    """Every listening socket has answered. `live_key_sent`: the live settings sent to it last.
 
     `first_inspection` and `last_inspection`: the first and the latest of its process since the first address fell
     silent; None while that address answers.
@@ -93,7 +93,7 @@ class Serving:
 
 @value
 class Inspection:
-    """What ProcessInspected said, and when."""
+    """One ProcessInspected, and when it came."""
 
     at: float
     state: str
@@ -107,7 +107,7 @@ Stage = Working | Standby | Starting | Verifying | Serving
 
 @value
 class Running:
-    """A process, what it was given, and how far it is."""
+    """A process, what it was started with, and its stage."""
 
     process: ProcessIdentity
     started_with: StartedWith
@@ -116,7 +116,7 @@ class Running:
 
 @value
 class Stopping:
-    """Asked to end; SIGKILL follows at `kill_at` (monotonic)."""
+    """The child was sent a signal to end; SIGKILL follows at `kill_at` (monotonic)."""
 
     process: ProcessIdentity
     kill_at: float
@@ -125,7 +125,7 @@ class Stopping:
 
 @value
 class Killing:
-    """Killed; a process that is still there at `abandon_at` is wedged."""
+    """The child was sent SIGKILL; a process that still exists at `abandon_at` (monotonic) is wedged."""
 
     process: ProcessIdentity
     abandon_at: float
@@ -136,32 +136,32 @@ Child = Stopped | BackingOff | Spawning | Running | Stopping | Killing
 
 
 def spawn(role: Role, command: Command, started_with: StartedWith) -> tuple[Child, tuple[Effect, ...]]:
-    """Ask for the process."""
+    """(the child while it is spawned, the Spawn effect)."""
     return Spawning(started_with), (Spawn(role, command),)
 
 
 def stop(
     child: Running, role: Role, at: float, reason: StopReason, *, signal: SendableSignal = "TERM"
 ) -> tuple[Child, tuple[Effect, ...]]:
-    """Ask a running child to end, with SIGKILL at the time `at`."""
+    """(the child while it ends, the signal to send). SIGKILL follows at `at` (monotonic)."""
     return Stopping(child.process, at, reason), (SendSignal(role, child.process.pid, signal),)
 
 
 def kill(
     child: Running | Stopping, role: Role, now: float, policy: Policy, reason: StopReason
 ) -> tuple[Child, tuple[Effect, ...]]:
-    """SIGKILL at once."""
+    """(the child after SIGKILL, the signal to send). Policy says how long it may take to disappear."""
     dying = Killing(child.process, now + policy.kill_timeout_s, reason)
     return dying, (SendSignal(role, child.process.pid, "KILL"),)
 
 
 def abandon(child: Killing, role: Role) -> tuple[Child, tuple[Effect, ...]]:
-    """Go on without it."""
+    """(no child in that role, the Abandon effect): continue without a process that SIGKILL did not end."""
     return Stopped(), (Abandon(role, child.process.pid),)
 
 
 def process(child: Child) -> ProcessIdentity | None:
-    """The process, while there is one."""
+    """The child's process; None while it has none."""
     match child:
         case Running() | Stopping() | Killing():
             return child.process
@@ -172,7 +172,7 @@ def process(child: Child) -> ProcessIdentity | None:
 
 
 def deadline(child: Child) -> float | None:
-    """When this machine wants to be looked at again."""
+    """The monotonic time at which this child's state needs attention; None for never."""
     match child:
         case Stopped() | Spawning():
             return None

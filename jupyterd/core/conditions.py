@@ -1,4 +1,4 @@
-"""What is wrong right now, computed from the world: one sentence each, and what to type. Never stored."""
+"""The problems of this moment, computed from the world: for each a sentence and what to type. Never stored."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from collections.abc import Iterator
 
 from jupyterd.core import gpu_health, health, reasons
 from jupyterd.core.child import BackingOff, process
-from jupyterd.core.events import BindFailed
+from jupyterd.core.events import BindFailed, Role
 from jupyterd.core.health import Condition
 from jupyterd.core.world import Listening, Stop, Unbound, World, plan_of
 from jupyterd.protocol.plan import Certificate
 from jupyterd.text import bracketed, days, moment
 
 WARN_SHARE = 1 / 3
-"""Of the certificate's lifetime left: certificates of 45 days are renewed at 30, so a count of days would not do."""
+"""Share of the certificate's lifetime left. Not a number of days: certificates of 45 days are renewed at day 30."""
 ERROR_SHARE = 1 / 10
-"""Whoever renews has tried for weeks by then; of 45 days these are the last four and a half."""
+"""By then renewal has failed for weeks; of 45 days these are the last four and a half."""
 RENEWAL = {
-    "settings": "renew it where it comes from: what is new on disk is taken over by itself",
-    "installed": "sudo certbot renew, if certbot made it; any other: jupyterd cert install FILES",
-    "local": "it is renewed by itself: journalctl -u jupyterd -p warning says why not; jupyterd cert new",
-    "self-signed": "it is renewed by itself: journalctl -u jupyterd -p warning says why not",
+    "settings": "renew it where it comes from; jupyterd notices the new file by itself",
+    "installed": "if certbot made it: sudo certbot renew; otherwise: jupyterd cert install FILES",
+    "local": "see why it was not renewed automatically: journalctl -u jupyterd -p warning; then jupyterd cert new",
+    "self-signed": "see why it was not renewed automatically: journalctl -u jupyterd -p warning",
 }
-"""By Certificate.source."""
+"""Certificate.source -> advice."""
 LOG_ADVICE = "journalctl -t jupyterd-server -n 50"
 
 
 def current(world: World, now: float) -> Iterator[Condition]:
-    """Every problem of this moment."""
+    """Every problem at `now` (monotonic seconds), also those that are not visible yet."""
     if isinstance(world.wanted, Stop):
         yield from _wedged(world)
         return
@@ -80,9 +80,9 @@ def _server(world: World) -> Iterator[Condition]:
         case BackingOff(reason=reason):
             text = f"the server {reasons.text(reason)}"
         case other if process(other) is None:
-            text = "the server is being started again"
+            text = "the server is being restarted"
         case _:
-            text = "the server has been started and does not serve yet"
+            text = "the server has started but does not serve yet"
     yield Condition(health.SERVER_DOWN, "", text, LOG_ADVICE)
 
 
@@ -108,7 +108,7 @@ def _certificate(pair: Certificate, unix_now: float, world: World) -> Iterator[C
         text = f"the certificate {pair.file} expired on {end}"
         yield Condition(health.CERTIFICATE_EXPIRED, pair.file, text, advice)
     elif unix_now < pair.not_before:
-        text = f"the certificate {pair.file} is valid only from {begin} on"
+        text = f"the certificate {pair.file} is not valid before {begin}"
         yield Condition(health.CERTIFICATE_EARLY, pair.file, text, "is this machine's clock right? timedatectl")
     elif left_s < WARN_SHARE * life_s:
         kind = health.CERTIFICATE_ALMOST_OVER if left_s < ERROR_SHARE * life_s else health.CERTIFICATE_ENDS
@@ -129,7 +129,9 @@ def _settings(world: World) -> Iterator[Condition]:
 def _wedged(world: World) -> Iterator[Condition]:
     for each in world.wedged:
         text = f"the {each.role.value} process {each.process.pid} does not end even after SIGKILL"
-        yield Condition(health.WEDGED, str(each.process.pid), text, f"sudo cat /proc/{each.process.pid}/stack")
+        kind = health.WEDGED_RELAY if each.role is Role.SAMPLER_RELAY else health.WEDGED
+        advice = f"sudo cat /proc/{each.process.pid}/stack"
+        yield Condition(kind, str(each.process.pid), text, advice, code=health.WEDGED.code)
 
 
 def _gpu(world: World, now: float) -> Iterator[Condition]:

@@ -1,4 +1,4 @@
-"""What follows when a child is past its deadline: SIGKILL, and if even that does not end it, life without it.
+"""Enforces deadlines: a child past its deadline gets SIGKILL; one that even that does not end is abandoned.
 
 The first rule of reconcile.py, whatever is wanted.
 """
@@ -50,7 +50,7 @@ def _abandon(world: World, role: Role, before: Killing, now: float, jitter: floa
     if role is Role.SERVER:
         world, more = apply_exit.server_gone(world, before, before.reason, now, jitter)
         return world, (*effects, *more)
-    if role is Role.PLANNER:  # it has no answer; another one is due as soon as this one is gone
+    if role is Role.PLANNER:  # it gives no answer; another planner is due as soon as this one is gone
         world = replace(world, replan_at=now)
     if role is Role.ENDER and isinstance(world.wanted, Stop):
         world = replace(world, wanted=replace(world.wanted, kernels_done=True))

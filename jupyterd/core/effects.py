@@ -1,4 +1,4 @@
-"""Effects: what is to be done, in the imperative. The core decides them, supervisor/perform.py carries them out."""
+"""Effects: what to do, in the imperative. The core decides them, supervisor/perform.py carries them out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SendableSignal = Literal["TERM", "KILL", "INT", "USR1"]
 
 @value
 class Bind:
-    """Listen on exactly these: keep those that are open, close the others, open the new. Answer: Bound."""
+    """Listen on exactly these addresses: keep open sockets, close the others, open the missing ones. Answer: Bound."""
 
     listen: tuple[Listen, ...]
 
@@ -33,7 +33,7 @@ class Spawn:
 
 @value
 class SendSignal:
-    """Signal a child by its pidfd; one that is gone already is no error."""
+    """Signal a child by its pidfd. A child that has already ended is not an error."""
 
     role: Role
     pid: int
@@ -50,14 +50,14 @@ class Abandon:
 
 @value
 class Promote:
-    """From now on the child in the role of the spare is the server."""
+    """Give the child in the role SPARE the role SERVER."""
 
     pid: int
 
 
 @value
 class InspectProcess:
-    """See how the server's process is. Answer: ProcessInspected."""
+    """Read the state and processor time of the server's process. Answer: ProcessInspected."""
 
     pid: int
 
@@ -83,12 +83,12 @@ class Probe:
 
 @value
 class CancelProbes:
-    """Close every probe under way; none of them is answered."""
+    """Close every probe under way, without a ProbeEnded."""
 
 
 @value
 class Notify:
-    """To systemd, in one datagram: any of READY, RELOADING (with MONOTONIC_USEC, added by the performer),
+    """Tell systemd, in one datagram, any of READY, RELOADING (with MONOTONIC_USEC, added by the performer),
     STOPPING, STATUS, EXTEND_TIMEOUT.
     """
 

@@ -1,4 +1,4 @@
-"""Events: what happened, in the past tense. supervisor/loop.py makes them of facts, core/apply.py takes them in."""
+"""Events: what happened, in the past tense. The supervisor's objects make them, core/apply.py applies them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Role(Enum):
 
 @unique
 class Signal(Enum):
-    """What the supervisor is told by signal: INT counts as TERM the first time and as "at once" the second."""
+    """The signals that the supervisor acts on. INT counts as TERM the first time and as "at once" the second."""
 
     HUP = "reload"
     TERM = "stop"
@@ -38,8 +38,8 @@ class Signal(Enum):
 
 @value
 class WallClock:
-    """What turns monotonic time into a date for people: Unix seconds minus monotonic seconds, and the local
-    time zone's distance from UTC. The loop reads both afresh for each event that carries one.
+    """Converts monotonic time to a date for people: Unix seconds minus monotonic seconds, and the local
+    time zone's distance from UTC. Both are read again for each event that carries one.
     """
 
     wall_offset_s: float
@@ -86,7 +86,7 @@ class ChildStarted:
 
 @value
 class SpawnFailed:
-    """The answer to Spawn: it does not; `problem` is the system's own word."""
+    """The answer to Spawn: the process could not be started; `problem` is the operating system's message."""
 
     role: Role
     problem: str
@@ -94,7 +94,7 @@ class SpawnFailed:
 
 @value
 class ChildExited:
-    """Its pidfd fired and it was reaped. Exactly one of `code` and `signal` is set."""
+    """A child's pidfd became readable and the child was reaped. Exactly one of `code` and `signal` is set."""
 
     role: Role
     pid: int
@@ -139,7 +139,7 @@ class BindFailed:
     listen: Listen
     reason: Literal["busy", "absent", "denied", "other"]
     detail: str
-    """For "busy": who holds it, as far as the account may see, else ""; otherwise the system's own word."""
+    """For "busy": who holds it, as far as the account may see, else ""; otherwise the system's message."""
 
 
 @value
@@ -156,20 +156,20 @@ class ProbeEnded:
     target: Target
     problem: str | None
     served_sha256: str | None
-    """Of the certificate that was served, as soon as it is known; None over plain HTTP or before that."""
+    """SHA-256 of the served certificate (hex); None over plain HTTP or if the handshake did not get that far."""
     clock: WallClock
 
 
 @value
 class FrameCame:
-    """One frame of the sampler; None: it wrote something that is no frame."""
+    """The sampler sent a frame; None: it sent something that is not a frame."""
 
     frame: Frame | None
 
 
 @value
 class DeadlineCame:
-    """The deadline that `deadline(world)` gave is here (or past)."""
+    """The time that `deadline(world)` returned has come."""
 
 
 Event = (

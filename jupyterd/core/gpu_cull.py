@@ -1,6 +1,6 @@
-"""Kernels that hold GPU memory and do nothing: when one is warned about, and when it may be ended. Pure.
+"""Idle kernels that hold GPU memory: when to warn about one, and when it may be ended. Pure.
 
-What is not known is never taken for idleness, and an open tab never for work.
+An unknown value never counts as idleness, and an open tab never counts as work.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from jupyterd.protocol.policy import Policy
 from jupyterd.protocol.value import value
 
 GPU_IDLE_PER_CENT = 1.0
-"""A desktop that shares the card blinks its cursor."""
+"""Utilisation in per cent that counts as idle: a desktop that shares the card blinks its cursor."""
 CPU_IDLE_SHARE = 0.03
-"""Of one processor: a kernel's own housekeeping is a fifth of it (measured), a data loader is far above."""
+"""Share of one processor that counts as idle: a kernel's own housekeeping takes a fifth, a data loader far more."""
 AGAIN_S = 600.0
-"""A kernel that is still there so long after it should have ended is ended once more."""
+"""A kernel that still runs this long after it was ended is ended once more."""
 
 
 @value
@@ -29,16 +29,16 @@ class Facts:
     notebook: str | None
     memory_bytes: int | None
     gpu_per_cent: float | None
-    """The highest of all its GPUs: of its own processes, or where that is not told, of the whole GPU."""
+    """The highest of all its GPUs: of its own processes, or where the driver does not report that, of the whole GPU."""
     cpu_s: float | None
-    """Used since it began, all its processes together."""
+    """Processor time since its start, all its processes together."""
     executing: bool | None
-    """Whether a cell runs; None: no server says."""
+    """Whether a cell runs; None: unknown, no server reports it."""
 
 
 @value
 class CullCandidate:
-    """What is remembered of a kernel from look to look; times are monotonic."""
+    """What is remembered about a kernel from frame to frame; times are monotonic."""
 
     facts: Facts
     at: float
@@ -47,22 +47,22 @@ class CullCandidate:
     idle_since: float | None = None
     warned_at: float | None = None
     ended_at: float | None = None
-    """When it was ended, or would have been."""
+    """When it was ended, or in a dry run would have been."""
 
 
 @value
 class CullVerdict:
-    """What is to be told or done about one kernel."""
+    """What to say or do about one kernel."""
 
     what: Literal["warn", "end"]
     facts: Facts
     idle_s: float
     left_s: float
-    """Until it is ended."""
+    """Seconds until it is ended."""
 
 
 def facts(frame: Frame, idle: Iterable[str] | None) -> tuple[Facts, ...]:
-    """Of every kernel that holds memory of a GPU. `idle` are those in which no cell runs; None: nobody says."""
+    """The facts of every kernel that holds GPU memory. `idle`: kernels in which no cell runs; None: unknown."""
     at_rest = None if idle is None else frozenset(idle)
     cpu = {each.id: each.cpu_s for each in frame.kernels or ()}
     mine: dict[str, list[tuple[Gpu, GpuProcess]]] = {}
@@ -86,15 +86,15 @@ def facts(frame: Frame, idle: Iterable[str] | None) -> tuple[Facts, ...]:
 def judge(
     candidates: Sequence[CullCandidate], seen: Sequence[Facts], now: float, policy: Policy, *, with_cpu: bool
 ) -> tuple[tuple[CullCandidate, ...], tuple[CullVerdict, ...]]:
-    """What is remembered from now on, and what follows. `with_cpu`: processor time was asked for this time; only then
-    a kernel can be found idle, while any other sign of work counts at every look.
+    """(the candidates to remember, the verdicts). `with_cpu`: this frame has processor times; only then can a kernel
+    be judged idle, while any other sign of work counts in every frame.
     """
     before = {each.facts.kernel: each for each in candidates}
     after: list[CullCandidate] = []
     verdicts: list[CullVerdict] = []
     for each in seen:
         old = before.get(each.kernel)
-        if old is not None and now - old.at > 2 * policy.gpu_silence_s:  # nobody looked meanwhile
+        if old is not None and now - old.at > 2 * policy.gpu_silence_s:  # there were no frames in between
             old = None
         one = _updated(old, each, now, policy, with_cpu=with_cpu)
         if with_cpu:
@@ -105,7 +105,7 @@ def judge(
 
 
 def _updated(old: CullCandidate | None, new: Facts, now: float, policy: Policy, *, with_cpu: bool) -> CullCandidate:
-    """The facts taken over; `idle_since` begins when two readings of the processor lie around nothing."""
+    """The candidate with the new facts; `idle_since` begins at the first of two processor readings without work."""
     if not with_cpu:
         kept = (
             CullCandidate(new, now) if old is None else replace(old, facts=replace(new, cpu_s=old.facts.cpu_s), at=now)
@@ -136,7 +136,7 @@ def _judged(one: CullCandidate, now: float, policy: Policy) -> tuple[CullCandida
 
 
 def _may_be_idle(each: Facts, policy: Policy) -> bool:
-    """All but the processor."""
+    """Whether everything but its processor time (see _rested) says that it is idle."""
     return (
         each.executing is False
         and each.memory_bytes is not None
@@ -147,8 +147,8 @@ def _may_be_idle(each: Facts, policy: Policy) -> bool:
 
 
 def _rested(old: CullCandidate, new: Facts, now: float) -> bool:
-    """Whether the processor did next to nothing since it was read last. A smaller sum is a process that ended without
-    anybody counting it: there was work.
+    """Whether it used next to no processor time since the last reading. A smaller sum means that a process has ended
+    uncounted, so there was work.
     """
     if old.cpu_at is None or old.facts.cpu_s is None or new.cpu_s is None or now <= old.cpu_at:
         return False
@@ -165,7 +165,7 @@ def _memory(processes: Sequence[GpuProcess]) -> int | None:
 
 
 def _per_cent(held: Sequence[tuple[Gpu, GpuProcess]]) -> float | None:
-    """None as soon as one GPU says nothing at all."""
+    """None if the utilisation of any of these GPUs is unknown."""
     by_gpu: dict[str, tuple[Gpu, list[float | None]]] = {}
     for gpu, process in held:
         by_gpu.setdefault(gpu.uuid, (gpu, []))[1].append(process.utilisation)

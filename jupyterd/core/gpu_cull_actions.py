@@ -1,6 +1,6 @@
-"""The supervisor's part in culling: frames in, warnings and one helper at a time out. Pure.
+"""The supervisor's part in culling: takes frames, gives warnings and starts one culler at a time. Pure.
 
-culling.py judges; the texts are here.
+gpu_cull.py judges; the texts are here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NAME_MOST = 36
 
 
 def on_frame(world: World, frame: Frame, now: float) -> Step:
-    """One frame. Without culling nothing is remembered; it begins anew when it is switched on."""
+    """Take one GPU frame into account. With [gpu.cull] off, all idle times are dropped."""
     policy, culling = plan_of(world).policy, world.culling
     if not policy.cull:
         return reset(world), ()
@@ -47,12 +47,12 @@ def on_frame(world: World, frame: Frame, now: float) -> Step:
 
 
 def reset(world: World) -> World:
-    """When nobody looks any more: every time that was counted begins anew."""
+    """The world without candidates and warnings: idle times start again at the next frame."""
     return replace(world, culling=Culling(ended=world.culling.ended))
 
 
 def idle_kernels(world: World) -> tuple[str, ...] | None:
-    """Those in which no cell runs, as the server says that runs now; None: there is none, or it has not said."""
+    """Ids of the kernels in which no cell runs, as the running server reported; None: no server has reported."""
     server = process(world.server)
     if world.kernels is None or server is None or world.kernels_of != server.pid:
         return None
@@ -60,7 +60,7 @@ def idle_kernels(world: World) -> tuple[str, ...] | None:
 
 
 def start_next_cull(world: World, now: float) -> Step:
-    """A rule of reconcile.py: the next kernel that is still idle goes to the helper."""
+    """A rule of reconcile.py: start the culler for the next kernel that is still idle."""
     culling, command = world.culling, plan_of(world).culler
     if not culling.to_end or not isinstance(world.culler, Stopped) or is_wedged(world, Role.CULLER) or command is None:
         return world, ()
@@ -85,7 +85,7 @@ def _warning(verdict: CullVerdict, now: float, clock: WallClock, *, dry: bool) -
 
 
 def _notice(verdict: CullVerdict, now: float, clock: WallClock) -> str:
-    """For the page, which cuts what is longer than 140 characters."""
+    """The warning for the browser, which cuts texts at 140 characters."""
     facts = verdict.facts
     name = f"kernel {facts.kernel[:8]}" if facts.notebook is None else facts.notebook.rpartition("/")[2]
     name = name if len(name) <= _NAME_MOST else f"{name[: _NAME_MOST - 1]}…"

@@ -1,4 +1,4 @@
-"""What is wrong with GPUs, out of the last frame: one condition each, with what to type. Pure."""
+"""Health conditions of the GPUs, computed from the last frame: for each a sentence and what to type. Pure."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from jupyterd.protocol.value import value
 from jupyterd.text import GIB, plural, size
 
 FULL_SHARE = 0.95
-"""Of the memory; with less left, the next large array fails."""
+"""Share of the memory in use that counts as full: above it, the next large array fails."""
 RELAXED_SHARE = 0.90
-"""It counts as full until it falls below: memory that goes up and down around one mark is one trouble, not many."""
+"""It counts as full until it falls below this: memory that varies around one mark is one problem, not many."""
 HELD_BYTES = GIB
-"""A kernel that holds less on an idle GPU is in nobody's way: a CUDA context alone is half of it."""
+"""A kernel that holds less than this on an idle GPU is not reported: a CUDA context alone is half of it."""
 _SLOWED = {
     "thermal": "heat",
     "power-brake": "the power supply",
     "hardware": "its own protection (heat or power)",
 }
-"""What is no wish of anybody's. A power cap is the normal state of a GPU at full work."""
+"""Throttle reasons that are reported. A power cap is not: it is the normal state of a GPU at full load."""
 _RECOVERY = {
     "reset": ("needs a reset", xids.RESET.advice),
     "bus-reset": ("needs a reset", xids.RESET.advice),
@@ -37,7 +37,7 @@ _RECOVERY = {
 
 @value
 class Error:
-    """An Xid that is still told; `until` is monotonic."""
+    """An Xid error that is shown until `until` (monotonic)."""
 
     uuid: str
     code: int
@@ -46,7 +46,7 @@ class Error:
 
 
 def remember(errors: Iterable[Error], frame: Frame, now: float) -> tuple[Error, ...]:
-    """With those of this frame, without those that are over. One that comes again is told longer, not again."""
+    """The errors plus those of `frame`, minus those that are over. A repeated error stays one, shown for longer."""
     kept = {(each.uuid, each.code): each for each in errors if each.until > now}
     for each in frame.gpus:
         for xid in each.xids:
@@ -64,11 +64,11 @@ def remember(errors: Iterable[Error], frame: Frame, now: float) -> tuple[Error, 
 def conditions(
     frame: Frame, errors: Iterable[Error], held: Iterable[ActiveCondition], now: float
 ) -> Iterator[Condition]:
-    """Every problem of this moment."""
+    """Every GPU problem at `now` (monotonic). `held`: the conditions before, for the hysteresis of a full memory."""
     if frame.trouble is not None:
         yield Condition(health.GPU, "driver", frame.trouble, frame.advice or "nvidia-smi")
     if frame.foreseen is not None:
-        yield Condition(health.GPU_DRIVER_CHANGED, "driver", frame.foreseen, "sudo reboot, when it suits")
+        yield Condition(health.GPU_DRIVER_CHANGED, "driver", frame.foreseen, "reboot when convenient: sudo reboot")
     for error in errors:
         if now < error.until:
             _, group = xids.meaning(error.code)
@@ -93,14 +93,14 @@ def _one(each: Gpu, *, full: bool) -> Iterator[Condition]:
     yield from _memory(each, title, who, full=full)
     ours = [holder for holder in who if holder.kernel is not None and (holder.memory_bytes or 0) >= HELD_BYTES]
     if ours and gpu_log.idle(each):
-        text = f"{title} does nothing, and its memory is held: {named(ours)}"
-        advice = "shut that kernel down when its variables are not needed: jupyterd gpu"
+        text = f"{title} is idle, but its memory is held by {named(ours)}"
+        advice = "shut that kernel down if its variables are no longer needed: jupyterd gpu"
         yield Condition(health.GPU_HELD, each.uuid, text, advice)
     if each.remap_failed:
         text = f"{title}: bad rows of its memory can no longer be replaced"
         yield Condition(health.GPU_ERROR, f"{each.uuid} rows", text, xids.REPLACE.advice, code="gpu-memory-worn")
     elif each.remap_pending:
-        text = f"{title}: a bad row of its memory is replaced at the next reset"
+        text = f"{title}: a bad row of its memory will be replaced at the next reset"
         yield Condition(health.GPU_XID, f"{each.uuid} rows", text, xids.MEMORY.advice, code="gpu-memory-worn")
     if each.ecc_uncorrected:
         text = f"{title}: {plural(each.ecc_uncorrected, 'error')} of its memory could not be corrected"
@@ -117,4 +117,4 @@ def _memory(each: Gpu, title: str, who: tuple[Holder, ...], *, full: bool) -> It
         left = size(each.memory_total_bytes - each.memory_used_bytes)
         by = f"; held by {named(who)}" if who else ""
         text = f"{title}: its memory is nearly full ({left} left{by})"
-        yield Condition(health.GPU_FULL, each.uuid, text, "shut down a kernel that is done: jupyterd gpu")
+        yield Condition(health.GPU_FULL, each.uuid, text, "shut down a kernel that is no longer needed: jupyterd gpu")

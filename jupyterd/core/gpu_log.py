@@ -18,12 +18,12 @@ from jupyterd.text import span
 
 IDLE_MEAN = 1.0
 IDLE_PEAK = 5.0
-"""Per cent: what a desktop that blinks a cursor costs, and no computation."""
+"""Utilisation in per cent that counts as idle: a desktop that blinks a cursor needs this much, a computation more."""
 
 
 @value
 class LastLine:
-    """What the journal has heard last about one GPU. `quiet_since` is when it had its first line as an idle one."""
+    """The last journal line about one GPU. `quiet_since`: when its first line as an idle GPU was written."""
 
     uuid: str
     at: float
@@ -32,7 +32,7 @@ class LastLine:
 
 
 def idle(each: Gpu) -> bool | None:
-    """Whether it does nothing; None: unknown."""
+    """Whether the GPU is idle; None: unknown."""
     if each.utilisation_max is None or each.utilisation_mean is None:
         return None
     return each.utilisation_mean < IDLE_MEAN and each.utilisation_max <= IDLE_PEAK
@@ -41,10 +41,10 @@ def idle(each: Gpu) -> bool | None:
 def due(
     said: Sequence[LastLine], gpus: Sequence[Gpu], now: float, policy: Policy
 ) -> tuple[tuple[LastLine, ...], tuple[tuple[Gpu, str], ...]]:
-    """(what has been said now, the GPUs that get a line, each with its line).
+    """(the last line of each GPU, the GPUs that get a line now, each with that line).
 
-    A GPU that sleeps or is in trouble (which a health item tells) has nothing to say each minute either. Work that
-    begins or ends, and another holder of its memory, are said at once.
+    A GPU that sleeps or has a problem (reported as a health item) gets no line each interval either. When work begins
+    or ends, or the holders of its memory change, a line is due at once.
     """
     before = {each.uuid: each for each in said}
     after, lines = [], []
@@ -66,8 +66,8 @@ def due(
 def aggregate(gpus: Sequence[Gpu]) -> Gpu:
     """Many samples of one GPU, oldest first, as one: mean of means, highest peak, mean power, last level.
 
-    Memory and temperature are levels: the last one known counts. Identity, trouble, sleep and what is asked seldom
-    are those of the last sample; the p95 is the highest one. ValueError when there is none.
+    Memory and temperature are levels: the last one known counts. Identity, trouble, sleep and the details that
+    are sampled once a minute come from the last sample; the p95 is the highest one. ValueError without samples.
     """
     if not gpus:
         raise ValueError("no samples to aggregate")

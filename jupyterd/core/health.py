@@ -52,16 +52,18 @@ LIVE_REFUSED = HealthKind("live-refused", "warning")
 """The running server refused a changed setting."""
 WEDGED = HealthKind("wedged", "error")
 """A process does not end even after SIGKILL."""
-SAMPLER = HealthKind("gpu-sampler", "warning", hidden_by=("wedged",))
+WEDGED_RELAY = HealthKind("wedged-sampler-relay", "error")
+"""The same for the sampler relay, which explains SAMPLER. People see the code "wedged"."""
+SAMPLER = HealthKind("gpu-sampler", "warning", hidden_by=("wedged-sampler-relay",))
 """The GPU sampler does not work."""
 GPU = HealthKind("gpu", "error")
 """A GPU or its driver is in trouble."""
 GPU_ERROR = HealthKind("gpu-error", "error")
-"""A GPU has reported an error that needs somebody."""
+"""A GPU has reported an error that needs attention."""
 GPU_XID = HealthKind("gpu-xid", "warning")
 """A GPU has reported an error."""
 GPU_SLOWED = HealthKind("gpu-slowed", "warning", visible_after_s=90.0)
-"""A GPU is slowed down. A second look, a minute later, must see it too."""
+"""A GPU is slowed down, in two readings a minute apart."""
 GPU_FULL = HealthKind("gpu-memory-full", "warning", visible_after_s=30.0)
 """A GPU's memory is nearly full."""
 GPU_HELD = HealthKind("gpu-memory-held", "warning", visible_after_s=3600.0)
@@ -71,7 +73,7 @@ GPU_DRIVER_CHANGED = HealthKind("gpu-driver-changed", "warning")
 CULL_SOON = HealthKind("gpu-cull-soon", "warning")
 """A kernel is ended soon to free a GPU."""
 ADVISED = HealthKind("advised", "warning")
-"""The settings work; the planner advises something all the same."""
+"""The settings work, but the planner recommends a change."""
 
 
 @value
@@ -106,7 +108,10 @@ class ActiveCondition:
 def update(
     held: Sequence[ActiveCondition], conditions: Iterable[Condition], now: float
 ) -> tuple[tuple[ActiveCondition, ...], tuple[Condition, ...], tuple[ActiveCondition, ...]]:
-    """(held now, newly visible, cleared among those that were visible)."""
+    """Compare the conditions of this moment with those held before; `now` is monotonic.
+
+    Returns (what holds now, the conditions to announce, the announced ones that are over).
+    """
     before = {(each.condition.kind.code, each.condition.about): each for each in held}
     seen: dict[tuple[str, str], ActiveCondition] = {}
     for condition in conditions:
@@ -127,5 +132,5 @@ def update(
 
 
 def deadline(held: Sequence[ActiveCondition]) -> float | None:
-    """When the next condition becomes visible."""
+    """The monotonic time at which the next condition becomes visible; None when all are."""
     return min((each.since + each.condition.kind.visible_after_s for each in held if not each.visible), default=None)

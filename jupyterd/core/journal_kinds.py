@@ -26,71 +26,72 @@ SERVING = RecordKind(
 )  # fmt: skip
 SERVER_EXITED = RecordKind(
     "server-exited", "39fb352e3b64463b8bf8e2df383f5cfc", 4, "The Jupyter server ended by itself",
-    "It is started again. Its own last lines: journalctl -t jupyterd-server -n 50. If it keeps ending, the delay\n"
-    "grows up to a minute and STATUS tells the next attempt; nothing needs to be typed once the cause is gone.",
+    "It is restarted. Its own last lines: journalctl -t jupyterd-server -n 50. If it keeps ending, the delay grows up\n"
+    "to a minute, and `systemctl status` shows the next start. Once the cause is gone, the server recovers by itself.",
 )  # fmt: skip
 SERVER_HUNG = RecordKind(
     "server-hung", "cb9daa7f812c4fdf8d1e4d48375e7634", 3, "The Jupyter server did not answer on any address",
-    "It was alive and mute, so it is replaced. Kernels do not belong to it and go on.",
+    "Its process ran but answered no request, so it is replaced. Kernels are separate processes and keep running.",
 )  # fmt: skip
 SERVER_STARTED = RecordKind(
     "server-started", "183d3986c3724d038cc869d3bad3ec4c", 6, "The Jupyter server was started",
-    "It counts as serving when it has said so and answered a probe.",
+    "It counts as serving once it reports that it is ready and every listening socket has answered a probe.",
 )  # fmt: skip
 RELOADED = RecordKind(
-    "reloaded", "d6d5ccabadb549d4bd47917e6c782e1f", 5, "The settings were read again",
+    "reloaded", "d6d5ccabadb549d4bd47917e6c782e1f", 5, "The settings were reloaded",
     "The record says what changed and whether the server was restarted for it.",
 )  # fmt: skip
 RELOAD_REFUSED = RecordKind(
-    "reload-refused", "7dc1dfd5ccae4bbdbf1219d7d35aeb39", 3, "A reload was refused; the old settings stay in force",
+    "reload-refused", "7dc1dfd5ccae4bbdbf1219d7d35aeb39", 3, "A reload was refused; the old settings remain in force",
     "See all problems with: jupyterd config check",
 )  # fmt: skip
 ITEM_RAISED = RecordKind(
     "health-raised", "4ff5e4b2d15b4226afe7f6fad01d9d01", 4, "A problem became visible",
-    "HEALTH_CODE= names it. All that are visible now: jupyterd status",
+    "HEALTH_CODE= names it. All current problems: jupyterd status",
 )  # fmt: skip
 ITEM_CLEARED = RecordKind(
     "health-cleared", "3c75da5340f9417c9f07c88d94fc8636", 5, "A problem is over", "Nothing needs to be done.",
 )  # fmt: skip
 CERTIFICATE = RecordKind(
-    "certificate", "7b217803de22471ebd0ae486af820e90", 5, "Another certificate is served",
-    "A renewed one was found on disk, or one was installed. What is served, in full: jupyterd cert show",
+    "certificate", "7b217803de22471ebd0ae486af820e90", 5, "A new certificate is served",
+    "It was renewed on disk, or another one was installed. The served certificate, in full: jupyterd cert show",
 )  # fmt: skip
 STOPPING = RecordKind(
-    "stopping", "ac8d846b230a40afb38678940629a792", 6, "jupyterd was asked to stop", "Everything is ended in order.",
+    "stopping", "ac8d846b230a40afb38678940629a792", 6, "jupyterd was asked to stop",
+    "The server is stopped first, then the kernels.",
 )  # fmt: skip
 STOPPED = RecordKind("stopped", "146dff62750e4eaebc4d9fd1237f0cf6", 6, "jupyterd stopped", "")
 WEDGED = RecordKind(
     "wedged", "8cd3a8f20def470099d729cb9c26286f", 3, "A process does not end even after SIGKILL",
-    "It waits in the kernel for a device or a network disk (state D). jupyterd goes on without it. Its place:\n"
+    "It waits in the kernel for a device or a network disk (state D). jupyterd continues without it. Where it waits:\n"
     "cat /proc/PID/stack (as root). Only the device, the file server or a reboot ends it.",
 )  # fmt: skip
 GPU = RecordKind(
     "gpu", "cf0e037faca045fa88c69635fca364b0", 6, "GPU utilisation",
-    "One record a minute for each GPU, and one each 15 minutes while it does nothing. One GPU, as JSON:\n"
+    "One record a minute for each GPU, one every 15 minutes while it is idle. One GPU, as JSON:\n"
     "journalctl -u jupyterd GPU_INDEX=0 -o json. One notebook: journalctl -u jupyterd GPU_NOTEBOOK=/PATH/OF/IT.ipynb",
 )  # fmt: skip
 GPU_RAISED = RecordKind(
-    "gpu-raised", "b1a9f0c64ea44ea58c3d2d0e6f3c7a51", 4, "A GPU needs somebody",
-    "HEALTH_CODE= names the kind, and the record says what to type. gpu: lost, or its driver gives nothing. gpu-xid:\n"
-    "the driver has reported an error by number; the number's meaning stands beside it. gpu-slowed: heat or the power\n"
-    "supply holds it down. gpu-memory-full: the next large array fails. gpu-memory-held: it does nothing and a kernel\n"
-    "holds its memory. gpu-cull-soon: that kernel is ended at the time told ([gpu.cull]), unless a cell runs in it.\n"
+    "gpu-raised", "b1a9f0c64ea44ea58c3d2d0e6f3c7a51", 4, "A GPU needs attention",
+    "HEALTH_CODE= names the kind, and the record says what to type. gpu: it is lost, or its driver does not answer.\n"
+    "gpu-xid: the driver reported an error number; the record explains it. gpu-slowed: heat or the power supply slows\n"
+    "it down. gpu-memory-full: the next large array will fail. gpu-memory-held: it is idle, but a kernel holds its\n"
+    "memory. gpu-cull-soon: that kernel will be ended at the time given ([gpu.cull]), unless a cell runs in it.\n"
     "gpu-driver-changed: after an upgrade, until the next boot, new programs cannot use the GPU.\n"
-    "gpu-sampler: the process that asks the driver does not work. Notebooks that use no GPU go on in every case.",
+    "gpu-sampler: the process that queries the driver does not work. Notebooks that use no GPU are never affected.",
 )  # fmt: skip
 TROUBLE = RecordKind(
-    "trouble", "656e8b9e74dc475790cbd2fcd6acf94d", 4, "jupyterd could not do something of its own, and goes on",
-    "The record says what. A full disk: df -h. After an upgrade: sudo systemctl restart jupyterd",
+    "trouble", "656e8b9e74dc475790cbd2fcd6acf94d", 4, "jupyterd could not do something, and continues without it",
+    "The record says what. Is a disk full? df -h. After an upgrade: sudo systemctl restart jupyterd",
 )  # fmt: skip
 KERNEL_CULLED = RecordKind(
     "kernel-culled", "7a0c1c0f5d8b4b0a9f2e6d4c8b1a3e57", 5, "A kernel was ended to free a GPU",
     "It held GPU memory, its GPUs and CPUs were idle and no cell ran, for as long as [gpu.cull] says. What runs now:\n"
-    "jupyterd gpu. To let such kernels be: [gpu.cull] enabled = false in jupyterd.toml; then reload.",
+    "jupyterd gpu. To keep such kernels: [gpu.cull] enabled = false in jupyterd.toml; then reload.",
 )  # fmt: skip
 EVENT_LOG = RecordKind(
-    "event-log", "5d1f0e7c9a7b4c0e8f6a2b3c4d5e6f70", 5, "The supervisor wrote down its last events",
-    "It does so when it crashes and on SIGUSR2, for whoever looks for a fault in jupyterd itself: the field\n"
+    "event-log", "5d1f0e7c9a7b4c0e8f6a2b3c4d5e6f70", 5, "The supervisor logged its last events",
+    "It does so when it crashes and on SIGUSR2, to help find a fault in jupyterd itself: the field\n"
     "JUPYTERD_EVENT_LOG= replays through jupyterd.core.event_log. Values of environment variables are not in it.",
 )  # fmt: skip
 NOTE = RecordKind("note", "e44fe999c38c46fbbcc324164391dabf", 6, "A note about this start", "")

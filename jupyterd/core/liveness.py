@@ -22,9 +22,9 @@ from jupyterd.core.world import Step, World, plan_of
 from jupyterd.protocol.policy import Policy
 
 DUMP_S = 0.5
-"""For faulthandler to write the stack of a stuck server to the journal before SIGKILL."""
+"""Time for faulthandler to write the stack of a hung server to the journal before SIGKILL."""
 STOPPED = "T"
-"""By a signal (proc_pid_stat(5)); under a debugger it would be "t"."""
+"""The process state after a stop signal (proc_pid_stat(5)); under a debugger it would be "t"."""
 STARVED_SHARE = 0.5
 
 
@@ -52,8 +52,8 @@ def replace_hung(world: World, now: float) -> Step:
 
 
 def next_inspection_at(world: World) -> float | None:
-    """When to look at the server's process: as soon as it is in doubt, when it counts as hung, and again from time to
-    time while it is given more; None also when enough has been seen.
+    """When to inspect the server's process (monotonic): once it is in doubt, when it counts as hung, and from time to
+    time while it is given more time; None: no inspection is due.
     """
     server, policy = world.server, plan_of(world).policy
     if not isinstance(server, Running) or not isinstance(server.stage, Serving):
@@ -78,8 +78,8 @@ def _hangs(stage: Serving, hung_at: float | None, policy: Policy) -> bool:
 
 
 def _patient_until(stage: Serving, last: Inspection, hung_at: float, policy: Policy) -> float | None:
-    """When to look again at a server that is mute and yet not hung, because the machine is slow or because its loop
-    turns (for a while that is enough); None: it is hung.
+    """When to inspect a server again that does not answer and yet is not hung, because the machine is slow or because
+    its event loop turns (which is enough for a while); None: it is hung.
     """
     if _starved(stage) and not _works_on(stage, last, policy):
         return last.at + policy.suspect_after_s
@@ -90,13 +90,13 @@ def _patient_until(stage: Serving, last: Inspection, hung_at: float, policy: Pol
 
 
 def _works_on(stage: Serving, last: Inspection, policy: Policy) -> bool:
-    """Whether its loop stands still although it had a processor for long enough: no machine is too slow for that."""
+    """Whether its event loop stands still although it had enough processor time: then the machine is not to blame."""
     still = stage.loop_stood_at
     return last.turned is not None and still is not None and last.ran_s - still.ran_s >= policy.hang_after_s
 
 
 def _starved(stage: Serving) -> bool:
-    """Whether it has mostly waited for a processor since it fell silent: then the machine is slow, not the server."""
+    """Whether it has mostly waited for a processor since it stopped answering: then the machine is slow, not it."""
     first, last = stage.first_inspection, stage.last_inspection
     if first is None or last is None or last.at <= first.at:
         return False

@@ -1,6 +1,6 @@
-"""What the probes have found, one record per address, and what follows: prove, suspect, mute, hung.
+"""The results of the probes, one record per address, and what follows: answering, in doubt, failing, hung.
 
-A probe's own exchange is supervisor/probe.py; when to begin one and what it means is decided here.
+supervisor/probe.py makes the exchange of one probe; when to begin one and what its result means is decided here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TIMEOUT_MIN_S = 1.0
 
 @value
 class Probing:
-    """One address. Exactly one of `next_at` and `began` is set while the server runs; neither otherwise."""
+    """The probes of one address. While the server runs exactly one of `next_at` and `began` is set, else neither."""
 
     target: Target
     next_at: float | None = None
@@ -30,34 +30,34 @@ class Probing:
     failing_since: float | None = None
     problem: str = ""
     wrong_certificate: bool = False
-    """It answered with another certificate than the one on disk: not mute, not good."""
+    """It answers with another certificate than the one on disk: it counts neither as good nor as failing."""
 
 
 def initial(plan: Plan, opened: Sequence[Listen], now: float | None) -> tuple[Probing, ...]:
-    """All addresses whose socket is open; due at once, or not at all."""
+    """One record for each address whose socket is open; the first probe is due at `now`, None: none is due."""
     return tuple(Probing(each, next_at=now) for each in plan.targets if plan.listen[each.listener] in opened)
 
 
 def all_answered(probes: Sequence[Probing]) -> bool:
-    """Every listening socket has given one good answer."""
+    """Whether every listening socket has given a good answer."""
     needed = [each for each in probes if each.target.needed]
     return bool(needed) and all(each.good_since is not None for each in needed)
 
 
 def hung_at(probes: Sequence[Probing], policy: Policy) -> float | None:
-    """When a server that answers on no address counts as hung; None while one of them answers.
+    """When a server that answers on no address counts as hung (monotonic); None while one of them answers.
 
-    The first address may be silent for `hang_after_s`; the others are asked `suspect_after_s` later.
+    The first address may be silent for `hang_after_s`; the others are probed `suspect_after_s` later.
     """
-    mute = [each.failing_since for each in probes if not each.wrong_certificate]
-    since = [each for each in mute if each is not None]
-    if not mute or len(since) < len(mute):
+    counted = [each for each in probes if not each.wrong_certificate]
+    since = [each.failing_since for each in counted if each.failing_since is not None]
+    if not counted or len(since) < len(counted):
         return None
     return max(since) + policy.hang_after_s - policy.suspect_after_s
 
 
 def alarm_at(probes: Sequence[Probing], policy: Policy) -> float | None:
-    """From when on the first address is in doubt: it has failed, or will have been silent for too long."""
+    """From when on the first address is in doubt (monotonic): its probe failed, or takes too long."""
     if not probes:
         return None
     first = probes[0]
@@ -81,8 +81,8 @@ def _asked_before(probe: Probing, moment: float) -> bool:
 
 
 def begin_due(probes: Sequence[Probing], plan: Plan, now: float) -> tuple[tuple[Probing, ...], tuple[Probe, ...]]:
-    """Begin every probe that is due; when the first address is in doubt, ask each of the others once, at once:
-    what they answered before says nothing about now.
+    """Begin every probe that is due. When the first address is in doubt, probe each of the others once, at once:
+    their earlier answers say nothing about now.
     """
     policy = plan.policy
     alarm = _alarm_since(probes, now, policy)
@@ -104,7 +104,7 @@ def begin_due(probes: Sequence[Probing], plan: Plan, now: float) -> tuple[tuple[
 def apply_answer(  # noqa: PLR0913 - facts about one answer
     probes: Sequence[Probing], event: ProbeEnded, now: float, policy: Policy, *, verifying: bool, expected: str | None
 ) -> tuple[Probing, ...]:
-    """Take an answer in. One that nobody waits for any more changes nothing."""
+    """The records after a probe's result. A late result, of a probe that is no longer awaited, changes nothing."""
     after = []
     for index, each in enumerate(probes):
         if each.target != event.target or each.began is None:
@@ -128,7 +128,7 @@ def apply_answer(  # noqa: PLR0913 - facts about one answer
 
 
 def deadline(probes: Sequence[Probing], policy: Policy) -> float | None:
-    """The next moment at which an address wants something. Every one of them is acted on when it comes."""
+    """The next monotonic time at which a probe is due or in doubt. Something is done at each of them."""
     times = [each.next_at for each in probes if each.next_at is not None]
     first = probes[0].began if probes else None
     if first is not None and any(each.next_at is not None and _asked_before(each, first) for each in probes):

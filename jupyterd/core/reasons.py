@@ -21,7 +21,7 @@ class SettingsChanged:
 
 @value
 class AddressesChanged:
-    """Other sockets are open than the server has inherited."""
+    """The open sockets are no longer those that the server inherited."""
 
 
 @value
@@ -70,7 +70,7 @@ class Signalled:
 
 @value
 class NotStarted:
-    """There was no process. `problem`: the system's own words."""
+    """The process could not be started. `problem`: the operating system's message."""
 
     problem: str
 
@@ -88,11 +88,11 @@ StopReason = (
 """Why the supervisor ends a child."""
 
 ExitReason = StopReason | Exited | Signalled | NotStarted
-"""Why a child is not there: the supervisor ended it, or it ended without being asked."""
+"""Why a child is not there: the supervisor ended it, or it ended by itself."""
 
 
 def counts_as_failure(reason: ExitReason) -> bool:
-    """Whether it adds to the failure score and calls for a back-off: all but what the supervisor itself wanted."""
+    """Whether it adds to the failure score and calls for a back-off: all but what the supervisor itself intended."""
     return not isinstance(reason, ServiceStops | SettingsChanged | AddressesChanged | SpareMisfit)
 
 
@@ -106,16 +106,16 @@ def text(reason: ExitReason) -> str:  # noqa: C901, PLR0911 - one line a reason
         case AddressesChanged():
             return "was restarted for changed addresses"
         case SpareMisfit():
-            return "does not fit the settings any more"
+            return "no longer fits the settings"
         case ProcessStopped():
             return "was replaced because it was stopped (state T)"
         case Unresponsive(problem):
-            return f"was replaced because it answered on no address ({problem})"
+            return f"was replaced because it did not answer on any address ({problem})"
         case StartTimeout(after_s, ready):
-            missing = "answered on every address" if ready else "said that it is ready"
-            return f"had not {missing} after {after_s:.0f} s"
+            missing = "answer on every address" if ready else "report that it is ready"
+            return f"did not {missing} within {after_s:.0f} s"
         case HelperTimeout():
-            return "was silent for too long"
+            return "did not respond in time"
         case Exited(code):
             return f"ended by itself with exit code {code}"
         case Signalled(signal):

@@ -59,7 +59,7 @@ def reconcile(world: World, now: float, jitter: float) -> Step:
 
 
 def _bind(world: World, now: float) -> Step:
-    """Listen on what the plan says; what could not be opened is tried again."""
+    """Listen on the plan's addresses; retry those that could not be opened."""
     listen = plan_of(world).listen
     match world.sockets:
         case Unbound():
@@ -72,7 +72,7 @@ def _bind(world: World, now: float) -> Step:
 
 
 def _start_planner(world: World, now: float) -> Step:
-    """Read the settings and look at the machine: because somebody asked, or because it was not ready."""
+    """Start the planner, to read the settings for a reload or because the machine was not ready."""
     due = world.replan_at is not None and now >= world.replan_at
     if world.reload.asked and is_wedged(world, Role.PLANNER):
         problem = "an earlier planner is stuck in the kernel (jupyterd status names it)"
@@ -94,12 +94,12 @@ def _end_backoff(world: World, now: float) -> Step:
 
 
 def may_start(world: World) -> bool:
-    """Whether the machine is ready for a server: no trouble known, and at least one socket open."""
+    """Whether the machine is ready for a server: nothing to wait for, and at least one socket open."""
     return not plan_of(world).waiting and isinstance(world.sockets, Listening) and bool(world.sockets.open)
 
 
 def _start(world: World, now: float) -> Step:
-    """The spare takes over where there is one that fits; otherwise a server is started from nothing."""
+    """Start a server: promote the spare if there is one that fits, otherwise spawn a process."""
     if not isinstance(world.server, Stopped) or not may_start(world) or not isinstance(world.sockets, Listening):
         return world, ()
     plan, spare = plan_of(world), world.spare
@@ -119,25 +119,25 @@ def _start(world: World, now: float) -> Step:
 
 
 def _spare_started_with(world: World) -> StartedWith:
-    """What a spare depends on before it reads the settings: its program, its environment, its sockets."""
+    """What a spare inherits before it reads the settings: its program, environment and sockets."""
     opened = world.sockets.open if isinstance(world.sockets, Listening) else ()
     return StartedWith("spare", listen=opened, command=plan_of(world).server)
 
 
 def spare_due_at(world: World) -> float | None:
-    """When a spare is to be made: some time after the server began to serve; None if there is nothing to make."""
+    """When to start a spare (monotonic): some time after the server began to serve; None: none is due."""
     policy, server = plan_of(world).policy, world.server
     if not policy.spare or not isinstance(world.spare, Stopped) or is_wedged(world, Role.SPARE):
         return None
     if not isinstance(server, Running) or not isinstance(server.stage, Serving):
         return None
-    if not isinstance(world.sockets, Listening):  # it would be made without them, and would not fit a moment later
+    if not isinstance(world.sockets, Listening):  # it would be started without them, and not fit a moment later
         return None
     return server.stage.since + policy.spare_after_s
 
 
 def _keep_spare(world: World, now: float) -> Step:
-    """One spare beside a server that serves, as the plan would have it now."""
+    """Keep one spare beside a server that serves, as the plan says; end one that no longer fits."""
     due, spare = spare_due_at(world), world.spare
     if due is not None and now >= due:
         spare, effects = child.spawn(Role.SPARE, plan_of(world).server, _spare_started_with(world))
@@ -153,7 +153,7 @@ def _keep_spare(world: World, now: float) -> Step:
 
 
 def _restart(world: World, now: float) -> Step:
-    """A running server that cannot become what the plan says is replaced; its kernels do not notice."""
+    """Replace a running server that cannot apply the plan without a restart; its kernels keep running."""
     server, plan = world.server, plan_of(world)
     if not isinstance(server, Running) or not isinstance(world.sockets, Listening) or not may_start(world):
         return world, ()
@@ -179,7 +179,7 @@ def _send_live_key(world: World, now: float) -> Step:  # noqa: ARG001 - every ru
 
 
 def _finish_verifying(world: World, now: float) -> Step:
-    """Ready was said and every listening socket has answered: it serves."""
+    """Make it a serving server once it said Ready and every listening socket has answered."""
     server = world.server
     if (
         not isinstance(server, Running)
@@ -205,7 +205,7 @@ def _probe(world: World, now: float) -> Step:
 
 
 def _keep_sampler_relay(world: World, now: float) -> Step:
-    """A sampler exactly where the plan has one; never a second beside a wedged one."""
+    """Keep a sampler relay if the plan has one; never a second one beside a wedged one."""
     command = plan_of(world).sampler
     match world.sampler_relay:
         case Stopped() if command is not None and not is_wedged(world, Role.SAMPLER_RELAY):
@@ -220,7 +220,7 @@ def _keep_sampler_relay(world: World, now: float) -> Step:
 
 
 def _close_reload(world: World, now: float) -> Step:
-    """READY=1 ends a reload: when it was refused, or when all that it changed is in force (report.py says it)."""
+    """End a reload when it was refused or all its changes are in force; report.py then sends READY=1."""
     reload = world.reload
     if reload.close_by is None or ((reload.asked or reload.reading) and now < reload.close_by):
         return world, ()

@@ -1,4 +1,4 @@
-"""What people and systemd are told: journal records, STATUS=, READY=1, the snapshot. Only what is new is said."""
+"""What is reported to people and to systemd: journal records, STATUS=, READY=1, the snapshot. Only changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EXTEND_BY_S = 90.0
 
 
 def report(world: World, now: float) -> Step:
-    """The world with everything said, and what is said."""
+    """(the world with all of this noted as reported, the effects that report it). `now` is monotonic."""
     effects: list[Effect] = []
     for part in (_health, _gpu_lines, _state, _notify, _banner, _publish):
         world, more = part(world, now)
@@ -35,7 +35,7 @@ def _health(world: World, now: float) -> Step:
         kind = journal_kinds.GPU_RAISED if each.kind.code.startswith("gpu") else journal_kinds.ITEM_RAISED
         effects.append(Record(kind, f"{each.text}  (type: {each.advice})", fields))
     for old in cleared:
-        text = f"over after {now - old.since:.0f} s: {old.condition.text}"
+        text = f"resolved after {now - old.since:.0f} s: {old.condition.text}"
         effects.append(Record(journal_kinds.ITEM_CLEARED, text, (("HEALTH_CODE", old.condition.named),)))
     return replace(world, conditions=held), tuple(effects)
 
@@ -58,7 +58,7 @@ def _gpu_lines(world: World, now: float) -> Step:
 
 
 def _state(world: World, now: float) -> Step:
-    """The one word for the snapshot."""
+    """Update the snapshot's state: one word, and since when."""
     if isinstance(world.wanted, Stop):
         state = "stopping"
     elif serves(world):
@@ -75,7 +75,7 @@ def _visible(world: World) -> tuple[ActiveCondition, ...]:
 
 
 def status_text(world: World) -> str:
-    """STATUS=: what a person wants to read in `systemctl status`."""
+    """The text of STATUS=, for `systemctl status`: what the service does, the number of kernels, the first problem."""
     parts = [_doing(world)]
     if world.kernels is not None and world.state == "serving":
         total, busy = world.kernels.total, world.kernels.busy
@@ -83,7 +83,7 @@ def status_text(world: World) -> str:
     visible = _visible(world)
     if visible and world.state != "waiting":
         more = f" (and {len(visible) - 1} more: jupyterd status)" if len(visible) > 1 else ""
-        parts.append(f"trouble: {visible[0].condition.text}{more}")
+        parts.append(f"problem: {visible[0].condition.text}{more}")
     return "; ".join(parts)
 
 
@@ -92,8 +92,8 @@ def _doing(world: World) -> str:
     match world.state:
         case "stopping":
             if process(world.server) is not None:
-                return "Stopping: the server finishes"
-            return "Stopping: the kernels are ended in order" if process(world.ender) else "Stopping"
+                return "Stopping: waiting for the server to finish"
+            return "Stopping: shutting down the kernels" if process(world.ender) else "Stopping"
         case "serving":
             stage = world.server.stage if isinstance(world.server, Running) else None
             since = stage.since if isinstance(stage, Serving) else 0.0
@@ -103,7 +103,7 @@ def _doing(world: World) -> str:
                 each.condition.text for each in world.conditions if each.condition.kind in (health.WAITING, health.PORT)
             ]
             every_s = plan.policy.machine_retry_s if plan.waiting else plan.policy.bind_retry_s
-            return f"Waiting: {'; '.join(waiting)}; looked at again every {every_s:.0f} s"
+            return f"Waiting: {'; '.join(waiting)}; checked again every {every_s:.0f} s"
         case _:
             if isinstance(world.server, BackingOff):
                 until = world.clock.time_of_day(world.server.until)
@@ -146,7 +146,7 @@ def _publish(world: World, now: float) -> Step:  # noqa: ARG001 - every part has
 
 
 def snapshot(world: World) -> Snapshot:
-    """The status document. Its times are monotonic; the performer makes Unix seconds of them."""
+    """The status document, with monotonic times; supervisor/status_file.py converts them to Unix seconds."""
     plan = plan_of(world)
     scheme = "http" if plan.certificate is None else "https"
     return Snapshot(
@@ -176,7 +176,7 @@ def snapshot(world: World) -> Snapshot:
 
 
 def _sampler(world: World) -> ProcessIdentity | None:
-    """The sampler, by its own word; while it has not spoken, the relay that looks for it."""
+    """The sampler's process, from its last frame; before the first frame the relay's; None: neither runs."""
     relay, last = process(world.sampler_relay), world.gpus.last_frame
     if relay is None or last is None or last.pid is None or last.started is None:
         return relay

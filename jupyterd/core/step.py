@@ -1,4 +1,4 @@
-"""The one door: `step` applies an event, reconciles, and reports what is new. Nothing else changes a world."""
+"""`step`, the only function that changes a world: it applies an event, reconciles, and reports what is new."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jupyterd.core.report import report
 from jupyterd.core.world import Listening, Stop, World, child_in, is_wedged, plan_of
 
 SLACK_S = 5.0
-"""How far a machine's deadline may be past before the watchdog is not told any more that all is well."""
+"""How long a deadline may be overdue before WATCHDOG=1 is withheld."""
 
 
 def start() -> World:
@@ -23,7 +23,7 @@ def start() -> World:
 
 
 def step(world: World, event: Event, now: float, jitter: float) -> tuple[World, tuple[Effect, ...]]:
-    """(the world after the event, what is to be done). `now` is monotonic seconds, `jitter` in [0, 1)."""
+    """(the world after the event, the effects to carry out). `now` is monotonic seconds, `jitter` in [0, 1)."""
     if world.quitting:
         return world, ()
     world, applied = apply(world, event, now, jitter)
@@ -33,7 +33,7 @@ def step(world: World, event: Event, now: float, jitter: float) -> tuple[World, 
 
 
 def deadline(world: World) -> float | None:
-    """When DeadlineCame is due, if nothing happens before."""
+    """The monotonic time at which DeadlineCame is due if no event comes before; None: never."""
     if world.plan is None or world.quitting:
         return None
     times = [child_deadline(child_in(world, role)) for role in Role]
@@ -51,6 +51,6 @@ def deadline(world: World) -> float | None:
 
 
 def healthy(world: World, now: float) -> bool:
-    """No machine's own deadline is overdue: what WATCHDOG=1 attests."""
+    """Whether no deadline is overdue by more than SLACK_S, which is what WATCHDOG=1 attests."""
     due = deadline(world)
     return due is None or now < due + SLACK_S

@@ -1,4 +1,4 @@
-"""What follows when a stop is wanted: the server leaves, the kernels end in order, then the supervisor does.
+"""The rules for a stop: the server ends first, then the ender shuts down the kernels, then the supervisor exits.
 
 Rules of reconcile.py.
 """
@@ -16,7 +16,7 @@ from jupyterd.core.world import Step, Stop, World, child_in, plan_of, with_child
 
 
 def stop_children(world: World, now: float) -> Step:
-    """The server first, then the kernels through the ender, then the sampler; nothing new is started."""
+    """Ask all children but the ender to end; send SIGKILL at once if the stop is hurried."""
     effects: list[Effect] = []
     policy = plan_of(world).policy
     hurry = isinstance(world.wanted, Stop) and world.wanted.hurry
@@ -50,7 +50,7 @@ def stop_children(world: World, now: float) -> Step:
 
 
 def start_ender(world: World, now: float) -> Step:  # noqa: ARG001 - every rule has the same form
-    """By the ender, in order, once no server uses them."""
+    """Start the ender, which shuts down the kernels, once no server uses them."""
     stop = world.wanted
     if not isinstance(stop, Stop) or stop.kernels_done or not isinstance(world.server, Stopped):
         return world, ()
@@ -61,10 +61,10 @@ def start_ender(world: World, now: float) -> Step:  # noqa: ARG001 - every rule 
 
 
 def quit_when_done(world: World, now: float) -> Step:  # noqa: ARG001 - every rule has the same form
-    """Once nothing of ours runs any more."""
+    """Quit once no child runs any more."""
     stop = world.wanted
     if world.quitting or not isinstance(stop, Stop) or not stop.kernels_done:
         return world, ()
     if any(not isinstance(child_in(world, role), Stopped) for role in Role):
         return world, ()
-    return replace(world, quitting=True), (Record(journal_kinds.STOPPED, "stopped in order"), Quit(0))
+    return replace(world, quitting=True), (Record(journal_kinds.STOPPED, "stopped cleanly"), Quit(0))

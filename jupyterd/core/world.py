@@ -1,10 +1,10 @@
 """Everything that the supervisor knows, as one immutable value, and the rules that change it.
 
-1. One door. `step(world, event, now, jitter)` gives the next world and the effects to carry out. It has no other
+1. One entry point. `step(world, event, now, jitter)` gives the next world and the effects to carry out. It has no other
    input: no clock, no file, no random number. So a run replays from its events (event_log.py).
 2. Wanted and actual are stored apart. `wanted` is Run or Stop, `plan` is what to run; `server`, `spare`, the helpers,
    `sockets` and `probes` say how things are. apply.py takes facts in and decides little; reconcile.py compares wanted
-   with actual and acts, rule after rule, until none has anything left to do; report.py says what is new.
+   with actual and acts, rule after rule, until none has anything left to do; report.py reports what is new.
 3. Data that exists in one state lives in that state: a pid is in Running, Stopping and Killing, not beside them.
 4. One deadline. Each state carries the moment at which it wants attention; `step.deadline` is the earliest of them.
    There is no tick. Every deadline that has come must be acted on in the same step, or the loop would spin.
@@ -62,12 +62,12 @@ RECENT = 10
 
 @value
 class Run:
-    """Wanted: a server that serves."""
+    """The wanted state while the service runs: a server that serves."""
 
 
 @value
 class Stop:
-    """Wanted: nothing left. `kernels_done`: the ender has run. `hurry`: SIGKILL for the rest, at once."""
+    """The wanted state after a stop request: no child. `kernels_done`: the ender has run. `hurry`: use SIGKILL."""
 
     kernels_done: bool = False
     hurry: bool = False
@@ -75,12 +75,12 @@ class Stop:
 
 @value
 class Unbound:
-    """No socket has been asked for."""
+    """No socket has been requested."""
 
 
 @value
 class Binding:
-    """Asked for; the answer comes in the same turn of the loop. `failed` is from the time before."""
+    """Sockets are requested; Bound follows in the same turn of the loop. `failed`: of the attempt before."""
 
     asked: tuple[Listen, ...]
     failed: tuple[BindFailed, ...] = ()
@@ -88,7 +88,7 @@ class Binding:
 
 @value
 class Listening:
-    """These were asked for; those in `failed` are not open and are tried again at `retry_at`."""
+    """The sockets that were requested; those in `failed` are not open and are retried at `retry_at` (monotonic)."""
 
     asked: tuple[Listen, ...]
     failed: tuple[BindFailed, ...]
@@ -96,7 +96,7 @@ class Listening:
 
     @property
     def open(self) -> tuple[Listen, ...]:
-        """Those that are."""
+        """The sockets that are open now: `asked` without `failed`."""
         failed = {each.listen for each in self.failed}
         return tuple(each for each in self.asked if each not in failed)
 
@@ -114,7 +114,7 @@ class ReloadRequest:
 
 @value
 class Announced:
-    """What the outside has been told last, to tell it only what is new."""
+    """What was last reported to systemd and to people, so that only changes are reported."""
 
     ready: bool = False
     reloading: bool = False
@@ -123,13 +123,13 @@ class Announced:
     status: str = ""
     snapshot: Snapshot | None = None
     extend_at: float | None = None
-    """Until READY=1: when systemd must be asked for more time."""
+    """Until READY=1: when to send EXTEND_TIMEOUT_USEC next (monotonic)."""
 
 
 @value
 class Gpus:
-    """Frames since the last log line, what people see, and why the sampler has no frames, until it has one; what the
-    journal has heard of each GPU, and errors that are not over.
+    """Frames since the last log line, the GPUs as shown in the status, why there are no frames (until one comes), the
+    last journal line of each GPU, and errors that are not over.
     """
 
     frames: tuple[Frame, ...] = ()
@@ -143,7 +143,7 @@ class Gpus:
 
 @value
 class Warned:
-    """A kernel that is ended soon, and what people were told."""
+    """A kernel that will be ended soon, and the warning about it."""
 
     kernel: str
     text: str
@@ -151,7 +151,7 @@ class Warned:
 
 @value
 class Culling:
-    """Kernels that hold GPU memory, those among them that were warned about, and those that are to be ended."""
+    """Kernels that hold GPU memory: all, those with a warning, and those to be ended next."""
 
     candidates: tuple[CullCandidate, ...] = ()
     warned: tuple[Warned, ...] = ()
@@ -187,7 +187,7 @@ class World:
     probes: tuple[Probing, ...] = ()
     reload: ReloadRequest = ReloadRequest()
     replan_at: float | None = None
-    """When the machine is looked at again, because it was not ready or because another certificate is served."""
+    """When to inspect the machine again (monotonic): it was not ready, or serves another certificate; None: never."""
     refused: tuple[str, ...] = ()
     """Problems of the last settings that were refused; empty when the settings on disk are in force."""
     live_problem: str | None = None
@@ -195,12 +195,12 @@ class World:
     score: Score = Score()
     kernels: KernelCounts | None = None
     kernels_of: int = 0
-    """The pid of the server that said so."""
+    """The pid of the server that reported it."""
     reloads: int = 0
     restarts: int = 0
     recent: tuple[Restart, ...] = ()
     down_since: float | None = 0.0
-    """Since when nothing serves; None while the server does."""
+    """Since when no server serves (monotonic); None while one does."""
     gpus: Gpus = Gpus()
     culling: Culling = Culling()
     conditions: tuple[ActiveCondition, ...] = ()
@@ -211,18 +211,18 @@ class World:
 
 
 Step = tuple[World, tuple[Effect, ...]]
-"""The world after something, and what is to be done because of it."""
+"""(the world afterwards, the effects to carry out)."""
 
 
 def plan_of(world: World) -> Plan:
-    """The plan, which every event but the first can count on."""
+    """The plan. ValueError before the first event."""
     if world.plan is None:
         raise ValueError("the first event must be Started")
     return world.plan
 
 
 def child_in(world: World, role: Role) -> Child:
-    """The child in that role."""
+    """The child in the role `role`."""
     match role:
         case Role.SERVER:
             return world.server
@@ -239,7 +239,7 @@ def child_in(world: World, role: Role) -> Child:
 
 
 def with_child(world: World, role: Role, after: Child) -> World:
-    """The world with another child in that role."""
+    """The world with `after` as the child in the role `role`."""
     match role:
         case Role.SERVER:
             return replace(world, server=after)
@@ -256,16 +256,16 @@ def with_child(world: World, role: Role, after: Child) -> World:
 
 
 def with_restart(world: World, reason: ExitReason, now: float) -> World:
-    """The world with one more restart of the server in its status."""
+    """The world after one more restart of the server: in the count and among the recent ones."""
     recent = (*world.recent, Restart(now, reasons.text(reason)))[-RECENT:]
     return replace(world, restarts=world.restarts + 1, recent=recent)
 
 
 def is_wedged(world: World, role: Role) -> bool:
-    """Whether a child in that role is stuck in the kernel: a helper gets no second one then."""
+    """Whether a process of that role did not end even after SIGKILL: then no second helper is started."""
     return any(each.role is role for each in world.wedged)
 
 
 def serves(world: World) -> bool:
-    """Whether the server has proved itself and nothing has happened since."""
+    """Whether the server serves (rule 7)."""
     return isinstance(world.server, Running) and isinstance(world.server.stage, Serving)

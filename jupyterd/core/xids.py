@@ -1,6 +1,6 @@
-"""What the driver's error numbers (Xid) mean and what to do about each: data, after NVIDIA's "Xid Errors".
+"""The driver's error numbers (Xid), with what each means and what to do: data, after NVIDIA's "Xid Errors".
 
-Pure; gpu_trouble.py makes health items of them.
+Pure; gpu_health.py turns them into health conditions.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from jupyterd.protocol.value import value
 
 @value
 class Group:
-    """Errors with the same cause and cure. `shown_s`: so long after the last one it is called over."""
+    """Errors with the same cause and remedy. `shown_s`: how long one is shown after it last occurred."""
 
     advice: str
     shown_s: float
@@ -32,9 +32,7 @@ REBOOT = Group(
     "sudo reboot; if it comes back, check power cables, slot and temperature of the card", 24 * _HOUR_S, "error"
 )
 MEMORY = Group("nvidia-smi -q -d ECC,ROW_REMAPPER; a reset puts the spare rows to use", _HOUR_S)
-REPLACE = Group(
-    "save what is open; nvidia-smi -q -d ECC,ROW_REMAPPER; the card may need to be replaced", _HOUR_S, "error"
-)
+REPLACE = Group("save your work; nvidia-smi -q -d ECC,ROW_REMAPPER; the card may need to be replaced", _HOUR_S, "error")
 LINK = Group("nvidia-smi nvlink --status; if it comes back, the bridge or the cable", _HOUR_S)
 UNKNOWN = Group("sudo dmesg | grep -i xid, and look the number up: docs.nvidia.com/deploy/xid-errors", _HOUR_S)
 
@@ -92,5 +90,5 @@ XIDS: Mapping[int, tuple[str, Group]] = {
 
 
 def meaning(code: int) -> tuple[str, Group]:
-    """What it says, and its group."""
+    """(what the error means, its group); a fixed text and UNKNOWN for a number that is not in the table."""
     return XIDS.get(code, ("an error of the driver that has no explanation here", UNKNOWN))

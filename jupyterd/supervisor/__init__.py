@@ -1,1 +1,1 @@
-"""See docs/architecture.md."""
+"""The supervisor process: starts and watches the other processes, and carries out what core decides."""

@@ -1,4 +1,4 @@
-"""The supervisor's children by role: their streams while they run, what they said and how they ended afterwards.
+"""The supervisor's children by role: starts and signals them, and turns their messages and exits into events.
 
 Decides nothing.
 """
@@ -26,25 +26,25 @@ NAMES = {
     Role.SERVER: "server", Role.SPARE: "server", Role.SAMPLER_RELAY: "gpu", Role.PLANNER: "planner",
     Role.ENDER: "ender", Role.CULLER: "culler",
 }  # fmt: skip
-"""How their output is marked, in the journal with "jupyterd-" before it."""
+"""Role -> the name that marks its output; the journal identifier has "jupyterd-" before it."""
 
 Streams = Callable[[str], int]
-"""Name -> a descriptor for a child's output that the caller closes: journal.Journal.stream, terminal.Terminal.stream"""
+"""Name -> a descriptor for a child's output that the caller closes: journal.Journal.stream, console.Console.stream"""
 
 
 @value
 class _Child:
-    """One child and our end of its line."""
+    """One child and our end of its pipe or channel."""
 
     role: Role
     process: process.SpawnedProcess
     voice: Channel | Document | FramePipe | None
-    """What it says to us, if it says anything."""
+    """Reads what it sends us; None for a child that sends nothing."""
     beat: int | None = None
-    """Of server and spare: the memory in which their event loop says when it turned."""
+    """Server and spare: descriptor of the shared memory of protocol.heartbeat."""
 
     def close(self) -> None:
-        """It is gone, or nobody listens to it any more."""
+        """Close our descriptors of this child."""
         if self.voice is not None:
             self.voice.close()
         if self.beat is not None:
@@ -63,11 +63,11 @@ class Children:
         self._abandoned: dict[int, _Child] = {}
 
     def pids(self) -> set[int]:
-        """Of all that are not reaped yet."""
+        """The pids of all children that have not been reaped."""
         return {child.process.pid for child in (*self._by_role.values(), *self._abandoned.values())}
 
     def spawn(self, spawn: Spawn, listeners: tuple[int, ...]) -> ChildStarted | SpawnFailed:
-        """Start one; server and spare inherit `listeners`."""
+        """Start a child; server and spare inherit the sockets `listeners`."""
         try:
             child = self._start(spawn.role, spawn.command, listeners)
         except OSError as error:
@@ -77,19 +77,19 @@ class Children:
         return ChildStarted(spawn.role, child.process.pid, child.process.started)
 
     def signal(self, role: Role, pid: int, name: SendableSignal) -> None:
-        """One that is gone already is no error."""
+        """Signal a child. One that has already ended is not an error."""
         child = self._by_role.get(role)
         if child is not None and child.process.pid == pid:
             process.send(child.process, name)
 
     def send(self, message: server_channel.ToServer) -> None:
-        """To the running server; without one there is nobody to tell."""
+        """Send a message to the running server; dropped if there is none."""
         child = self._by_role.get(Role.SERVER)
         if child is not None and isinstance(child.voice, Channel):
             child.voice.send(message)
 
     def promote(self, pid: int) -> None:
-        """The spare is the server from now on; the old one is gone."""
+        """Give the spare with this pid the role of the server, which has ended."""
         spare = self._by_role.get(Role.SPARE)
         if spare is not None and spare.process.pid == pid:
             del self._by_role[Role.SPARE]
@@ -97,14 +97,14 @@ class Children:
             self._poller.register(server.process.pidfd, READ, partial(self._ended, server))
 
     def inspect(self, pid: int) -> ProcessInspected:
-        """How the process is: proc files and shared memory only, which never block."""
+        """The state of the process, from /proc and the shared memory, which never block."""
         child = self._by_role.get(Role.SERVER)
         memory = child.beat if child is not None and child.process.pid == pid else None
         turned = None if memory is None else heartbeat.read(memory)
         return ProcessInspected(pid, proc.state(pid), *proc.scheduled_s(pid), turned)
 
     def abandon(self, role: Role, pid: int) -> None:
-        """Watch it only to reap it."""
+        """Stop listening to a child that SIGKILL did not end; it is still reaped when it ends."""
         child = self._by_role.get(role)
         if child is not None and child.process.pid == pid:
             del self._by_role[role]
@@ -156,7 +156,7 @@ class Children:
         return _Child(role, started, FramePipe(self._poller, reading))
 
     def _ended(self, child: _Child) -> Iterable[Event]:
-        """Its pidfd is ready. What it has said comes before how it ended."""
+        """The events of a child whose pidfd is readable: what it still sent, then its exit."""
         end = process.reap(child.process)
         if end is None:
             return []

@@ -1,4 +1,4 @@
-"""The wall clock as a fact: what turns monotonic seconds into dates for people. Read afresh each time."""
+"""The wall clock's offset from monotonic time, which turns monotonic times into dates. Read again each time."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from jupyterd.core.events import WallClock
 
 
 def read() -> WallClock:
-    """As it is now."""
+    """The current offset of the wall clock from monotonic time, and of local time from UTC."""
     return WallClock(time.time() - time.monotonic(), time.localtime().tm_gmtoff)

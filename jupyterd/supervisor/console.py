@@ -1,4 +1,4 @@
-"""The journal's place in a terminal: plain readable lines, colour only where it is wanted.
+"""Records as readable lines in a terminal, in place of the journal; colour only where it is wanted.
 
 Children's output comes through pipes and is shown as `server | ...`, so that a lost terminal costs them nothing.
 """
@@ -34,7 +34,7 @@ class Console:
         self._pipes: dict[int, tuple[str, Lines]] = {}
 
     def write(self, record: Record) -> None:
-        """One record, as `20:14:03 message`; more lines of the message are indented."""
+        """Write a record as `20:14:03 message`; further lines of the message are indented."""
         clock = time.strftime("%H:%M:%S")
         first, *more = record.message.splitlines() or [""]
         before, after = self._paint(record.kind.priority)
@@ -52,12 +52,12 @@ class Console:
         return writing
 
     def show(self, text: str) -> None:
-        """A banner, as it is. It may hold a one-time token, so the log file of a lost terminal gets none."""
+        """Write a banner. It may hold a one-time token, so the log file of a lost terminal does not get it."""
         if not self._sink.lost:
             self._sink.put(text.encode(errors="replace"))
 
     def close(self) -> None:
-        """Show what the children have said until now."""
+        """Write what the children's pipes still hold, and close them."""
         for reading in tuple(self._pipes):
             self._relay(reading)
         self._sink.close()

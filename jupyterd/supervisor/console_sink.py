@@ -1,6 +1,6 @@
-"""Where lines for a person go: the terminal, never waiting for it, and a file once the terminal is lost.
+"""Writes lines to the terminal without ever waiting for it, and to a file once the terminal is lost.
 
-Knows bytes and descriptors only.
+Deals with bytes and descriptors only.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from jupyterd.supervisor.poller import WRITE, Poller
 
 LOG_NAME = "jupyterd.log"
 _WAITING_MOST = 2000
-"""Lines kept for a terminal that is stopped (Ctrl-S); older ones are left out."""
+"""Lines kept for a terminal that is stopped (Ctrl-S); older ones are dropped."""
 _LOG_MOST_BYTES = 10_000_000
 _LAST_WAIT_MS = 200
-"""At the end: for what a slow terminal has not taken yet."""
+"""Seconds that close() waits for a slow terminal."""
 
 
 class Sink:
     """Owns a descriptor of its own for the terminal, later one for the log file."""
 
     def __init__(self, poller: Poller, state_dir: str, fd: int = 2) -> None:
-        """`fd`: the standard error, whatever it is."""
+        """`fd`: standard error; a terminal, a pipe, a file or a socket."""
         self._poller = poller
         self._state_dir = state_dir
         self._waiting: deque[bytes] = deque()
@@ -40,7 +40,7 @@ class Sink:
         return self._log is not None
 
     def put(self, line: bytes) -> None:
-        """A whole line, newline included."""
+        """Write a whole line, newline included, now or when the terminal takes it."""
         if self._log is not None:
             self._to_log(line)
             return
@@ -51,7 +51,7 @@ class Sink:
         self._flush()
 
     def close(self) -> None:
-        """Give a slow terminal a last short chance."""
+        """Give a slow terminal a short time to take the rest, and close."""
         if self._waiting and self._log is None:
             waiter = poll()
             waiter.register(self._fd, POLLOUT)
@@ -84,7 +84,7 @@ class Sink:
         return ()
 
     def _lose(self) -> None:
-        """Go on in the log file with what the terminal did not take."""
+        """Switch to the log file, beginning with what the terminal did not take."""
         self._poller.unregister(self._fd)
         self._log = os.open("/dev/null", os.O_WRONLY)
         with suppress(OSError):
@@ -95,7 +95,7 @@ class Sink:
             self._to_log(self._waiting.popleft())
 
     def _to_log(self, line: bytes) -> None:
-        """A full disk costs lines, nothing else."""
+        """Write to the log file; lines that a full disk does not take are lost."""
         if self._log is None:
             return
         with suppress(OSError):
@@ -109,7 +109,7 @@ class Sink:
 
 
 def _without_colour(line: bytes) -> bytes:
-    """What was painted for the terminal before it was known to be lost."""
+    """The line without the colour that was meant for the terminal."""
     while b"\x1b[" in line:
         before, _, rest = line.partition(b"\x1b[")
         line = before + rest.partition(b"m")[2]
@@ -122,9 +122,9 @@ def _open_log(state_dir: str) -> int:
 
 
 def _open_again(fd: int) -> tuple[int, Callable[[int, bytes], int]]:
-    """The same file, opened once more, so that "do not wait" is ours alone: O_NONBLOCK on the descriptor that we were
-    given would also be the shell's (open(2), "open file description"). What another account opened for us (su, a
-    container's pipe) and sockets cannot be opened again: there each piece is preceded by a look.
+    """(a descriptor, a function that writes to it without waiting). The file is opened once more, because O_NONBLOCK on
+    the given descriptor would also apply to the shell's (open(2), "open file description"). What another account opened
+    (su, a container's pipe) and sockets cannot be opened again: there poll(2) precedes each piece.
     """
     for path in (f"/proc/self/fd/{fd}", "/dev/tty") if os.isatty(fd) else (f"/proc/self/fd/{fd}",):
         with suppress(OSError):

@@ -1,7 +1,7 @@
 """The journal: our records by its native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL), the output of our children by
 streams of their own.
 
-Never blocks and never fails: what the journal does not take is counted, and the count goes with the next record.
+Never blocks and never fails: records that the journal does not take are counted; the next record carries the count.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Journal:
         self._lost = 0
 
     def write(self, record: Record) -> None:
-        """One record."""
+        """Send a record."""
         if self._lost:
             record = replace(record, fields=(*record.fields, ("JUPYTERD_LOST", str(self._lost))))
         try:
@@ -45,7 +45,7 @@ class Journal:
 
     def stream(self, name: str) -> int:
         """A descriptor for a child's standard output and error, identifier jupyterd-<name>; the caller closes it.
-        While the journal takes none, our own standard error.
+        A duplicate of our own standard error if the journal accepts no stream.
         """
         stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
@@ -60,7 +60,7 @@ class Journal:
             return os.dup(2)
 
     def show(self, text: str) -> None:
-        """A banner is for people at a terminal: the journal gets none, it may hold a one-time token."""
+        """Do nothing: a banner may hold a one-time token, which must not reach the journal."""
 
     def close(self) -> None:
         """Close the socket."""
@@ -76,7 +76,7 @@ class Journal:
             self._send_as_file(datagram, address)
 
     def _send_as_file(self, datagram: bytes, address: str) -> None:
-        """Longer than the socket's buffer: a sealed memory file in its place."""
+        """Send a datagram that is longer than the socket's buffer, as a sealed memory file."""
         fd = os.memfd_create("jupyterd-record", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             written = 0
@@ -90,7 +90,7 @@ class Journal:
 
 
 def encode(record: Record) -> bytes:
-    """One datagram. A value with a line break goes with its length, so nothing in it can forge a field."""
+    """The record as one datagram. A value with a line break is sent with its length, so it cannot forge a field."""
     kind = record.kind
     fields = (
         ("MESSAGE", record.message),

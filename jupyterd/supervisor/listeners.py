@@ -1,6 +1,6 @@
 """The listening sockets: exactly the wanted ones, kept in systemd's fd store over a crash or restart.
 
-The server inherits them, nobody else.
+Only the server and the spare inherit them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from jupyterd.supervisor.port_owner import holder
 from jupyterd.supervisor.sd_notify import Notifier
 
 _BACKLOG = 1024
-"""Connections that wait while the server is replaced; the kernel caps it at net.core.somaxconn."""
+"""How many connections may wait while the server is replaced; the kernel caps it at net.core.somaxconn."""
 _REASONS: dict[int | None, Literal["busy", "absent", "denied"]] = {
     errno.EADDRINUSE: "busy",
     errno.EADDRNOTAVAIL: "absent",
@@ -33,14 +33,14 @@ class Listeners:
     """Owns the listening sockets."""
 
     def __init__(self, notifier: Notifier, restored: Iterable[int] = ()) -> None:
-        """`restored`: descriptors that systemd gave back (LISTEN_FDS); what is no listening TCP socket is closed."""
+        """`restored`: descriptors that systemd gave back (LISTEN_FDS); others than listening TCP sockets are closed."""
         self._notifier = notifier
         self._open: dict[Listen, socket.socket] = {}
         for fd in restored:
             self._take_back(fd)
 
     def bind(self, wanted: tuple[Listen, ...]) -> Bound:
-        """Keep those that are open, close the others, open the new."""
+        """Keep wanted sockets that are open, close the others, open the missing ones."""
         for listen in [each for each in self._open if each not in wanted]:
             self._close(listen)
         failed = []
@@ -55,7 +55,7 @@ class Listeners:
         return Bound(tuple(failed))
 
     def fds(self, order: tuple[Listen, ...]) -> tuple[int, ...]:
-        """The open ones, in the order of the plan."""
+        """The descriptors of the open sockets, in the order `order`."""
         return tuple(self._open[listen].fileno() for listen in order if listen in self._open)
 
     def _close(self, listen: Listen) -> None:
@@ -108,5 +108,5 @@ def _failure(listen: Listen, error: OSError) -> BindFailed:
 
 
 def _store_name(listen: Listen) -> str:
-    """FDNAME must not hold a colon (sd_notify(3)); the socket itself tells its address when it comes back."""
+    """The FDNAME of a socket: without a colon (sd_notify(3)). getsockname(2) gives the address after a restart."""
     return f"listen-{listen.host.replace(':', '_')}-{listen.port}"

@@ -17,33 +17,33 @@ from jupyterd.supervisor.poller import Poller
 
 World = TypeVar("World")
 KEPT = 200
-"""Events that the history holds at least."""
+"""How many events the history holds at least."""
 
 
 class Core(Protocol[World]):
-    """What decides: jupyterd.core.step, or a script in a test. The world is opaque here."""
+    """Decides: jupyterd.core.step, or a script in a test. The world is opaque here."""
 
     def start(self) -> World:
         """The world before the first event."""
 
     def step(self, world: World, event: Event, now: float, jitter: float, /) -> tuple[World, tuple[Effect, ...]]:
-        """One fact in, what to do out. `now` is monotonic, 0 <= jitter < 1."""
+        """(the world after the event, the effects to carry out). `now` is monotonic, 0 <= jitter < 1."""
 
     def deadline(self, world: World, /) -> float | None:
-        """When the core wants DeadlineCame, monotonic."""
+        """The monotonic time at which DeadlineCame is due; None: never."""
 
     def healthy(self, world: World, now: float, /) -> bool:
-        """Whether no machine's own deadline is overdue."""
+        """Whether no deadline is overdue."""
 
 
 class Machine(Protocol):
-    """What acts: perform.Performer."""
+    """Carries out effects: perform.Performer."""
 
     def perform(self, effect: Effect) -> Iterable[Event]:
-        """Carry it out without blocking; answers that are known at once come back."""
+        """Carry out an effect without blocking; returns the events that answer it at once."""
 
     def rest(self, now: float, *, healthy: bool) -> float | None:
-        """The end of an iteration: attest progress to the watchdog. Gives when it must be called again."""
+        """Called at the end of an iteration; attests progress to the watchdog. Returns when it must be called again."""
 
 
 class History(Generic[World]):
@@ -64,7 +64,7 @@ class History(Generic[World]):
         return (*self._older, *self._newer)
 
     def add(self, event: Event, now: float, jitter: float) -> None:
-        """Before the step, so that an event whose step raises is kept too."""
+        """Add an event; called before its step, so that an event whose step raises is kept too."""
         if len(self._newer) >= KEPT:
             self.start, self._middle = self._middle, self.end
             self._older, self._newer = self._newer, []
@@ -72,7 +72,7 @@ class History(Generic[World]):
 
 
 def run(core: Core[World], machine: Machine, poller: Poller, first: Event, history: History[World]) -> int:
-    """Run until the core quits; gives its exit code. `history` holds the world before the first event."""
+    """Run until the core quits; returns its exit code. `history` holds the world before the first event."""
     world, code = _digest(core, machine, history, history.end, [first])
     while code is None:
         now = time.monotonic()
@@ -92,7 +92,7 @@ def run(core: Core[World], machine: Machine, poller: Poller, first: Event, histo
 def _digest(
     core: Core[World], machine: Machine, history: History[World], world: World, events: Iterable[Event]
 ) -> tuple[World, int | None]:
-    """Feed events, and the answers to their effects, until there are none left or the core quits."""
+    """Step through events, and through the answers to their effects, until none is left or the core quits."""
     inbox = deque(events)
     while inbox:
         event, now, jitter = inbox.popleft(), time.monotonic(), _jitter()
@@ -110,5 +110,5 @@ def _digest(
 
 
 def _jitter() -> float:
-    """Of [0, 1). From the system: the module `random` would cost 0.3 MB for this one number."""
+    """A random number in [0, 1), from the system: the module `random` would cost 0.3 MB."""
     return int.from_bytes(os.urandom(4), "big") / 2**32

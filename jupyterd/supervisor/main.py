@@ -51,7 +51,7 @@ class Arguments:
 
 @value
 class Inherited:
-    """`watchdog_s`: how often WATCHDOG=1 must be sent, 0 if nobody watches; `journal`: stderr is a journal stream."""
+    """`watchdog_s`: how often WATCHDOG=1 must be sent, 0: no watchdog; `journal`: stderr is a journal stream."""
 
     watchdog_s: float
     sockets: tuple[int, ...]
@@ -59,7 +59,7 @@ class Inherited:
 
 
 def main(argv: list[str], core: loop.Core[loop.World]) -> int:
-    """The supervisor's whole life; gives its exit code. `core` decides: jupyterd.core.step, or a script in a test."""
+    """Run the supervisor; returns its exit code. `core` decides: jupyterd.core.step, or a script in a test."""
     given = arguments(argv)
     seal()
     with os.fdopen(given.plan, "rb") as file:
@@ -106,7 +106,7 @@ def main(argv: list[str], core: loop.Core[loop.World]) -> int:
 
 
 def _log(poller: Poller, state_dir: str, *, journal: bool) -> RecordSink:
-    """The one of the two that is used."""
+    """The journal, or the console in a terminal."""
     if journal:
         from jupyterd.supervisor.journal import Journal  # noqa: PLC0415 - each costs memory
 
@@ -128,7 +128,7 @@ def arguments(argv: Sequence[str]) -> Arguments:
 
 
 def take(environ: MutableMapping[str, str]) -> Inherited:
-    """Read systemd's variables and remove them."""
+    """Read systemd's variables (WATCHDOG_*, LISTEN_*, JOURNAL_STREAM and so on) and remove them from `environ`."""
     given = {name: environ.pop(name) for name in _OURS if name in environ}
     pid = str(os.getpid())
     watchdog_s = 0.0
@@ -141,7 +141,7 @@ def take(environ: MutableMapping[str, str]) -> Inherited:
 
 
 def seal() -> None:
-    """No child gets a descriptor by accident: close-on-exec for all but standard input, output and error."""
+    """Set close-on-exec on all descriptors but standard input, output and error, so that no child inherits one."""
     for name in os.listdir("/proc/self/fd"):
         if int(name) >= _FIRST:
             with suppress(OSError):  # the one of the listing itself
@@ -149,6 +149,6 @@ def seal() -> None:
 
 
 def _identity(fd: int) -> str:
-    """As in JOURNAL_STREAM (systemd.exec(5))."""
+    """Device and inode of `fd` as "DEV:INODE", the form of JOURNAL_STREAM (systemd.exec(5))."""
     found = os.fstat(fd)
     return f"{found.st_dev}:{found.st_ino}"

@@ -1,4 +1,4 @@
-"""Effects out: each is handed to the object that can carry it out. Nothing is decided and nothing waits here."""
+"""Carries out effects: hands each to the object in charge. Decides nothing and never waits."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from jupyterd.supervisor.status_file import Status
 
 
 class RecordSink(Protocol):
-    """Where records go: journal.Journal or terminal.Terminal."""
+    """Where records go: journal.Journal or console.Console."""
 
     def write(self, record: Record) -> None:
-        """One record."""
+        """Write a record."""
 
     def show(self, text: str) -> None:
-        """A banner."""
+        """Show a banner, if this sink is for people at a terminal."""
 
     def stream(self, name: str) -> int:
         """A descriptor for a child's output; the caller closes it."""
 
     def close(self) -> None:
-        """Let go of what it owns."""
+        """Close its descriptors."""
 
 
 @dataclass(slots=True)
 class Performer:
-    """Holds one object for each kind of deed."""
+    """Holds one object for each kind of effect."""
 
     log: RecordSink
     notifier: Notifier
@@ -52,7 +52,7 @@ class Performer:
     publish_problem: str | None = None
 
     def perform(self, effect: Effect) -> Iterable[Event]:  # noqa: C901, PLR0912 - one line for each effect
-        """Carry it out; answers that are known at once come back."""
+        """Carry out an effect; returns the events that answer it at once."""
         match effect:
             case effects.Bind(listen):
                 self.wanted = listen
@@ -88,7 +88,7 @@ class Performer:
         return ()
 
     def rest(self, now: float, *, healthy: bool) -> float | None:
-        """The end of an iteration."""
+        """Called at the end of an iteration; returns when it must be called again (Notifier.rest)."""
         return self.notifier.rest(now, healthy=healthy)
 
     def _publish(self, snapshot: Snapshot) -> None:
@@ -96,13 +96,13 @@ class Performer:
             self.status.publish(snapshot)
             self.publish_problem = None
         except OSError as error:
-            problem = f"the status for `jupyterd status` cannot be written: {error}"
+            problem = f"cannot write the status for `jupyterd status`: {error}"
             if problem != self.publish_problem:  # once, not at each change
                 self.publish_problem = problem
                 self.log.write(Record(TROUBLE, problem))
 
     def _show_banner(self) -> None:
-        """Once: it may hold a one-time token, and nobody else needs the descriptor."""
+        """Show the banner once, and close its descriptor: it may hold a one-time token."""
         if self.banner_fd is not None:
             with os.fdopen(self.banner_fd, "rb") as file:
                 self.banner_fd = None

@@ -1,4 +1,4 @@
-"""What planner and sampler write on their standard output, read as it comes and bounded."""
+"""Reads what the planner and the sampler relay write to their standard output, with a bound on the length."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jupyterd.supervisor.poller import READ, Poller
 from jupyterd.supervisor.process import End
 
 _READ_BYTES = 1 << 20
-"""The most that a pipe holds (pipe(7)), so one turn takes all there is. What stays unused of it costs no memory."""
+"""The most that a pipe holds (pipe(7)), so one turn reads everything. The unused part of the buffer costs no memory."""
 _DOCUMENT_MOST_BYTES = 4 << 20
 _FRAME_MOST_BYTES = 1 << 19
 
@@ -26,7 +26,7 @@ class Pipe:
         os.set_blocking(fd, False)
 
     def read(self) -> bytes:
-        """What is there; b"" when there is nothing, now or ever."""
+        """The bytes that have arrived; b"" if none have, or at the end of the stream."""
         if self._fd is None:
             return b""
         try:
@@ -38,7 +38,7 @@ class Pipe:
         return data
 
     def close(self) -> None:
-        """Stop reading."""
+        """Close the reading end."""
         if self._fd is not None:
             self._poller.unregister(self._fd)
             os.close(self._fd)
@@ -46,7 +46,7 @@ class Pipe:
 
 
 class Document:
-    """The planner's answer: one document, whole when the process has ended."""
+    """The planner's answer: one document, complete when the process has ended."""
 
     def __init__(self, poller: Poller, fd: int, watchdog_s: float) -> None:
         """`watchdog_s` goes into the plan: the planner cannot know who watches the supervisor."""
@@ -57,16 +57,16 @@ class Document:
         poller.register(fd, READ, self.turn)
 
     def turn(self) -> tuple[()]:
-        """Read what is there."""
+        """Read what has arrived."""
         self._data += self._pipe.read()
         if len(self._data) > _DOCUMENT_MOST_BYTES:
             self._pipe.close()
         return ()
 
     def answer(self, end: End) -> PlanMade:
-        """After it has ended."""
+        """The plan, or the problem, after the planner has ended as `end` says."""
         if len(self._data) > _DOCUMENT_MOST_BYTES:
-            return PlanMade("the planner's answer has no end")
+            return PlanMade("the planner's answer is too long")
         if not self._data.strip():
             how = f"exit code {end.code}" if end.signal is None else end.signal
             return PlanMade(f"the planner ended without an answer ({how}); see: journalctl -t jupyterd-planner")
@@ -78,7 +78,7 @@ class Document:
 
 
 class FramePipe:
-    """The sampler's frames, one a line."""
+    """The sampler's frames, one per line."""
 
     def __init__(self, poller: Poller, fd: int) -> None:
         self._pipe = Pipe(poller, fd)
@@ -87,7 +87,7 @@ class FramePipe:
         poller.register(fd, READ, self.turn)
 
     def turn(self) -> list[FrameCame]:
-        """The frames that are whole now; one with None for each line that is none."""
+        """The frames that are complete now; FrameCame(None) for each line that is not a frame."""
         return [FrameCame(_frame(line)) for line in self._lines.feed(self._pipe.read())]
 
 
@@ -99,5 +99,7 @@ def _frame(line: bytes | None) -> gpu_frames.Frame | None:
 
 
 def with_watchdog(made: plan.Plan, watchdog_s: float) -> plan.Plan:
-    """The plan with what only the supervisor knows. Every plan passes here, so that equal ones stay equal."""
+    """The plan with the watchdog's period, which only the supervisor knows. Every plan passes here, so that equal
+    plans stay equal.
+    """
     return replace(made, policy=replace(made.policy, watchdog_s=watchdog_s))

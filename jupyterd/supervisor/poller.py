@@ -1,6 +1,6 @@
-"""The one place where the supervisor waits: descriptors and timers, each with what to do then.
+"""The only place where the supervisor waits: for descriptors and timers, each with its callback.
 
-It decides nothing and knows no event by name.
+It decides nothing and knows no kind of event.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import count
 from jupyterd.core.events import Event
 
 Callback = Callable[[], Iterable[Event]]
-"""What to do when a descriptor is ready or a timer is due: the facts that come of it."""
+"""Called when a descriptor is ready or a timer is due; returns the events that follow."""
 
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
@@ -28,36 +28,36 @@ class Poller:
         self._numbers = count()
 
     def register(self, fd: int, mask: int, callback: Callback) -> None:
-        """Call `callback` whenever `fd` is ready for `mask` (READ, WRITE or both); replaces what was said before."""
+        """Call `callback` whenever `fd` is ready for `mask` (READ, WRITE or both); replaces an earlier registration."""
         if fd in self._selector.get_map():
             self._selector.modify(fd, mask, callback)
         else:
             self._selector.register(fd, mask, callback)
 
     def unregister(self, fd: int) -> None:
-        """Before the descriptor is closed; one that is not watched is no error."""
+        """Stop watching a descriptor, before it is closed. One that is not watched is not an error."""
         if fd in self._selector.get_map():
             self._selector.unregister(fd)
 
     def call_at(self, when: float, callback: Callback) -> int:
-        """Call `callback` once at monotonic `when`. Gives a number for cancel()."""
+        """Call `callback` once at monotonic `when`. Returns a number for cancel()."""
         number = next(self._numbers)
         self._timers[number] = (when, callback)
         return number
 
     def cancel(self, number: int) -> None:
-        """One that is gone already is no error."""
+        """Cancel a timer. One that has already run is not an error."""
         self._timers.pop(number, None)
 
     def deadline(self) -> float | None:
-        """The next timer, monotonic."""
+        """The monotonic time of the next timer; None without timers."""
         return min((when for when, _ in self._timers.values()), default=None)
 
     def wait(self, timeout_s: float | None) -> Iterator[Callback]:
-        """Wait once, then give what is to be done, one by one.
+        """Wait once, then yield the callbacks that are due, one by one.
 
-        What is forgotten or replaced by an earlier one of the same round is left out: its descriptor's number may
-        already belong to another file.
+        A callback that an earlier one of the same round has unregistered or replaced is left out: its descriptor's
+        number may already belong to another file.
         """
         for key, _ in self._selector.select(timeout_s):
             if self._selector.get_map().get(key.fd) is key:

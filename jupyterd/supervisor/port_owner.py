@@ -1,4 +1,4 @@
-"""Who holds a busy port, as far as the account may see it: procfs only, bounded, never a name lookup that may block."""
+"""Finds the process that holds a busy port, as far as the account may see it: from /proc only, bounded in work."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from contextlib import suppress
 _LISTEN = "0A"
 """TCP_LISTEN in the column "st" of /proc/net/tcp (proc(5))."""
 _LOOKS_MOST = 50_000
-"""Descriptors looked at: a machine full of other people's processes must not stop the supervisor."""
+"""How many descriptors are examined at most: many processes on the machine must not block the supervisor."""
 
 _OPTIONS_WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
-"""Of the Python interpreter; their value is the next argument."""
+"""Options of the Python interpreter whose value is the next argument."""
 
 
 def holder(port: int, proc: str = "/proc") -> str:
@@ -38,7 +38,7 @@ def _listeners(port: int, proc: str) -> Iterator[tuple[str, int]]:
 
 
 def _owner(links: set[str], proc: str) -> int | None:
-    """The first process that has one of these open."""
+    """The pid of the first process that has one of these sockets open; None: not found."""
     looks = 0
     for pid in sorted(int(name) for name in os.listdir(proc) if name.isdigit()):
         with suppress(OSError):  # another account's, or gone
@@ -80,7 +80,7 @@ def is_jupyterd(argv: Sequence[str]) -> bool:
 
 
 def _user_name(uid: int) -> str:
-    """From /etc/passwd alone: a directory service may take its time."""
+    """The user's name from /etc/passwd alone, because a directory service may block; else the number."""
     with suppress(OSError), open("/etc/passwd", encoding="utf-8", errors="replace") as file:
         for line in file:
             name, _, number, *_ = line.split(":")

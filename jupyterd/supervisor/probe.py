@@ -1,6 +1,6 @@
 """Probes: TCP, TLS and HTTP with the server over an address that the user would use, step by step on the poller.
 
-Decides nothing about health; it says what it saw in one phrase.
+Decides nothing about health; it reports its result in one phrase.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ else:
 _HEADERS_MOST_BYTES = 16384
 _OK = b"200"
 _SHOWN = 16
-"""Hex digits of a fingerprint in a phrase."""
+"""How many hex digits of a fingerprint a phrase shows."""
 _CONNECT_PHRASES = {
     errno.ECONNREFUSED: "connection refused",
     errno.ENETUNREACH: "network unreachable",
@@ -50,7 +50,7 @@ class Exchange:
     def __init__(
         self, poller: Poller, context: ssl.SSLContext, probe: Probe, ended: Callable[[Exchange], None]
     ) -> None:
-        """`ended` is called when it ends by itself."""
+        """`ended` is called when the probe ends by itself."""
         self._poller = poller
         self._context = context
         self._probe = probe
@@ -62,7 +62,7 @@ class Exchange:
         self._talk = self._begin()
 
     def turn(self) -> list[ProbeEnded]:
-        """As far as it goes now."""
+        """Continue until the next would-block. Returns [ProbeEnded] when the probe has ended, else []."""
         try:
             mask = next(self._talk)
         except StopIteration as end:
@@ -71,7 +71,7 @@ class Exchange:
         return []
 
     def close(self) -> None:
-        """Without an answer."""
+        """Stop without a ProbeEnded."""
         self._poller.cancel(self._timer)
         self._poller.unregister(self._socket.fileno())
         self._talk.close()
@@ -118,7 +118,7 @@ class Exchange:
         self._served = sha256(tls.getpeercert(binary_form=True) or b"").hexdigest()
         if self._served != wanted_sha256:
             return (
-                f"serves another certificate than the one on disk "
+                f"serves a different certificate than the one on disk "
                 f"(sha256 {self._served[:_SHOWN]}..., on disk {wanted_sha256[:_SHOWN]}...)"
             )
         return None
@@ -136,7 +136,7 @@ class Exchange:
                     yield READ
             while b"\r\n\r\n" not in answer:
                 if len(answer) > _HEADERS_MOST_BYTES:
-                    return "answers with headers that do not end"
+                    return "answers with HTTP headers that are too long"
                 try:
                     data = self._socket.recv(_HEADERS_MOST_BYTES)
                 except (BlockingIOError, ssl.SSLWantReadError):
@@ -162,12 +162,12 @@ def _verdict(answer: bytes) -> str | None:
     protocol, _, rest = answer.partition(b"\r\n")[0].partition(b" ")
     code = rest[:3]
     if not protocol.startswith(b"HTTP/1.") or not code.isdigit():
-        return "answers something that is not HTTP"
+        return "does not answer in HTTP"
     return None if code == _OK else f"HTTP {code.decode()}"
 
 
 def _indicated_name(target: Target) -> bytes | None:
-    """For server name indication, which is for names only (RFC 6066)."""
+    """The name for server name indication; None for an address, which SNI does not allow (RFC 6066)."""
     is_literal = ":" in target.name or target.name.replace(".", "").isdigit()
     return None if is_literal else target.name.encode("ascii", errors="ignore")
 
@@ -186,14 +186,14 @@ class Probes:
     def __init__(self, poller: Poller) -> None:
         self._poller = poller
         self._under_way: set[Exchange] = set()
-        # Nothing is trusted and nothing needs to be: the served certificate is compared with the one on disk.
+        # No authority is trusted and none needs to be: the served certificate is compared with the one on disk.
         # So no trust store is loaded, which would cost 2 MB.
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._context.check_hostname = False
         self._context.verify_mode = ssl.CERT_NONE
 
     def begin(self, probe: Probe) -> list[ProbeEnded]:
-        """One more; its answer comes back here if it is known at once, else from the poller."""
+        """Begin a probe. Returns [ProbeEnded] if it ends at once; otherwise the poller delivers it later."""
         try:
             exchange = Exchange(self._poller, self._context, probe, self._under_way.discard)
         except OSError as error:  # no IPv6, no more descriptors
@@ -202,7 +202,7 @@ class Probes:
         return exchange.turn()
 
     def cancel(self) -> None:
-        """Close all; none is answered."""
+        """Close all probes without a ProbeEnded."""
         for exchange in self._under_way:
             exchange.close()
         self._under_way.clear()

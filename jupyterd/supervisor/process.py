@@ -1,4 +1,4 @@
-"""Child processes: start one, know it by its pidfd, signal it, reap it. One at a time, no registry.
+"""Child processes: start one, signal it by its pidfd, reap it.
 
 Knows no roles and no events.
 """
@@ -21,7 +21,7 @@ _CHANGED = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal
 
 @value
 class SpawnedProcess:
-    """A child that was not reaped yet; `started` is field 22 of /proc/PID/stat, so that its pid is never mistaken."""
+    """A child that has not been reaped. `started`: field 22 of /proc/PID/stat, so that its pid is never mistaken."""
 
     pid: int
     pidfd: int
@@ -30,7 +30,7 @@ class SpawnedProcess:
 
 @value
 class End:
-    """How it ended: exactly one of the two is set; signal is "SIGKILL" and so on."""
+    """How a process ended: exactly one of `code` and `signal` is set; signal is "SIGKILL" and so on."""
 
     code: int | None
     signal: str | None
@@ -38,7 +38,7 @@ class End:
 
 def spawn(command: Command, *, stdout: int, stderr: int, pass_fds: Sequence[int] = ()) -> SpawnedProcess:
     """Start it in a session of its own, with exactly its environment (and our pid, for proc.die_with_parent),
-    default signals, /dev/null as input, and `pass_fds` under the same numbers. OSError says why not.
+    default signals, /dev/null as input, and `pass_fds` under the same numbers. OSError if it cannot be started.
 
     posix_spawn(3) starts with vfork, and spares the 0.5 MB of the module subprocess. Its two gaps are closed here:
     the working directory, and the descriptors to pass; both are safe because there is one thread.
@@ -66,7 +66,7 @@ def spawn(command: Command, *, stdout: int, stderr: int, pass_fds: Sequence[int]
 
 
 def send(process: SpawnedProcess, name: str) -> None:
-    """Signal it ("TERM", "KILL", ...); one that has ended is no error."""
+    """Send the signal `name` ("TERM", "KILL", ...). A process that has already ended is not an error."""
     with suppress(ProcessLookupError):
         signal.pidfd_send_signal(process.pidfd, signal.Signals[f"SIG{name}"])
 
@@ -82,7 +82,7 @@ def reap(process: SpawnedProcess) -> End | None:
 
 
 def reap_strangers(ours: Collection[int]) -> None:
-    """As PID 1 of a container: take the exit status of what others left to us, and leave our own children alone."""
+    """As PID 1 of a container, reap orphans that the kernel gave us; our own children, `ours`, are left alone."""
     with open("/proc/thread-self/children", encoding="ascii") as file:
         pids = [int(pid) for pid in file.read().split()]
     for pid in pids:

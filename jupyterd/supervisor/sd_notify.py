@@ -1,6 +1,6 @@
-"""What systemd is told (sd_notify(3)) and asked to keep (FDSTORE). Without NOTIFY_SOCKET it does nothing.
+"""Notifies systemd (sd_notify(3)) and gives it descriptors to keep (FDSTORE). Without NOTIFY_SOCKET it does nothing.
 
-Decides nothing but when the watchdog is due. sdnotify finds the socket (__main__.py); its own notify() is not
+Decides nothing but when the watchdog is due. sdnotify finds the socket (main.py); its own notify() is not
 used: it encodes latin-1, swallows every error, blocks, and passes no descriptors.
 """
 
@@ -14,14 +14,14 @@ from collections import deque
 from jupyterd.core.effects import Notify
 
 _WAITING_MOST = 32
-"""Messages kept for a systemd that does not read now (it re-executes, say)."""
+"""Messages kept while systemd does not read (it re-executes, say)."""
 
 
 class Notifier:
     """Owns the socket to systemd."""
 
     def __init__(self, connected: socket.socket | None, watchdog_s: float) -> None:
-        """`connected`: SystemdNotifier().socket; `watchdog_s`: WATCHDOG=1 is due this often, 0: nobody watches."""
+        """`connected`: SystemdNotifier().socket; `watchdog_s`: WATCHDOG=1 is due this often, 0: no watchdog."""
         self._socket = connected
         self._every_s = watchdog_s if connected is not None else 0.0
         self._attested = 0.0
@@ -29,7 +29,7 @@ class Notifier:
         self._waiting: deque[tuple[bytes, tuple[int, ...]]] = deque(maxlen=_WAITING_MOST)
 
     def notify(self, notify: Notify) -> None:
-        """One datagram; STATUS only when it is another than before."""
+        """Send the notification as one datagram; STATUS only when it has changed."""
         lines = []
         if notify.reloading:
             lines += ["RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}"]
@@ -50,18 +50,18 @@ class Notifier:
         self._send(f"FDSTORE=1\nFDNAME={name}", fd)
 
     def drop(self, name: str) -> None:
-        """Take it out of the store again."""
+        """Remove the socket with this name from systemd's store."""
         self._send(f"FDSTOREREMOVE=1\nFDNAME={name}")
 
     def rest(self, now: float, *, healthy: bool) -> float | None:
-        """At the end of an iteration: WATCHDOG=1 if healthy and half due. Gives when to come again at the latest."""
+        """Send WATCHDOG=1 if `healthy` and half its period has passed. Returns when it must be called again."""
         self._flush()
         if not self._every_s:
             return None
         if healthy and now >= self._attested + self._every_s / 2:
             self._attested = now
             self._send("WATCHDOG=1")
-        # An unhealthy one does not spin: it looks again in half a period, or at the next event.
+        # An unhealthy loop does not spin: it is checked again in half a period, or at the next event.
         return max(self._attested, now - self._every_s / 2) + self._every_s
 
     def close(self) -> None:
@@ -76,7 +76,7 @@ class Notifier:
             self._flush()
 
     def _flush(self) -> None:
-        """Send what waits, in order. What systemd cannot take now waits for the next call; no error stops us."""
+        """Send the queued messages. What systemd cannot take now waits for the next call; errors are ignored."""
         while self._waiting and self._socket is not None:
             data, fds = self._waiting[0]
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []

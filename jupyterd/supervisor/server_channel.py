@@ -11,17 +11,17 @@ from jupyterd.protocol import server_channel
 from jupyterd.supervisor.poller import READ, WRITE, Poller
 
 _READ_BYTES = 1 << 20
-"""More than a socket pair holds: one turn takes all there is. What stays unused of it costs no memory."""
+"""More than a socket pair holds, so one turn reads everything. The unused part of the buffer costs no memory."""
 _WAITING_MOST_BYTES = 65536
 
 Complain = Callable[[str], None]
 
 
 class Channel:
-    """Owns our end of the socket pair. A breach of the rules is told once and ends the conversation."""
+    """Owns our end of the socket pair. A protocol error is reported once and closes the channel."""
 
     def __init__(self, poller: Poller, ours: socket.socket, pid: int, complain: Complain) -> None:
-        """`pid`: who is at the other end."""
+        """`pid`: the process at the other end."""
         self._poller = poller
         self._socket: socket.socket | None = ours
         self._pid = pid
@@ -35,11 +35,11 @@ class Channel:
         """Send a line, now or when there is room."""
         self._waiting += server_channel.encode(message)
         if len(self._waiting) > _WAITING_MOST_BYTES:
-            self._breach("the server does not read what it is told")
+            self._breach("the server does not read its messages")
         self._flush()
 
     def turn(self) -> list[ServerSaid]:
-        """What the server has said since the last time."""
+        """The messages that the server has sent since the last call."""
         self._flush()
         if self._socket is None:
             return []
@@ -54,7 +54,7 @@ class Channel:
         return self._said(data)
 
     def close(self) -> None:
-        """End the conversation."""
+        """Close the channel."""
         if self._socket is not None:
             self._poller.unregister(self._socket.fileno())
             self._socket.close()
@@ -66,10 +66,10 @@ class Channel:
             try:
                 message = server_channel.decode(line or b"")
             except ValueError as error:
-                self._breach(f"the server said something that is {error}")
+                self._breach(f"the server sent something that is {error}")
                 break
             if isinstance(message, server_channel.ToServer):
-                self._breach("the server said what only the supervisor says")
+                self._breach("the server sent a message that only the supervisor may send")
                 break
             said.append(ServerSaid(self._pid, message))
         return said

@@ -1,4 +1,4 @@
-"""Signals for the supervisor itself, turned into facts on the poller."""
+"""Signals for the supervisor itself, turned into events on the poller."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jupyterd.core.events import Signal, SignalReceived
 from jupyterd.supervisor.poller import READ, Poller
 
 _MEANINGS = {signal.SIGHUP: Signal.HUP, signal.SIGTERM: Signal.TERM, signal.SIGINT: Signal.INT}
-"""A HUP from a terminal that is lost is a reload like any other: it does no harm."""
+"""A HUP from a lost terminal is a reload like any other, and does no harm."""
 _IGNORED = (signal.SIGPIPE, signal.SIGTTOU)
 """SIGTTOU: in the background of a terminal with `stty tostop`, a line must not stop us."""
 _READ_BYTES = 256
@@ -47,4 +47,4 @@ class Signals:
 
 
 def _noted(_number: int, _frame: FrameType | None) -> None:
-    """The wake-up pipe has it; without a handler of ours Python would end on SIGINT."""
+    """Do nothing: the wake-up pipe has the signal, but without a Python handler SIGINT would raise."""

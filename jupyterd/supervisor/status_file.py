@@ -1,4 +1,4 @@
-"""The status snapshot on disk: replaced as a whole, and only when it says something else.
+"""The status snapshot on disk: replaced as a whole, and only when its content changes.
 
 It converts the core's monotonic times to Unix seconds.
 """
@@ -16,7 +16,7 @@ _SAME_CLOCK_S = 1.0
 
 
 class Status:
-    """Remembers what was written last."""
+    """Writes the status file; keeps what it wrote last."""
 
     def __init__(self, runtime_dir: str) -> None:
         self._path = os.path.join(runtime_dir, NAME)
@@ -24,7 +24,7 @@ class Status:
         self._offset_s = clock.read().wall_offset_s
 
     def publish(self, snapshot: Snapshot) -> None:
-        """Replace the file, mode 0600. OSError when the directory does not take it; then the old one stands."""
+        """Replace the file, mode 0600. OSError if it cannot be written; then the old file stays."""
         if snapshot == self._last:
             return
         offset_s = clock.read().wall_offset_s

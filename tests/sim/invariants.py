@@ -190,7 +190,7 @@ class Witness:
         ), f"kernels: {shown.kernels}"
         assert shown.restarts == len(self.ends), f"{shown.restarts} restarts are shown, {len(self.ends)} happened"
         for each, how in zip(reversed(shown.recent), reversed(self.ends), strict=False):
-            asked_for = each.cause.startswith(("was re", "had not"))
+            asked_for = each.cause.startswith(("was re", "did not"))
             assert asked_for or how in each.cause, f"a restart for {each.cause!r}, and it {how}"
         assert shown.status == self.status, f"the snapshot says {shown.status!r}, STATUS {self.status!r}"
         for address in shown.addresses:
@@ -207,7 +207,7 @@ class Witness:
                 explained = visible.intersection(each.condition.kind.hidden_by)
                 assert explained, f"{each.condition.text!r} is hidden, and nothing that is shown explains it"
         if shown.items and shown.state != "waiting":
-            assert f"trouble: {shown.items[0].text}" in self.status, f"STATUS does not name {shown.items[0]}"
+            assert f"problem: {shown.items[0].text}" in self.status, f"STATUS does not name {shown.items[0]}"
         for item in shown.items if shown.state == "waiting" else ():
             if item.code.startswith(("listen", "root-dir")):
                 assert item.text in self.status, f"STATUS does not name {item}"

@@ -500,5 +500,5 @@ class Machine:
         if wait >= probe.timeout_s:
             self.later(probe.timeout_s, ProbeEnded(probe.target, f"no answer for {probe.timeout_s:.0f} s", None, clock))
         else:
-            problem = None if server.sha256 == probe.sha256 else "serves another certificate than the one on disk"
+            problem = None if server.sha256 == probe.sha256 else "serves a different certificate than the one on disk"
             self.later(wait + self.random.uniform(0.001, 0.05), ProbeEnded(probe.target, problem, server.sha256, clock))

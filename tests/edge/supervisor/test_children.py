@@ -128,7 +128,7 @@ def test_garbage_on_the_channel_is_told_once_and_ends_it(
     assert isinstance(started, ChildStarted)
     assert drive(exited) == [ChildExited(Role.SERVER, started.pid, 4, None)]
     assert len(supervised.complaints) == 1
-    assert supervised.complaints[0].startswith("the server said ")
+    assert supervised.complaints[0].startswith("the server sent ")
 
 
 def test_planner_gives_a_plan_with_the_watchdog_in_it(supervised: Supervised, drive: Drive, python: Python) -> None:
@@ -148,7 +148,7 @@ def test_planner_gives_a_plan_with_the_watchdog_in_it(supervised: Supervised, dr
         ("raise SystemExit(1)", "the planner ended without an answer (exit code 1)"),
         ("import os; os.kill(os.getpid(), 9)", "the planner ended without an answer (SIGKILL)"),
         ("print('{}')", "not a plan: KeyError: 'format'"),
-        ("import sys\nwhile True: sys.stdout.write('x' * 65536)", "the planner's answer has no end"),
+        ("import sys\nwhile True: sys.stdout.write('x' * 65536)", "the planner's answer is too long"),
     ],
 )
 def test_planner_without_an_answer(

@@ -129,7 +129,7 @@ def test_another_certificate(outcome: Outcome, pair, make_pair) -> None:
     with serving(answering(GOOD, other)) as port:
         ended = outcome(probe(port, pair.sha256))
     assert ended.problem is not None
-    assert ended.problem.startswith(f"serves another certificate than the one on disk (sha256 {other.sha256[:16]}")
+    assert ended.problem.startswith(f"serves a different certificate than the one on disk (sha256 {other.sha256[:16]}")
     assert ended.served_sha256 == other.sha256
 
 
@@ -174,9 +174,9 @@ def test_slow_headers_byte_by_byte(outcome: Outcome) -> None:
     [
         (b"HTTP/1.1 500 Internal Server Error\r\n\r\n", "HTTP 500"),
         (b"HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\n", "HTTP 302"),
-        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "answers something that is not HTTP"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "does not answer in HTTP"),
         (b"", "the connection was closed without an answer"),
-        (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 40000, "answers with headers that do not end"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 40000, "answers with HTTP headers that are too long"),
     ],
 )
 def test_bad_answers(outcome: Outcome, pair, answer: bytes, problem: str) -> None:

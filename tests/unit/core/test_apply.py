@@ -316,31 +316,31 @@ OTHER_PAIR = Certificate("/d.pem", "bb", 0.0, 90 * 86400.0, ("a", "b"), self_sig
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        ({}, "nothing has changed"),
-        ({"live_key": "l1"}, "the running server takes over the rest"),
+        ({}, "nothing changed"),
+        ({"live_key": "l1"}, "the running server applies the rest"),
         (
             {"server_key": "s1"},
-            "the server is restarted for what it reads only at its start; kernels go on",
+            "the server restarts for what it reads only at its start; kernels keep running",
         ),
-        ({"policy": Policy(cull=True)}, "the supervisor takes over its own part"),
-        ({"sampler": NOTHING}, "the supervisor takes over its own part"),
+        ({"policy": Policy(cull=True)}, "the supervisor applies its own part"),
+        ({"sampler": NOTHING}, "the supervisor applies its own part"),
         (
             {"live_key": "l1", "policy": Policy(cull=True)},
-            "the running server takes over the rest; the supervisor takes over its own part",
+            "the running server applies the rest; the supervisor applies its own part",
         ),
-        ({"warnings": (DISK,)}, "nothing has changed"),
+        ({"warnings": (DISK,)}, "nothing changed"),
     ],
 )
 def test_a_reload_says_what_has_changed(changes: dict[str, object], what: str) -> None:
     new = replace(PLAN, **changes)  # type: ignore[arg-type]  # names of fields
-    assert messages(reloading(), PlanMade(new))[0] == f"settings read again: {what}"
+    assert messages(reloading(), PlanMade(new))[0] == f"settings reloaded: {what}"
     assert after(reloading(), PlanMade(new)).plan == new
 
 
 def test_other_addresses_are_named_first_and_bound() -> None:
     new = replace(PLAN, **LISTEN)  # type: ignore[arg-type]  # names of fields
     _, effects = play(reloading(), PlanMade(new))
-    assert match(Record, message="settings read again: other addresses are listened on") in effects
+    assert match(Record, message="settings reloaded: now listening on other addresses") in effects
     assert of(Bind, effects) == [Bind((V6,))]
 
 
@@ -388,7 +388,7 @@ def test_a_plan_that_nobody_asked_for_takes_over_only_what_the_machine_changed()
     assert of(SendSignal, effects) == []
     assert of(SendToServer, effects) == [SendToServer(Reload("l1"))]
     assert [each.message for each in of(Record, effects) if each.kind is not journal_kinds.ITEM_RAISED] == [
-        "another certificate is served: /d.pem, made for 90 days, for a, b"
+        "serving a new certificate: /d.pem, valid for 90 days, for a, b"
     ]
 
 
@@ -538,7 +538,7 @@ def test_a_wedged_server_is_replaced_and_counted_all_the_same() -> None:
     assert Abandon(Role.SERVER, SERVER) in effects
     assert Spawn(Role.SERVER, NOTHING) in effects
     assert world.restarts == 1
-    assert world.recent == (Restart(NOW + 125.5, "had not said that it is ready after 120 s"),)
+    assert world.recent == (Restart(NOW + 125.5, "did not report that it is ready within 120 s"),)
 
 
 def test_a_wedged_ender_does_not_keep_it_from_stopping() -> None:
@@ -571,7 +571,7 @@ def test_each_frame_gives_the_sampler_its_time_again() -> None:
 
 def test_a_line_that_is_no_frame_is_an_item_until_the_next_frame() -> None:
     world = after(sampling(), FrameCame(None))
-    assert items(world) == [("gpu-sampler", "the GPU sampler writes what is no frame")]
+    assert items(world) == [("gpu-sampler", "the GPU sampler sent something that is not a frame")]
     assert items(after(world, FrameCame(Frame((GPU,), None, None)))) == []
 
 

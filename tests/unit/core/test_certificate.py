@@ -65,14 +65,14 @@ def test_the_days_are_counted(day: float, words: str) -> None:
 @pytest.mark.parametrize(
     ("source", "advice"),
     [
-        ("settings", "renew it where it comes from: what is new on disk is taken over by itself"),
-        ("installed", "sudo certbot renew, if certbot made it; any other: jupyterd cert install FILES"),
+        ("settings", "renew it where it comes from; jupyterd notices the new file by itself"),
+        ("installed", "if certbot made it: sudo certbot renew; otherwise: jupyterd cert install FILES"),
         (
             "local",
-            "it is renewed by itself: journalctl -u jupyterd -p warning says why not; jupyterd cert new",
+            "see why it was not renewed automatically: journalctl -u jupyterd -p warning; then jupyterd cert new",
         ),
-        ("self-signed", "it is renewed by itself: journalctl -u jupyterd -p warning says why not"),
-        ("of a later version", "renew it where it comes from: what is new on disk is taken over by itself"),
+        ("self-signed", "see why it was not renewed automatically: journalctl -u jupyterd -p warning"),
+        ("of a later version", "renew it where it comes from; jupyterd notices the new file by itself"),
     ],
 )
 def test_the_advice_fits_where_it_comes_from(source: str, advice: str) -> None:
@@ -111,7 +111,7 @@ def test_another_certificate_is_told_to_the_server_and_recorded_once() -> None:
     world, effects = step.step(serving(before), PlanMade(after), NOW_S, 0.0)
     assert SendToServer(Reload("l1")) in effects
     (record,) = [each for each in effects if isinstance(each, Record) and each.kind is journal_kinds.CERTIFICATE]
-    assert "made for 90 days, for a, b" in record.message
+    assert "valid for 90 days, for a, b" in record.message
     assert ("CERTIFICATE_SHA256", "bb") in record.fields
     _, effects = step.step(world, PlanMade(after), NOW_S, 0.0)
     assert not [each for each in effects if isinstance(each, Record) and each.kind is journal_kinds.CERTIFICATE]

@@ -51,7 +51,7 @@ def test_a_healthy_gpu_at_full_power_says_nothing() -> None:
             {"memory_used_bytes": int(23.5 * GIB)},
             "gpu0 RTX 4090: its memory is nearly full (512 MiB left; held by train.ipynb 4.0 GiB)",
         ),
-        ({"remap_pending": True}, "gpu0 RTX 4090: a bad row of its memory is replaced at the next reset"),
+        ({"remap_pending": True}, "gpu0 RTX 4090: a bad row of its memory will be replaced at the next reset"),
         (
             {"remap_pending": True, "remap_failed": True},
             "gpu0 RTX 4090: bad rows of its memory can no longer be replaced",
@@ -60,7 +60,7 @@ def test_a_healthy_gpu_at_full_power_says_nothing() -> None:
         ({"recovery": "reset"}, "gpu0 RTX 4090 needs a reset"),
         (
             {"utilisation_mean": 0.0, "utilisation_max": 0.0},
-            "gpu0 RTX 4090 does nothing, and its memory is held: train.ipynb 4.0 GiB",
+            "gpu0 RTX 4090 is idle, but its memory is held by train.ipynb 4.0 GiB",
         ),
     ],
 )
@@ -161,7 +161,7 @@ SLOWED = "nvidia-smi -q -d PERFORMANCE,TEMPERATURE,POWER"
         (
             {"remap_pending": True},
             (
-                "gpu-xid", "GPU-0 rows", ": a bad row of its memory is replaced at the next reset",
+                "gpu-xid", "GPU-0 rows", ": a bad row of its memory will be replaced at the next reset",
                 xids.MEMORY.advice, "gpu-memory-worn",
             ),
         ),
@@ -208,8 +208,8 @@ SLOWED = "nvidia-smi -q -d PERFORMANCE,TEMPERATURE,POWER"
         (
             {"utilisation_mean": 0.0, "utilisation_max": 0.0},
             (
-                "gpu-memory-held", "GPU-0", " does nothing, and its memory is held: train.ipynb 4.0 GiB",
-                "shut that kernel down when its variables are not needed: jupyterd gpu", "gpu-memory-held",
+                "gpu-memory-held", "GPU-0", " is idle, but its memory is held by train.ipynb 4.0 GiB",
+                "shut that kernel down if its variables are no longer needed: jupyterd gpu", "gpu-memory-held",
             ),
         ),
     ],
@@ -243,7 +243,7 @@ OURS = GpuProcess(7, GIB, 0.0, "ada", "k-1", "/home/ada/train.ipynb", "python")
 )  # fmt: skip
 def test_a_kernel_that_holds_a_gibibyte_of_an_idle_gpu_is_named(gpu: Gpu, named: str | None) -> None:
     texts = [text for code, _, text, _, _ in found(gpu) if code == "gpu-memory-held"]
-    assert texts == ([] if named is None else [f"gpu0 RTX 4090 does nothing, and its memory is held: {named}"])
+    assert texts == ([] if named is None else [f"gpu0 RTX 4090 is idle, but its memory is held by {named}"])
 
 
 @pytest.mark.parametrize(
@@ -295,7 +295,7 @@ def test_one_full_gpu_does_not_make_another_full() -> None:
 )
 def test_what_is_said_of_full_memory(used, total, processes, text) -> None:
     gpu = replace(FINE, memory_used_bytes=used, memory_total_bytes=total, processes=processes)
-    advice = "shut down a kernel that is done: jupyterd gpu"
+    advice = "shut down a kernel that is no longer needed: jupyterd gpu"
     whole = ("gpu-memory-full", "GPU-0", f"gpu0 RTX 4090: {text}", advice, "gpu-memory-full")
     assert found(gpu) == ([] if text is None else [whole])
 
@@ -307,7 +307,7 @@ def test_the_driver_s_own_trouble() -> None:
     assert of(Frame((), "no driver", "modprobe nvidia")) == [("gpu", "driver", "no driver", "modprobe nvidia")]
     assert of(Frame((), "no driver", None)) == [("gpu", "driver", "no driver", "nvidia-smi")]
     assert of(Frame((), None, None, foreseen="a newer library")) == [
-        ("gpu-driver-changed", "driver", "a newer library", "sudo reboot, when it suits")
+        ("gpu-driver-changed", "driver", "a newer library", "reboot when convenient: sudo reboot")
     ]
 
 

@@ -92,7 +92,7 @@ def test_which_problems_explain_which() -> None:
         ("address-mute", "server-down"),
         ("address-mute", "waiting"),
         ("server-down", "waiting"),
-        ("gpu-sampler", "wedged"),
+        ("gpu-sampler", "wedged-sampler-relay"),
     }
 
 
@@ -131,7 +131,8 @@ def test_what_is_an_error_when_it_shows_and_what_explains_it() -> None:
         "settings-refused": ("warning", 0.0),
         "live-refused": ("warning", 0.0),
         "wedged": ("error", 0.0),
-        "gpu-sampler": ("warning", 0.0, "wedged"),
+        "wedged-sampler-relay": ("error", 0.0),
+        "gpu-sampler": ("warning", 0.0, "wedged-sampler-relay"),
         "gpu": ("error", 0.0),
         "gpu-error": ("error", 0.0),
         "gpu-xid": ("warning", 0.0),

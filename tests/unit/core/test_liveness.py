@@ -17,7 +17,7 @@ from jupyterd.protocol.plan import Target
 
 QUIET = replace(PLAN, policy=replace(PLAN.policy, spare=False))
 WATCHED_S = 120.0
-MUTE = "the server was replaced because it answered on no address (no answer for 11 s)"
+MUTE = "the server was replaced because it did not answer on any address (no answer for 11 s)"
 STOPPED = "the server was replaced because it was stopped (state T)"
 
 Answers = Callable[[Target, float], float | None]

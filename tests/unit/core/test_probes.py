@@ -111,7 +111,7 @@ def test_a_failed_address_is_asked_again_each_second_and_sooner_until_it_serves(
 WAITS = Probing(LOCAL6, began=100.0, asked=100.0)
 GOOD = replace(WAITS, good_since=40.0)
 FAILS = replace(WAITS, failing_since=90.0, problem="connection refused")
-OTHER = "serves another certificate than the one on disk"
+OTHER = "serves a different certificate than the one on disk"
 
 
 @pytest.mark.parametrize(

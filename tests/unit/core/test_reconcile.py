@@ -184,8 +184,8 @@ def test_a_crashed_server_is_started_again_when_its_rest_is_over() -> None:
 @pytest.mark.parametrize(
     ("world", "reason", "why"),
     [
-        (starting(), StartTimeout(120.0, ready=False), "had not said that it is ready after 120 s"),
-        (verifying(), StartTimeout(120.0, ready=True), "had not answered on every address after 120 s"),
+        (starting(), StartTimeout(120.0, ready=False), "did not report that it is ready within 120 s"),
+        (verifying(), StartTimeout(120.0, ready=True), "did not answer on every address within 120 s"),
     ],
     ids=["starting", "verifying"],
 )

@@ -102,30 +102,30 @@ STATUS = [
         after(resting(), DeadlineCame(), now=NOW + 1.99),
         "The server ended by itself with exit code 1; next start at 08:00",
     ),
-    (refused(BAD_SETTINGS), f"{SERVES}; trouble: {BAD_SETTINGS}"),
+    (refused(BAD_SETTINGS), f"{SERVES}; problem: {BAD_SETTINGS}"),
     (
         after(refused(BAD_SETTINGS, "b", "c"), kernels(2, 1)),
-        f"{SERVES}; 2 kernels, 1 busy; trouble: {BAD_SETTINGS} (and 2 more)",
+        f"{SERVES}; 2 kernels, 1 busy; problem: {BAD_SETTINGS} (and 2 more)",
     ),
-    (muted(), f"{SERVES}; trouble: gpu.lan, port 8888: no answer for 11 s"),
+    (muted(), f"{SERVES}; problem: gpu.lan, port 8888: no answer for 11 s"),
     (
         after(replace(muted(), live_problem="no such key"), DeadlineCame(), now=NOW + 81),
-        f"{SERVES}; trouble: gpu.lan, port 8888: no answer for 11 s (and 1 more: jupyterd status)",
+        f"{SERVES}; problem: gpu.lan, port 8888: no answer for 11 s (and 1 more: jupyterd status)",
     ),
     (
         after(starting(), ServerSaid(SERVER, Failed("the port is in use"))),
-        "Starting the server (pid 7); trouble: the port is in use",
+        "Starting the server (pid 7); problem: the port is in use",
     ),
     (
         after(after(serving(), CRASH, ChildStarted(Role.SERVER, 17, 170)), DeadlineCame(), now=NOW + 5),
-        "Starting the server (pid 17); trouble: the server has been started and does not serve yet",
+        "Starting the server (pid 17); problem: the server has started but does not serve yet",
     ),
-    (waiting(), "Waiting: /data is not there; looked at again every 5 s"),
+    (waiting(), "Waiting: /data is not there; checked again every 5 s"),
     (
         port_taken(),
-        f"Waiting: 0.0.0.0:8888 is in use by {THIEF}; [::]:8888 is in use by {THIEF}; looked at again every 2 s",
+        f"Waiting: 0.0.0.0:8888 is in use by {THIEF}; [::]:8888 is in use by {THIEF}; checked again every 2 s",
     ),
-    (stopping(), "Stopping: the server finishes"),
+    (stopping(), "Stopping: waiting for the server to finish"),
     (after(stopping(), CRASH), "Stopping"),
 ]  # fmt: skip
 
@@ -138,7 +138,7 @@ def test_status(world: World, text: str) -> None:
 
 def test_status_says_that_kernels_are_being_ended() -> None:
     _, effects = play(after(stopping(), CRASH), ChildStarted(Role.ENDER, ENDER, 110))
-    assert of(Notify, effects) == [Notify(status="Stopping: the kernels are ended in order")]
+    assert of(Notify, effects) == [Notify(status="Stopping: shutting down the kernels")]
 
 
 def test_status_is_sent_when_it_changes_and_then_only() -> None:
@@ -253,7 +253,7 @@ def test_a_problem_is_recorded_when_it_begins_and_when_it_is_over() -> None:
     world = after(world, HUP, ChildStarted(Role.PLANNER, PLANNER, 90), now=NOW + 30)
     _, effects = play(world, PlanMade(PLAN), now=NOW + 42)
     assert match(Record, kind=journal_kinds.ITEM_CLEARED, fields=(("HEALTH_CODE", "settings-refused"),),
-        message=f"over after 42 s: {BAD_SETTINGS}") in effects  # fmt: skip
+        message=f"resolved after 42 s: {BAD_SETTINGS}") in effects  # fmt: skip
 
 
 # --- the snapshot -------------------------------------------------------------------------------------------------
@@ -297,7 +297,7 @@ def test_one_socket_of_two_is_enough_to_serve_and_the_other_is_an_item() -> None
     assert [(each.code, each.severity, each.text) for each in shot(world).items] == [
         ("listen-busy", "error", "0.0.0.0:8888 is in use by thief (pid 5)")
     ]
-    assert report.status_text(world).endswith("; trouble: 0.0.0.0:8888 is in use by thief (pid 5)")
+    assert report.status_text(world).endswith("; problem: 0.0.0.0:8888 is in use by thief (pid 5)")
 
 
 def test_the_processes_are_named() -> None:
@@ -387,6 +387,24 @@ def test_a_mute_address_is_not_told_beside_a_server_that_is_down() -> None:
     assert [each.code for each in shot(world).items] == ["server-down"]
 
 
+@pytest.mark.parametrize(
+    ("role", "codes"),
+    [
+        (Role.SAMPLER_RELAY, ["wedged"]),
+        (Role.PLANNER, ["wedged", "gpu-sampler"]),
+        (Role.SPARE, ["wedged", "gpu-sampler"]),
+        (Role.SERVER, ["wedged", "gpu-sampler"]),
+        (Role.CULLER, ["wedged", "gpu-sampler"]),
+    ],
+)
+def test_only_a_wedged_sampler_relay_explains_that_there_are_no_frames(role: Role, codes: list[str]) -> None:
+    world = serving()
+    stuck = Wedged(role, ProcessIdentity(99, 990), NOW)
+    world = replace(world, wedged=(stuck,), gpus=replace(world.gpus, problem="did not respond in time"))
+    world = after(world, DeadlineCame())
+    assert [each.code for each in shot(world).items] == codes
+
+
 def test_a_server_that_is_down_is_not_told_beside_a_machine_that_is_not_ready() -> None:
     world = after(waiting(), DeadlineCame(), now=NOW + 30)
     assert [(each.code, each.text) for each in shot(world).items] == [(DISK.code, DISK.text)]
@@ -396,7 +414,7 @@ def test_a_wedged_process_is_named_even_while_stopping() -> None:
     stuck = Wedged(Role.SPARE, ProcessIdentity(SPARE, 80), NOW)
     world = after(replace(stopping(), wedged=(stuck,)), DeadlineCame())
     assert report.status_text(world) == (
-        "Stopping: the server finishes; trouble: the spare process 8 does not end even after SIGKILL"
+        "Stopping: waiting for the server to finish; problem: the spare process 8 does not end even after SIGKILL"
     )
 
 
