@@ -16,7 +16,8 @@ from dataclasses import asdict, field
 from pathlib import Path
 from typing import cast
 
-from jupyterd.protocol import codec, spool
+from jupyterd.protocol import codec
+from jupyterd.protocol.spool import MAX_BYTES
 from jupyterd.protocol.value import value
 
 LINE_MAX = 1 << 20
@@ -31,6 +32,8 @@ class RecorderPaths:
     spool: Path
     records: Path
     """The launcher's registry, for the server's lock."""
+    max_bytes: int = MAX_BYTES
+    """Bound of each kernel's spool, for a recorder to which no server has ever said Hello."""
 
     def encode(self) -> str:
         """One JSON object."""
@@ -38,17 +41,19 @@ class RecorderPaths:
 
     def positional(self) -> tuple[str, ...]:
         """As recorders read them that know no JSON; the fourth is the bound of a spool until a server says Hello."""
-        return str(self.sockets), str(self.spool), str(self.records), str(spool.MAX_BYTES)
+        return str(self.sockets), str(self.spool), str(self.records), str(self.max_bytes)
 
     @classmethod
     def decode(cls, arguments: Sequence[str]) -> RecorderPaths:
         """From either form. ValueError for anything else."""
         try:
             if len(arguments) == 1:
-                return cls(**{name: Path(text) for name, text in json.loads(arguments[0]).items()})
-            sockets, directory, records = arguments[:3]
-            return cls(Path(sockets), Path(directory), Path(records))
-        except (TypeError, AttributeError, ValueError) as error:
+                given = json.loads(arguments[0])
+                max_bytes = int(given.pop("max_bytes", MAX_BYTES))
+                return cls(**{name: Path(text) for name, text in given.items()}, max_bytes=max_bytes)
+            sockets, directory, records, max_bytes = (*arguments[:3], int(arguments[3]))
+            return cls(Path(sockets), Path(directory), Path(records), max_bytes)
+        except (TypeError, AttributeError, ValueError, IndexError) as error:
             raise ValueError(f"not the arguments of a recorder: {list(arguments)}") from error
 
 

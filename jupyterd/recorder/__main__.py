@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from jupyterd.linux import proc
 from jupyterd.protocol import spool
@@ -36,7 +36,8 @@ def main() -> int:
         recorder.run()
     except loop.HandOver as successor:
         recorder.close()
-        argv = [successor.python, "-I", "-m", "jupyterd.recorder", *paths.positional()]
+        known = replace(paths, max_bytes=recorder.max_bytes)  # earlier versions keep no bound
+        argv = [successor.python, "-I", "-m", "jupyterd.recorder", *known.positional()]
         os.execv(successor.python, argv)  # noqa: S606 - another version of this program
     recorder.close()
     return 0

@@ -117,11 +117,14 @@ class RecordedKernel:
         return both is not None
 
     def take(self) -> None:
-        """Append all messages that have arrived."""
+        """Append messages that have arrived, at most 500 of each socket. A reply or a question waits until all output
+        that came before it is recorded: among the output it would split the middle that the bound drops.
+        """
+        if not self._take(self.iopub, spool.IOPUB, spool.NOBODY):
+            return
         for session, (shell, stdin) in self._held.items():
             self._take(shell, spool.SHELL, spool.tag(session))
             self._take(stdin, spool.STDIN, spool.tag(session))
-        self._take(self.iopub, spool.IOPUB, spool.NOBODY)
 
     def end_cells(self, why: str, before: bytes) -> bytes:
         """End cells in the spool, as recorder_channel.Over says. Returns the digest of the last record, b"" if none.
@@ -144,18 +147,20 @@ class RecordedKernel:
         self.iopub.close()
         self._spool.close()
 
-    def _take(self, socket: Socket, kind: int, whose: bytes) -> None:
+    def _take(self, socket: Socket, kind: int, whose: bytes) -> bool:
+        """Whether that was all."""
         for _ in range(_AT_ONCE):
             try:
                 parts = socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
-                return
+                return True
             frames = parts[parts.index(_DELIMITER) + 1 :] if _DELIMITER in parts else []
             if len(frames) < _LEAST_FRAMES:
                 continue
             self._spool.append(kind, whose, frames)
             if kind == spool.IOPUB:
                 self._append(self._replies.follow(frames))
+        return False
 
     def _append(self, made: list[Made]) -> None:
         for each in made:

@@ -49,7 +49,7 @@ class Recorder:
     """Readable after a change in the directory of connection files (inotify)."""
     wake: int
     """Readable after a signal."""
-    max_bytes: int = spool.MAX_BYTES
+    max_bytes: int
     """Bound of each kernel's spool; the setting comes with Hello."""
     kernels: dict[str, RecordedKernel] = field(default_factory=dict)
     served: dict[int, set[tuple[str, str]]] = field(default_factory=dict)
@@ -176,7 +176,10 @@ class Recorder:
                 self.clients.answer(descriptor, Told(kernel, last.hex()))
 
     def _limit(self, max_bytes: int) -> None:
+        """Kept for the next recorder: it may be started, and reach a bound, before a server is."""
         self.max_bytes = max_bytes
+        with contextlib.suppress(OSError):  # this recorder knows it all the same
+            files.replace(self.paths.spool / spool.BOUND, b"%d\n" % max_bytes)
         for kernel in self.kernels.values():
             kernel.limit(max_bytes)
 
@@ -200,4 +203,13 @@ def _remove(directory: Path) -> None:
 def begin(paths: RecorderPaths, python: str, wake: int) -> Recorder:
     """`wake` is readable after a signal. OSError when the directories are not there."""
     listener = Clients(paths.sockets / spool.SOCKET)
-    return Recorder(paths, python, zmq.Context(), listener, inotify.watch([paths.sockets]), wake)
+    max_bytes = _kept_bound(paths.spool / spool.BOUND) or paths.max_bytes
+    return Recorder(paths, python, zmq.Context(), listener, inotify.watch([paths.sockets]), wake, max_bytes)
+
+
+def _kept_bound(path: Path) -> int | None:
+    """None where no server has set one, or the file is damaged."""
+    try:
+        return max(0, int(path.read_bytes())) or None
+    except (OSError, ValueError):
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from jupyterd.protocol import recorder_channel
 from jupyterd.protocol.recorder_channel import Away, Back, Hello, Over, RecorderPaths, Told, Yours
 
-PATHS = RecorderPaths(Path("/run/k"), Path("/var/a spool"), Path("/var/kernels"))
+PATHS = RecorderPaths(Path("/run/k"), Path("/var/a spool"), Path("/var/kernels"), 1 << 20)
 
 
 @pytest.mark.parametrize(
@@ -17,7 +18,7 @@ PATHS = RecorderPaths(Path("/run/k"), Path("/var/a spool"), Path("/var/kernels")
     [
         (PATHS.encode(),),
         PATHS.positional(),
-        ("/run/k", "/var/a spool", "/var/kernels", "67108864"),  # what the first versions were started with
+        ("/run/k", "/var/a spool", "/var/kernels", "1048576"),  # what the first versions were started with
     ],
 )
 def test_arguments_are_read_in_each_form_that_a_recorder_hands_on(arguments):
@@ -26,10 +27,18 @@ def test_arguments_are_read_in_each_form_that_a_recorder_hands_on(arguments):
 
 def test_positional_arguments_are_those_that_the_first_versions_read():
     sockets, spool, records, max_bytes = PATHS.positional()
-    assert (sockets, spool, records) == ("/run/k", "/var/a spool", "/var/kernels") and int(max_bytes) > 0
+    assert (sockets, spool, records) == ("/run/k", "/var/a spool", "/var/kernels") and max_bytes == "1048576"
 
 
-@pytest.mark.parametrize("arguments", [(), ("/run/k", "/var"), ("{",), ("[]",), ('{"sockets": "/run/k"}',), ("{}",)])
+def test_arguments_without_a_bound_have_the_default():
+    given = '{"sockets": "/run/k", "spool": "/var/a spool", "records": "/var/kernels"}'
+    assert RecorderPaths.decode((given,)) == replace(PATHS, max_bytes=64 << 20)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("/run/k", "/var", "/a", "b"), ("/a", "/b", "/c"), ("{",), ("[]",), ('{"sockets": "/run/k"}',), ("{}",)],
+)
 def test_other_arguments_are_refused_by_name(arguments):
     with pytest.raises(ValueError, match="not the arguments of a recorder"):
         RecorderPaths.decode(arguments)
