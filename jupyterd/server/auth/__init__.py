@@ -1,1 +1,1 @@
-"""Who gets in: logins, guesses, and what a browser is told to be careful with."""
+"""Authentication: logins, their rate limit, trusted proxies, and security headers."""

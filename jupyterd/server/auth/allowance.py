@@ -1,4 +1,4 @@
-"""How many login attempts are checked: a number a minute for each address, and a number in all.
+"""How many failed login attempts are allowed within a minute: for each key (an address or a browser), and in all.
 
 Pure: knows no requests and no clock. An attempt counts from its admission, or many at once would slip through; one that
 succeeded is given back.
@@ -15,11 +15,11 @@ import attrs
 WINDOW_S = 60.0
 PER_ADDRESS = 10
 STRANGERS_IN_ALL = 60
-"""Their hashes are at most a tenth of one processor."""
+"""Failed attempts a minute, in all: their hashes take at most a tenth of one processor."""
 KNOWN_IN_ALL = 600
-"""Of browsers that logged in before; each has its own allowance, and a cookie of ours is needed to have one."""
+"""The same for browsers that logged in before; each has its own allowance, and needs our cookie for it."""
 IPV6_PREFIX = 64
-"""One customer's network: an attacker there has every address of it."""
+"""Failed attempts a minute of one IPv6 /64: an attacker there has every address of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,5 +73,5 @@ class Allowance:
     def _forget(self, now: float) -> None:
         while self._guesses and self._guesses[0].at <= now - WINDOW_S:
             self._guesses.popleft()
-        # Only keys with guesses of their own are told of, so these are few too.
+        # A refusal is logged only for keys that have attempts, so these are few too.
         self._logged = {key: at for key, at in self._logged.items() if at > now - WINDOW_S}

@@ -1,6 +1,6 @@
-"""Who gets in: the password, the lasting token, and the one-time token with which a first password is set.
+"""Jupyter's identity provider: the password, the lasting token, and the one-time token that sets a first password.
 
-A login outlives this process: what it remembers is only who guessed lately.
+Logins outlive this process, in signed cookies; only the counts of failed attempts are kept in memory.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ class IdentityProvider(PasswordIdentityProvider):
 
     @property
     def auth_enabled(self) -> bool:
-        """Jupyter's hook: there is no way in without one of the three."""
+        """Jupyter's hook: always True."""
         return True
 
     @property
     def stored(self) -> StoredLogin:
-        """What login.json says now; one stat(2) while it does not change."""
+        """The content of login.json; costs one stat(2) while the file does not change."""
         try:
             found = self.store.lstat()
             mark: tuple[int, ...] = (found.st_ino, found.st_mtime_ns, found.st_size)
@@ -82,12 +82,12 @@ class IdentityProvider(PasswordIdentityProvider):
 
     @property
     def password(self) -> str:
-        """The hash that counts, or ""."""
+        """The hash of the password in force, or ""."""
         return self.fixed_password or self.stored.password_hash
 
     @property
     def lasting_token(self) -> str:
-        """From the settings (or the user's own Jupyter configuration); empty for none."""
+        """The token from the settings (or the user's own Jupyter configuration); "" for none."""
         return self.live.token or self.token
 
     @property
@@ -98,14 +98,14 @@ class IdentityProvider(PasswordIdentityProvider):
     # --- requests ---------------------------------------------------------------------------------------------
 
     def look_again(self) -> None:
-        """If another password or lasting token is in force now, end the logins and websockets of the old one."""
+        """If the password or the lasting token has changed, end the logins and websockets of the old one."""
         now = self._generation()
         if now == self._in_force:
             return
         changed, self._in_force = self._in_force is not None, now
         if changed:
             closed = self._websockets.close_others(now)
-            self.log.info("the password or the token was changed: %d open websockets were closed", closed)
+            self.log.info("the password or the token was changed: closed %d open websockets", closed)
 
     def get_user(self, handler: web.RequestHandler) -> Any:  # noqa: ANN401 - Jupyter's own union
         """Jupyter's hook, for each request."""
@@ -126,7 +126,7 @@ class IdentityProvider(PasswordIdentityProvider):
         if not lasting or not typed:
             return None
         known = self.get_user_cookie(handler)
-        if isinstance(known, User):  # no guess: the cookie is good by itself
+        if isinstance(known, User):  # the cookie is valid by itself, nothing is guessed
             return known if _same(typed, lasting) else None
         attempt = self._rate_limit.admit(handler)
         if isinstance(attempt, Refusal):
@@ -144,7 +144,7 @@ class IdentityProvider(PasswordIdentityProvider):
         rate_limit.remember(handler, handler.base_url, secure=handler.request.protocol == "https")  # type: ignore[attr-defined]
 
     def user_to_cookie(self, user: User) -> str:
-        """Jupyter's hook. The cookie names the password that it was given under: another password ends it."""
+        """Jupyter's hook. The cookie names the generation of the password, so a change of the password ends it."""
         return f"{self._generation()}:{super().user_to_cookie(user)}"
 
     def user_from_cookie(self, cookie_value: str) -> User | None:
@@ -155,35 +155,35 @@ class IdentityProvider(PasswordIdentityProvider):
         return super().user_from_cookie(user)
 
     def cookie_secret_hook(self, h: Any) -> Any:  # noqa: ANN401 - an hmac.HMAC in Jupyter's hook
-        """Jupyter's hook: it would read the password once, at start. Cookies carry it instead (user_to_cookie)."""
+        """Jupyter's hook. Stock mixes in the password as it was at start; cookies name it instead (user_to_cookie)."""
         return h
 
     def _generation(self) -> str:
-        # A lasting token is part of it: who came in by one that leaked is out when it is replaced.
+        # It includes the lasting token, so that replacing a leaked token ends the logins that used it.
         of = f"{self.password} {self.lasting_token}" if self.lasting_token else self.password
         return hashlib.sha256(b"jupyterd " + of.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     # --- the login form ---------------------------------------------------------------------------------------
 
     async def judge(self, handler: web.RequestHandler) -> Answer:
-        """The login form: `password` holds a password or a token."""
+        """Check the login form, whose field `password` holds a password or a token."""
         typed = handler.get_body_argument("password", "", strip=False).strip("\r\n")
         new = handler.get_body_argument("new_password", "", strip=False)
         again = handler.get_body_argument("new_password_again", "", strip=False)
         most = login_store.PASSWORD_MOST
         if not 0 < len(typed) <= most or len(new) > most:
             return Answer(None, f"Type the password or the token: 1 to {most} characters.")
-        # The one-time token is looked at whoever else guesses: its 192 bits cannot be guessed, and with it the owner
-        # gets in from any browser at any time.
+        # The one-time token is checked regardless of the rate limit: its 192 bits cannot be guessed, and with it the
+        # owner can log in from any browser at any time.
         match login_store.judge(self.stored, typed.strip()):
             case "fresh":
                 return await self._use_token(handler, typed.strip(), new, again)
             case "used":
-                return Answer(None, f"This one-time token was used already. {_HOW_TO_GET_ONE}")
+                return Answer(None, f"This one-time token has already been used. {_HOW_TO_GET_ONE}")
         return await self._guess(handler, typed, new + again)
 
     async def _guess(self, handler: web.RequestHandler, typed: str, new: str) -> Answer:
-        """What may be the password, or the lasting token, or neither."""
+        """Check `typed` as the password or the lasting token."""
         attempt = self._rate_limit.admit(handler)
         if isinstance(attempt, Refusal):
             rate_limit.mark_logged(handler)
@@ -195,11 +195,11 @@ class IdentityProvider(PasswordIdentityProvider):
                 self._rate_limit.give_back(attempt)
                 return Answer(self.generate_anonymous_user(handler))
         except Busy:
-            self._rate_limit.give_back(attempt)  # it was not looked at
+            self._rate_limit.give_back(attempt)  # it was not checked
             return Answer(None, "Many are logging in at this moment: try again.", UNAVAILABLE, 1.0)
         await self._rate_limit.failed(handler, "password")
         if new:
-            return Answer(None, f"A new password is set with a one-time token. {_HOW_TO_GET_ONE}")
+            return Answer(None, f"Setting a new password needs a one-time token. {_HOW_TO_GET_ONE}")
         wrong = "Wrong password or token." if self.password else f"Wrong token. {_HOW_TO_GET_ONE}"
         return Answer(None, wrong)
 
@@ -210,18 +210,18 @@ class IdentityProvider(PasswordIdentityProvider):
 
     async def _use_token(self, handler: web.RequestHandler, token: str, new: str, again: str) -> Answer:
         if new != again:
-            return Answer(None, "The two passwords differ. The token is still good: type all three again.")
+            return Answer(None, "The two passwords differ. The token is still valid: type all three again.")
         if new and not self.may_set_password:
             return Answer(None, f"No password is set here: {self._why_not()}. Log in with the token alone.")
         if new and (fault := login_store.password_fault(new)):
-            return Answer(None, f"{fault} The token is still good: type all three again.")
+            return Answer(None, f"{fault} The token is still valid: type all three again.")
         try:
             hashed = await self._rate_limit.hash(None, passwd, new) if new else None
             verdict = await self._rate_limit.hash(None, login_store.consume, self.store, token, hashed)
         except Busy:
             return Answer(None, "Many are logging in at this moment: try again.", UNAVAILABLE, 1.0)
         if verdict != "fresh":
-            return Answer(None, f"This one-time token was used just now. {_HOW_TO_GET_ONE}")
+            return Answer(None, f"This one-time token has just been used. {_HOW_TO_GET_ONE}")
         self.log.info("the one-time token was used%s", " and a password was set" if new else "")
         self.look_again()
         return Answer(self.generate_anonymous_user(handler))
@@ -237,7 +237,7 @@ def _same(one: str, other: str) -> bool:
 
 
 def _too_many(handler: web.RequestHandler, refusal: Refusal) -> web.Finish:
-    """The end of a request with a token that is not looked at."""
+    """The answer to a request whose token was not checked: 429 with Retry-After."""
     rate_limit.mark_logged(handler)
     handler.set_status(TOO_MANY)
     handler.set_header("Retry-After", str(math.ceil(refusal.wait_s)))

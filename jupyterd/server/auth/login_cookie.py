@@ -1,7 +1,7 @@
-"""Does a request carry the cookie of a login? Seen from its header alone, before anything of it is handled.
+"""Tells from a request's header alone, before the request is handled, whether it carries the cookie of a login.
 
 For the limits of connections only (http/connections.py): the handler authenticates the request again, in Jupyter's own
-way. Tokens are not looked at: how a connection is treated would show a guesser what the login counts and limits.
+way. Tokens are not checked here: how a connection is treated would tell a guesser whether the token was right.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from jupyterd.server.auth.identity_provider import IdentityProvider
 
 SECRET_BYTES = 32
 COOKIE_VERSION = 2
-"""Tornado's format since 2014; one of the first version is only ever a forgery here, and is logged in full."""
+"""Tornado's format since 2014; a cookie of the first version would be a forgery, which tornado logs in full."""
 
 
 @attrs.frozen
@@ -31,7 +31,7 @@ class _CookieRequest:
     secret: bytes
 
     def get_secure_cookie(self, name: str, **options: Any) -> bytes | None:  # noqa: ANN401 - tornado's
-        """As RequestHandler has it."""
+        """RequestHandler.get_signed_cookie with this request and secret."""
         cookie = self.request.cookies.get(name)
         options["min_version"] = COOKIE_VERSION
         value: bytes | None = decode_signed_value(self.secret, name, cookie.value, **options) if cookie else None
@@ -39,8 +39,8 @@ class _CookieRequest:
 
 
 def secret(path: Path) -> bytes:
-    """What signs the cookies, 32 bytes, kept in this file: a login outlives restarts and reboots. Made where
-    there is none or an empty one, which Jupyter's own code would take.
+    """The key that signs cookies, 32 bytes, kept in the file `path`, so that logins outlive restarts and reboots. A
+    missing or empty file is written; Jupyter's own code would use the empty key.
     """
     kept = files.read_private(path) or b""
     if len(kept) < SECRET_BYTES:
@@ -50,5 +50,5 @@ def secret(path: Path) -> bytes:
 
 
 def by(login: IdentityProvider, cookie_secret: bytes) -> Callable[[HTTPServerRequest], bool]:
-    """BoundedHTTPServer.knows for this identity provider."""
+    """A function for BoundedHTTPServer.knows: whether a request carries a valid login cookie of `login`."""
     return lambda request: login.get_user_cookie(_CookieRequest(request, cookie_secret)) is not None  # type: ignore[arg-type]

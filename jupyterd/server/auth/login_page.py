@@ -19,7 +19,7 @@ from jupyterd.settings.login_store import StoredLogin
 
 @attrs.frozen
 class Answer:
-    """To a login form: who it is, or which sentence to show."""
+    """The result of checking a login form: the user, or the sentence to show."""
 
     user: User | None
     problem: str = ""
@@ -28,11 +28,11 @@ class Answer:
 
 
 class FormLogin(Protocol):
-    """What the page needs of identity_provider.IdentityProvider, which imports this module."""
+    """The part of identity_provider.IdentityProvider that the page uses; that module imports this one."""
 
     @property
     def stored(self) -> StoredLogin:
-        """login.json."""
+        """The content of login.json."""
 
     @property
     def password(self) -> str:
@@ -40,25 +40,25 @@ class FormLogin(Protocol):
 
     @property
     def lasting_token(self) -> str:
-        """The token of the settings, or ""."""
+        """The lasting token from the settings, or ""."""
 
     @property
     def may_set_password(self) -> bool:
-        """Whether a one-time token may set one."""
+        """Whether a password may be set with a one-time token."""
 
     async def judge(self, handler: web.RequestHandler) -> Answer:
-        """What the form says, checked."""
+        """Check the form."""
 
     def set_login_cookie(self, handler: web.RequestHandler, user: User) -> None:
-        """Jupyter's own."""
+        """Set the login cookie on the response."""
 
 
 class LoginHandler(LoginFormHandler):
-    """/login: the form, and what was typed into it."""
+    """Handles /login: shows the form and processes it."""
 
     @cached_property
     def nonce(self) -> str:
-        """Of this answer: the page's own script and style carry it."""
+        """The nonce of this response, which the page's own script and style carry."""
         return secrets.token_urlsafe(16)
 
     @property
@@ -73,12 +73,12 @@ class LoginHandler(LoginFormHandler):
         """Tornado's hook."""
         super().set_default_headers()
         self.set_header("Cache-Control", "no-store")
-        # Not "no-referrer": under that a browser posts the form with `Origin: null`, which Jupyter takes for foreign.
+        # Not "no-referrer": with it a browser posts the form with `Origin: null`, which Jupyter treats as foreign.
         self.set_header("Referrer-Policy", "same-origin")
 
     @allow_unauthenticated
     async def post(self) -> None:
-        """The form was sent."""
+        """Process the form: log in and redirect, or show it again with the problem."""
         login = cast("FormLogin", self.identity_provider)
         answer = await login.judge(self)
         if answer.user is None:

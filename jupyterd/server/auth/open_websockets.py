@@ -9,26 +9,26 @@ from tornado import websocket
 from tornado.ioloop import PeriodicCallback
 
 LOOK_EVERY_MS = 1000
-"""While a websocket is open: another process may have set the password. Without one, each request looks anyway."""
+"""Seconds between checks while a websocket is open: another process may have set the password."""
 POLICY = 1008
-"""RFC 6455, 7.4.1."""
+"""The close code for a policy violation (RFC 6455, 7.4.1)."""
 
 
 class OpenWebsockets:
-    """Of one server. Runs a timer while a websocket is open; `mark` gives the generation of the password in force."""
+    """The open websockets of a server. Runs a timer while there are any; `mark` returns the password's generation."""
 
     def __init__(self, mark: Callable[[], str]) -> None:
         self._open: WeakKeyDictionary[websocket.WebSocketHandler, str] = WeakKeyDictionary()
         self._timer = PeriodicCallback(lambda: self._look(mark()), LOOK_EVERY_MS)
 
     def add(self, handler: websocket.WebSocketHandler, mark: str) -> None:
-        """A websocket is about to open for a login of generation `mark`."""
+        """Track a websocket that is about to open for a login of generation `mark`."""
         self._open[handler] = mark
         if not self._timer.is_running():
             self._timer.start()
 
     def close_others(self, mark: str) -> int:
-        """Close those of another generation. Returns how many."""
+        """Close the websockets of other generations than `mark`. Returns how many."""
         others = [handler for handler, own in self._open.items() if own != mark and handler.ws_connection is not None]
         for handler in others:
             del self._open[handler]
@@ -48,7 +48,7 @@ class OpenWebsockets:
 def _close(handler: websocket.WebSocketHandler) -> None:
     connection = handler.ws_connection
     handler.close(POLICY, "the password was changed")
-    # Without waiting for the other end's good-bye: until then tornado would hand on what it sends.
+    # Without waiting for the peer's close frame: until then tornado would pass on its messages.
     stream = getattr(connection, "stream", None)
     if stream is not None:
         stream.close()

@@ -1,7 +1,7 @@
 """Applies X-Forwarded-For and X-Forwarded-Proto, from the proxies that the settings name only.
 
 Between the HTTP server and the application, so that every handler and every log line sees the same address. Jupyter's
-own trust_xheaders believes everybody: with it a guesser would have a new address for each guess.
+own trust_xheaders trusts every peer: with it a guesser could claim a new address for each guess.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def networks(trusted: Iterable[str]) -> tuple[Network, ...]:
 
 
 def plain(address: str) -> str | None:
-    """Normalise: no zone, a mapped IPv4 address as IPv4. None if it is no address."""
+    """The address without a zone, a mapped IPv4 address as IPv4; None if `address` is not an address."""
     try:
         found = ipaddress.ip_address(address.strip().partition("%")[0])
     except ValueError:
@@ -38,7 +38,10 @@ def plain(address: str) -> str | None:
 
 
 def caller(peer: str, forwarded: str, trusted: tuple[Network, ...]) -> str:
-    """The nearest address that is no trusted proxy: each one appends whom it heard, and the rest anybody can write."""
+    """The last address in X-Forwarded-For (`forwarded`) that is not a trusted proxy, or `peer` if that is not one.
+
+    Each proxy appends the address that it saw; whatever stands before an untrusted one can be forged.
+    """
     nearest = plain(peer) or peer
     for each in reversed(forwarded.split(",")):
         if not _is_trusted(nearest, trusted):
@@ -58,7 +61,7 @@ def _is_trusted(address: str, trusted: tuple[Network, ...]) -> bool:
 
 
 class ForwardedFor(HTTPServerConnectionDelegate):
-    """Before the application: each request gets the address and the scheme that it came from."""
+    """Stands before the application and gives each request the address and the scheme that it came from."""
 
     def __init__(self, inner: HTTPServerConnectionDelegate) -> None:
         self._inner = inner
@@ -69,11 +72,11 @@ class ForwardedFor(HTTPServerConnectionDelegate):
         return _Reader(self, self._inner.start_request(server_conn, request_conn), request_conn)
 
     def on_close(self, server_conn: object) -> None:
-        """Tornado's hook."""
+        """Tornado's hook, called when the connection has closed."""
         self._inner.on_close(server_conn)
 
     def set_origin(self, context: Any, headers: HTTPHeaders) -> None:  # noqa: ANN401 - an _HTTPRequestContext
-        """For each request: a connection that a proxy keeps open carries requests of many people."""
+        """Set address and scheme of the request; for each one, as a proxy's connection serves many people."""
         address = context.address
         peer = str(address[0]) if isinstance(address, tuple) else ""
         if peer:

@@ -25,15 +25,15 @@ from jupyterd.server.auth import allowance
 from jupyterd.server.auth.allowance import Allowance, Guess, Refusal
 
 PAUSE_S = 1.0
-"""Before a refusal is answered: eight that never tire then cost eight small answers a second."""
+"""Seconds before a refusal is answered: eight persistent guessers then cost eight small responses a second."""
 PAUSING_MOST = 64
-"""More than these are answered at once: each is an open request."""
+"""How many answers are delayed at most, since each is an open request; further ones are sent at once."""
 WAITING_MOST = 8
-"""Hashes in one line, 0.1 s each."""
+"""How many hashes may wait for a thread, 0.1 s each."""
 NICE = 10
-"""What strangers' hashes leave to everybody else (setpriority(2), of one thread)."""
+"""Nice value of the thread that hashes the attempts of unknown browsers (setpriority(2))."""
 KNOWN_DAYS = 400
-"""What browsers keep at most."""
+"""Lifetime of the cookie in days, the most that browsers allow."""
 _LOGGED = "jupyterd_logged"
 _NO_NAME = re.compile(r"[^A-Za-z0-9]")
 
@@ -44,14 +44,14 @@ class Busy(Exception):  # noqa: N818 - it is what it is
 
 @attrs.frozen
 class Attempt:
-    """An attempt that is checked; `known`: the browser logged in before."""
+    """An attempt that was admitted; `known`: the browser logged in before."""
 
     guess: Guess
     known: bool
 
 
 class RateLimit:
-    """One for a server. Owns two threads, so that a browser that logged in before never waits behind strangers."""
+    """The rate limit of a server. Owns two threads, so that a browser that logged in before never waits for others."""
 
     def __init__(self, log: Logger, clock: Callable[[], float]) -> None:
         self._log = log
@@ -64,7 +64,7 @@ class RateLimit:
     # --- allowances -------------------------------------------------------------------------------------------
 
     def admit(self, handler: web.RequestHandler) -> Attempt | Refusal:
-        """May this one's guess be looked at? Failures only are counted: `give_back` ends that."""
+        """Admit or refuse the attempt of this request. It counts as failed until `give_back`."""
         address = net.customer(str(handler.request.remote_ip))
         known = _known_as(handler)
         counted = self._strangers if known is None else self._known
@@ -73,15 +73,15 @@ class RateLimit:
             return Attempt(found, known is not None)
         if found.first:
             who = f"from {address}" if known is None else f"of a browser that logged in before (at {address})"
-            self._log.warning("logins %s are not looked at for %.0f s: too many failed", who, found.wait_s)
+            self._log.warning("logins %s are refused for %.0f s: too many failed", who, found.wait_s)
         return found
 
     def give_back(self, attempt: Attempt) -> None:
-        """The credential was correct, or was not looked at: return the attempt to the allowance."""
+        """Return the attempt to the allowance: the credential was correct, or was not checked."""
         (self._known if attempt.known else self._strangers).give_back(attempt.guess)
 
     async def failed(self, handler: web.RequestHandler, what: Literal["password", "token"]) -> None:
-        """Tell the log, in the form that etc/fail2ban/filter.d/jupyterd.conf reads, and take a little time."""
+        """Log a failed login, in the form that etc/fail2ban/filter.d/jupyterd.conf reads, and delay the answer."""
         self._log.warning("login failed from %s (%s)", handler.request.remote_ip, what)
         mark_logged(handler)
         await self.pause()
@@ -99,13 +99,13 @@ class RateLimit:
     # --- hashes -----------------------------------------------------------------------------------------------
 
     async def hash(self, attempt: Attempt | None, function: Callable[..., Any], *args: object) -> Any:  # noqa: ANN401 - the function's
-        """Off the event loop, one at a time. Busy if too many wait; without a attempt it is somebody who got in."""
+        """Call `function` in a thread, one call at a time. `attempt` None: of somebody logged in. Raises Busy."""
         stranger = attempt is not None and not attempt.known
         return await (self._stranger_hashes if stranger else self._hashes).run(function, *args)
 
 
 def remember(handler: web.RequestHandler, path: str, *, secure: bool) -> None:
-    """Note in the browser that somebody logged in with it."""
+    """Set the cookie that says that somebody has logged in with this browser."""
     handler.set_signed_cookie(
         _name(handler), _known_as(handler) or secrets.token_urlsafe(12), expires_days=KNOWN_DAYS,
         path=path, secure=secure, httponly=True, samesite="Strict",
@@ -113,7 +113,7 @@ def remember(handler: web.RequestHandler, path: str, *, secure: bool) -> None:
 
 
 def mark_logged(handler: web.RequestHandler) -> None:
-    """A line about this request is in the log: the access log leaves it out."""
+    """Note that this request was logged, so that the access log leaves it out."""
     vars(handler.request)[_LOGGED] = True
 
 
@@ -128,12 +128,12 @@ def _known_as(handler: web.RequestHandler) -> str | None:
 
 
 def _name(handler: web.RequestHandler) -> str:
-    """Cookies know no ports: another server of this host must not overwrite it."""
+    """The cookie's name, which differs by server: cookies are shared between the ports of a host."""
     return _NO_NAME.sub("-", f"known-{handler.request.host}")
 
 
 class _HashThread:
-    """One thread, and a bound on who waits for it."""
+    """A thread with a bounded queue."""
 
     def __init__(self, name: str, nice: int) -> None:
         self._threads = ThreadPoolExecutor(1, name, initializer=_be_nice, initargs=(nice,))

@@ -1,6 +1,6 @@
-"""Headers that tell a browser to be careful, on every answer of every handler, extensions' and errors' too.
+"""Security headers on every response of every handler, including those of extensions and errors.
 
-What a handler, or the user's own Jupyter configuration, has set stays. Stock Jupyter has two of them, on its own pages.
+A header that a handler or the user's own Jupyter configuration has set is kept.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ CAREFUL = {
     # Nothing stricter: videos that notebooks embed do not play without the origin. Path and query stay here.
     "Referrer-Policy": "strict-origin-when-cross-origin",
 }
-"""No Strict-Transport-Security: it would hold for every port of the host name, and end what else this machine serves
-there over plain HTTP; the TLS port answers plain HTTP with the way to https by itself, and cookies are Secure.
+"""No Strict-Transport-Security: it would apply to every port of the host name and break whatever else this machine
+serves over plain HTTP. The TLS port redirects plain HTTP to https anyway, and cookies are Secure.
 """
 
 
@@ -32,7 +32,7 @@ class SecurityHeaders(web.OutputTransform):
         chunk: bytes,
         finishing: bool,  # noqa: ARG002, FBT001 - tornado's signature
     ) -> tuple[int, httputil.HTTPHeaders, bytes]:
-        """The headers are about to be sent."""
+        """Tornado's hook: add the headers that are missing."""
         for name, value in CAREFUL.items():
             headers.setdefault(name, value)
         return status_code, headers, chunk

@@ -1,7 +1,7 @@
-"""What the user's own Jupyter configuration has switched off, looked at when Jupyter has made its mind up.
+"""Finds protections that the user's own Jupyter configuration has switched off, once Jupyter is configured.
 
-Asked of the settings that handlers will read, so that it does not matter by which file, class or old name they were
-set.
+It checks the settings that handlers will read, so that it does not matter in which file, by which class or by which
+old name they were set.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 FOREIGN = "https://a-page-of-somebody-else.invalid"
-"""A setting that lets this origin in lets every one in."""
+"""An origin that no site has: a setting that accepts it accepts every origin."""
 _OPENS = {
     "disable_check_xsrf": "lets pages of other sites act in your name",
     "allow_origin": "lets pages of every other site read and run what you can",
-    "allow_unauthenticated_access": "answers strangers where an extension has forgotten to ask who it is",
+    "allow_unauthenticated_access": "answers requests without a login where an extension has forgotten to require one",
     "identity_provider_class": "lets everybody in without a login",
 }
 
 
 def switched_off(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """Jupyter's names of those, out of the web application's settings."""
+    """Jupyter's names of the protections that are off, from the web application's settings."""
     found = []
     if settings.get("disable_check_xsrf") or not settings.get("xsrf_cookies", True):
         found.append("disable_check_xsrf")
@@ -34,7 +34,7 @@ def switched_off(settings: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def refusal(found: Iterable[str], allowed: Collection[str], directory: str) -> str:
-    """One sentence, or "" when all that is off was asked for."""
+    """Why the server must not start, in one sentence; "" if everything that is off is in `allowed`."""
     open_ = [name for name in found if name not in allowed]
     if not open_:
         return ""

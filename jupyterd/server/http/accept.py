@@ -1,6 +1,6 @@
 """Accepts connections, with a pause when descriptors run out, and begins their TLS handshakes, a few at a time.
 
-Out of descriptors, tornado's own accept handler is called again at once, for ever, and logs a traceback each time
+Out of descriptors, tornado's own accept handler is called again at once, endlessly, and logs a traceback each time
 (accept(2): the connection stays in the queue and keeps the socket readable).
 """
 
@@ -23,7 +23,7 @@ Arrived = Callable[[socket.socket, object], None]
 def accept_from(
     listener: socket.socket, arrived: Arrived, failed: Callable[[OSError], None], pause_s: float
 ) -> Callable[[], None]:
-    """Accept, in the event loop. `failed` gets each error, `pause_s` before the next try. Returns what stops it."""
+    """Accept in the event loop. `failed` gets each error; the next try is `pause_s` later. Returns a stop function."""
     loop = asyncio.get_running_loop()
     resume: asyncio.TimerHandle | None = None
     fd = listener.fileno()
@@ -69,8 +69,8 @@ class Handshakes:
     """Calls `secure` with each connection whose first byte begins a TLS handshake, `plain` with others: `at_once` in a
     turn of the event loop, the latest and the longest waiting in turn.
 
-    A handshake takes 1 ms of the one thread: a thousand that begin together must not hold up who is served already; and
-    first come, first served would have all of them wait for all.
+    A handshake takes 1 ms of the only thread: a thousand at once must not delay connections that are served, and
+    first come, first served would make each of them wait for all others.
     """
 
     def __init__(self, connections: Connections, at_once: int, secure: Serve, plain: Serve) -> None:
@@ -83,7 +83,7 @@ class Handshakes:
         self._latest = True
 
     def await_first_byte(self, connection: socket.socket, tracked: Connection, address: object) -> None:
-        """For a connection that was just accepted. While it is silent it costs a descriptor and no TLS state."""
+        """Take a connection that was just accepted. Until its first byte it costs a descriptor but no TLS state."""
         fd = connection.fileno()
 
         def close() -> None:

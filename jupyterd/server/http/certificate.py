@@ -1,6 +1,6 @@
 """The served certificate: its TLS context, a watch on the original files, and the download of our own authority's.
 
-It only notices: the planner looks inside, checks and copies (jupyterd.cli.certificates).
+It only notices changes; the planner reads, checks and copies the files.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from jupyterd.server.live_settings import LiveSettings
 
 LOOK_EVERY_S = 10.0
 ASK_AGAIN_S = 20.0
-"""When asking has changed nothing (other settings are refused just then): doubled each time, up to ASK_SELDOM_S."""
+"""Seconds before it asks again if nothing has changed (other settings are refused); doubled up to ASK_SELDOM_S."""
 ASK_SELDOM_S = 3600.0
 PATH = "jupyterd/ca.crt"
 
 
 class Watcher:
-    """A thread of its own: a stat of a file on a network disk may take for ever, and nothing else waits for it."""
+    """Watches the files in a thread of its own, because stat(2) of a file on a network disk may block for ever."""
 
     def __init__(self, live: Callable[[], LiveSettings], ask: Callable[[str], None]) -> None:
         """`live` gives the settings in force; `ask` is told why another plan is due, from this thread."""
@@ -59,7 +59,7 @@ def due(live: LiveSettings, now: float) -> tuple[str, dict[str, str]]:
     if changed:
         return f"{', '.join(changed)} changed", seen
     if live.renew_at is not None and now >= live.renew_at:
-        return "the certificate is to be made again", seen
+        return "the certificate is due for renewal", seen
     return "", seen
 
 
@@ -67,7 +67,7 @@ class AuthorityHandler(JupyterHandler):
     """GET <base>/jupyterd/ca.crt: the public half, for whoever is about to trust it; no login, for it is no secret."""
 
     def initialize(self, live: Callable[[], LiveSettings]) -> None:
-        """Tornado's hook."""
+        """Tornado's hook; `live` returns the settings in force."""
         self._live = live
 
     @allow_unauthenticated
@@ -85,12 +85,12 @@ class AuthorityHandler(JupyterHandler):
 def handlers(
     base_url: str, live: Callable[[], LiveSettings]
 ) -> list[tuple[str, type[web.RequestHandler], dict[str, Any]]]:
-    """For Application.add_handlers."""
+    """The rules for Application.add_handlers."""
     return [(url_path_join(base_url, PATH), AuthorityHandler, {"live": live})]
 
 
 def context_of(live: LiveSettings) -> ssl.SSLContext | None:
-    """For these settings; None: plain HTTP. ValueError as `context`. Reads files."""
+    """The TLS context for these settings; None: plain HTTP. Reads files. ValueError as from `context`."""
     return None if live.certificate is None else context(live.certificate, live.key or live.certificate)
 
 
@@ -126,5 +126,5 @@ def _sentence(error: ssl.SSLError, certificate: str, key: str) -> str:
 
 
 def _refuse() -> str:
-    """Otherwise OpenSSL asks for the pass phrase on the terminal and waits for ever."""
+    """The pass-phrase callback; without it OpenSSL would ask on the terminal and wait for ever. ValueError."""
     raise ValueError("the key is encrypted: store it without a pass phrase, readable by the account only")

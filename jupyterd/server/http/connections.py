@@ -14,17 +14,17 @@ from typing import Protocol
 from jupyterd.server.http.timeouts import HERE, WEIGHT, Connection, Limits, Phase, Timer, due, is_late, place
 
 SHED_PART = 32
-"""When there are too many, the worst thirty-second part goes at once: finding them means looking at all."""
+"""If there are too many, the worst 1/32 of them are closed at once, because finding them means scanning all."""
 
 
 class LoopClock(Protocol):
-    """The event loop, as far as it is needed here."""
+    """The part of asyncio's event loop that is used here."""
 
     def time(self) -> float:
-        """Monotonic seconds."""
+        """The event loop's clock, in monotonic seconds."""
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
-        """Once."""
+        """Call `callback` once at the time `when` of the loop's clock; returns its timer."""
 
 
 @dataclass(slots=True)
@@ -37,9 +37,9 @@ class Connections:
     """Logs one sentence."""
     known: set[Connection] = field(default_factory=set)
     strangers: dict[str, set[Connection]] = field(default_factory=dict)
-    """By address."""
+    """The connections without a login, by address."""
     elsewhere: int = 0
-    """How many strangers are not of this machine."""
+    """How many connections without a login come from other machines."""
     told: dict[str, float] = field(default_factory=dict)
 
     # --- coming and going ---------------------------------------------------------------------------------------
@@ -71,7 +71,7 @@ class Connections:
             self._forget_stranger(connection)
 
     def recognise(self, connection: Connection) -> None:
-        """It carries a valid login: it counts among those with one, and has longer time-outs."""
+        """Note that the connection carries a valid login: it counts among those with one, and has longer time-outs."""
         if connection.known or not connection.there:
             return
         self._forget_stranger(connection)
@@ -82,7 +82,7 @@ class Connections:
             self._dismiss(self._worst(idle, self.limits.connections_max))
 
     def shed(self, count: int) -> int:
-        """Descriptors ran out: close up to `count`, those without a login first. Returns how many were closed."""
+        """Close up to `count` connections to free descriptors, those without a login first. Returns how many."""
         everybody = (each for group in self.strangers.values() for each in group)
         worst = heapq.nlargest(count, everybody, self._burden)
         worst += heapq.nlargest(
@@ -98,19 +98,19 @@ class Connections:
 
     @property
     def unread(self) -> bool:
-        """Whether an answer has not been taken in full yet."""
+        """Whether a response has not been read in full by its client."""
         everybody = (self.known, *self.strangers.values())
         return any(each.phase is Phase.WAITING and each.unread() for group in everybody for each in group)
 
     # --- what they do -------------------------------------------------------------------------------------------
 
     def handshake_began(self, connection: Connection) -> None:
-        """The first bytes have arrived; the time-out of the whole handshake goes on."""
+        """Note that the first bytes have arrived; the time-out of the whole handshake continues."""
         connection.phase = Phase.HANDSHAKE
         connection.marked = self.clock.time()
 
     def transferred(self, connection: Connection, count: int, *, incoming: bool) -> None:
-        """`count` bytes were read (`incoming`) or written."""
+        """Count bytes that were read (`incoming`) or written."""
         connection.moved += count
         if incoming and connection.phase in {Phase.SILENT, Phase.HANDSHAKE, Phase.KEEP_ALIVE}:
             self.enter(connection, Phase.HEADER)

@@ -11,7 +11,7 @@ ALLOWANCES = 3
 
 
 def connections(wanted: int) -> int:
-    """`connections_max`, as far as there are descriptors for it."""
+    """`wanted` connections, or as many as there are descriptors for."""
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if soft == resource.RLIM_INFINITY:
         return wanted

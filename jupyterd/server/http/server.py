@@ -31,9 +31,9 @@ from jupyterd.server.http.connections import Connections
 from jupyterd.server.http.timeouts import Connection, Limits, Phase
 
 SENT_ALREADY_S = 0.05
-"""On leaving: a request that is on its way over an open connection."""
+"""Seconds, when the server ends, for a request that is on its way over an open connection."""
 NEWCOMERS_S = 0.5
-"""On leaving: for the handshake and the first request of connections that were accepted."""
+"""Seconds, when the server ends, for the handshake and the first request of accepted connections."""
 DRAIN_STEP_S = 0.01
 PLAIN_TIMEOUT_S = 5.0
 PLAIN_MAX_BYTES = 16384
@@ -42,16 +42,16 @@ _HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
 
 
 class BoundedHTTPServer(HTTPServer):
-    """An HTTPServer that answers plain HTTP on a TLS port with the way to https, and knows its open requests."""
+    """An HTTPServer that redirects plain HTTP on a TLS port to https, and tracks its open requests."""
 
     names: frozenset[str] = frozenset()
-    """The host names by which browsers may call it, "*.example.org" too; addresses need no permission."""
+    """The host names that a Host header may have, "*.example.org" too; addresses are always allowed."""
     knows: Callable[[HTTPServerRequest], bool]
-    """Whether a request's header shows a login; one that cannot be seen there shows when it is answered."""
+    """Whether a request's header carries a login; other logins are noticed when the request is answered."""
 
     limits: Limits
     tell: Callable[[str], None]
-    """Gets sentences for the log."""
+    """Logs a sentence."""
 
     def initialize(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - tornado's own
         """Tornado's constructor (tornado.util.Configurable)."""
@@ -72,14 +72,14 @@ class BoundedHTTPServer(HTTPServer):
             )
 
     def may_call(self, host: str) -> bool:
-        """Is this Host header ours? A page of another name that points here (DNS rebinding) may not call."""
+        """Whether this Host header names this server. Other names are refused, against DNS rebinding."""
         name = host_name(host)
         if name in self.names or f"*.{name.partition('.')[2]}" in self.names or name.endswith(".localhost"):
             return True
         return net.is_address(name)  # the name in a rebinding attack is a name
 
     async def drain(self, timeout_s: float) -> None:
-        """After `stop`: until every request under way, or sent already, is answered and the answer is taken."""
+        """After `stop`: wait until all requests under way are answered and read, `timeout_s` at most."""
         self.conn_params.no_keep_alive = True  # an answer from now on says "Connection: close"
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -90,11 +90,11 @@ class BoundedHTTPServer(HTTPServer):
             await asyncio.sleep(DRAIN_STEP_S)
 
     def request_ended(self, connection: object) -> None:
-        """The response is out, or nobody is there to take it."""
+        """Note that a response is complete, or that its connection has closed."""
         self.open_requests.discard(connection)
 
     def answered(self, connection: Any, status: int, user: object) -> bool:  # noqa: ANN401 - an HTTP1Connection
-        """A request was: whether its connection has ever carried a valid login. `user` is None if Jupyter saw none."""
+        """Note an answered request. Returns whether its connection ever carried a login. `user` None: no login."""
         self.request_ended(connection)
         tracked: Connection = connection.context.tracked
         if user is not None:
@@ -155,7 +155,7 @@ def host_name(host: str) -> str:
 
 
 class _Gate(HTTPMessageDelegate):
-    """Between connection and application: turns foreign names away, tells connections.py what the connection does."""
+    """Between connection and application: refuses foreign host names, and reports progress to connections.py."""
 
     def __init__(self, front: BoundedHTTPServer, inner: HTTPMessageDelegate, connection: Any) -> None:  # noqa: ANN401 - an HTTP1Connection
         self.front = front
@@ -210,13 +210,13 @@ class _Gate(HTTPMessageDelegate):
 def _foreign(host: str) -> tuple[str, str]:
     name = host_name(host) if _HOST.fullmatch(host) else "?"
     return "403 Forbidden", (
-        f'403: this server does not know itself as "{name}". If that is a name of it, add it in jupyterd.toml,\n'
+        f'403: this server is not known as "{name}". If that is one of its names, add it in jupyterd.toml,\n'
         f'[server] names = ["{name}"], then type: sudo systemctl reload jupyterd (or start ./run again)\n'
     )
 
 
 async def _point_to_https(stream: Plain) -> None:
-    """Plain HTTP came to the TLS port: say where to go, then hang up."""
+    """Answer plain HTTP on the TLS port with a redirect to https, and close."""
     try:
         async with asyncio.timeout(PLAIN_TIMEOUT_S):
             head = await stream.read_until(b"\r\n\r\n", max_bytes=PLAIN_MAX_BYTES)
@@ -244,13 +244,13 @@ def _plain_answer(head: bytes) -> bytes:
 
 
 class _CountedStream:
-    """Mixed into a stream of tornado's."""
+    """A mixin for tornado's streams that counts bytes."""
 
     connections: Connections
     tracked: Connection
 
     def watch(self, connections: Connections, tracked: Connection) -> None:
-        """From now on."""
+        """Report this stream's bytes and its end to `connections`."""
         self.connections, self.tracked = connections, tracked
         tracked.close, tracked.unread = self.close, self.writing
 
@@ -272,17 +272,17 @@ class _CountedStream:
         return count
 
     def close_fd(self) -> None:
-        """Tornado's hook: once, whoever closes it."""
+        """Tornado's hook, called once, by whichever side the stream is closed."""
         super().close_fd()  # type: ignore[misc]  # the stream's
         self.connections.leave(self.tracked)
 
 
 class Plain(_CountedStream, IOStream):
-    """Over TCP."""
+    """A counted stream over TCP."""
 
 
 class Secure(_CountedStream, SSLIOStream):
-    """Over TLS."""
+    """A counted stream over TLS."""
 
     def close_fd(self) -> None:
         """Tornado's hook. Sends the close_notify that tornado leaves out (RFC 8446, 6.1): without it the client cannot

@@ -1,4 +1,4 @@
-"""What a connection is at, how long it may be, and whose it is. Pure."""
+"""The phases of a connection, their time-outs, and where a connection comes from. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Limits:
     """Times in seconds, sizes in bytes."""
 
     connections_max: int = 1000
-    """Without a login, from elsewhere; as many again from this machine, and as many that are logged in. A page of
+    """Connections without a login, from elsewhere; as many again from this machine, and as many with a login. A page of
     JupyterLab has six to twelve.
     """
     address_share: int = 4
@@ -33,21 +33,21 @@ class Limits:
     keep_alive_known_s: float = 300.0
     """The same with a login: as long as browsers keep theirs."""
     body_window_s: float = 20.0
-    """In each such stretch of a body..."""
+    """In each period of this length of a request's body..."""
     body_window_bytes: int = 4096
-    """...so much must come: 200 bytes a second, less than any line over which one would send a notebook."""
+    """...so many bytes must come: 200 bytes a second, less than any line over which one would send a notebook."""
     body_window_known_s: float = 60.0
-    """With a login any byte in such a stretch will do: a laptop that changes its network goes on."""
+    """With a login one byte in a period of this length is enough: a laptop that changes its network continues."""
     unread_s: float = 60.0
-    """For an answer of which the other side takes nothing at all; with a login five times as long."""
+    """For a response of which the client reads nothing at all; with a login five times as long."""
     handshakes_at_once: int = 16
-    """TLS handshakes begun between two looks at everything else: 1 ms each."""
+    """TLS handshakes begun in one turn of the event loop, 1 ms each."""
     accept_pause_s: float = 0.25
-    """After an accept that failed: it would fail again at once, and tell so each time."""
+    """Pause after a failed accept, which would otherwise fail again and be logged at once."""
     accept_shed: int = 16
-    """Connections that are closed then, to have descriptors again."""
+    """Connections that are closed after it, to free descriptors."""
     say_every_s: float = 600.0
-    """The same complaint is told this often."""
+    """The same complaint is logged at most this often."""
 
 
 KNOWN_FACTOR = 5
@@ -59,7 +59,7 @@ class Phase(Enum):
     """What a connection is doing."""
 
     SILENT = auto()
-    """Accepted; not one byte came."""
+    """Accepted; no byte has come."""
     HANDSHAKE = auto()
     """In the TLS handshake, or after it and silent."""
     HEADER = auto()
@@ -67,7 +67,7 @@ class Phase(Enum):
     BODY = auto()
     """In the body of a request."""
     WAITING = auto()
-    """The request is here; the answer is made or on its way."""
+    """The request has arrived; the response is prepared or on its way."""
     KEEP_ALIVE = auto()
     """Between two requests."""
     OPEN = auto()
@@ -83,34 +83,34 @@ WEIGHT = {
     Phase.WAITING: 0.5,
     Phase.OPEN: 0.5,
 }
-"""Who goes: the longest at it, times this. Not strictly by kind, or whoever fills the place with connections that have
-asked something once would have each newcomer closed before it can say a word.
+"""Which connection is closed first: time in the phase times this weight. Not strictly by phase, or somebody who fills
+the server with connections that have sent one request would have each newcomer closed at once.
 """
 
 
 class Timer(Protocol):
-    """asyncio.TimerHandle."""
+    """The part of asyncio.TimerHandle that is used here."""
 
     def cancel(self) -> None:
-        """Do not call."""
+        """Cancel the call."""
 
     def when(self) -> float:
-        """On the event loop's clock."""
+        """The time of the call, on the event loop's clock."""
 
 
 @dataclass(eq=False, slots=True)
 class Connection:
-    """One connection."""
+    """The state of a connection."""
 
     address: str
     close: Callable[[], None]
     since: float
     """When its phase began, on the event loop's clock."""
     unread: Callable[[], bool] = bool
-    """Whether a part of the answer has not been taken yet."""
+    """Whether the client has not read a part of the response yet."""
     phase: Phase = Phase.SILENT
     known: bool = False
-    """It has carried a valid login."""
+    """Whether it has carried a valid login."""
     served: int = 0
     """Requests whose header was read."""
     moved: int = 0
@@ -121,7 +121,7 @@ class Connection:
 
 
 def due(connection: Connection, limits: Limits) -> float | None:
-    """When its time is over, on the event loop's clock; None: it may stay."""
+    """When its time-out ends, on the event loop's clock; None: it has none."""
     factor = KNOWN_FACTOR if connection.known else 1
     match connection.phase:
         case Phase.SILENT | Phase.HANDSHAKE:
@@ -139,7 +139,7 @@ def due(connection: Connection, limits: Limits) -> float | None:
 
 
 def is_late(connection: Connection, limits: Limits) -> bool:
-    """Once `due` is reached: is it to be closed? A body and an answer need progress, not an end."""
+    """Whether to close it once `due` is reached. A body and a response need progress only, not to be complete."""
     match connection.phase:
         case Phase.BODY:
             return connection.moved < (1 if connection.known else limits.body_window_bytes)
@@ -152,7 +152,7 @@ def is_late(connection: Connection, limits: Limits) -> bool:
 
 
 def place(address: object) -> str:
-    """Whose connection it is, of a socket's address: HERE, an IPv4 address, or an IPv6 network of 64 bits."""
+    """The origin of a connection from its socket's address: HERE, an IPv4 address, or an IPv6 /64."""
     host = str(address[0]) if isinstance(address, tuple) and address else ""
     if not net.is_address(host.partition("%")[0]) or net.is_loopback(host):  # a Unix socket's is no address
         return HERE

@@ -46,7 +46,7 @@ def test_a_file_that_was_replaced_written_or_taken_away(tmp_path: Path) -> None:
 
 def test_the_day_of_renewal() -> None:
     assert certificate.due(live({}, renew_at=100.0), 99.0)[0] == ""
-    assert "made again" in certificate.due(live({}, renew_at=100.0), 100.0)[0]
+    assert "due for renewal" in certificate.due(live({}, renew_at=100.0), 100.0)[0]
 
 
 def test_it_asks_at_once_and_then_ever_more_seldom(monkeypatch, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_ten_are_looked_at_and_the_owner_is_not_locked_out(serve):
     served.reload(login={"allow_password_change": True})
     log = served.output()
     assert len(re.findall(r"login failed from 127\.0\.0\.1 \(password\)$", log, re.MULTILINE)) == 10
-    assert log.count("are not looked at for") == 1
+    assert log.count("are refused for") == 1
     assert "401 POST" not in log
 
 

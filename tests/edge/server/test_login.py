@@ -55,7 +55,7 @@ def test_the_one_time_token_works_once(serve, issue):
     assert first.logged_in()
     answer = second.login(token)
     assert answer.status == 401
-    assert "used already" in _problem(answer)
+    assert "already been used" in _problem(answer)
     assert "jupyterd token" in _problem(answer)
     assert not second.logged_in()
     assert token not in served.output()
