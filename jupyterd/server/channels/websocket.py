@@ -260,6 +260,8 @@ class KernelWebsocket(ZMQChannelsWebsocketConnection):
 
     def _write(self, channel: str, frames: list[bytes]) -> None:
         signature = frames[0] or self.session.sign(frames[1:5])
+        # With the JSON protocol a live message over the rate limit was deserialized already, and would be refused now.
+        self.session.digest_history.discard(signature)
         super().handle_outgoing_message(self.channels[channel], [_DELIMITER, signature, *frames[1:]])
 
     def _say_gap(self, gap: SayGap) -> None:

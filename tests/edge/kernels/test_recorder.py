@@ -224,6 +224,18 @@ def test_rich_outputs_and_widget_messages_come_in_their_order(place, tell):
     tell(story)
 
 
+@pytest.mark.parametrize("protocol", [pytest.param(V1, marks=slow), None])
+def test_output_over_the_rate_limit_arrives_whole_and_once(tell, protocol):
+    async def story(_server, _kernel, opened):
+        tab = await opened(protocol)
+        cell = await tab.run("for n in range(600): print(n, flush=True)")
+        await tab.until(lambda: tab.done(cell))
+        await tab.until(lambda: numbers(tab.text(cell))[-1:] == [599])
+        assert numbers(tab.text(cell)) == list(range(600))
+
+    tell(story, "ZMQChannelsWebsocketConnection.iopub_msg_rate_limit=30")
+
+
 @slow
 def test_fifty_megabytes_arrive_whole(place, tell):
     async def story(server, _kernel, opened):
