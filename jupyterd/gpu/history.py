@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-from jupyterd.gpu import intervals
-from jupyterd.gpu.intervals import GpuSpan, HolderInterval, HolderSpan, Spans
+from jupyterd.gpu import history_rows, intervals
+from jupyterd.gpu.intervals import Spans
 from jupyterd.protocol.gpu_frames import Frame
 from jupyterd.text import DAY_S, HOUR_S
 
@@ -26,29 +25,6 @@ _WAIT_S = 2.0
 """Wait for a lock: a writer waits for no reader, so another writer holds it."""
 _PENDING_MOST = 120
 _ASIDE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-_SCHEMA = """
-CREATE TABLE gpu (id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, number INTEGER NOT NULL, name TEXT NOT NULL);
-CREATE TABLE holder (
-  id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, kernel TEXT, notebook TEXT, user TEXT);
-CREATE TABLE gpu_span (
-  at INTEGER NOT NULL, gpu INTEGER NOT NULL REFERENCES gpu, span_s INTEGER NOT NULL, covered_s REAL NOT NULL,
-  utilisation_mean REAL, utilisation_max REAL, memory_max INTEGER, memory_total INTEGER, power REAL,
-  temperature_max INTEGER, energy REAL, PRIMARY KEY (at, gpu)) WITHOUT ROWID;
-CREATE TABLE holder_span (
-  at INTEGER NOT NULL, gpu INTEGER NOT NULL REFERENCES gpu, holder INTEGER NOT NULL REFERENCES holder,
-  span_s INTEGER NOT NULL, held_s REAL NOT NULL, utilisation_mean REAL, memory_max INTEGER, energy REAL,
-  PRIMARY KEY (at, gpu, holder)) WITHOUT ROWID;
-"""
-_GPUS = """
-SELECT at, span_s, uuid, number, name, covered_s, utilisation_mean, utilisation_max, memory_max, memory_total, power,
-  temperature_max, energy FROM gpu_span JOIN gpu ON gpu.id = gpu_span.gpu WHERE at >= ? AND at < ? ORDER BY at, number
-"""
-_HOLDERS = """
-SELECT at, span_s, uuid, kernel, notebook, user, held_s, utilisation_mean, memory_max, energy FROM holder_span
-  JOIN gpu ON gpu.id = holder_span.gpu JOIN holder ON holder.id = holder_span.holder
-  WHERE at >= ? AND at < ? ORDER BY at, number, holder.id
-"""
 
 
 class Unreadable(Exception):  # noqa: N818 - the sentence is the name
@@ -98,7 +74,7 @@ class History:
         file = self._opened()
         with _transaction(file):
             for each in self._pending:
-                _insert(file, each)
+                history_rows.insert(file, each)
             newest = max((gpu.at for each in self._pending for gpu in each.gpus), default=0)
             if intervals.beginning(newest, HOUR_S) > self._tidied:
                 self._tidied = intervals.beginning(newest, HOUR_S)
@@ -159,13 +135,11 @@ def read(path: Path, since: float, until: float) -> Spans:
                 raise Unreadable(f"{path} was written by a newer jupyterd (its format is {version})")
             if version == 0:  # made a moment ago
                 return Spans()
-            gpus = tuple(GpuSpan(*row) for row in file.execute(_GPUS, (since, until)))
-            holders = tuple(_holder_span(row) for row in file.execute(_HOLDERS, (since, until)))
+            return history_rows.read(file, "at >= ? AND at < ?", (since, until))
     except sqlite3.Error as error:
         raise Unreadable(
             f"{path} cannot be read ({error}); the sampler sets a damaged one aside and begins a new one"
         ) from error
-    return Spans(gpus, holders)
 
 
 @contextmanager
@@ -184,7 +158,7 @@ def _prepare(file: sqlite3.Connection) -> None:
         raise sqlite3.NotSupportedError(f"a newer jupyterd has written it (its format is {version})")
     if version == 0:
         with _transaction(file):
-            for statement in _SCHEMA.split(";"):
+            for statement in history_rows.SCHEMA.split(";"):
                 file.execute(statement)
             file.execute(f"PRAGMA user_version = {VERSION}")
     ((answer,), *_) = file.execute("PRAGMA quick_check(1)").fetchall()
@@ -197,22 +171,6 @@ def _prepare(file: sqlite3.Connection) -> None:
 def _version(file: sqlite3.Connection) -> int:
     ((version,),) = file.execute("PRAGMA user_version").fetchall()
     return int(version)
-
-
-def _insert(file: sqlite3.Connection, new: Spans) -> None:
-    """Merge with existing rows of the same spans: a sampler may have been started again within a minute."""
-    gpus = {each.uuid: _gpu_id(file, each) for each in new.gpus}
-    for each in new.gpus:
-        old = _read_gpus(file, "at = ? AND gpu = ?", (each.at, gpus[each.uuid]))
-        longest = max(span.span_s for span in (*old, each))  # a clock that was set back may meet hours
-        _put_gpu(file, gpus[each.uuid], intervals.merge_gpu([*old, each], each.at, longest))
-    for mine in new.holders:
-        gpu, holder = gpus.get(mine.uuid), _holder_id(file, mine.holder)
-        if gpu is None:
-            continue
-        before = _read_holders(file, "at = ? AND gpu = ? AND holder = ?", (mine.at, gpu, holder))
-        longest = max(span.span_s for span in (*before, mine))
-        _put_holder(file, gpu, holder, intervals.merge_holder([*before, mine], mine.at, longest))
 
 
 def _tidy(file: sqlite3.Connection, newest: int, max_bytes: int) -> None:
@@ -241,67 +199,14 @@ def _oldest_minute(file: sqlite3.Connection) -> int | None:
 def _roll_up(file: sqlite3.Connection, before: int) -> None:
     """Merge the minutes of all whole hours before `before` into hours."""
     edge = intervals.beginning(before, HOUR_S)
-    old = Spans(
-        tuple(_read_gpus(file, "at < ? AND span_s < ?", (edge, HOUR_S))),
-        tuple(_read_holders(file, "at < ? AND span_s < ?", (edge, HOUR_S))),
-    )
+    old = history_rows.read(file, "at < ? AND span_s < ?", (edge, HOUR_S))
     for table in ("gpu_span", "holder_span"):
         file.execute(f"DELETE FROM {table} WHERE at < ? AND span_s < ?", (edge, HOUR_S))  # noqa: S608 - two names of ours
     if old.gpus or old.holders:
-        _insert(file, intervals.coarser(old, HOUR_S))
+        history_rows.insert(file, intervals.coarser(old, HOUR_S))
 
 
 def _size(file: sqlite3.Connection) -> int:
     asked = ("page_count", "freelist_count", "page_size")
     pages, free, size = (int(file.execute(f"PRAGMA {each}").fetchone()[0]) for each in asked)
     return (pages - free) * size
-
-
-def _gpu_id(file: sqlite3.Connection, each: GpuSpan) -> int:
-    file.execute(
-        "INSERT INTO gpu (uuid, number, name) VALUES (?, ?, ?)"
-        " ON CONFLICT (uuid) DO UPDATE SET number = excluded.number, name = excluded.name",
-        (each.uuid, each.index, each.name),
-    )
-    return int(file.execute("SELECT id FROM gpu WHERE uuid = ?", (each.uuid,)).fetchone()[0])
-
-
-def _holder_id(file: sqlite3.Connection, each: HolderInterval) -> int:
-    """A kernel keeps its row when its notebook is renamed, and so all of its past goes by the new name."""
-    file.execute(
-        "INSERT INTO holder (key, kernel, notebook, user) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT (key) DO UPDATE SET notebook = coalesce(excluded.notebook, notebook), user = excluded.user",
-        (intervals.key(each), each.kernel, each.notebook, each.user),
-    )
-    return int(file.execute("SELECT id FROM holder WHERE key = ?", (intervals.key(each),)).fetchone()[0])
-
-
-def _read_gpus(file: sqlite3.Connection, where: str, values: Sequence[int]) -> list[GpuSpan]:
-    return [GpuSpan(*row) for row in file.execute(_GPUS.replace("at >= ? AND at < ?", where), values)]
-
-
-def _read_holders(file: sqlite3.Connection, where: str, values: Sequence[int]) -> list[HolderSpan]:
-    rows = file.execute(_HOLDERS.replace("at >= ? AND at < ?", where), values)
-    return [_holder_span(row) for row in rows]
-
-
-def _holder_span(row: tuple[Any, ...]) -> HolderSpan:
-    at, span_s, uuid, kernel, notebook, user, *figures = row
-    return HolderSpan(at, span_s, uuid, HolderInterval(kernel, notebook, user), *figures)
-
-
-def _put_gpu(file: sqlite3.Connection, gpu: int, each: GpuSpan) -> None:
-    file.execute(
-        "INSERT OR REPLACE INTO gpu_span VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            each.at, gpu, each.span_s, each.covered_s, each.utilisation_mean, each.utilisation_max,
-            each.memory_max_bytes, each.memory_total_bytes, each.power_w, each.temperature_max_c, each.energy_j,
-        ),
-    )  # fmt: skip
-
-
-def _put_holder(file: sqlite3.Connection, gpu: int, holder: int, each: HolderSpan) -> None:
-    file.execute(
-        "INSERT OR REPLACE INTO holder_span VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (each.at, gpu, holder, each.span_s, each.held_s, each.utilisation_mean, each.memory_max_bytes, each.energy_j),
-    )
