@@ -1,4 +1,4 @@
-"""Who is there while a server is disturbed: clients that ask, and one that only knocks. Part of bench/away."""
+"""The clients while a server is disturbed: some send requests, one only opens connections. Part of bench/away."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Requests that failed: begun after the disturbance, and under way at that moment. `gap`: the longest time in
-    which nobody was answered, seconds.
+    """How many requests failed that began after the disturbance, and how many that were in flight then. `gap`: the
+    longest time without any answer, seconds.
     """
 
     begun_after: int
@@ -44,7 +44,7 @@ class Loss:
 
 
 class Clients:
-    """Threads that ask one request after the other, each on a connection of its own."""
+    """Threads that send one request after the other, each on a new connection."""
 
     def __init__(self, running: Running) -> None:
         self._running = running
@@ -63,7 +63,7 @@ class Clients:
             self._over.wait(ASK_EVERY_S)
 
     def stop(self, disturbed: float) -> Loss:
-        """What they have lost; `disturbed` is when it happened."""
+        """End the threads and return what failed; `disturbed` is the time of the disturbance (monotonic)."""
         self._over.set()
         for each in self._threads:
             each.join(TIMEOUT_S)
@@ -72,14 +72,14 @@ class Clients:
         flight = [each for each in failed if each.began < disturbed <= each.ended]
         before = len(failed) - len(after) - len(flight)
         if before:
-            raise SystemExit(f"{self._running.name}: {before} requests failed before anything was done to it")
+            raise SystemExit(f"{self._running.name}: {before} requests failed before the disturbance")
         good = sorted(each.ended for each in self._asked if each.problem is None)
         gap = max((late - early for early, late in itertools.pairwise(good) if late >= disturbed), default=0.0)
         return Loss(len(after), len(flight), gap, [str(each.problem) for each in (*after, *flight)][:CAUSES_MOST])
 
 
 def ask(running: Running) -> str | None:
-    """One GET; the problem, or None."""
+    """Send one GET request; None if the answer is 200, else what went wrong."""
     if running.tls:
         asked: http.client.HTTPConnection = http.client.HTTPSConnection(
             "127.0.0.1", running.port, timeout=TIMEOUT_S, context=common.UNVERIFIED
@@ -97,7 +97,7 @@ def ask(running: Running) -> str | None:
 
 
 class Knocker:
-    """A thread that opens a connection every 5 ms and counts refusals, until it is told to stop."""
+    """A thread that opens a connection every 5 ms and counts refusals, until `stop`."""
 
     def __init__(self, running: Running) -> None:
         self._running = running
@@ -115,7 +115,7 @@ class Knocker:
             time.sleep(max(0.0, due - time.monotonic()))
 
     def stop(self) -> int:
-        """How many were refused."""
+        """End the thread; how many connections were refused."""
         self._over.set()
         self._thread.join(TIMEOUT_S)
         return self._refused

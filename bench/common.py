@@ -1,6 +1,6 @@
-"""What the benches share: an ordinary account, places to work, servers to start, requests, figures and tables.
+"""What the benchmarks share: an ordinary account, temporary homes, servers to start, requests, figures and tables.
 
-Standard library only: the environment that is measured is another process, found beside the checkout or by --python.
+Standard library only: the environment to measure belongs to other processes; it is the checkout's, or that of --python.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 UID = 61234
-"""When root runs a bench, everything that is measured runs as this: nobody serves notebooks as root."""
+"""If root runs a benchmark, everything that is measured runs as this uid: nobody should serve notebooks as root."""
 START_S, STOP_S = 120.0, 30.0
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = ("supervisor", "circus")
@@ -36,21 +36,25 @@ PEERS = ("supervisor", "circus")
 
 
 def parser(doc: str, rounds: int | None) -> argparse.ArgumentParser:
-    """The options that every bench has."""
+    """The options that every benchmark has."""
     made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--json", action="store_true", help="figures for programs, in place of the table")
+    made.add_argument("--json", action="store_true", help="print JSON instead of the table")
     made.add_argument("--python", type=Path, help="interpreter of the environment to measure (default: the checkout's)")
     if rounds is not None:
-        made.add_argument("--rounds", type=int, default=rounds, help=f"of every side, interleaved (default {rounds})")
+        made.add_argument(
+            "--rounds", type=int, default=rounds, help=f"how often to measure every side, in turn (default {rounds})"
+        )
     return made
 
 
 def interpreter(given: Path | None) -> str:
-    """The environment that is measured: it has jupyterd and notebook."""
+    """The interpreter of the environment to measure, which has jupyterd and notebook."""
     for each in (given, ROOT / ".venv" / "bin" / "python", Path(sys.executable)):
         if each is not None and each.exists() and _runs(str(each), "import jupyterd, notebook"):
             return str(each)
-    raise SystemExit("no environment with jupyterd here: type ./run --help once (it makes .venv), or give --python")
+    raise SystemExit(
+        "there is no environment with jupyterd here: run ./run --help once (it makes .venv), or use --python"
+    )
 
 
 def _runs(python: str, code: str) -> bool:
@@ -59,7 +63,7 @@ def _runs(python: str, code: str) -> bool:
 
 
 def account(home: Path) -> dict[str, Any]:
-    """Popen's arguments for the ordinary account in this home."""
+    """Arguments for Popen: the ordinary account, with this home directory."""
     environ = {"HOME": str(home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
     other = {"user": UID, "group": UID, "extra_groups": []} if os.geteuid() == 0 else {}
     return {"env": environ, "cwd": home, **other}
@@ -67,7 +71,7 @@ def account(home: Path) -> dict[str, Any]:
 
 @contextmanager
 def home() -> Iterator[Path]:
-    """A home directory that is gone afterwards."""
+    """A temporary home directory."""
     made = Path(tempfile.mkdtemp(prefix="jupyterd-bench-"))
     if os.geteuid() == 0:
         os.chown(made, UID, UID)
@@ -78,10 +82,10 @@ def home() -> Iterator[Path]:
 
 
 def peers(python: str, there: Path) -> Path:
-    """A throw-away environment with supervisord and circus, of the interpreter that is measured, for the account can
-    execute that one; gives its bin directory.
+    """Make a temporary environment with supervisord and circus; returns its bin directory. Uses the interpreter that is
+    measured, because the account can execute it.
     """
-    _say(f"installing {' and '.join(PEERS)} into a throw-away environment")
+    _say(f"installing {' and '.join(PEERS)} into a temporary environment")
     subprocess.run([python, "-I", "-m", "venv", str(there)], check=True)
     pip = [str(there / "bin" / "python"), "-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "setuptools<81", *PEERS], check=True)  # supervisor imports pkg_resources
@@ -97,7 +101,7 @@ def _say(text: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One way of serving: its name in the table, its command, and what makes its server's command line known."""
+    """One way of serving: its name in the table, its command, and a part of the command line of its server."""
 
     name: str
     argv: tuple[str, ...]
@@ -106,25 +110,25 @@ class Side:
 
 
 def free_port() -> int:
-    """A port that nobody has at this moment."""
+    """A port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def jupyterd(python: str, port: int, *options: str) -> tuple[str, ...]:
-    """`jupyterd run` as a person types it."""
+    """The command `jupyterd run`."""
     return (python, "-I", "-m", "jupyterd", "run", "--port", str(port), *options)
 
 
 def notebook(python: str, port: int, *options: str) -> tuple[str, ...]:
-    """Stock `jupyter notebook`, on this port or not at all, over plain HTTP as it comes."""
+    """The command of stock `jupyter notebook`, on exactly this port, over plain HTTP (its default)."""
     argv = (python, "-I", "-m", "notebook", "--no-browser", f"--port={port}", "--ServerApp.port_retries=0")
     return (*argv, *options)
 
 
 def supervisord(binaries: Path, there: Path, argv: tuple[str, ...]) -> tuple[str, ...]:
-    """Supervisord in the foreground with its defaults, restarting always."""
+    """The command of supervisord in the foreground, with its defaults and autorestart=true."""
     daemon = f"[supervisord]\nnodaemon=true\nlogfile=/dev/null\nlogfile_maxbytes=0\npidfile={there}/pid\n"
     program = f"[program:notebook]\ncommand={' '.join(argv)}\nautorestart=true\n"
     file = there / "supervisord.conf"
@@ -133,7 +137,7 @@ def supervisord(binaries: Path, there: Path, argv: tuple[str, ...]) -> tuple[str
 
 
 def circus(binaries: Path, there: Path, argv: tuple[str, ...]) -> tuple[str, ...]:
-    """Circusd in the foreground with its defaults."""
+    """The command of circusd in the foreground, with its defaults."""
     sockets = f"endpoint = ipc://{there}/circus-endpoint\npubsub_endpoint = ipc://{there}/circus-pubsub\n"
     file = there / "circus.ini"
     file.write_text(f"[circus]\n{sockets}[watcher:notebook]\ncmd = {' '.join(argv)}\ncopy_env = True\n")
@@ -141,13 +145,13 @@ def circus(binaries: Path, there: Path, argv: tuple[str, ...]) -> tuple[str, ...
 
 
 def shell_loop(argv: tuple[str, ...]) -> tuple[str, ...]:
-    """What Restart=always with its default RestartSec=100ms does."""
+    """A shell loop that does what Restart=always with the default RestartSec=100ms does."""
     return ("/bin/sh", "-c", 'while :; do "$@"; sleep 0.1; done', "loop", *argv)
 
 
 @contextmanager
 def started(side: Side, there: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The side's process; ended in order, its whole session killed if that takes too long."""
+    """Start the side's process; end it cleanly after the block, and kill it if that takes too long."""
     log = there / "log"
     with log.open("ab") as file:
         process = subprocess.Popen(
@@ -163,7 +167,7 @@ def started(side: Side, there: Path) -> Iterator[subprocess.Popen[bytes]]:
         try:
             process.wait(STOP_S)
         except subprocess.TimeoutExpired:
-            _say(f"{side.name} did not end within {STOP_S:.0f} s: killed")
+            _say(f"{side.name} did not end within {STOP_S:.0f} s and was killed")
             process.kill()
             process.wait()
         for pid in below:
@@ -178,7 +182,7 @@ def _kill(pid: int) -> None:
 
 
 def descendants(pid: int) -> tuple[int, ...]:
-    """Every process below this one, by /proc/PID/stat's parents."""
+    """Every descendant of this process, from the parents in /proc/PID/stat."""
     children: dict[int, list[int]] = {}
     for each in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -196,15 +200,15 @@ def descendants(pid: int) -> tuple[int, ...]:
 
 
 def told(there: Path) -> dict[str, Any]:
-    """What jupyterd says of itself in this home; {} where there is none."""
+    """The status snapshot of the jupyterd in this home; {} if there is none."""
     file = there / ".local" / "state" / "jupyterd" / "run" / "status.json"
     found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     return found
 
 
 def server_pid(side: Side, supervisor: int, there: Path) -> int | None:
-    """The Jupyter server below the supervisor, known by its command line; jupyterd, which keeps a spare of the same
-    command line, says itself which one serves.
+    """The pid of the Jupyter server below the supervisor, found by its command line. jupyterd's spare server has the
+    same command line, so its status snapshot says which one serves.
     """
     if serving := told(there).get("server"):
         return int(serving["pid"])
@@ -226,7 +230,7 @@ UNVERIFIED.verify_mode = ssl.CERT_NONE
 
 
 def answers(port: int, *, tls: bool, timeout_s: float) -> bool:
-    """Whether GET /api gives 200, on a connection of its own."""
+    """Whether GET /api gives 200, on a new connection."""
     if tls:
         asked: http.client.HTTPConnection = http.client.HTTPSConnection(
             "127.0.0.1", port, timeout=timeout_s, context=UNVERIFIED
@@ -243,13 +247,13 @@ def answers(port: int, *, tls: bool, timeout_s: float) -> bool:
 
 
 def first_answer(port: int, *, tls: bool, begun: float, alive: Callable[[], bool], every_s: float = 0.002) -> float:
-    """Seconds from `begun` (monotonic) to the first 200. TimeoutError says how long was waited."""
+    """Seconds from `begun` (monotonic) to the first 200. TimeoutError says for how long this waited."""
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         if answers(port, tls=tls, timeout_s=START_S):
             return time.monotonic() - begun
         if not alive():
-            raise TimeoutError("it ended before it answered")
+            raise TimeoutError("the process ended before it answered")
         time.sleep(every_s)
     raise TimeoutError(f"no answer for {START_S:.0f} s")
 
@@ -259,7 +263,7 @@ def first_answer(port: int, *, tls: bool, begun: float, alive: Callable[[], bool
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Of one process, all threads together, since it began."""
+    """Figures of one process, all threads together, since it started."""
 
     at: float
     cpu_ns: int
@@ -267,7 +271,9 @@ class Reading:
 
 
 def read(pid: int) -> Reading:
-    """CPU time in nanoseconds (/proc/PID/task/TID/schedstat: ticks of 10 ms are too coarse) and voluntary switches."""
+    """CPU time in nanoseconds (from /proc/PID/task/TID/schedstat, as ticks of 10 ms are too coarse), and voluntary
+    context switches.
+    """
     cpu = wakeups = 0
     for task in Path(f"/proc/{pid}/task").iterdir():
         cpu += int((task / "schedstat").read_text().split()[0])
@@ -285,7 +291,7 @@ def field(file: Path, name: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """Many measurements of one thing."""
+    """Several measurements of one quantity."""
 
     median: float
     least: float
@@ -299,7 +305,7 @@ def figure(values: Sequence[float]) -> Figure:
 
 
 def machine() -> dict[str, str]:
-    """Where the figures come from."""
+    """The machine that the figures come from."""
     cpu = "unknown"
     for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
         if line.startswith("model name"):
@@ -309,7 +315,7 @@ def machine() -> dict[str, str]:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Markdown, aligned: fit for the terminal and for docs/performance.md."""
+    """An aligned Markdown table, for the terminal and for docs/performance.md."""
     columns = [max(len(row[at]) for row in (head, *rows)) for at in range(len(head))]
 
     def line(cells: Sequence[str]) -> str:
@@ -320,7 +326,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a bench found: a table, what it means, and the figures behind it."""
+    """The result of a benchmark: a table, a note about how it was measured, and the single figures."""
 
     bench: str
     note: str
@@ -330,7 +336,7 @@ class Result:
 
 
 def show(result: Result, *, as_json: bool) -> None:
-    """The table with what it means under it, or JSON."""
+    """Print the table and the note, or JSON."""
     where = machine()
     if as_json:
         told = {"bench": result.bench, "machine": where, "note": result.note, "figures": result.figures}

@@ -43,7 +43,7 @@ async def started(scheme: str, port: int, headers: dict[str, str], *, keep: bool
 
 
 async def main() -> None:
-    """So many, one after the other."""
+    """Start so many kernels, one after the other, and print the seconds."""
     scheme, port, token, count, *keep = sys.argv[1:]
     headers = {"Authorization": f"token {token}"}
     found = [await started(scheme, int(port), headers, keep=bool(keep and keep[0])) for _ in range(int(count))]

@@ -1,4 +1,4 @@
-"""Who keeps the server in bench/away: jupyterd, Restart=always in a real systemd, supervisord, circus."""
+"""What keeps the server alive in bench/away: jupyterd, Restart=always in a real systemd, supervisord, circus."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ KNOWN = "-m notebook"
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """One side while it serves. `root`: the process below which the server is found; `net`: whose network it is in."""
+    """One side while it serves. `root`: the process whose descendant the server is; `net`: a descriptor of its network
+    namespace, None for this one.
+    """
 
     name: str
     port: int
@@ -39,11 +41,11 @@ class Running:
     root: int
     home: Path
     again: Callable[[Running], None]
-    """A restart on purpose."""
+    """How to restart the server on purpose."""
     net: int | None = None
 
     def enter(self) -> None:
-        """From now on the sockets of this thread are in that side's network (setns(2))."""
+        """Move this thread into that side's network namespace (setns(2))."""
         if self.net is not None:
             libc = ctypes.CDLL(None, use_errno=True)
             if libc.setns(self.net, _CLONE_NEWNET):
@@ -62,11 +64,11 @@ class Running:
         raise LookupError(f"{self.name}: no Jupyter server below process {self.root}")
 
     def kill(self) -> None:
-        """SIGKILL to the server."""
+        """Send SIGKILL to the server."""
         os.kill(self.server(), signal.SIGKILL)
 
     def restart(self) -> None:
-        """On purpose; back when another server answers."""
+        """Restart the server on purpose; returns when there is another server process."""
         before = self.server()
         self.again(self)
         deadline = time.monotonic() + _READY_S
@@ -78,7 +80,7 @@ class Running:
         raise TimeoutError(f"{self.name}: the same server after {_READY_S:.0f} s")
 
     def refuses(self) -> bool:
-        """Whether a new connection is refused just now; one that finds the queue full is not."""
+        """Whether a new connection is refused now. A full accept queue does not count as refused."""
         try:
             socket.create_connection(("127.0.0.1", self.port), timeout=1.0).close()
         except ConnectionRefusedError:
@@ -88,7 +90,9 @@ class Running:
         return False
 
     def until_answer(self, began: float, give_up_s: float = _READY_S) -> float:
-        """Seconds from `began` to the first 200; TimeoutError. In this thread or, for another network, in one of it."""
+        """Seconds from `began` to the first 200. TimeoutError after `give_up_s`. Asks in a thread of its own, which may
+        move to another network namespace.
+        """
         found: list[float] = []
 
         def look() -> None:
@@ -107,7 +111,7 @@ class Running:
         return found[0]
 
     def wait_ready(self) -> None:
-        """Until it answers and, where there is a spare, until that has done all its work."""
+        """Wait until the server answers and, if there is a spare server, until that is idle."""
         self.until_answer(time.monotonic())
         deadline = time.monotonic() + _READY_S
         while self.name == "jupyterd" and not _is_warm(self.home):
@@ -117,7 +121,7 @@ class Running:
 
 
 def _is_warm(home: Path) -> bool:
-    """It has used no processor for a second."""
+    """Whether the spare server has used no processor time for a second."""
     spare = common.told(home).get("spare")
     if not spare:
         time.sleep(0.1)
@@ -141,7 +145,7 @@ Start = Callable[[], AbstractContextManager[Running]]
 
 
 def sides(python: str, stack: ExitStack, only: str | None) -> list[Start]:
-    """What starts each of them; what they need lives as long as `stack`."""
+    """A function for each side that starts it; what they need exists as long as `stack`."""
     wanted = [only] if only else ["jupyterd", "systemd", "supervisord", "circus"]
     homes = {name: stack.enter_context(common.home()) for name in wanted}
     binaries = Path()
@@ -180,7 +184,7 @@ def _term(running: Running) -> None:
 
 
 def _change_a_setting(home: Path, running: Running) -> None:
-    """One that needs another server: what `systemctl reload` would do, or `jupyterd reload`."""
+    """Change a setting that needs a new server process, then do what `jupyterd reload` would do."""
     file = home / ".config" / "jupyterd" / "jupyterd.toml"
     file.parent.mkdir(parents=True, exist_ok=True)
     before = file.exists() and "true" in file.read_text()
@@ -189,7 +193,7 @@ def _change_a_setting(home: Path, running: Running) -> None:
 
 
 def _machine(stack: ExitStack, python: str, stock: tuple[str, ...]) -> Any:  # noqa: ANN401 - of the tests' own
-    """A booted machine with the unit that people write, and the environment that is measured."""
+    """A booted container with a typical unit file, and the environment to measure."""
     sys.path.insert(0, str(ROOT / "tests"))
     from system.machine import Machine  # noqa: PLC0415 - needs root and a path of its own
 
@@ -217,5 +221,5 @@ def _unit(machine: Any, port: int, home: Path) -> Iterator[Running]:  # noqa: AN
         )  # fmt: skip
     finally:
         os.close(net)
-        with contextlib.suppress(AssertionError):  # Ctrl-C has ended the machine, too
+        with contextlib.suppress(AssertionError):  # Ctrl-C may have ended the container too
             machine.run("systemctl kill --signal=KILL notebook; systemctl stop notebook", check=False, timeout_s=100)

@@ -1,5 +1,5 @@
-# The steps that ./run, ./check and ./install share, sourced by them with $here = the checkout.
-# Everything that is written lies in $here/.venv and $here/.jupyterd; progress goes to standard error.
+# Steps that ./run, ./check and ./install share. They source this file with $here = the checkout.
+# It writes only to $here/.venv and $here/.jupyterd; progress goes to standard error.
 # shellcheck shell=bash
 
 log=${here:?}/.jupyterd/setup.log
@@ -10,26 +10,26 @@ root() { [ "$(id -u)" = 0 ]; }
 
 new_enough() { "$1" -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
-# Prints an interpreter, 3.11 or newer. The system's own comes first: every account can execute it, which a pyenv of
-# root's is not.
+# Prints the path of a Python interpreter, 3.11 or newer. Prefers the system's, because every account can execute it;
+# other accounts cannot execute one in root's home, such as pyenv's.
 find_python() {
   local each
   for each in /usr/bin/python3 python3 python3.13 python3.12 python3.11 python3.14; do
     if new_enough "$each"; then command -v "$each"; return; fi
   done
   if command -v python3 >/dev/null; then
-    say "$(python3 --version 2>&1) is too old, jupyterd needs Python 3.11 or newer. Debian 12 and later have it: sudo apt install python3"
+    say "$(python3 --version 2>&1) is too old: jupyterd needs Python 3.11 or newer. On Debian 12 or later, type: sudo apt install python3"
   else
-    say 'there is no python3. Type: sudo apt install python3 python3-venv'
+    say 'python3 is not installed. Type: sudo apt install python3 python3-venv'
   fi
   return 1
 }
 
-# step WHAT COMMAND...: one progress line while COMMAND writes to the log; its end shows the seconds, or why it failed.
+# step WHAT COMMAND...: shows one progress line while COMMAND writes to the log, then the seconds it took or why it failed.
 step() {
   local what=$1 begun=$SECONDS ticker='' code=0; shift
   if [ -t 2 ]; then ticking "$what" & ticker=$!; else say "$what ..."; fi
-  # The command stays in the foreground: Ctrl-C reaches it and this script alike.
+  # The command runs in the foreground, so that Ctrl-C reaches both it and this script.
   printf '\n== %s\n' "$*" >>"$log"
   "$@" >>"$log" 2>&1 </dev/null || code=$?
   if [ -n "$ticker" ]; then kill "$ticker" 2>/dev/null || true; wait "$ticker" 2>/dev/null || true; printf '\r\033[K' >&2; fi
@@ -39,12 +39,12 @@ step() {
   return "$code"
 }
 
-# Shows the seconds and the newest line of the log, once a second, for as long as the script lives.
+# Shows the seconds and the last line of the log, once a second, while the script runs.
 ticking() {
   local begun=$SECONDS width line
   trap 'exit 0' TERM
   width=$(stty size <&2 2>/dev/null | cut -d ' ' -f 2) || true; width=${width:-80}
-  [ "$width" -gt 20 ] || width=80  # a terminal without a size says 0
+  [ "$width" -gt 20 ] || width=80  # a terminal without a size reports 0
   while kill -0 $$ 2>/dev/null; do
     line=$(tail -n 1 "$log" 2>/dev/null | tr -cd '[:print:]')
     line="jupyterd: $1: $((SECONDS - begun)) s  $line"
@@ -53,7 +53,7 @@ ticking() {
   done
 }
 
-# Python's own venv needs ensurepip, which Debian keeps in a package of its own.
+# Python's venv module needs ensurepip, which Debian ships in a separate package.
 need_venv() {
   local python=$1 package=python3-venv may=()
   "$python" -I -c 'import ensurepip' 2>/dev/null && return
@@ -63,7 +63,7 @@ need_venv() {
     elif sudo -n true 2>/dev/null; then may=(sudo -n env)
     fi
   fi
-  [ ${#may[@]} -gt 0 ] || die "$package is missing. Type: sudo apt install $package   and then this command again"
+  [ ${#may[@]} -gt 0 ] || die "$package is missing. Type: sudo apt install $package   and then run this command again"
   step "installing $package" with_apt "$package" && return
   die "$package could not be installed. Type: sudo apt update && sudo apt install $package"
 }
@@ -78,11 +78,11 @@ make_venv() {
   if command -v uv >/dev/null; then uv venv --quiet --python "$1" "$2"; else "$1" -I -m venv "$2"; fi
 }
 
-# install_into DIR ARGS...: pip's or uv's install, pinned, with no cache left behind.
+# install_into DIR ARGS...: installs with uv or pip, with pinned versions and without leaving a cache.
 install_into() {
   local venv=$1 cache=(PIP_NO_CACHE_DIR=1); shift
   if command -v uv >/dev/null; then
-    # uv reads none of pip's variables: pass on those that have a twin.
+    # uv does not read pip's variables: pass on those for which it has its own.
     env ${PIP_INDEX_URL:+UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$PIP_INDEX_URL}"} \
       ${PIP_EXTRA_INDEX_URL:+UV_INDEX="${UV_INDEX:-$PIP_EXTRA_INDEX_URL}"} \
       ${PIP_FIND_LINKS:+UV_FIND_LINKS="${UV_FIND_LINKS:-$PIP_FIND_LINKS}"} \
@@ -91,17 +91,17 @@ install_into() {
       UV_NO_CACHE=1 \
       uv pip install --python "$venv/bin/python" --compile-bytecode --constraint "$here/constraints.txt" "$@"
   else
-    # --use-pep517: one dependency comes as source, and old pips warn in red about their other way to build it.
+    # --use-pep517: one dependency is only available as source, and old versions of pip print a red warning without this.
     [ -z "${PIP_CACHE_DIR:-}" ] || cache=()
     env PIP_DISABLE_PIP_VERSION_CHECK=1 "${cache[@]}" \
       "$venv/bin/python" -I -m pip install --use-pep517 --constraint "$here/constraints.txt" "$@"
   fi
 }
 
-# environment EXTRA: $here/.venv with the project in it (editable, so that a changed source file needs nothing).
-# EXTRA is "run", "check" or "mutation". Two stamps tell at once that nothing is to do: `made` (this place, an interpreter that
-# works) and `has-EXTRA` (these pins). Both are absent while pip works: what an interrupted set-up left, half a package
-# that pip believes in, is thrown away by the next one.
+# environment EXTRA: makes $here/.venv with the project in it (editable, so that changed source files take effect).
+# EXTRA is "run", "check" or "mutation". Two stamp files say that there is nothing to do: `made` (the venv was made at this
+# path and its interpreter works) and `has-EXTRA` (these pins are installed). Both are removed while pip runs: if a set-up
+# is interrupted, pip may take half a package for a whole one, so the next set-up makes a new .venv.
 environment() {
   local extra=$1 venv=$here/.venv python has target=$here
   has=$(cat "$here/pyproject.toml" "$here/constraints.txt" | sha256sum)
@@ -109,11 +109,11 @@ environment() {
   is_there() { [ "$(cat "$venv/has-$extra" 2>/dev/null)" = "$has" ] && is_made; }
   ! is_there || return 0
   { mkdir -p "$here/.jupyterd" && : >>"$here/.jupyterd/lock" && [ -w "$here" ]; } 2>/dev/null ||
-    die "$here cannot be written by $(id -un): use a clone of your own"
+    die "$(id -un) cannot write to $here: use your own clone"
   exec 9>"$here/.jupyterd/lock"
   if ! flock -n 9; then
-    say 'another set-up is at work here, waiting for it (at most 15 minutes)'
-    flock -w 900 9 || die 'the other set-up did not end; look for it with: ps -ef | grep pip'
+    say 'another set-up is running here; waiting for it (at most 15 minutes)'
+    flock -w 900 9 || die 'the other set-up has not finished; look for it with: ps -ef | grep pip'
     if is_there; then exec 9>&-; return 0; fi
   fi
   umask 022

@@ -9,7 +9,7 @@ from jupyterd.core.journal_kinds import KINDS, RecordKind
 
 
 def text() -> str:
-    """The whole file."""
+    """The text of the catalogue."""
     head = "# Generated from jupyterd/core/journal_kinds.py by scripts/journal_catalog.py; `journalctl -x` shows it.\n"
     return head + "".join(map(_entry, KINDS))
 

@@ -1,9 +1,9 @@
-"""Break the decisions one place at a time and see whether a test notices: run it by scripts/mutation.
+"""Breaks the decisions in one place at a time and counts how often a test notices. Run it with scripts/mutation.
 
-The mutants are those of mutmut's operators. What runs them is here, for three reasons: mutmut's own runner leaves out
-what stands outside functions (limits, defaults of fields), takes no seeded sample, and puts a call in front of each
-function, which the simulator's years feel. Each mutant is a fork in which one module is loaded from changed text;
-the tests of that module run first, then all from the shortest to the longest, until one fails.
+mutmut's operators make the mutants. The runner is our own, for three reasons: mutmut's runner ignores code outside
+functions (limits, defaults of fields), takes no seeded sample, and adds a call to each function, which slows the
+simulator down. Each mutant is a forked process that loads one module from the changed text. The tests of that module
+run first, then all tests from the shortest to the longest, until one fails.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ ACCEPTED = Path(__file__).with_name("mutation-accepted")
 MERGE = ("jupyterd/server/channels/replay.py", "jupyterd/server/channels/replay_state.py")
 UNIT_TESTS = ("tests/unit/core",)
 TABLES = {"jupyterd/core/xids.py", "jupyterd/core/journal_kinds.py"}
-"""Texts and numbers for people: nothing is decided there, and a test that repeats them notices nothing."""
+"""Texts and numbers for people: these modules decide nothing, and a test could only repeat them."""
 CORE_TESTS = (*UNIT_TESTS, "tests/sim", "--ignore=tests/sim/test_diagram.py")
-"""Not the diagram: it changes with every change, and is pasted back without a thought."""
+"""Without the test of the diagram, which fails after every change and is then generated again."""
 MERGE_TESTS = ("tests/unit/server/channels/test_replay.py",)
 OPTIONS = ("-x", "-q", "-m", "not slow", "-p", "no:cacheprovider", "--tb=short", "--assert=plain")
-"""Plain: nobody reads how two worlds differ, and finding it out takes longer than the test."""
+"""Plain asserts: nobody reads how two worlds differ, and computing that takes longer than the test."""
 SLOWER = 4.0
-"""A mutant may take so many times as long as all tests without one; then it counts as noticed: it hangs."""
+"""A mutant that takes more than this many times as long as all tests take without one hangs, and counts as noticed."""
 MEMORY_BYTES = 3 << 30
 
 
@@ -64,7 +64,7 @@ class Mutant:
 
     @property
     def key(self) -> str:
-        """What names it in the list of accepted ones; independent of line numbers."""
+        """Identifies it in the list of accepted survivors; independent of line numbers."""
         lines = (f"{self.file} {self.inside}".strip(), *(f"- {each}" for each in self.removed))
         return "\n".join((*lines, *(f"+ {each}" for each in self.added)))
 
@@ -73,7 +73,7 @@ class Mutant:
 
 
 class Places(cst.CSTVisitor):
-    """Every node with each of its mutations; where nothing that runs can differ, none."""
+    """Collects every node with each of its mutations, except mutations that cannot change what runs."""
 
     METADATA_DEPENDENCIES = (PositionProvider, ByteSpanPositionProvider)
 
@@ -119,7 +119,7 @@ def _type_alias(node: cst.CSTNode) -> bool:
 
 
 def _union(node: cst.CSTNode) -> bool:
-    """A | B: in this code always of types, where no other operator means anything."""
+    """Whether this is A | B, which in this code always joins types, where no other operator makes sense."""
     return isinstance(node, cst.BinaryOperation) and isinstance(node.operator, cst.BitOr)
 
 
@@ -152,7 +152,7 @@ def parsed(file: str) -> Module:
 
 
 def changed(module: Module, index: int) -> Mutant | None:
-    """One of `module.found` as text; None where it is no Python any more."""
+    """One of `module.found` as text; None if the result is not valid Python."""
     node, mutated, inside = module.found[index]
     tree = module.wrapper.module
     if isinstance(node, cst.Match):  # a statement of several lines has to be indented
@@ -174,7 +174,7 @@ def changed(module: Module, index: int) -> Mutant | None:
 
 
 def sampled(files: Sequence[str], size: int, seed: int) -> tuple[list[Mutant], int]:
-    """So many of all mutants of these files (0: all), the same ones for the same seed; and how many there are."""
+    """A sample of `size` mutants of these files (0: all), the same for the same seed; and how many there are."""
     modules = [parsed(each) for each in files]
     every = [(module, index) for module in modules for index in range(len(module.found))]
     random.Random(seed).shuffle(every)  # noqa: S311 - a seed that replays is the point
@@ -183,7 +183,9 @@ def sampled(files: Sequence[str], size: int, seed: int) -> tuple[list[Mutant], i
 
 
 def accepted() -> dict[str, str]:
-    """Why a survivor is none, by its key. An entry ends with a line "= reason"; blank lines and # are for people."""
+    """The reason why a survivor is accepted, by its key. A line "= reason" ends an entry; blank lines and comments (#)
+    are ignored.
+    """
     found: dict[str, str] = {}
     entry: list[str] = []
     for line in ACCEPTED.read_text("utf-8").splitlines():
@@ -216,14 +218,14 @@ class Changed(importlib.abc.MetaPathFinder, importlib.machinery.SourceFileLoader
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """The module's, for its name."""
+        """The spec for the changed module; None for every other name."""
         del path, target
         return (
             importlib.util.spec_from_file_location(fullname, self.path, loader=self) if fullname == self.name else None
         )
 
     def get_code(self, fullname: str) -> CodeType | None:
-        """Never what was compiled before."""
+        """Compile the changed text; never use cached bytecode."""
         del fullname
         return compile(self.text, self.path, "exec", dont_inherit=True)
 
@@ -249,7 +251,7 @@ def tests_of(file: str, *, unit: bool) -> tuple[str, ...]:
 
 
 def run_tests(mutant: Mutant | None, args: Sequence[str], took: dict[str, float]) -> tuple[int, dict[str, float]]:
-    """In a process of its own: pytest's exit status, and how long each test took."""
+    """Run in a process of its own: pytest's exit status, and how long each test took."""
     order = Order(Path(mutant.file).stem if mutant else "", took)
     if mutant is not None:
         sys.meta_path.insert(0, Changed(mutant))
@@ -261,7 +263,9 @@ def run_tests(mutant: Mutant | None, args: Sequence[str], took: dict[str, float]
 
 
 def fork(mutant: Mutant | None, args: Sequence[str], took: dict[str, float], report: Path | None) -> int:
-    """Begin; the pid, whose exit status is 0 when no test has failed. `report` gets output and durations."""
+    """Start a process for a mutant; returns its pid. It exits with 0 if no test failed. `report` gets output and
+    durations.
+    """
     sys.stdout.flush()
     pid = os.fork()
     if pid:
@@ -284,12 +288,12 @@ def fork(mutant: Mutant | None, args: Sequence[str], took: dict[str, float], rep
 
 
 def baseline(args: Sequence[str], folder: Path) -> tuple[dict[str, float], float]:
-    """How long each test takes without a mutant, and all of them; SystemExit when one fails already."""
+    """How long each test takes without a mutant, and all of them together. SystemExit if one fails."""
     report = folder / "baseline"
     begun = time.monotonic()
     _, status = os.waitpid(fork(None, args, {}, report), 0)
     if status:
-        sys.exit(f"the tests fail without any mutant:\n{report.with_suffix('.out').read_text('utf-8')}")
+        sys.exit(f"the tests already fail without a mutant:\n{report.with_suffix('.out').read_text('utf-8')}")
     return json.loads(report.read_text("utf-8")), time.monotonic() - begun
 
 
@@ -326,14 +330,16 @@ def attempt_all(sample: Sequence[Mutant], workers: int, folder: Path, *, unit: b
 
 
 def main() -> int:
-    """Sample, try, tell; 1 when the score is below the goal."""
+    """Take a sample, try it, print the score; 1 if the score is too low or an accepted mutant no longer exists."""
     parser = argparse.ArgumentParser(prog="scripts/mutation", description="how many broken decisions the tests notice")
-    parser.add_argument("--mutants", type=int, default=300, help="size of the sample (300); 0: all")
-    parser.add_argument("--seed", type=int, default=1, help="of the sample (1)")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 2)
-    parser.add_argument("--goal", type=float, default=90.0, help="per cent that must be noticed (90)")
-    parser.add_argument("--only", default="", metavar="WORD", help="only files with this in their path")
-    parser.add_argument("--unit", action="store_true", help="without the simulator: a lower score, sooner")
+    parser.add_argument("--mutants", type=int, default=300, help="size of the sample (default 300); 0: all mutants")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the sample (default 1)")
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 2, help="processes (default: one for each CPU)"
+    )
+    parser.add_argument("--goal", type=float, default=90.0, help="per cent that tests must notice (default 90)")
+    parser.add_argument("--only", default="", metavar="WORD", help="only files that have this word in their path")
+    parser.add_argument("--unit", action="store_true", help="run only unit tests: faster, with a lower score")
     options = parser.parse_args()
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
@@ -361,7 +367,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print("interrupted: the figures are those of the mutants tried so far")
     for each in stale:
-        print(f"no such mutant any more, take it out of {ACCEPTED.name}:\n{each}\n")
+        print(f"this mutant no longer exists; remove it from {ACCEPTED.name}:\n{each}\n")
     judged = tried - counts["accepted"]
     noticed = counts["noticed"] + counts["timed out"]
     score = 100 * noticed / judged if judged else 100.0

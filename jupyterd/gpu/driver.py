@@ -48,10 +48,8 @@ def absence(root: str = "/", environ: Mapping[str, str] | None = None) -> str | 
     if installed and (gpu or (place / "dev/dxg").exists()):
         return None
     if gpu:
-        return (
-            "an NVIDIA GPU is here but no NVIDIA driver: GPU lines are off (on Debian: sudo apt install nvidia-driver)"
-        )
-    return "no NVIDIA driver: GPU lines are off"
+        return "no driver for the NVIDIA GPU: GPU monitoring is off (on Debian: sudo apt install nvidia-driver)"
+    return "no NVIDIA driver: GPU monitoring is off"
 
 
 def pci_gpus(root: str = "/") -> tuple[Path, ...]:

@@ -1,7 +1,7 @@
-"""The text of a jupyterd.toml: the commented sample (etc/jupyterd.toml) from the schema, and a person's file edited.
+"""The text of a jupyterd.toml: the commented sample (etc/jupyterd.toml) from the schema, and editing a user's file.
 
-Edited in place: comments, order and everything else stay as they are; the result is read back to prove it. tomlkit
-would put a new key below the heading of the next section, and drops the comments within a list.
+Editing keeps comments, order and everything else, and parses the result to make sure. tomlkit would put a new key below
+the heading of the next section, and drops the comments within a list.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from jupyterd.settings.values import allowed, toml
 
 _WIDTH = 100
 _MANY_LINES = 200
-"""No value of ours is longer."""
+"""The most lines that a value may have in a file."""
 
 _HEADER = """\
 # Settings of jupyterd, which keeps your Jupyter server alive.
@@ -37,7 +37,7 @@ _HEADER = """\
 # To see them all  jupyterd config show --origin
 #
 # "Change" says what the reload does when the value has changed:
-#   live           the running server takes it over; nobody notices
+#   live           the running server applies the new value; nothing restarts
 #   restart        a new server process starts; kernels and running cells are not affected
 #   sockets        the same, and the listening sockets are opened again
 """
@@ -46,13 +46,13 @@ _CHANGES = {"live": "live", "restart": "restart", "bind": "sockets"}
 
 
 def text(chosen: Mapping[str, object] = MappingProxyType({})) -> str:
-    """The whole file; `chosen` values, by dotted name, are set in it and not commented out."""
+    """The sample file. The `chosen` values, by dotted name, are set and not commented out."""
     return "\n".join([_HEADER, *(_section(section, chosen) for section in SECTIONS)])
 
 
 def edited(text: str, changes: Mapping[str, Value]) -> str:
-    """`text` with these values, by dotted name. ValueError where a person has to edit it: it is no TOML, or the value
-    stands there in a form that this does not change.
+    """`text` with these values, by dotted name. ValueError if it is not TOML, or contains the value in a form that
+    jupyterd does not edit.
     """
     for name, value in changes.items():
         text = _with(text, SETTINGS[name], value)
@@ -104,7 +104,7 @@ def _with(text: str, row: Setting, value: Value) -> str:
 
 
 def _candidates(text: str, row: Setting, value: str, *, present: bool) -> Iterator[str]:
-    """Texts that may have the new value, the smallest change first."""
+    """Possible texts with the new value, the smallest change first."""
     # Not splitlines(): that also splits at characters that are none of TOML's line ends.
     all_lines = text.split("\n")
     numbers = lines.line_numbers(text)
@@ -118,13 +118,13 @@ def _candidates(text: str, row: Setting, value: str, *, present: bool) -> Iterat
     for at in range(head, len(all_lines)):
         if re.match(r"\s*\[", all_lines[at]):
             break
-        if re.match(rf"\s*#\s?{row.key}\s*=", all_lines[at]):  # the sample's own line, or one that was switched off
+        if re.match(rf"\s*#\s?{row.key}\s*=", all_lines[at]):  # the line of the sample, or one that was commented out
             yield "\n".join([*all_lines[:at], f"{row.key} = {value}", *all_lines[at + 1 :]])
     yield "\n".join([*all_lines[:head], f"{row.key} = {value}", *all_lines[head:]])
 
 
 def _replaced(all_lines: list[str], at: int, value: str) -> Iterator[str]:
-    """Texts with another value behind the key in line `at`; the old value may be a list that ends some lines below."""
+    """Possible texts with another value for the key in line `at`. The old value may span several lines."""
     before = re.match(r"[^=]*=\s*", all_lines[at]) if at >= 0 else None
     if before is None:
         return

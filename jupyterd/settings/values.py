@@ -80,7 +80,7 @@ def allowed(row: Setting) -> str:
         case "int" | "float":
             kind = "a whole number" if row.kind == "int" else "a number"
             limits = f" from {_plain(row.least)} to {_plain(row.most)}" if row.most is not None else ""
-            unit = {"s": " (seconds)"}.get(row.unit, row.unit)
+            unit = {"s": " (seconds)", "": ""}.get(row.unit, f" {row.unit}")
             return kind + limits + unit
         case "list":
             return "a list of texts"

@@ -22,7 +22,7 @@ def on_the_bus(root: Path, address: str, vendor: str, kind: str) -> None:
 
 
 def test_a_bare_machine_has_none(tmp_path: Path) -> None:
-    assert absence(str(tmp_path)) == "no NVIDIA driver: GPU lines are off"
+    assert absence(str(tmp_path)) == "no NVIDIA driver: GPU monitoring is off"
     assert not driver_present(str(tmp_path))
 
 

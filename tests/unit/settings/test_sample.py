@@ -19,7 +19,7 @@ def loaded(text: str, path: Path) -> load.Loaded:
 
 
 def test_the_file_in_the_repository_is_the_sample() -> None:
-    """To make it anew: python -m jupyterd config sample > etc/jupyterd.toml."""
+    """To generate it again: python -m jupyterd config sample > etc/jupyterd.toml."""
     assert (ROOT / "etc/jupyterd.toml").read_text(encoding="utf-8") == sample.text()
 
 
