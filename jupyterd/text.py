@@ -1,4 +1,4 @@
-"""How sizes, lengths of time, dates and fingerprints read: one form each, wherever a person meets them.
+"""Text forms of sizes, lengths of time, dates and fingerprints: one form each, used everywhere.
 
 Pure: no clock, no locale, no time zone database. linux/local_time.py gives dates in this machine's own time zone.
 """

@@ -33,7 +33,7 @@ Say = Callable[[str], None]
 
 
 class EnvironmentFailed(Exception):  # noqa: N818 - past tense, like every event; the sentence in it is for the user
-    """It could not be made: one sentence with what to type."""
+    """The environment could not be made; the message is one sentence with what to type."""
 
 
 def is_ready(environment: Path) -> bool:
@@ -91,7 +91,7 @@ def _make(environment: Path, say: Say, until: float) -> None:
 
 
 def _set_aside(environment: Path, say: Say) -> None:
-    """Its Python was removed or upgraded: what the user had installed is kept to read, not to run."""
+    """Move an environment aside whose Python was removed or upgraded; it is kept to read, not to run."""
     old = environment.with_name(f"{environment.name}.old")
     if old.exists():
         shutil.rmtree(old)

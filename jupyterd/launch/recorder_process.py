@@ -35,7 +35,7 @@ _SCRIPT = '( until "$@"; do sleep 0.1; done ) &'
 
 
 def argv(paths: RecorderPaths) -> list[str]:
-    """The recorder's command line."""
+    """The recorder's argv."""
     return [sys.executable, "-I", "-m", "jupyterd.recorder", paths.encode()]
 
 

@@ -29,7 +29,7 @@ PARTS = (".json", ".env", ".pid", ".end", ".why", ".log")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One kernel or terminal. `process` is None until the wrapper has written its identity."""
+    """The record of a kernel or terminal. `process` is None until the wrapper has written its identity."""
 
     id: str
     name: str

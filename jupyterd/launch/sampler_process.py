@@ -41,7 +41,7 @@ class RunningSampler:
 
 
 def places(paths: Paths) -> SamplerPaths:
-    """Where the sampler of this state directory has its lock and its socket."""
+    """The lock and the socket of the sampler of this state directory."""
     return SamplerPaths(paths.state / "gpu.lock", paths.runtime / "gpu.sock")
 
 

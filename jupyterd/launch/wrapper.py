@@ -56,7 +56,7 @@ def _load(path: str) -> dict:  # type: ignore[type-arg]  # typing would be half 
 
 
 class _Json:
-    """What json.JSONDecoder is to its scanner."""
+    """The attributes of json.JSONDecoder that its scanner reads."""
 
     strict, memo = True, None
     object_hook = object_pairs_hook = None

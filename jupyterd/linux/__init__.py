@@ -1,1 +1,1 @@
-"""Facts of the machine and of Linux; standard library only, everybody may import it."""
+"""Access to Linux facilities (processes, files, accounts, systemd); standard library only, importable by every room."""

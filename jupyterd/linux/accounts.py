@@ -48,7 +48,7 @@ def expanded(path: str, home: str) -> str | None:
 
 
 def others_in_group(gid: int, mine: Account) -> tuple[str, ...]:
-    """Who is in the group, by either of the two ways of being in one, apart from the account and root."""
+    """Names of the group's other members (primary or supplementary), without the account `mine` and root."""
     try:
         members = set(grp.getgrgid(gid).gr_mem)
     except KeyError:

@@ -28,7 +28,7 @@ def watch(directories: Iterable[Path | str]) -> int:
 
 
 def drain(descriptor: int) -> None:
-    """Read what it has to say; that something has changed is all that is wanted."""
+    """Read and discard the pending events: only that something has changed matters."""
     try:
         os.read(descriptor, _BUFFER_BYTES)
     except BlockingIOError:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 
 class Lines:
-    """One stream's unfinished line."""
+    """Splits one stream into lines; keeps the unfinished line."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -29,5 +29,5 @@ class Lines:
         self._partial = rest
 
     def rest(self) -> bytes:
-        """What came after the last newline; asked for at the end of the stream."""
+        """The bytes after the last newline, at the end of the stream."""
         return self._partial

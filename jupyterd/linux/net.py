@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 IPV6_PREFIX = 64
-"""What one customer has: an address within it costs an attacker nothing."""
+"""Prefix length of one customer's network: an attacker there can use every address in it."""
 
 
 def is_address(text: str) -> bool:
@@ -18,7 +18,7 @@ def is_address(text: str) -> bool:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether it is a literal loopback address; an IPv4 address in IPv6's clothes (::ffff:127.0.0.1) counts as IPv4."""
+    """Whether it is a literal loopback address; an IPv4-mapped IPv6 address (::ffff:127.0.0.1) counts as IPv4."""
     found = _parsed(address)
     return found is not None and found.is_loopback
 

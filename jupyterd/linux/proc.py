@@ -76,7 +76,7 @@ def started(pid: int, proc: str = "/proc") -> int | None:
 
 
 def state(pid: int) -> str:
-    """As in Stat.state; "" when there is no such process."""
+    """The process state, as Stat.state; "" when there is no such process."""
     found = stat(pid)
     return "" if found is None else found.state
 
@@ -101,7 +101,7 @@ def boot_id() -> str:
 
 
 def this_process() -> Identity:
-    """Who this process is."""
+    """The identity of this process."""
     pid = os.getpid()
     return Identity(pid, started(pid) or 0, boot_id())
 

@@ -64,7 +64,7 @@ def stops_for_good() -> bool:
 
 
 def properties(shown: str) -> dict[str, str]:
-    """What `systemctl show` printed, by name."""
+    """The properties in the output of `systemctl show`, name -> value."""
     return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
 
 

@@ -1,4 +1,4 @@
-"""What our processes say to each other: plain frozen records, their JSON, nothing else.
+"""The messages between our processes: plain frozen records and their JSON, nothing else.
 
 The lowest floor: standard library only, no behaviour. Both ends of every pipe import the same file from here.
 """

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def encode(message: Any) -> bytes:  # noqa: ANN401 - a dataclass
-    """One line, newline included."""
+    """The message as one line, newline included."""
     return json.dumps({type(message).__name__: asdict(message)}).encode() + b"\n"
 
 
@@ -23,7 +23,7 @@ def decode(line: bytes, kinds: Mapping[str, type[Any]]) -> Any:  # noqa: ANN401 
 
 
 def by_name(*kinds: type[Any]) -> dict[str, type[Any]]:
-    """For `decode`."""
+    """The classes by name, as `decode` takes them."""
     return {kind.__name__: kind for kind in kinds}
 
 

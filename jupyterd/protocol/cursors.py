@@ -48,7 +48,7 @@ class TabCursor:
 
 
 def read(path: Path) -> list[TabCursor]:
-    """Every tab on record."""
+    """Every tab in the file `path`."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -101,7 +101,7 @@ class CursorTable:
         return slot, None
 
     def put(self, slot: int, mark: Cursor) -> None:
-        """Write the cursor."""
+        """Write the cursor of the tab in `slot`."""
         counts = [_counted(self._map, slot * _SIZE + each)[0] for each in _MARK_AT]
         older = counts.index(min(counts))
         body = _BODY.pack(max(counts) + 1, mark.digest, mark.date, mark.replied)

@@ -1,6 +1,6 @@
-"""The server's beat: when its event loop last turned, in eight bytes of memory that the supervisor shares.
+"""The server's heartbeat: when its event loop last turned, in eight bytes of memory shared with the supervisor.
 
-Nobody is woken for it: the server writes when it turns anyway, the supervisor reads when a probe is in doubt.
+It wakes no process: the server writes when its loop turns anyway, the supervisor reads when a probe is in doubt.
 """
 
 from __future__ import annotations
@@ -22,6 +22,6 @@ def create() -> int:
 
 
 def read(fd: int) -> float | None:
-    """When the loop last turned; None if it never has, or says nothing about it."""
+    """When the loop last turned (monotonic seconds); None if it never has, or the server has no heartbeat."""
     (at,) = STAMP.unpack(os.pread(fd, STAMP.size, 0))
     return at or None

@@ -1,4 +1,4 @@
-"""The plan: what the short-lived planner process tells the supervisor to run, as plain data.
+"""The plan: what the supervisor is to run, as plain data from the short-lived planner process.
 
 Made by planner/plan.py from the settings and a look at the machine; read by the supervisor, which knows no settings.
 """
@@ -66,7 +66,7 @@ class Certificate:
 
 @value
 class Trouble:
-    """One thing wrong, in the shape of a health item: stable code, what happened, what to type."""
+    """A problem in the form of a health item: stable code, what happened, what to type."""
 
     code: str
     text: str
@@ -94,20 +94,20 @@ class Plan:
     server_key: str
     """Hash of all that a running server cannot change: another key means a restart."""
     live_key: str
-    """Hash of what a running server reads again when told: certificate, password, token, logging."""
+    """Hash of what a running server reads again on Reload: certificate, password, token, logging."""
     sampler: Command | None
     """None: no NVIDIA driver, or switched off."""
     planner: Command
     """Makes the next plan; the same program that made this one."""
     ender: Command
-    """Ends the kernels in order when the service is stopped (and leaves them alone in a restart)."""
+    """Shuts down the kernels when the service is stopped (and leaves them alone in a restart)."""
     culler: Command | None = None
     """Ends the kernels whose ids are appended to it, with `--why` and the reason behind them."""
     policy: Policy = field(default_factory=Policy)
     waiting: tuple[Trouble, ...] = ()
-    """The machine's: while any is here the server is not started, and another plan is made later."""
+    """What the machine lacks: while there is any, the server is not started, and another plan is made later."""
     warnings: tuple[Trouble, ...] = ()
-    """Served all the same; shown as health items."""
+    """Problems that do not keep the server from starting; shown as health items."""
     notes: tuple[str, ...] = ()
     """Lines for the journal at start and reload: "no NVIDIA driver: GPU lines are off"."""
 
@@ -120,7 +120,7 @@ class Refused:
 
 
 def encode(made: Plan | Refused) -> bytes:
-    """One JSON document."""
+    """The plan or refusal as one JSON document."""
     kind = "plan" if isinstance(made, Plan) else "refused"
     return json.dumps({"format": FORMAT, kind: asdict(made)}).encode()
 

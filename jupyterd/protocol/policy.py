@@ -19,24 +19,24 @@ class Policy:
     kill_timeout_s: float = 5.0
     """From SIGKILL until a process that is still there is called wedged and abandoned."""
     kernels_grace_s: float = 20.0
-    """For ending all kernels in order when the service is stopped."""
+    """For shutting down all kernels when the service is stopped."""
     probe_every_s: float = 4.0
     """The first address; the others are probed each `probe_others_every_s`."""
     probe_others_every_s: float = 60.0
     probe_retry_s: float = 1.0
     """After a failed probe, and at start-up until the first good one (then a quarter of it)."""
     suspect_after_s: float = 2.0
-    """A probe without an answer for so long starts one of every other address."""
+    """A probe without an answer for this long starts one of every other address."""
     hang_after_s: float = 11.0
-    """A server that is mute on every address for so long, and whose event loop has stood still for so long, is
+    """A server that has answered on no address for this long, and whose event loop has stood still for this long, is
     replaced; a 10 s synchronous request is not.
     """
     mute_after_s: float = 60.0
-    """The same when its event loop turns: it is slow, and given time, but not for ever."""
+    """The same when its event loop turns: it is slow, and is given more time, but not for ever."""
     spare: bool = True
     """Keep a second server with everything imported, which takes over in a tenth of a second."""
     spare_after_s: float = 5.0
-    """It is made when the server has served for so long: the first page comes first."""
+    """It is started when the server has served for this long, so that it does not delay the first page."""
     failure_half_life_s: float = 300.0
     """The failure score halves in this time; each failure adds one."""
     failure_threshold: float = 3.0
@@ -46,23 +46,23 @@ class Policy:
     backoff_jitter: float = 0.25
     """Up to this share of the delay is added, by the jitter that the caller passes in."""
     machine_retry_s: float = 5.0
-    """A late disk, settings that name what is not there: looked at again this often, by a process of its own."""
+    """How often a late disk, or a path in the settings that does not exist, is checked again, by the planner."""
     bind_retry_s: float = 2.0
-    """A busy port or an absent address: tried again this often; given back, it is served within 5 s."""
+    """How often a busy port or an absent address is tried again; once free, it is served within 5 s."""
     planner_timeout_s: float = 60.0
-    """For reading the settings and looking at the machine in the short-lived process."""
+    """For the planner: reading the settings and inspecting the machine."""
     gpu_silence_s: float = 25.0
-    """A relay without a frame for so long is killed: a beat, and 15 s for a slow driver."""
+    """A sampler relay without a frame for this long is killed: one interval, and 15 s for a slow driver."""
     gpu_log_every_s: float = 60.0
     gpu_idle_log_every_s: float = 900.0
-    """A GPU that does nothing."""
+    """Seconds between the journal lines of an idle GPU."""
     cull: bool = False
     """End kernels that hold more than `cull_memory_bytes` of GPU memory and have been idle for `cull_idle_s`."""
     cull_dry_run: bool = False
-    """Only say so."""
+    """Only report which kernels would be ended."""
     cull_memory_bytes: int = 1 << 30
     cull_idle_s: float = 7200.0
     cull_warning_s: float = 600.0
-    """They are warned about at least so long before."""
+    """How long before its end a kernel is warned about, at least."""
     watchdog_s: float = 0.0
-    """Half of WATCHDOG_USEC; 0 where nobody watches."""
+    """Half of WATCHDOG_USEC; 0: no watchdog."""

@@ -57,7 +57,7 @@ class Failed:
 
 @value
 class LookAgain:
-    """Server: a file that the planner looked at has changed, or its day has come: another plan is due."""
+    """Server: a file that the planner read has changed, or a renewal is due: another plan is needed."""
 
     why: str
     """One phrase."""
@@ -89,7 +89,7 @@ _KINDS = codec.by_name(Ready, Imported, KernelCounts, Reloaded, Failed, LookAgai
 
 
 def encode(message: FromServer | ToServer) -> bytes:
-    """One line, newline included."""
+    """The message as one line, newline included."""
     return codec.encode(message)
 
 

@@ -28,7 +28,7 @@ class ProcessIdentity:
 
 @value
 class Address:
-    """A probed address. `since` (Unix seconds) is when it began to be as it is."""
+    """A probed address. `since` (Unix seconds): when `ok` last changed."""
 
     name: str
     url: str
@@ -48,7 +48,7 @@ class Restart:
 
 @value
 class Item:
-    """A visible health item."""
+    """A health item as people see it; `since` is in Unix seconds."""
 
     code: str
     severity: str
@@ -93,7 +93,7 @@ class Snapshot:
 
 
 def encode(snapshot: Snapshot) -> bytes:
-    """The document, newline included."""
+    """The snapshot as one JSON document, newline included."""
     return json.dumps({"format": FORMAT, **asdict(snapshot)}, indent=1).encode() + b"\n"
 
 

@@ -40,7 +40,7 @@ class Clients:
             self._open[made.fileno()] = (made, Lines(recorder_channel.LINE_MAX))
 
     def read(self, descriptor: int) -> list[ToRecorder] | None:
-        """Its messages that are complete; None when the connection is closed."""
+        """The complete messages that have arrived on `descriptor`; None when the connection is closed."""
         client, lines = self._open[descriptor]
         try:
             data = client.recv(_READ)

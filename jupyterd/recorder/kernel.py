@@ -25,8 +25,8 @@ _AGAIN_MS = 20
 """Between two attempts to connect. A kernel works some 100 ms after it has bound its sockets, and a request may wait
 for it: with libzmq's 100 to 200 ms its first words had nobody to hear them."""
 _QUIET_MS, _LAST_WORDS_S = 20, 1.0
-"""What a dead kernel has said is all here when nothing more has come for so long."""
-_GAP = "output may be missing here: what keeps it had ended, and nobody listened until it was there again"
+"""The output of a dead kernel counts as complete when nothing more has come for this long."""
+_GAP = "output may be missing here: the recorder had ended, and nothing was recorded until it was running again"
 
 Socket = zmq.Socket[bytes]
 Sockets = zmq.Context[Socket]
@@ -34,7 +34,7 @@ Sockets = zmq.Context[Socket]
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """What a connection file says."""
+    """The content of a connection file."""
 
     transport: str
     ip: str
@@ -43,7 +43,7 @@ class Connection:
     stdin: int
 
     def address(self, port: int) -> str:
-        """For zmq."""
+        """The address of `port` for zmq."""
         joint = ":" if self.transport == "tcp" else "-"
         return f"{self.transport}://{self.ip}{joint}{port}"
 

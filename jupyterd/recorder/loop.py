@@ -21,7 +21,7 @@ from jupyterd.recorder.clients import Clients
 from jupyterd.recorder.kernel import RecordedKernel, Sockets, read_connection
 
 _ALONE_S = 20.0
-"""Without any kernel for so long it ends."""
+"""The recorder ends when there has been no kernel for this long."""
 _LOOK_S = 2.0
 """A server that holds the kernels and has not said hello: looked at again this often."""
 _GATHER_S = 0.005
@@ -38,7 +38,7 @@ class HandOver(Exception):  # noqa: N818 - a fact, not a fault
 
 @dataclass(slots=True)
 class Recorder:
-    """The recorder's whole state."""
+    """Records all kernels; holds the recorder's whole state."""
 
     paths: RecorderPaths
     python: str

@@ -12,7 +12,7 @@ from typing import Any
 
 from jupyterd.protocol import spool
 
-_RESTARTED = "the kernel was started again here"
+_RESTARTED = "the kernel was restarted here"
 MessageParts = list[bytes] | tuple[bytes, ...]
 
 

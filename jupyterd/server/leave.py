@@ -24,7 +24,7 @@ async def leave(server: BoundedHTTPServer, cleanup: Callable[[], Awaitable[None]
 
 
 async def run_steps(steps: tuple[Awaitable[object], ...], log: Logger) -> None:
-    """One after the other; one that fails or takes too long is logged, and the next follows."""
+    """Run the steps one after the other; one that fails or takes too long is logged, and the next follows."""
     for step in steps:
         try:
             await asyncio.wait_for(step, STEP_TIMEOUT_S)

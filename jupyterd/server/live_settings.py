@@ -20,7 +20,7 @@ FORMAT = 1
 
 @attrs.frozen
 class LiveSettings:
-    """As in live.json. `certificate` None is plain HTTP; an empty hash or token is none."""
+    """The content of live.json. `certificate` None means plain HTTP; "" means no password hash or no token."""
 
     certificate: str | None
     key: str | None

@@ -14,7 +14,7 @@ _SCHEMA: dict[str, Any] = {
     "$id": SCHEMA_ID,
     "version": "1",
     "title": "A notice of jupyterd",
-    "description": "What every open page should show.",
+    "description": "A notice that every open page should show.",
     "type": "object",
     "required": ["text"],
     "properties": {"text": {"type": "string", "description": "One or two sentences."}},

@@ -27,7 +27,7 @@ class SettingsInForce:
         self._use(live)
 
     async def reload(self, path: Path, log: Logger) -> str | None:
-        """Read live.json at `path` and the certificate again. Returns the problem, after which all stays as it was."""
+        """Read live.json at `path` and the certificate again. Returns the problem, in which case nothing changes."""
         async with self._lock:
             problem = None
             try:
@@ -40,7 +40,7 @@ class SettingsInForce:
                 self._use(fresh)
                 if self._login is not None:
                     self._login.look_again()
-            log.info("The settings were read again%s", f": {problem}; the old ones stay" if problem else "")
+            log.info("The settings were reloaded%s", f": {problem}; the old ones remain" if problem else "")
             return problem
 
     def _use(self, live: LiveSettings) -> None:

@@ -46,7 +46,7 @@ class SupervisorLink(asyncio.Protocol):
 
     @property
     def fd(self) -> int:
-        """Of the inherited socket."""
+        """The descriptor of the inherited socket."""
         return self._socket.fileno()
 
     def hear_one(self) -> server_channel.ToServer | None:
@@ -63,7 +63,7 @@ class SupervisorLink(asyncio.Protocol):
         self._socket.close()
 
     async def attach(self, heard: Callable[[server_channel.ToServer], None], lost: Callable[[], None]) -> None:
-        """From now on through the loop: each message to `heard`, the supervisor's end to `lost`."""
+        """Use the event loop from here on: each message goes to `heard`, the supervisor's end to `lost`."""
         self._heard, self._lost = heard, lost
         self._socket.setblocking(False)  # noqa: FBT003 - socket's own
         await asyncio.get_running_loop().create_connection(lambda: self, sock=self._socket)
@@ -108,14 +108,14 @@ def take(environ: MutableMapping[str, str]) -> tuple[SupervisorLink, list[socket
 
 
 class _Selector(selectors.EpollSelector):
-    """What an event loop waits in: it is back here at each turn, whatever it does. Owns the mapping."""
+    """The event loop's selector, which writes the heartbeat at each turn. Owns the mapping."""
 
     def __init__(self, fd: int) -> None:
         super().__init__()
         self._memory = mmap.mmap(fd, STAMP.size)
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """The loop's wait."""
+        """Write the heartbeat, then wait."""
         ready = super().select(timeout)
         STAMP.pack_into(self._memory, 0, time.monotonic())
         return ready

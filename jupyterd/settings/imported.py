@@ -1,4 +1,4 @@
-"""What a Jupyter configuration means here: its assignments become settings, and what does not is named.
+"""Translates a Jupyter configuration: its assignments become settings; those that cannot are listed.
 
 Pure: who reads the files (they are programs) is jupyterd.cli.setup_import.
 """
@@ -109,7 +109,7 @@ def _judged(said: Assignment, home: str, *, has_root: bool) -> tuple[str, Value]
 
 
 def _converted(row: Setting, key: str, value: object) -> object:
-    """What stands for it here, where the form has changed; a Fault where nothing does."""
+    """The value in the form that jupyterd's setting takes; a Fault if there is none."""
     match key, value:
         case _, Odd(kind):
             return Fault(f"{row.name} would be {kind}", "only plain values are taken over")

@@ -40,7 +40,7 @@ class StoredLogin:
     """Of the one-time token that nobody has used yet."""
     token_created: float = 0.0
     used_sha256: str = ""
-    """Of the last one-time token that was used: to say "used already" rather than "wrong"."""
+    """Hash of the last one-time token that was used, to answer "already used" rather than "wrong"."""
     used: float = 0.0
 
 
@@ -97,7 +97,7 @@ def password_fault(password: str) -> str:
 
 
 def judge(login: StoredLogin, token: str) -> PasswordVerdict:
-    """Whether the one-time token is good, used already or wrong, in constant time for one length."""
+    """Whether the one-time token is valid, already used or wrong, in constant time for a given length."""
     found = _sha256(token)
     if login.token_sha256 and hmac.compare_digest(found, login.token_sha256):
         return "fresh"

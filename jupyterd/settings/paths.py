@@ -38,7 +38,7 @@ class Paths:
 
     @property
     def lock(self) -> Path:
-        """Held (flock) by the one supervisor of this state directory."""
+        """The lock file that the one supervisor of this state directory holds (flock)."""
         return self.state / "lock"
 
     @property
@@ -83,7 +83,7 @@ class Paths:
 
     @property
     def acme(self) -> Path:
-        """What certbot keeps for an ordinary account (jupyterd cert acme); root's lies in /etc/letsencrypt."""
+        """Directory of certbot for an ordinary account (jupyterd cert acme); root's is /etc/letsencrypt."""
         return self.state / "acme"
 
     @property
@@ -98,7 +98,7 @@ class Paths:
 
     @property
     def kernel_records(self) -> Path:
-        """One 0600 JSON for each kernel that runs (jupyterd.launch)."""
+        """Directory with a JSON file, mode 0600, for each running kernel (jupyterd.launch)."""
         return self.state / "kernels"
 
     @property
@@ -108,7 +108,7 @@ class Paths:
 
     @property
     def terminal_records(self) -> Path:
-        """One 0600 JSON for each terminal that runs (jupyterd.launch)."""
+        """Directory with a JSON file, mode 0600, for each running terminal (jupyterd.launch)."""
         return self.state / "terminals"
 
     @property
@@ -118,7 +118,7 @@ class Paths:
 
     @property
     def sessions(self) -> Path:
-        """SessionManager.database_filepath."""
+        """The session database (SessionManager.database_filepath)."""
         return self.state / "sessions.db"
 
     @property
@@ -133,12 +133,12 @@ class Paths:
 
     @property
     def jupyter_runtime(self) -> Path:
-        """JUPYTER_RUNTIME_DIR of the server."""
+        """The server's JUPYTER_RUNTIME_DIR."""
         return self.runtime / "jupyter"
 
     @property
     def status(self) -> Path:
-        """The status snapshot (jupyterd.protocol.status)."""
+        """The file of the status snapshot (jupyterd.protocol.status)."""
         return self.runtime / "status.json"
 
 

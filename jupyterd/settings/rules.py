@@ -1,4 +1,4 @@
-"""What a value must mean beyond its type: an address that can be listened on, a real hash, an absolute path.
+"""Checks values beyond their type: an address that can be listened on, a valid hash, an absolute path.
 
 Looks at nothing but the value (checks.py looks at the machine).
 """

@@ -46,7 +46,7 @@ def test_the_password_opens_a_fresh_browser_and_the_link_is_spent(server: Served
     with browsers.chromium() as other:
         other.get(server.link)
         pages.seen(other, "#login_submit").click()
-        assert "used already" in pages.seen(other, ".problem").text
+        assert "already been used" in pages.seen(other, ".problem").text
         assert urlsplit(other.current_url).path.endswith("/login")
 
 

@@ -1,1 +1,1 @@
-"""Kernels as Jupyter sees them: how they start, are taken back, and are told of when they end."""
+"""Kernels as Jupyter sees them: how they start, are adopted by the next server, and how their end is reported."""

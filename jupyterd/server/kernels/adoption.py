@@ -1,6 +1,6 @@
 """Adopts the kernels of an earlier server: same id, same sockets, before the first request is answered.
 
-`take` needs no event loop; `watch` runs in it and finds out, without asking twice, whether a kernel is idle.
+`take` needs no event loop; `watch` runs in it and finds out whether a kernel is idle.
 Each line has its trap behind it (docs/architecture.md lists them).
 """
 
@@ -53,7 +53,7 @@ def look(directory: Path) -> RegisteredKernels:
             continue
         if pidfd is not None:
             os.close(pidfd)
-            cause = "its connection file is gone, nobody could reach it"
+            cause = "its connection file is gone, so it could not be reached"
         elif record.process is not None and record.process.boot != boot:
             cause = "it ended with the machine"
         else:
@@ -165,7 +165,7 @@ class IdleWatch:
 
 
 def watch(kernels: Iterable[Kernel]) -> None:
-    """Start what others have: its restarter, its control socket. In the event loop, after activity is watched."""
+    """Start the restarter and the control socket of each kernel. In the event loop, after activity is watched."""
     for kernel in kernels:
         kernel.start_restarter()
         if kernel._restarter is not None:  # noqa: SLF001 - Jupyter gives no other way

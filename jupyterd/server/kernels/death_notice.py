@@ -15,12 +15,12 @@ from jupyterd.launch.registry import Entry
 from jupyterd.server.channels.recorder_client import RecorderClient
 from jupyterd.server.channels.websocket import KernelWebsocket
 
-_RESTARTED = "; it is started again, without its variables"
-_MISSED = "the end of this cell was missed, and output may be missing too: for a moment nobody listened"
+_RESTARTED = "; it is restarted, without its variables"
+_MISSED = "the end of this cell was missed, and output may be missing too: for a moment nothing was recording"
 
 
 class DyingKernel(Protocol):
-    """What is needed of kernel.Kernel, which imports this module."""
+    """The part of kernel.Kernel that is used here; that module imports this one."""
 
     kernel_id: str | None
     records_dir: str

@@ -29,14 +29,14 @@ _SOCKET_PATH_MAX = 107 - len("/123456789012-10")
 
 
 class CannotStart(web.HTTPError):
-    """Its `str` is the bare sentence, as its log message is: the notebook shows the one here and the other there."""
+    """A kernel cannot start. `str` and log message are the bare sentence, because the notebook shows either of them."""
 
     def __str__(self) -> str:
         return self.get_message() or ""
 
 
 class KernelPaths(HasTraits):
-    """What the generated configuration tells both managers, in its section "KernelManager"."""
+    """The traits of both managers, set in the generated configuration under "KernelManager"."""
 
     records_dir = Unicode(help="Paths.kernel_records").tag(config=True)
     sockets_dir = Unicode(help="Paths.kernel_sockets: connection files and ipc sockets").tag(config=True)
@@ -52,7 +52,7 @@ class KernelPaths(HasTraits):
 
     @property
     def limits(self) -> dict[str, str]:
-        """As systemd properties."""
+        """The limits as systemd properties: name -> value."""
         told = {"MemoryMax": self.memory_max, "MemoryHigh": self.memory_high, "CPUWeight": str(self.cpu_weight)}
         told["TasksMax"] = str(self.tasks_max or "")
         return {name: value for name, value in told.items() if value}
@@ -148,10 +148,10 @@ class Kernel(KernelPaths, ServerKernelManager):
         self.ip = str(directory / launcher.socket_stem(str(self.kernel_id)))
 
     async def _ensure_environment(self, environment: Path) -> None:
-        """Made on first use, by the verb, as a process: pip may take minutes and must not hold the event loop."""
+        """Make the environment if it is missing, in a process: pip may take minutes, and the event loop must go on."""
         if kernel_environment.is_ready(environment):
             return
-        self.log.info("The Python environment of notebooks is not there yet; it is made now in %s", environment)
+        self.log.info("The Python environment of notebooks does not exist yet; making it in %s", environment)
         argv = [sys.executable, "-I", "-m", "jupyterd", "kernel-env", "--environment", str(environment)]
         env, output = user_environment(os.environ), Path(self.records_dir) / registry.ENVIRONMENT_LOG
         if self.launcher == "user-unit":  # out of the service's sandbox: it may lie anywhere in the account's home

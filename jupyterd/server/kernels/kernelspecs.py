@@ -1,4 +1,4 @@
-"""Which kernels there are: the account's own kernelspecs and the default one; nothing of the server's environment.
+"""The available kernels: the account's own kernelspecs and the default one, none from the server's environment.
 
 Traits, set in the generated configuration under "KernelSpecManager": `environment`, `kernelspecs_dir`.
 """
@@ -50,7 +50,7 @@ class KernelSpecManager(StockManager):
         found: dict[str, str] = super().find_kernel_specs()
         name = NATIVE_KERNEL_NAME
         if name in found and self.kernelspecs_dir and not _starts(Path(found[name])):
-            self.log.warning("The kernelspec in %s names a program that is not there; it is passed over", found[name])
+            self.log.warning("The kernelspec in %s names a program that does not exist; it is ignored", found[name])
             found[name] = str(Path(self.kernelspecs_dir) / "kernels" / name)
         return found
 

@@ -35,7 +35,7 @@ _LOCK_TRIES, _LOCK_EVERY_S = 100, 0.01
 
 
 class KernelManager(KernelPaths, AsyncMappingKernelManager):
-    """jupyter_server's hook: ServerApp.kernel_manager_class."""
+    """The value of ServerApp.kernel_manager_class: manages all kernels."""
 
     _lock: int | None = None
     _on_counts: Callable[[KernelCounts], None] | None = None
@@ -67,7 +67,7 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
             if self._lock is not None:
                 return
             time.sleep(_LOCK_EVERY_S)
-        self.log.warning("Another program works on the kernels in %s; they are adopted all the same", directory)
+        self.log.warning("Another program is working on the kernels in %s; they are adopted anyway", directory)
         IOLoop.current().call_later(_LOCK_TRIES * _LOCK_EVERY_S, self._take_lock, directory)
 
     def _adopt(self, directory: Path) -> None:
@@ -121,7 +121,7 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
             self.initialize_culler()
 
     def _handle_kernel_died(self, kernel_id: str) -> None:
-        """Dead for good: nothing of it stays on disk, and nobody adopts it again."""
+        """jupyter_client's hook: a kernel died and is not restarted. Removes its files, so that no server adopts it."""
         kernel = self._kernels.get(kernel_id)
         super()._handle_kernel_died(kernel_id)
         provisioner = getattr(kernel, "provisioner", None)

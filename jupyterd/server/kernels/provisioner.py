@@ -59,7 +59,7 @@ class Provisioner(LocalProvisioner):
 
     @property
     def directory(self) -> Path:
-        """The registry's directory."""
+        """The launcher's registry, a directory."""
         return Path(self.parent.records_dir)
 
     def stopped_on_purpose(self) -> str:

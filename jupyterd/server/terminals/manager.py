@@ -1,4 +1,4 @@
-"""Terminals with the account's full rights, outside of this server: with tmux they outlive it and are found again.
+"""Terminals with the account's full rights, outside of this server: with tmux they outlive it and are adopted.
 
 Without tmux they end with the server, as in any Jupyter. Traits, set in the generated configuration under
 "AccountTerminalManager".
@@ -35,7 +35,7 @@ _LAUNCH_S = 10.0
 
 
 class AccountTerminalManager(TerminalManager):
-    """TerminalsExtensionApp.terminal_manager_class."""
+    """The value of TerminalsExtensionApp.terminal_manager_class."""
 
     records_dir = Unicode(help="Paths.terminal_records").tag(config=True)
     sockets_dir = Unicode(help="Paths.terminal_sockets").tag(config=True)
@@ -56,7 +56,7 @@ class AccountTerminalManager(TerminalManager):
         return user_environment(super().make_term_env(*args, **kwargs))
 
     def new_named_terminal(self, **kwargs: Any) -> tuple[str, PtyTerminal]:  # noqa: ANN401 - terminado's own
-        """Make one and return at once: it is launched meanwhile, and what goes wrong is written into it."""
+        """Make a terminal and return at once. It is launched in the background; a problem is written into it."""
         name = str(kwargs.get("name") or self._next_available_name())
         if not _NAME.fullmatch(name):
             raise web.HTTPError(400, "A terminal's name is made of 1 to 13 letters, digits and _")
@@ -74,14 +74,14 @@ class AccountTerminalManager(TerminalManager):
         return name, term
 
     def get_terminal(self, url_component: Any = None) -> PtyTerminal:  # noqa: ANN401 - terminado's
-        """For a tab that opens. The keeper draws anew what is on the screen and what has left it, for every tab."""
+        """The terminal for a tab that opens. tmux redraws the screen and its scrollback for each tab."""
         term: PtyTerminal = self.terminals[url_component]
         if term.keeper is not None and term.record is not None:
             self._look(term)
         return term
 
     def on_eof(self, ptywclients: PtyTerminal) -> None:  # type: ignore[override]
-        """Nobody is at the other end any more: a shell ended, or a keeper's client did (the shell may go on)."""
+        """The other end was closed: a shell ended, or tmux's client did (then the shell may still run)."""
         self._stop_reading(ptywclients)
         ptywclients.leave()
         if ptywclients.record is None:
@@ -90,7 +90,7 @@ class AccountTerminalManager(TerminalManager):
             ptywclients.kill()
 
     async def terminate_all(self) -> None:
-        """Stock does this when the server leaves: terminals that are kept stay."""
+        """Jupyter's hook when the server ends: end the terminals that tmux does not keep."""
         for term in list(self.terminals.values()):
             if term.keeper is None:
                 await term.terminate(force=True)
@@ -115,7 +115,7 @@ class AccountTerminalManager(TerminalManager):
             self._look(term)
 
     def _start(self, term: PtyTerminal, shell: list[str], cwd: str, env: dict[str, str]) -> Entry:
-        """Blocking: in a thread."""
+        """Launch the shell. Blocks, so it is called in a thread."""
         directory = Path(self.records_dir)
         name = f"{term.term_name}-{secrets.token_hex(2)}"  # what is left of an earlier one may have the plain name
         argv, tty = tuple(shell), term.ptyproc.device
@@ -154,7 +154,7 @@ class AccountTerminalManager(TerminalManager):
         IOLoop.current().remove_handler(fd)
 
     def _find_again(self) -> None:
-        """Those of an earlier server, before the first request. What has ended, or was not kept, is forgotten."""
+        """Adopt the terminals of an earlier server; drop the records of those that ended or were not kept."""
         found, problems = registry.read_all(Path(self.records_dir))
         for problem in problems:
             self.log.warning("%s", problem)
@@ -183,7 +183,7 @@ class AccountTerminalManager(TerminalManager):
         IOLoop.current().add_handler(pidfd, ended, IOLoop.READ)
 
     def _ended(self, term: PtyTerminal) -> None:
-        """Its shell is gone. What it said last is still read: the end of the pseudo-terminal comes by itself."""
+        """Note that the shell has ended. Its last output is still read, until the end of the pseudo-terminal."""
         term.gone.set()
         if self.terminals.get(term.term_name) is term:
             del self.terminals[term.term_name]
@@ -199,5 +199,5 @@ class AccountTerminalManager(TerminalManager):
 
 
 def _keeper(path: str) -> str | None:
-    """The program tmux, where there is what its client needs."""
+    """The path of tmux; None if it is missing, or what its client needs is."""
     return shutil.which("tmux", path=path) if shutil.which("setsid", path=path) else None

@@ -1,4 +1,4 @@
-"""One terminal as terminado sees it, without a child process: a pseudo-terminal whose other end somebody else has."""
+"""A terminal as terminado sees it, without a child process: a pseudo-terminal whose other end another process has."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from jupyterd.launch import launcher, stop, tmux
 from jupyterd.launch.registry import Entry
 
 _CHUNKS = 1000
-"""Terminado's own measure of what a second tab is told."""
+"""Terminado's own number of chunks of output that a second tab gets."""
 _HANG_UP_S = 1.0
 _LAUNCH_S = 15.0
 
 
 class Pty:
-    """What ptyprocess is to terminado: the end of a pseudo-terminal on which output is read and keys are written."""
+    """Stands in for ptyprocess: the end of a pseudo-terminal where output is read and keys are written."""
 
     def __init__(self, rows: int = 24, columns: int = 80) -> None:
         self.fd, self.far_end = os.openpty()
@@ -39,38 +39,38 @@ class Pty:
         return os.ttyname(self.far_end)
 
     def let_go(self) -> None:
-        """Somebody else has the other end now: when they leave, reading tells."""
+        """Close our copy of the other end, so that reading ends when the other process closes its own."""
         if self.far_end >= 0:
             os.close(self.far_end)
             self.far_end = -1
 
     def read(self, size: int = 65536) -> str:
-        """Output; EOFError when nobody is at the other end any more."""
+        """Read output, up to `size` bytes. EOFError when the other end is closed."""
         try:
             data = os.read(self.fd, size)
-        except OSError as error:  # EIO: Linux's way to say so
+        except OSError as error:  # EIO means that on Linux
             raise EOFError from error
         if not data:
             raise EOFError
         return self._decoder.decode(data)
 
     def write(self, text: str) -> None:
-        """Keys. Blocks while the other end does not read: terminado calls it in a thread."""
+        """Write keys. Blocks while the other end does not read; terminado calls it in a thread."""
         data = text.encode()
         while data:
             data = data[os.write(self.fd, data) :]
 
     def getwinsize(self) -> tuple[int, int]:
-        """Rows and columns."""
+        """(rows, columns)."""
         rows, columns, _, _ = struct.unpack("HHHH", fcntl.ioctl(self.fd, termios.TIOCGWINSZ, b"\0" * 8))
         return rows, columns
 
     def setwinsize(self, rows: int, columns: int) -> None:
-        """Those in the foreground are told by the kernel (SIGWINCH)."""
+        """Set the size; the kernel signals the foreground processes (SIGWINCH)."""
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def close(self) -> None:
-        """Whoever has the other end is hung up on."""
+        """Close, which hangs up the other end."""
         self.let_go()
         if self.fd >= 0:
             os.close(self.fd)
@@ -78,7 +78,7 @@ class Pty:
 
 
 class PtyTerminal(PtyWithClients):
-    """A terminal with its tabs. `ptyproc` is None as long as nobody has looked at one of an earlier server."""
+    """A terminal with its tabs. `ptyproc` is None for an adopted terminal until a tab opens it."""
 
     ptyproc: Any
     record: Entry | None = None
@@ -91,7 +91,7 @@ class PtyTerminal(PtyWithClients):
         self.term_name: str = name
         self.keeper = keeper
         self.clients: list[Any] = []
-        self.read_buffer: deque[str] = deque(maxlen=0 if keeper else _CHUNKS)  # a keeper draws anew for each tab
+        self.read_buffer: deque[str] = deque(maxlen=0 if keeper else _CHUNKS)  # tmux redraws for each tab
         self.ptyproc = None
         self.launched, self.gone = asyncio.Event(), asyncio.Event()
 
@@ -101,11 +101,11 @@ class PtyTerminal(PtyWithClients):
         return self._looker is not None
 
     def open(self, *size: int) -> None:
-        """A fresh pseudo-terminal."""
+        """Open a new pseudo-terminal of the given size."""
         self.ptyproc = Pty(*size)
 
     def look(self, sockets: Path, env: dict[str, str]) -> None:
-        """Start tmux's client at the other end. It is a child of ours and shows, no more: the shell is elsewhere."""
+        """Start tmux's client, a child of ours, at the other end. It only displays: the shell is another process."""
         assert self.keeper is not None  # noqa: S101 - only a kept terminal is looked at
         assert self.record is not None  # noqa: S101 - and one that runs
         far_end = self.ptyproc.far_end
@@ -116,7 +116,7 @@ class PtyTerminal(PtyWithClients):
         self.ptyproc.let_go()
 
     def leave(self) -> None:
-        """Close the pseudo-terminal. Its looker goes with it, and so does a shell that nobody keeps."""
+        """Close the pseudo-terminal, which ends tmux's client, or the shell if tmux does not keep it."""
         if self.ptyproc is not None:
             self.ptyproc.close()
             self.ptyproc = None

@@ -1,10 +1,10 @@
-// Shows what the supervisor has to say on every open page, in the notebook and in JupyterLab: a notice that stays until
+// Shows the supervisor's notices on every open page, in the notebook and in JupyterLab: a notice that stays until
 // it is closed. Plain JavaScript in the form of a federated module, so that nothing has to be built.
 (() => {
   'use strict';
   const plugin = {
     id: 'jupyterd:notices',
-    description: 'Shows what jupyterd has to say.',
+    description: 'Shows notices from jupyterd.',
     autoStart: true,
     activate: app => {
       app.serviceManager.events.stream.connect((_, event) => {
