@@ -83,7 +83,7 @@ def test_an_idle_kernel_ends_only_the_cells_that_began_before():
 def test_a_kernel_that_starts_again_ends_the_cells_of_before():
     made = told(BUSY, said("status", {"execution_state": "starting"}, {}))
     assert [content.get("status") for _, content, _ in made] == [None, None, "error"]
-    assert "started again" in made[0][1]["text"]
+    assert "restarted here" in made[0][1]["text"]
 
 
 @pytest.mark.parametrize(
