@@ -63,7 +63,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """0: done; 1: something is left or missing; 2: the id fits no kernel, or several."""
     directory = (args.state or paths.discover(os.environ, os.getuid()).state) / "kernels"
-    accounts.become_owner(directory.parent)
+    accounts.become_owner(directory if os.path.lexists(directory) else directory.parent)
     every, problems = registry.read_all(directory)
     for problem in problems:
         say(str(problem))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:  # noqa: RET503 - execv does not return
     """Returns an exit code only if it cannot become the supervisor. Keeps the account's umask, for saved notebooks."""
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # until the supervisor has its handler: it must not end the start
     asked = plan.ask(args, os.environ, sys.argv[2:])
     prepare(asked.paths)
     lock = os.open(asked.paths.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)

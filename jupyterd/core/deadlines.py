@@ -50,6 +50,9 @@ def _abandon(world: World, role: Role, before: Killing, now: float, jitter: floa
     if role is Role.SERVER:
         world, more = apply_exit.server_gone(world, before, before.reason, now, jitter)
         return world, (*effects, *more)
+    if role is Role.SAMPLER_RELAY:  # its last figures are no longer true
+        world, more = apply_exit.gone(world, role, before.reason, now, jitter)
+        return world, (*effects, *more)
     if role is Role.PLANNER:  # it gives no answer; another planner is due as soon as this one is gone
         world = replace(world, replan_at=now)
     if role is Role.ENDER and isinstance(world.wanted, Stop):

@@ -5,7 +5,7 @@ need not be kept: the replay gives them. Tagged JSON: a record is {"ClassName": 
 {"ClassName": "MEMBER"}, a tuple is a list.
 
 Environment values may be secret, so each is written as "#1", "#2", ...: equal values get equal numbers, which is all
-that `step` asks of them. Nothing else in a world or an event is secret (docs/hardening.md).
+that `step` asks of them. Nothing else in a world or an event is secret (docs/security.md).
 """
 
 from __future__ import annotations

@@ -92,7 +92,8 @@ KERNEL_CULLED = RecordKind(
 EVENT_LOG = RecordKind(
     "event-log", "5d1f0e7c9a7b4c0e8f6a2b3c4d5e6f70", 5, "The supervisor logged its last events",
     "It does so when it crashes and on SIGUSR2, to help find a fault in jupyterd itself: the field\n"
-    "JUPYTERD_EVENT_LOG= replays through jupyterd.core.event_log. Values of environment variables are not in it.",
+    "JUPYTERD_EVENT_LOG= replays through jupyterd.core.event_log. Values of environment variables are not in it.\n"
+    "journalctl -u jupyterd JUPYTERD_EVENT=event-log -o json --all",
 )  # fmt: skip
 NOTE = RecordKind("note", "e44fe999c38c46fbbcc324164391dabf", 6, "A note about this start", "")
 

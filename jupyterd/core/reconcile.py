@@ -52,7 +52,7 @@ def reconcile(world: World, now: float, jitter: float) -> Step:
             effects.extend(more)
         if world == before:
             return world, tuple(effects)
-    raise AssertionError(f"the rules do not come to rest: {world!r}")
+    raise AssertionError("the rules do not come to rest")  # the world is in the event log, without secrets
 
 
 # --- wanted: run ----------------------------------------------------------------------------------------------

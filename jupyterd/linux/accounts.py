@@ -65,7 +65,7 @@ def become_owner(directory: Path) -> None:
     if os.geteuid() != 0:
         return
     try:
-        owner = directory.stat()
+        owner = directory.lstat()
     except OSError:
         return
     if owner.st_uid != 0:

@@ -21,9 +21,9 @@ SESSION_MAX = 64
 _SIZE = 256
 _WHO = struct.Struct("<BBd64s")
 """Used, held, when last seen (Unix seconds), session id."""
-_MARK = struct.Struct("<Q16s32s8sI")
+_CURSOR = struct.Struct("<Q16s32s8sI")
 _BODY = struct.Struct("<Q16s32s8s")
-_MARK_AT = (96, 176)
+_CURSOR_AT = (96, 176)
 
 
 @value
@@ -44,7 +44,7 @@ class TabCursor:
     session: str
     held: bool
     seen: float
-    mark: Cursor
+    cursor: Cursor
 
 
 def read(path: Path) -> list[TabCursor]:
@@ -85,7 +85,7 @@ class CursorTable:
         for slot, tab in enumerate(every):
             if tab is not None and tab.session == session:
                 _WHO.pack_into(self._map, slot * _SIZE, 1, 1, now, name)
-                return slot, tab.mark
+                return slot, tab.cursor
         free = [slot for slot, tab in enumerate(every) if tab is None]
         gone = sorted(
             (tab.held, tab.seen, slot)
@@ -100,13 +100,13 @@ class CursorTable:
         _WHO.pack_into(self._map, at, 1, 1, now, name)
         return slot, None
 
-    def put(self, slot: int, mark: Cursor) -> None:
+    def put(self, slot: int, cursor: Cursor) -> None:
         """Write the cursor of the tab in `slot`."""
-        counts = [_counted(self._map, slot * _SIZE + each)[0] for each in _MARK_AT]
+        counts = [_counted(self._map, slot * _SIZE + each)[0] for each in _CURSOR_AT]
         older = counts.index(min(counts))
-        body = _BODY.pack(max(counts) + 1, mark.digest, mark.date, mark.replied)
-        at = slot * _SIZE + _MARK_AT[older]
-        self._map[at : at + _MARK.size] = body + struct.pack("<I", zlib.crc32(body))
+        body = _BODY.pack(max(counts) + 1, cursor.digest, cursor.date, cursor.replied)
+        at = slot * _SIZE + _CURSOR_AT[older]
+        self._map[at : at + _CURSOR.size] = body + struct.pack("<I", zlib.crc32(body))
 
     def leave(self, slot: int, now: float, *, held: bool) -> None:
         """The tab has disconnected at `now` (Unix seconds). `held` False: its page was closed and is gone."""
@@ -118,12 +118,12 @@ def _tab(data: bytes | mmap.mmap, at: int) -> TabCursor | None:
     used, held, seen, name = _WHO.unpack_from(data, at)
     if not used:
         return None
-    latest = max((_counted(data, at + each) for each in _MARK_AT), key=lambda found: found[0])
+    latest = max((_counted(data, at + each) for each in _CURSOR_AT), key=lambda found: found[0])
     return TabCursor(name.rstrip(b"\0").decode(errors="replace"), bool(held), seen, latest[1])
 
 
 def _counted(data: bytes | mmap.mmap, at: int) -> tuple[int, Cursor]:
-    count, digest, date, replied, check = _MARK.unpack_from(data, at)
+    count, digest, date, replied, check = _CURSOR.unpack_from(data, at)
     if count == 0 or zlib.crc32(bytes(data[at : at + _BODY.size])) != check:
         return 0, Cursor()
     return count, Cursor(digest, date.rstrip(b"\0"), replied)

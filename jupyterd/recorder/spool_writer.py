@@ -86,7 +86,7 @@ class SpoolWriter:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._trim(each.mark.date for each in cursors.read(self._directory / spool.MARKS) if each.held)
+            self._trim(each.cursor.date for each in cursors.read(self._directory / spool.MARKS) if each.held)
             self._descriptor = os.open(path, flags, 0o600)
         except OSError as error:
             self._complain(error)

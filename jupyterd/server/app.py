@@ -57,7 +57,7 @@ class JupyterdServerApp(ServerApp):
     _http_server: BoundedHTTPServer
     _leaving = False
     connections_max = Integer(Limits().connections_max, help="[server] connections_max").tag(config=True)
-    limits = Dict(help="Other numbers than limits.py has, by their names: for tests").tag(config=True)
+    limits = Dict(help="Other numbers than http/timeouts.py has, by their names: for tests").tag(config=True)
     _refusals: LogLimit
 
     # --- what is installed ------------------------------------------------------------------------------------

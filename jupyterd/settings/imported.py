@@ -1,6 +1,6 @@
 """Translates a Jupyter configuration: its assignments become settings; those that cannot are listed.
 
-Pure: who reads the files (they are programs) is jupyterd.cli.setup_import.
+Pure: who reads the files (they are programs) is cli/setup/jupyter_import.py.
 """
 
 from __future__ import annotations

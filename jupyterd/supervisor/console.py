@@ -15,6 +15,8 @@ from jupyterd.linux.lines import Lines
 from jupyterd.supervisor.console_sink import Sink
 from jupyterd.supervisor.poller import READ, Poller
 
+_EVENTS_NAME = "jupyterd-events.json"
+"""In the state directory: the event log, which is too long for a terminal."""
 _LINE_MOST = 16384
 _READ_BYTES = 65536
 _WARNING = 4
@@ -39,7 +41,7 @@ class Console:
         first, *more = record.message.splitlines() or [""]
         before, after = self._paint(record.kind.priority)
         self._line(f"{clock} ", first, before, after)
-        more += [value for name, value in record.fields if name == FIELD]
+        more += [self._sink.save(_EVENTS_NAME, value) for name, value in record.fields if name == FIELD]
         for line in more:
             self._line(" " * (len(clock) + 1), line)
 

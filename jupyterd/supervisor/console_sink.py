@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from select import PIPE_BUF, POLLOUT, poll
 
+from jupyterd.linux import files
 from jupyterd.supervisor.poller import WRITE, Poller
 
 LOG_NAME = "jupyterd.log"
@@ -61,6 +62,18 @@ class Sink:
         os.close(self._fd)
         if self._log is not None:
             os.close(self._log)
+
+    def save(self, name: str, text: str) -> str:
+        """Put a text that is too long for a terminal into a file (0600) of the state directory.
+
+        Returns the line to show.
+        """
+        path = os.path.join(self._state_dir, name)
+        try:
+            files.replace(path, text.encode())
+        except OSError as error:
+            return f"{path} cannot be written: {error.strerror}"
+        return f"see {path}"
 
     def _flush(self) -> tuple[()]:
         while self._waiting:

@@ -1,7 +1,7 @@
 """Evaluates one Jupyter configuration file as Jupyter would and writes what it says, as JSON, to a descriptor.
 
 A .py there is a program of the account's: this runs as the account, for a moment, in a process of its own, and is
-killed at a deadline. Started by setup_import.py: python -I -m jupyterd.cli.setup_reader FD FILE
+killed at a deadline. Started by jupyter_import.py: python -I -m jupyterd.cli.setup.jupyter_import_child FD FILE
 """
 
 from __future__ import annotations

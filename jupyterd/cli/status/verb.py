@@ -1,6 +1,6 @@
 """`jupyterd status`: what the supervisor of this machine, or of this user, last reported, and whether it still runs.
 
-Exit 0: serving. 1: trouble. 3: not running.
+Exit 0: serving. 1: a problem. 3: not running. 78: the settings are refused.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ from jupyterd.cli.status import page
 from jupyterd.cli.status.read import Nothing, ServerStatus, look
 from jupyterd.text import plural, span
 
-HELP = "show whether the server works, and what is wrong (exit 0: serving, 1: a problem, 3: not running)"
+HELP = (
+    "show whether the server works, and what is wrong"
+    " (exit 0: serving, 1: a problem, 3: not running, 78: invalid settings)"
+)
 SERVING = 0
 NARROWEST, WIDEST = 50, 100
 

@@ -1,4 +1,4 @@
-"""core.gpu_trouble through the health machine: once when it starts, once when it ends, nothing in between."""
+"""core.gpu_health through the health machine: once when it starts, once when it ends, nothing in between."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ from jupyterd.core.events import (
 )
 from jupyterd.core.reasons import AddressesChanged, Exited, HelperTimeout, SettingsChanged, SpareMisfit, StartTimeout
 from jupyterd.core.world import Binding, Wedged, World, with_child
-from jupyterd.protocol.gpu_frames import Frame
+from jupyterd.protocol.gpu_frames import Frame, Gpu
 from jupyterd.protocol.plan import Command, Listen, Plan, Refused
 from jupyterd.protocol.policy import Policy
 from jupyterd.protocol.server_channel import Go, Imported, LookAgain, Ready, Reload, Reloaded
@@ -594,3 +594,12 @@ def test_a_look_that_nobody_asked_for_opens_no_reload() -> None:
     assert match(Notify, reloading=True) not in effects
     world = after(world, ChildStarted(Role.PLANNER, PLANNER, 1), PlanMade(replace(PLAN, live_key="l1")))
     assert world.reloads == 0
+
+
+def test_the_last_figures_of_a_wedged_relay_are_not_current() -> None:
+    world, _ = play(serving(), TICK)
+    dying = Killing(ProcessIdentity(50, 500), NOW, HelperTimeout())
+    seen = replace(world.gpus, shown=(Gpu(0, "GPU-1", "A", 50.0, 60.0, 1, 2, 40, 100.0, None),))
+    world, _ = play(with_child(replace(world, gpus=seen), Role.SAMPLER_RELAY, dying), TICK)
+    assert world.gpus.shown == ()
+    assert world.gpus.problem is not None

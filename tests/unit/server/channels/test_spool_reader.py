@@ -161,7 +161,7 @@ def test_a_server_killed_while_it_writes_a_mark_loses_one_step(tmp_path):
     changed = [at for at in range(len(whole)) if whole[at] != written[at]]
     for cut in range(changed[0], changed[-1] + 1):
         path.write_bytes(written[:cut] + whole[cut:])
-        assert cursors.read(path)[0].mark in {mark(3), mark(4)}
+        assert cursors.read(path)[0].cursor in {mark(3), mark(4)}
 
 
 def test_the_tab_that_was_away_longest_makes_room_and_connected_ones_stay(tmp_path):
