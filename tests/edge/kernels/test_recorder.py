@@ -19,7 +19,8 @@ from support.waiting import eventually
 
 from jupyterd.protocol import recorder_channel, spool
 
-COUNT = "import time\nfor n in range({}):\n    print(n, flush=True)\n    time.sleep({})"
+# One write for a number and its line end: as two messages, only the first of them may come twice.
+COUNT = "import time\nfor n in range({}):\n    print(str(n) + '\\n', end='', flush=True)\n    time.sleep({})"
 
 
 def numbers(text):
