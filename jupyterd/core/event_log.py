@@ -30,7 +30,7 @@ FIELD = "JUPYTERD_EVENT_LOG"
 
 
 @value
-class Entry:
+class LoggedEvent:
     """One call of `step`: the event, at what monotonic time, with what jitter."""
 
     event: Event
@@ -43,7 +43,7 @@ class EventLog:
     """`end` is the world after the last entry; where that one's `step` raised, the world before it."""
 
     start: World
-    entries: tuple[Entry, ...]
+    entries: tuple[LoggedEvent, ...]
     end: World
 
 
@@ -69,7 +69,7 @@ def decode(text: str) -> EventLog:
     classes = {each.__name__: each for each in _classes()}
     try:
         document = json.loads(text)
-        made = [Entry(_value(event, classes), now, jitter) for event, now, jitter in document["entries"]]
+        made = [LoggedEvent(_value(event, classes), now, jitter) for event, now, jitter in document["entries"]]
         return EventLog(_value(document["start"], classes), tuple(made), _value(document["end"], classes))
     except (KeyError, TypeError) as error:
         raise ValueError(f"not an event log: {type(error).__name__}: {error}") from error

@@ -33,7 +33,7 @@ Sockets = zmq.Context[Socket]
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class ConnectionFile:
     """The content of a connection file."""
 
     transport: str
@@ -48,17 +48,17 @@ class Connection:
         return f"{self.transport}://{self.ip}{joint}{port}"
 
 
-def read_connection(path: Path) -> Connection:
+def read_connection(path: Path) -> ConnectionFile:
     """OSError, ValueError, KeyError when it is not there, or not whole yet."""
     info = json.loads(path.read_bytes())
     iopub, shell, stdin = (int(info[f"{name}_port"]) for name in ("iopub", "shell", "stdin"))
-    return Connection(str(info["transport"]), str(info["ip"]), iopub, shell, stdin)
+    return ConnectionFile(str(info["transport"]), str(info["ip"]), iopub, shell, stdin)
 
 
 class RecordedKernel:
     """Owns its sockets and its spool."""
 
-    def __init__(self, context: Sockets, connection: Connection, directory: Path, max_bytes: int) -> None:
+    def __init__(self, context: Sockets, connection: ConnectionFile, directory: Path, max_bytes: int) -> None:
         self._context, self._connection, self._directory = context, connection, directory
         self._spool = SpoolWriter(directory, max_bytes)
         self._replies = Replies()

@@ -47,12 +47,12 @@ def in_toml(path: Path, text: str) -> list[Assigned | Problem]:
         if foreign is not None:
             return [Problem(Origin(place), "is not a settings file of jupyterd", advice=foreign, hides=True)]
         return [_syntax(place, text, error)]
-    reader = _Reader(place, lines.line_numbers(text))
+    reader = _TableReader(place, lines.line_numbers(text))
     return [each for name, value in document.items() for each in reader.top(name, value)]
 
 
 @attrs.frozen
-class _Reader:
+class _TableReader:
     place: str
     lines: dict[lines.Path, int]
 

@@ -103,7 +103,7 @@ class _Accepted:
 
 
 @attrs.frozen
-class _Refused:
+class _RefusedSetting:
     """One layer sets something that cannot be used."""
 
     name: str
@@ -136,18 +136,18 @@ def _parsed(given: Sources) -> list[Assigned | Problem]:
     return found
 
 
-def _judged(found: Assigned, given: Sources) -> _Accepted | _Refused:
+def _judged(found: Assigned, given: Sources) -> _Accepted | _RefusedSetting:
     row, raw = found.row, found.raw
     value = from_text(row, raw) if found.typed and isinstance(raw, str) else from_toml(row, raw)
     if not isinstance(value, Fault | list):
         value = rules.normalise(row, value, rules.Context(given.account.home, given.cwd if found.typed else None))
     if isinstance(value, Fault | list):
         faults = value if isinstance(value, list) else [value]
-        return _Refused(row.name, tuple(_problem(found, each) for each in faults))
+        return _RefusedSetting(row.name, tuple(_problem(found, each) for each in faults))
     return _Accepted(row.name, value, found.origin)
 
 
-def _merged(judged: list[_Accepted | _Refused | Problem], home: str) -> Loaded:
+def _merged(judged: list[_Accepted | _RefusedSetting | Problem], home: str) -> Loaded:
     values = {name: _default(row, home) for name, row in table.SETTINGS.items()}
     origins: dict[str, Origin] = dict.fromkeys(table.SETTINGS, DEFAULT)
     problems: list[Problem] = []
@@ -156,7 +156,7 @@ def _merged(judged: list[_Accepted | _Refused | Problem], home: str) -> Loaded:
         match each:
             case Problem():
                 problems.append(each)
-            case _Refused(name, found):
+            case _RefusedSetting(name, found):
                 problems += found
                 doubtful.add(name)
             case _Accepted(name, value, origin):

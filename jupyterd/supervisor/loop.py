@@ -46,7 +46,7 @@ class Machine(Protocol):
         """Called at the end of an iteration; attests progress to the watchdog. Returns when it must be called again."""
 
 
-class History(Generic[World]):
+class EventHistory(Generic[World]):
     """The last events, KEPT or more of them, and the world that they began in, for the event log.
 
     Two segments: when the newer one is full, the older one goes and the world between them becomes the beginning.
@@ -71,7 +71,7 @@ class History(Generic[World]):
         self._newer.append((event, now, jitter))
 
 
-def run(core: Core[World], machine: Machine, poller: Poller, first: Event, history: History[World]) -> int:
+def run(core: Core[World], machine: Machine, poller: Poller, first: Event, history: EventHistory[World]) -> int:
     """Run until the core quits; returns its exit code. `history` holds the world before the first event."""
     world, code = _digest(core, machine, history, history.end, [first])
     while code is None:
@@ -90,7 +90,7 @@ def run(core: Core[World], machine: Machine, poller: Poller, first: Event, histo
 
 
 def _digest(
-    core: Core[World], machine: Machine, history: History[World], world: World, events: Iterable[Event]
+    core: Core[World], machine: Machine, history: EventHistory[World], world: World, events: Iterable[Event]
 ) -> tuple[World, int | None]:
     """Step through events, and through the answers to their effects, until none is left or the core quits."""
     inbox = deque(events)

@@ -78,7 +78,7 @@ def main(argv: list[str], core: loop.Core[loop.World]) -> int:
         ProcessIdentity(os.getpid(), proc.started(os.getpid()) or 0),
     )
     children = Children(poller, log.stream, surroundings.watchdog_s, lambda what: log.write(Record(TROUBLE, what)))
-    history = loop.History(core.start())
+    history = loop.EventHistory(core.start())
 
     def dump() -> None:
         log.write(event_log.record(history.start, history.entries, history.end))

@@ -57,7 +57,7 @@ from jupyterd.protocol import server_channel
 from jupyterd.protocol.gpu_frames import Frame, Gpu
 from jupyterd.protocol.plan import Command, Listen, Plan, Refused, Target
 from jupyterd.protocol.status import ProcessIdentity
-from jupyterd.supervisor.loop import History
+from jupyterd.supervisor.loop import EventHistory
 
 HOUR = 3600.0
 YEAR = 365.25 * 86400
@@ -136,7 +136,7 @@ class Machine:
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
-        self.history = History(self.world)
+        self.history = EventHistory(self.world)
         self.all_targets = self.plan.targets
         self.queue: list[tuple[float, int, Event]] = []
         self.order = 0

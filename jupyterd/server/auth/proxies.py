@@ -69,7 +69,7 @@ class ForwardedFor(HTTPServerConnectionDelegate):
 
     def start_request(self, server_conn: object, request_conn: Any) -> HTTPMessageDelegate:  # noqa: ANN401 - tornado's
         """Tornado's hook for each request."""
-        return _Reader(self, self._inner.start_request(server_conn, request_conn), request_conn)
+        return _ForwardedRequest(self, self._inner.start_request(server_conn, request_conn), request_conn)
 
     def on_close(self, server_conn: object) -> None:
         """Tornado's hook, called when the connection has closed."""
@@ -88,7 +88,7 @@ class ForwardedFor(HTTPServerConnectionDelegate):
             context.protocol = context._orig_protocol  # noqa: SLF001 - as tornado's own _unapply_xheaders
 
 
-class _Reader(HTTPMessageDelegate):
+class _ForwardedRequest(HTTPMessageDelegate):
     def __init__(self, forwarded: ForwardedFor, inner: HTTPMessageDelegate, connection: Any) -> None:  # noqa: ANN401
         self._forwarded, self._inner, self._connection = forwarded, inner, connection
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from jupyterd.core.effects import CancelProbes, Effect, Quit
 from jupyterd.core.events import DeadlineCame, Event, FrameCame, Signal, SignalReceived
-from jupyterd.supervisor.loop import KEPT, History, run
+from jupyterd.supervisor.loop import KEPT, EventHistory, run
 from jupyterd.supervisor.poller import Poller
 
 FIRST = SignalReceived(Signal.HUP)
@@ -62,7 +62,7 @@ class Hands:
 def test_answers_are_fed_back_before_it_waits_and_quit_leaves_after_the_last_effect(poller: Poller) -> None:
     core = Script({0: (CancelProbes(),), 1: (Quit(7), CancelProbes())})
     hands = Hands(lambda effect: [FrameCame(None)] if isinstance(effect, CancelProbes) else ())
-    assert run(core, hands, poller, FIRST, History(0)) == 7
+    assert run(core, hands, poller, FIRST, EventHistory(0)) == 7
     assert core.events == [FIRST, FrameCame(None)]
     assert hands.done == [CancelProbes(), Quit(7), CancelProbes()]
     assert hands.rests == []
@@ -71,7 +71,7 @@ def test_answers_are_fed_back_before_it_waits_and_quit_leaves_after_the_last_eff
 def test_it_sleeps_until_the_deadline_and_not_once_more(poller: Poller) -> None:
     core, hands = Script({2: (Quit(0),)}, wait_s=0.15), Hands()
     begun = time.monotonic()
-    assert run(core, hands, poller, FIRST, History(0)) == 0
+    assert run(core, hands, poller, FIRST, EventHistory(0)) == 0
     assert time.monotonic() - begun >= 0.3
     assert core.events == [FIRST, DeadlineCame(), DeadlineCame()]
     assert len(hands.rests) == 2
@@ -79,7 +79,7 @@ def test_it_sleeps_until_the_deadline_and_not_once_more(poller: Poller) -> None:
 
 def test_the_watchdog_wakes_it_too_and_hears_of_sickness(poller: Poller) -> None:
     core, hands = Script({1: (Quit(0),)}, wait_s=0.5, sick=True), Hands(again_s=0.1)
-    run(core, hands, poller, FIRST, History(0))
+    run(core, hands, poller, FIRST, EventHistory(0))
     assert 3 <= len(hands.rests) <= 6
     assert not any(hands.rests)
 
@@ -96,12 +96,12 @@ def test_what_an_earlier_fact_cancels_does_not_happen(poller: Poller) -> None:
         return ()
 
     core = Script({1: (CancelProbes(),), 2: (Quit(0),)}, wait_s=0.1)
-    run(core, Hands(cancel), poller, FIRST, History(0))
+    run(core, Hands(cancel), poller, FIRST, EventHistory(0))
     assert core.events == [FIRST, FrameCame(None), DeadlineCame()]
 
 
 def test_the_history_keeps_the_last_events_and_the_world_before_them() -> None:
-    history = History(0)
+    history = EventHistory(0)
     for number in range(3 * KEPT + 5):
         history.add(FIRST, float(number), 0.5)
         history.end = number + 1

@@ -7,7 +7,7 @@ import json
 import zmq
 
 from jupyterd.protocol import spool
-from jupyterd.recorder.kernel import Connection, RecordedKernel
+from jupyterd.recorder.kernel import ConnectionFile, RecordedKernel
 
 
 class Arrived:
@@ -48,7 +48,7 @@ def message(kind):
 
 def test_a_reply_waits_for_the_output_before_it_however_much_that_is(tmp_path):
     sockets = Sockets()
-    kernel = RecordedKernel(sockets, Connection("ipc", "/k", 1, 2, 3), tmp_path, 1 << 20)
+    kernel = RecordedKernel(sockets, ConnectionFile("ipc", "/k", 1, 2, 3), tmp_path, 1 << 20)
     kernel.hold_identity("tab")
     iopub, shell, stdin = sockets.made
     iopub.messages += [message("stream") for _ in range(1200)]
