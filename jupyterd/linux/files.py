@@ -152,8 +152,13 @@ def is_locked(path: Path, *, shared: bool = False) -> bool:
     """Whether another process holds this lock (flock(2)); with `shared`, also one that shares it. False without the
     file. The lock is taken for a moment to find out: /proc/locks does not know files on overlayfs.
     """
+    flags = os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            # On NFS an exclusive lock needs a descriptor that is open for writing (flock(2), "NFS details").
+            fd = os.open(path, (os.O_RDWR if shared else os.O_RDONLY) | flags)
+        except OSError:
+            fd = os.open(path, os.O_RDONLY | flags)
     except OSError:
         return False
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -94,3 +95,34 @@ def test_whether_a_lock_is_held(tmp_path: Path, held: int, *, shared: bool, lock
         fcntl.flock(file, held)
         assert files.is_locked(path, shared=shared) is locked
     assert not files.is_locked(path, shared=shared)
+
+
+def test_a_lock_on_nfs_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There flock(2) is emulated by fcntl(2): an exclusive lock needs a descriptor that is open for writing."""
+    path = tmp_path / "lock"
+    flock = fcntl.flock
+
+    def flock_on_nfs(fd: int, operation: int) -> None:
+        if operation & fcntl.LOCK_EX and fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        flock(fd, operation)
+
+    with path.open("w") as file:
+        flock(file, fcntl.LOCK_SH)
+        monkeypatch.setattr(fcntl, "flock", flock_on_nfs)
+        assert files.is_locked(path, shared=True)
+
+
+def test_a_lock_on_a_file_that_may_only_be_read_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "lock"
+    opened = os.open
+
+    def open_read_only(name: Path, flags: int) -> int:
+        if flags & os.O_ACCMODE != os.O_RDONLY:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(name))
+        return opened(name, flags)
+
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        monkeypatch.setattr(os, "open", open_read_only)
+        assert files.is_locked(path, shared=True)
