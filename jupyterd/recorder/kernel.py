@@ -69,6 +69,9 @@ class RecordedKernel:
                 self._replies.forget()
         self._append(self._replies.remark(_GAP))
         self._held: dict[str, tuple[Socket, Socket]] = {}
+        self._deferred: list[Made] = []
+        """Replies made for tabs whose identity is held. The kernel's own, if it has arrived, is recorded first: the
+        tab takes the first, and only the kernel's has payload and user_expressions."""
         self.iopub: Socket = context.socket(zmq.SUB)
         self.iopub.rcvhwm = 0  # what is not read yet waits here rather than being dropped at 1000 messages
         self.iopub.linger = 0
@@ -111,20 +114,20 @@ class RecordedKernel:
     def release_identity(self, session: str) -> bool:
         """Take what has arrived and disconnect, so that the tab can have its identity; False: it was not held."""
         both = self._held.pop(session, None)
-        for kind, socket in zip((spool.SHELL, spool.STDIN), both or (), strict=False):
-            self._take(socket, kind, spool.tag(session))
+        if both is None:
+            return False
+        whose = spool.tag(session)
+        self._take_replies(whose, both)
+        for socket in both:
             socket.close()
-        return both is not None
+        return True
 
     def take(self) -> None:
         """Append messages that have arrived, at most 500 of each socket. A reply or a question waits until all output
         that came before it is recorded: among the output it would split the middle that the bound drops.
         """
-        if not self._take(self.iopub, spool.IOPUB, spool.NOBODY):
-            return
-        for session, (shell, stdin) in self._held.items():
-            self._take(shell, spool.SHELL, spool.tag(session))
-            self._take(stdin, spool.STDIN, spool.tag(session))
+        if self._take(self.iopub, spool.IOPUB, spool.NOBODY):
+            self._take_all_replies()
 
     def end_cells(self, why: str, before: bytes) -> bytes:
         """End cells in the spool, as recorder_channel.Over says. Returns the digest of the last record, b"" if none.
@@ -133,6 +136,7 @@ class RecordedKernel:
         until = time.monotonic() + _LAST_WORDS_S
         while self.iopub.poll(_QUIET_MS) and time.monotonic() < until:
             self.take()
+        self._take_all_replies()  # the loop takes them only where there is output, and not behind 500 messages of it
         made = self._replies.close(why, before)
         if not before:
             end = [b"", header("jupyterd_end"), b"{}", b"{}", json.dumps({"why": why}).encode()]
@@ -147,6 +151,17 @@ class RecordedKernel:
         self.iopub.close()
         self._spool.close()
 
+    def _take_all_replies(self) -> None:
+        for session, both in self._held.items():
+            self._take_replies(spool.tag(session), both)
+
+    def _take_replies(self, whose: bytes, both: tuple[Socket, Socket]) -> None:
+        """What the kernel sent to this tab, then what was made for it."""
+        for kind, socket in zip((spool.SHELL, spool.STDIN), both, strict=True):
+            self._take(socket, kind, whose)
+        self._append([each for each in self._deferred if each.whose == whose])
+        self._deferred = [each for each in self._deferred if each.whose != whose]
+
     def _take(self, socket: Socket, kind: int, whose: bytes) -> bool:
         """Whether that was all."""
         for _ in range(_AT_ONCE):
@@ -159,8 +174,16 @@ class RecordedKernel:
                 continue
             self._spool.append(kind, whose, frames)
             if kind == spool.IOPUB:
-                self._append(self._replies.follow(frames))
+                self._append_or_defer(self._replies.follow(frames))
         return False
+
+    def _append_or_defer(self, made: list[Made]) -> None:
+        held = {spool.tag(session) for session in self._held} if made else set()
+        for each in made:
+            if each.kind == spool.REPLY and each.whose in held:
+                self._deferred.append(each)
+            else:
+                self._append([each])
 
     def _append(self, made: list[Made]) -> None:
         for each in made:

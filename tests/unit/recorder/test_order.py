@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import zmq
 
 from jupyterd.protocol import spool
@@ -20,6 +21,9 @@ class Arrived:
         if not self.messages:
             raise zmq.Again
         return self.messages.pop(0)
+
+    def poll(self, _timeout_ms):
+        return bool(self.messages)
 
     def subscribe(self, _topic): ...
 
@@ -41,22 +45,78 @@ class Sockets:
         return self.made[-1]
 
 
-def message(kind):
+def message(kind, parent=None, **content):
     header = {"msg_id": kind, "msg_type": kind, "date": "2026-01-01T00:00:00.000000Z"}
-    return [b"stream", b"<IDS|MSG>", b"signature", json.dumps(header).encode(), b"{}", b"{}", b"{}"]
+    frames = (json.dumps(each).encode() for each in (header, parent or {}, {}, content))
+    return [b"stream", b"<IDS|MSG>", b"signature", *frames]
+
+
+def begin(directory):
+    """A kernel recorded for an absent tab, "tab", and its sockets: iopub, shell, stdin."""
+    sockets = Sockets()
+    kernel = RecordedKernel(sockets, ConnectionFile("ipc", "/k", 1, 2, 3), directory, 1 << 20)
+    kernel.hold_identity("tab")
+    return kernel, sockets.made
+
+
+def cell(session):
+    """The output of a cell that prints nothing."""
+    request = {"msg_id": f"cell of {session}", "msg_type": "execute_request", "session": session}
+    return [message("status", request, execution_state=state) for state in ("busy", "idle")]
+
+
+def recorded(directory):
+    """The kind of each record."""
+    return [each.kind for path in spool.files(directory) for each in spool.records(path.read_bytes())]
 
 
 def test_a_reply_waits_for_the_output_before_it_however_much_that_is(tmp_path):
-    sockets = Sockets()
-    kernel = RecordedKernel(sockets, ConnectionFile("ipc", "/k", 1, 2, 3), tmp_path, 1 << 20)
-    kernel.hold_identity("tab")
-    iopub, shell, stdin = sockets.made
+    kernel, (iopub, shell, stdin) = begin(tmp_path)
     iopub.messages += [message("stream") for _ in range(1200)]
     shell.messages.append(message("execute_reply"))
     stdin.messages.append(message("input_request"))
-    while any(each.messages for each in sockets.made):
+    while iopub.messages or shell.messages or stdin.messages:
         kernel.take()
     kernel.close()
-    kinds = [each.kind for path in spool.files(tmp_path) for each in spool.records(path.read_bytes())]
+    kinds = recorded(tmp_path)
     assert kinds[-2:] == [spool.SHELL, spool.STDIN]
     assert set(kinds[:-2]) == {spool.IOPUB}
+
+
+OUTPUT, OWN, MADE, NOTE, END = spool.IOPUB, spool.SHELL, spool.REPLY, spool.NOTE, spool.END
+
+
+@pytest.mark.parametrize(
+    ("said", "ends", "kinds"),
+    [
+        (cell("tab"), ["take"], [OUTPUT, OUTPUT, OWN, MADE]),
+        (cell("tab"), ["release"], [OWN]),
+        (cell("tab"), ["take", "release"], [OUTPUT, OUTPUT, OWN, MADE]),
+        (cell("tab"), ["end"], [OUTPUT, OUTPUT, OWN, MADE, END]),
+        (cell("tab")[:1], ["end"], [OUTPUT, OWN, NOTE, NOTE, MADE, END]),
+        ([], ["end"], [OWN, END]),
+        # nobody else's reply waits: it cannot come to this recorder
+        (cell("other"), ["take"], [OUTPUT, OUTPUT, MADE, OWN]),
+        (cell("tab") + cell("other"), ["take"], [OUTPUT, OUTPUT, OUTPUT, OUTPUT, MADE, OWN, MADE]),
+        # more output than one turn takes
+        (cell("tab") + [message("stream")] * 600, ["take"], [OUTPUT] * 500),
+        (cell("tab") + [message("stream")] * 600, ["take", "release"], [OUTPUT] * 500 + [OWN, MADE]),
+        (cell("tab") + [message("stream")] * 600, ["take", "close"], [OUTPUT] * 500 + [OWN, MADE]),
+        (cell("tab") + [message("stream")] * 600, ["end"], [OUTPUT] * 602 + [OWN, MADE, END]),
+    ],
+)
+def test_the_kernels_own_reply_is_recorded_before_the_one_that_is_made(tmp_path, said, ends, kinds):
+    kernel, (iopub, shell, _) = begin(tmp_path)
+    iopub.messages += said
+    shell.messages.append(message("execute_reply"))
+    for each in ends:
+        match each:
+            case "take":
+                kernel.take()
+            case "release":
+                assert kernel.release_identity("tab") and not kernel.release_identity("tab")
+            case "end":
+                kernel.end_cells("gone", b"")
+            case "close":
+                kernel.close()
+    assert recorded(tmp_path) == kinds
