@@ -4,10 +4,11 @@ Pure: a state (`Replay`) and functions `(state, input) -> (state, outputs)`; no 
 (monotonic seconds) as an argument. websocket.py carries the outputs out. The rules:
 
 R1. A tab begins in `Reading`. Live output is held until the spool has reached the first held message, or has nothing
-    more to give; then what was held follows (without what the spool had) and the tab is `Live`.
+    more to give; then what was held follows (without what was read) and the tab is `Live`.
 R2. Spool and live stream have one order. So a message that was read from the spool and arrives live as well is dropped,
     up to the first live message that was not read: all that follow it are new.
-R3. Numbers missing between two records are output that was dropped: the tab is told how much, at that place.
+R3. Numbers missing between two records are output that was dropped: the tab is told how much, at that place. The same
+    goes for live messages that were let go of for want of room and that the recorder has not recorded.
 R4. Each request gets one reply: the kernel's own (live, or SHELL in the spool) or the recorder's (REPLY), the first
     that comes.
 R5. A question of input() is asked again once, behind everything that was read, unless its cell has ended by then.
@@ -19,6 +20,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 
 from jupyterd.protocol import spool
 from jupyterd.protocol.cursors import Cursor
@@ -34,6 +36,7 @@ from jupyterd.server.channels.replay_state import (
     Message,
     Output,
     Outputs,
+    Overflow,
     PassOn,
     Reached,
     Reading,
@@ -43,12 +46,17 @@ from jupyterd.server.channels.replay_state import (
     SayGap,
     SayKernelEnded,
     Step,
+    append,
+    is_in,
+    remember,
 )
 
 UNRECORDED_S = 1.0
 """Held live messages that are not in the spool after so long never will be: the recorder is not there."""
-HELD_MAX_BYTES, HELD_MAX_MESSAGES = 1 << 23, 4096
-"""Above either all that is held is let go of: it will be read from the spool."""
+HELD_MAX_BYTES, HELD_MAX_MESSAGES = 1 << 23, 1 << 15
+"""Above either all that is held is let go of: it will be read from the spool. A kernel's shortest messages have some
+500 bytes, so that the number bounds only what no kernel sends.
+"""
 _DELIMITER = b"<IDS|MSG>"
 
 
@@ -69,7 +77,7 @@ def arrived(state: Replay, channel: str, message: Message) -> Step:
         return _arrived_reply(state, channel, message)
     match state.phase:
         case Live(seen=seen):
-            if seen and spool.digest(header_and_parent(message)[0]) in seen:
+            if seen and is_in(spool.digest(header_and_parent(message)[0]), seen):
                 return state, ()
             return (replace(state, phase=Live()) if seen else state), (PassOn(channel, (message,)),)
         case Reading(holding=True) as phase:
@@ -84,7 +92,7 @@ def read(state: Replay, records: Sequence[Spooled]) -> Step:
     if not isinstance(phase, Reading):
         return state, ()
     outputs: list[Output] = []
-    held = frozenset(digest for digest, _ in phase.held)
+    held = frozenset(digest for digest, _ in chain(*phase.held))
     seen: set[bytes] = set()
     records = (*phase.rest, *records)
     phase = replace(phase, rest=(), more=bool(records))
@@ -92,6 +100,8 @@ def read(state: Replay, records: Sequence[Spooled]) -> Step:
         if each.digest in held and not phase.awaited:
             phase = replace(phase, rest=records[index:])
             break
+        if phase.overflow is not None and each.digest == phase.overflow.last:
+            phase = replace(phase, overflow=None)
         if phase.following is not None and each.number > phase.following[0]:
             number, before = phase.following
             outputs.append(SayGap(each.number - number, each.before - before, each.frames[2]))
@@ -100,7 +110,11 @@ def read(state: Replay, records: Sequence[Spooled]) -> Step:
         seen.add(each.digest)
         state, phase, given = _record(state, phase, each)
         outputs += given
-    return replace(state, phase=replace(phase, seen=phase.seen | seen)), tuple(outputs)
+    if not held.isdisjoint(seen):
+        left = tuple(each for each in chain(*phase.held) if each[0] not in seen)
+        size = sum(_size(message) for _, message in left)
+        phase = replace(phase, met=True, held=(left,) if left else (), held_bytes=size)
+    return replace(state, phase=replace(phase, seen=remember(phase.seen, frozenset(seen)))), tuple(outputs)
 
 
 def written(state: Replay, now: float) -> Step:
@@ -110,12 +124,14 @@ def written(state: Replay, now: float) -> Step:
     phase = state.phase
     if not isinstance(phase, Reading):
         return state, ()
-    reached = phase.awaited & phase.seen
+    reached = frozenset(digest for digest in phase.awaited if is_in(digest, phase.seen))
     told: Outputs = (Reached(reached),) if reached else ()
     since = now if phase.more or phase.quiet_since is None else phase.quiet_since
     phase = replace(phase, awaited=phase.awaited - reached, quiet_since=since)
-    if not phase.awaited and (phase.rest or any(digest in phase.seen for digest, _ in phase.held)):
-        state, outputs = _go_live(state, phase)
+    # What was held may have been let go of while the outputs were written: `rest` is then to be merged after all.
+    rest_is_held = bool(phase.rest) and any(digest == phase.rest[0].digest for digest, _ in chain(*phase.held))
+    if not phase.awaited and (phase.met or rest_is_held):
+        state, outputs = _go_live(state, replace(phase, overflow=None))
     elif phase.more:
         state, outputs = replace(state, phase=replace(phase, pause_s=PAUSE_S)), (ReadOn(0.0),)
     elif now - since > (UNRECORDED_S if phase.held else phase.quiet_s):
@@ -130,7 +146,8 @@ def fell_behind(state: Replay, cursor: Cursor) -> Step:
     """A live message was over the rate limit and was not written; `cursor`: the last one that was (R6)."""
     if not isinstance(state.phase, Live):
         return state, ()
-    return replace(state, phase=Reading(holding=False)), (ReadSpool(cursor, paced=True),)
+    reading = Reading(holding=False, earlier=state.phase.seen)
+    return replace(state, phase=reading), (ReadSpool(cursor, paced=True),)
 
 
 def wait_for(state: Replay, digest: bytes, cursor: Cursor) -> Step:
@@ -138,15 +155,20 @@ def wait_for(state: Replay, digest: bytes, cursor: Cursor) -> Step:
     match state.phase:
         case Reading() as phase:
             return replace(state, phase=replace(phase, awaited=phase.awaited | {digest})), ()
-        case Live():
-            return replace(state, phase=Reading(awaited=frozenset({digest}))), (ReadSpool(cursor, paced=False),)
+        case Live(seen=seen):
+            reading = Reading(awaited=frozenset({digest}), earlier=seen)
+            return replace(state, phase=reading), (ReadSpool(cursor, paced=False),)
         case Leaving():
             return state, (Reached(frozenset({digest})),)
 
 
 def give_up(state: Replay) -> Step:
-    """The spool cannot be read: what is held is all that there is."""
-    return _go_live(state, state.phase) if isinstance(state.phase, Reading) else (state, ())
+    """The spool cannot be read any more: what was read of it and what is held is all that there is."""
+    state, merged = read(state, ())
+    if not isinstance(state.phase, Reading):
+        return state, ()
+    state, outputs = _go_live(state, state.phase)
+    return state, merged + outputs
 
 
 def leave(state: Replay) -> Step:
@@ -173,11 +195,24 @@ def _answer(state: Replay, request: bytes) -> Replay:
 
 
 def _hold(phase: Reading, message: Message) -> Reading:
-    size = phase.held_bytes + sum(map(len, message))
-    if size > HELD_MAX_BYTES or len(phase.held) >= HELD_MAX_MESSAGES:
-        return replace(phase, held=(), held_bytes=0)
-    digest = spool.digest(header_and_parent(message)[0])
-    return replace(phase, held=(*phase.held, (digest, message)), held_bytes=size)
+    header, parent = header_and_parent(message)
+    digest = spool.digest(header)
+    if is_in(digest, phase.earlier):
+        return phase
+    if is_in(digest, phase.seen):
+        return replace(phase, met=True)
+    size = phase.held_bytes + _size(message)
+    count = sum(map(len, phase.held)) + 1
+    if size <= HELD_MAX_BYTES and count <= HELD_MAX_MESSAGES:
+        return replace(phase, held=append(phase.held, digest, message), held_bytes=size)
+    first = header_and_parent(phase.held[0][0][1])[1] if phase.held else parent
+    if phase.overflow is not None:
+        count, size, first = phase.overflow.count + count, phase.overflow.size_bytes + size, phase.overflow.parent
+    return replace(phase, held=(), held_bytes=0, met=False, overflow=Overflow(count, size, first, digest))
+
+
+def _size(message: Message) -> int:
+    return sum(map(len, message))
 
 
 def _record(state: Replay, phase: Reading, record: Spooled) -> tuple[Replay, Reading, Outputs]:
@@ -215,9 +250,14 @@ def _go_live(state: Replay, phase: Reading) -> Step:
         outputs.append(Deliver("stdin", phase.question.frames))
     if phase.awaited:
         outputs.append(Reached(phase.awaited))
-    if held := tuple(message for digest, message in phase.held if digest not in phase.seen):
-        outputs.append(PassOn("iopub", held))
-    return replace(state, phase=Live(phase.seen)), tuple(outputs)
+    if phase.overflow is not None:
+        outputs.append(SayGap(phase.overflow.count, phase.overflow.size_bytes, phase.overflow.parent, recorded=False))
+    if phase.held:
+        outputs.append(PassOn("iopub", tuple(message for _, message in chain(*phase.held))))
+    seen = phase.earlier
+    for each in phase.seen:
+        seen = remember(seen, each)
+    return replace(state, phase=Live(seen)), tuple(outputs)
 
 
 def header_and_parent(message: Message) -> tuple[bytes, bytes]:

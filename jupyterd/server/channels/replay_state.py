@@ -61,11 +61,14 @@ class PassOn:
 
 @dataclass(frozen=True, slots=True)
 class SayGap:
-    """Tell the cell (`parent`: its header frame, JSON) that so many messages of output are missing here."""
+    """Tell the cell (`parent`: its header frame, JSON) that so many messages of output are missing here. `recorded`
+    False: they came live, there was no room to hold them, and the recorder has not recorded them.
+    """
 
     count: int
     size_bytes: int
     parent: bytes
+    recorded: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +93,68 @@ Outputs = tuple[Output, ...]
 # --- state ----------------------------------------------------------------------------------------------------------
 
 
+Seen = tuple[frozenset[bytes], ...]
+"""Digests of messages, the oldest first, in parts: one more costs a copy of the last part. `remember` bounds them."""
+Held = tuple[tuple[tuple[bytes, Message], ...], ...]
+"""(digest, live message), in order, in such parts too."""
+SEEN_MIN, _PART = 1 << 14, 1 << 9
+
+
+def append(held: Held, digest: bytes, message: Message) -> Held:
+    """Add one message, the newest."""
+    if held and len(held[-1]) < _PART:
+        return *held[:-1], (*held[-1], (digest, message))
+    return *held, ((digest, message),)
+
+
+def remember(seen: Seen, digests: frozenset[bytes]) -> Seen:
+    """Add `digests`, the newest. The SEEN_MIN newest are kept, and at most _PART or one read of the spool more. That
+    is enough: what was read and has not arrived live waits in the queues of kernel and server, of 1000 messages each
+    (libzmq's default), and in the socket between them.
+    """
+    if not digests:
+        return seen
+    seen = (*seen[:-1], seen[-1] | digests) if seen and len(seen[-1]) < _PART else (*seen, digests)
+    surplus = sum(map(len, seen)) - SEEN_MIN
+    while len(seen[0]) <= surplus:
+        surplus -= len(seen[0])
+        seen = seen[1:]
+    return seen
+
+
+def is_in(digest: bytes, seen: Seen) -> bool:
+    """Whether it is one of them."""
+    return any(digest in each for each in seen)
+
+
+@dataclass(frozen=True, slots=True)
+class Overflow:
+    """Live messages that were let go of because there was no room to hold them."""
+
+    count: int
+    size_bytes: int
+    parent: bytes
+    """Header frame of the request to which the first belongs."""
+    last: bytes
+    """Digest of the last: once the spool has reached it, none is missing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """The spool is being read."""
 
     holding: bool = True
     """False: live output is let go of, because the spool is far behind it."""
-    held: tuple[tuple[bytes, Message], ...] = ()
-    """(digest, live message), in order."""
+    held: Held = ()
     held_bytes: int = 0
-    seen: frozenset[bytes] = frozenset()
-    """Digests of all records read since the spool was opened."""
+    met: bool = False
+    """A held message has been read from the spool, or one that was read has arrived live."""
+    overflow: Overflow | None = None
+    """Messages that were held and let go of, and that the spool has not reached yet."""
+    seen: Seen = ()
+    """Records read since the spool was opened."""
+    earlier: Seen = ()
+    """Messages that the tab had before the spool was opened, and that may still arrive live (R2)."""
     awaited: frozenset[bytes] = frozenset()
     """Records without which the tab may not go live."""
     following: tuple[int, int] | None = None
@@ -120,7 +174,7 @@ class Reading:
 class Live:
     """Live messages are all that follows. `seen`: those of them that were read from the spool already (R2)."""
 
-    seen: frozenset[bytes] = frozenset()
+    seen: Seen = ()
 
 
 @dataclass(frozen=True, slots=True)

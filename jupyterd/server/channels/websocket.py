@@ -266,10 +266,11 @@ class KernelWebsocket(ZMQChannelsWebsocketConnection):
 
     def _say_gap(self, gap: SayGap) -> None:
         """A line on the standard error of the cell."""
-        text = (
-            f"\n[jupyterd: {gap.count} messages of output ({gap.size_bytes / 1e6:.1f} MB) are missing here: while this "
-            "page was not connected there was more output than kernels.spool_max_bytes keeps]\n"
-        )
+        size = f"{gap.count} messages of output ({gap.size_bytes / 1e6:.1f} MB)"
+        why = "while this page was not connected there was more output than kernels.spool_max_bytes keeps"
+        if not gap.recorded:
+            why = "they came while this page was connecting, and jupyterd's recorder has not recorded them"
+        text = f"\n[jupyterd: {size} are missing here: {why}]\n"
         message = self.session.msg("stream", {"name": "stderr", "text": text}, parent=json.loads(gap.parent))
         self._write("iopub", self.session.serialize(message)[1:])
 

@@ -10,7 +10,7 @@ import pytest
 from jupyterd.protocol import spool
 from jupyterd.protocol.cursors import Cursor
 from jupyterd.protocol.spool import IOPUB, NOTE, REPLY, SHELL, STDIN, Spooled
-from jupyterd.server.channels import replay
+from jupyterd.server.channels import replay, replay_state
 from jupyterd.server.channels.replay_state import (
     PAUSE_S,
     Deliver,
@@ -23,6 +23,8 @@ from jupyterd.server.channels.replay_state import (
     ReadSpool,
     SayGap,
     SayKernelEnded,
+    is_in,
+    remember,
 )
 
 MINE, OTHER = spool.tag("tab"), spool.tag("another tab")
@@ -94,6 +96,11 @@ class Run:
         return names(self.outputs)
 
 
+def held(run):
+    """msg_ids of the live messages that are held."""
+    return [json.loads(message[3])["msg_id"] for part in run.state.phase.held for _, message in part]
+
+
 def test_a_tab_begins_by_reading_behind_its_cursor():
     cursor = Cursor(b"d" * 16, b"date", b"r" * 8)
     run = Run(cursor)
@@ -138,7 +145,7 @@ def test_what_was_read_and_arrives_live_afterwards_is_dropped_up_to_the_first_ne
     run.arrive(live("b"))
     run.take(replay.wait_for(run.state, spool.digest(head("c")), Cursor()))
     run.spool(*(record(number, name) for number, name in enumerate("abcd")))
-    assert run.state.phase.seen >= {spool.digest(head("d"))}
+    assert is_in(spool.digest(head("d")), run.state.phase.seen)
     run.arrive(live("c"), live("d"), live("e"), live("c", at=7))
     assert run.got == ["a", "b", "c", "d", "e", "c"]
     assert run.state.phase == Live()
@@ -182,7 +189,7 @@ def test_pauses_between_looks_at_an_exhausted_spool_double_up_to_a_bound_and_beg
 def test_a_gap_is_told_with_its_number_and_size_at_its_place():
     run = Run()
     outputs = run.spool(record(5, "a", before=500), record(9, "b", before=3600, parent="the cell"))
-    assert outputs[1] == SayGap(3, 3000, head("the cell"))
+    assert outputs[1] == SayGap(3, 3000, head("the cell"), recorded=True)
     assert names(outputs[:1]) == ["a"] and names(outputs[2:3]) == ["b"]
     assert not [each for each in run.spool(record(10, "c", before=3700)) if isinstance(each, SayGap)]
 
@@ -293,10 +300,13 @@ def test_falling_behind_reads_from_the_last_message_written_and_holds_nothing_un
 
 def test_held_messages_are_bounded_in_number_and_size_and_come_from_the_spool_then():
     run = Run()
-    run.arrive(*(live(f"m{number}") for number in range(4097)))
+    run.arrive(*(live(f"m{number}") for number in range(replay.HELD_MAX_MESSAGES)))
+    assert {len(part) for part in run.state.phase.held} == {512}
+    assert len(held(run)) == replay.HELD_MAX_MESSAGES
+    run.arrive(live("more"))
     assert run.state.phase.held == ()
     run.arrive(live("big", content=b"x" * ((1 << 23) + 1)), live("last"))
-    assert [json.loads(message[3])["msg_id"] for _, message in run.state.phase.held] == ["last"]
+    assert held(run) == ["last"]
 
 
 def test_two_messages_with_one_id_are_two_if_their_dates_differ():
@@ -367,6 +377,103 @@ def test_a_leaving_server_writes_no_more_output_but_replies():
     assert run.got == ["own"] and isinstance(run.state.phase, Leaving)
 
 
+def test_what_was_held_is_read_from_the_spool_if_it_is_let_go_of_while_the_outputs_are_written(monkeypatch):
+    monkeypatch.setattr(replay, "HELD_MAX_MESSAGES", 3)
+    run = Run()
+    run.arrive(live("c"))
+    run.take(replay.read(run.state, [record(number, name) for number, name in enumerate("abcdef")]))
+    assert run.got == ["a", "b"]
+    run.arrive(*(live(name) for name in "defghi"))  # "f" is one too many, then "g" to "i" are held
+    assert run.take(replay.written(run.state, 0.0)) == (ReadOn(0.0),)
+    run.spool(*(record(number, name) for number, name in enumerate("ghi", 6)))
+    assert run.got == list("abcdefghi") and isinstance(run.state.phase, Live)
+
+
+def test_a_spool_that_fails_behind_what_was_put_off_costs_only_what_it_says(monkeypatch):
+    monkeypatch.setattr(replay, "HELD_MAX_MESSAGES", 2)
+    run = Run()
+    run.arrive(live("b"))
+    run.take(replay.read(run.state, [record(number, name) for number, name in enumerate("abc")]))
+    run.arrive(*(live(name, parent=f"cell of {name}") for name in "cdef"))
+    run.take(replay.give_up(run.state))
+    assert run.got == ["a", "b", "c", "e", "f"]
+    assert [(each.count, each.recorded) for each in run.outputs if isinstance(each, SayGap)] == [(3, False)]
+
+
+def test_messages_that_were_let_go_of_and_never_recorded_are_told_where_they_are_missing(monkeypatch):
+    monkeypatch.setattr(replay, "HELD_MAX_MESSAGES", 2)
+    run = Run()
+    run.spool(now=0.0)
+    run.arrive(*(live(name, parent=f"cell of {name}") for name in "abcdefgh"))
+    outputs = run.spool(now=1.1)
+    size = sum(map(len, live("a", parent="cell of a")))
+    assert outputs[0] == SayGap(6, 6 * size, head("cell of a"), recorded=False)
+    assert names(outputs) == ["g", "h"] and isinstance(run.state.phase, Live)
+
+
+def test_messages_that_were_let_go_of_and_read_from_the_spool_are_not_missing(monkeypatch):
+    monkeypatch.setattr(replay, "HELD_MAX_MESSAGES", 2)
+    run = Run()
+    run.arrive(*(live(name) for name in "abc"))
+    run.spool(*(record(number, name) for number, name in enumerate("abc")), now=0.0)
+    run.spool(now=0.0)
+    run.spool(now=3.0)
+    assert run.got == ["a", "b", "c"] and isinstance(run.state.phase, Live)
+    assert not [each for each in run.outputs if isinstance(each, SayGap)]
+
+
+def test_a_second_of_a_fast_kernels_smallest_messages_is_held():
+    run = Run()
+    for number in range(12_000):
+        run.arrive(live(f"m{number}"))
+    run.spool(now=0.0)
+    run.spool(now=1.1)
+    assert run.got == [f"m{number}" for number in range(12_000)]
+
+
+@pytest.mark.parametrize("late", ["", "d", "cd", "bcd"])
+@pytest.mark.parametrize("again", ["wait_for", "fell_behind"])
+def test_late_live_copies_are_dropped_although_the_spool_was_opened_again(late, again):
+    run, ending = Run(), end(4)
+    run.spool(*(record(number, name) for number, name in enumerate("abcd")), now=0.0)
+    run.spool(now=0.0)
+    run.spool(now=3.0)
+    assert isinstance(run.state.phase, Live)
+    if again == "wait_for":
+        run.take(replay.wait_for(run.state, ending.digest, Cursor()))
+    else:
+        run.take(replay.fell_behind(run.state, Cursor()))
+    run.spool(now=3.1)  # from here on messages are held in either case
+    before = late[: len(late) // 2]
+    run.arrive(*(live(name) for name in before))
+    assert run.state.phase.held == ()
+    run.spool(ending, now=3.1)
+    for now in (3.2, 40.0):
+        run.spool(now=now)
+    assert isinstance(run.state.phase, Live)
+    run.arrive(*(live(name) for name in late[len(before) :]), live("e"))
+    assert run.got == ["a", "b", "c", "d", "e"]
+
+
+def test_of_what_was_read_only_the_newest_is_remembered_and_one_more_copies_a_small_part(monkeypatch):
+    monkeypatch.setattr(replay_state, "SEEN_MIN", 2000)
+    every = [index.to_bytes(16) for index in range(6000)]
+    seen = ()
+    for each in every:
+        before, seen = seen, remember(seen, frozenset({each}))
+        assert {id(part) for part in seen[:-1]} <= {id(part) for part in before}
+    assert all(is_in(each, seen) for each in every[-2000:])
+    assert 2000 <= sum(map(len, seen)) <= 2512
+    assert max(map(len, seen)) == 512
+    assert remember(seen, frozenset()) is seen
+    uneven = ()
+    for begin, size in ((0, 1000), (1000, 1500), (2500, 1200)):
+        uneven = remember(uneven, frozenset(every[begin : begin + size]))
+    assert [len(part) for part in uneven] == [1500, 1200]
+    batch = remember(seen, frozenset(every))
+    assert all(is_in(each, batch) for each in every) and len(batch) <= 2
+
+
 class Kernel:
     """Says messages; the spool has each a little later, the live stream of a connection a little later too."""
 
@@ -385,7 +492,7 @@ class Page:
 
     def __init__(self, kernel, chance):
         self.kernel, self.chance = kernel, chance
-        self.got, self.acknowledged, self.first, self.now = [], 0, 0, 0.0
+        self.got, self.acknowledged, self.first, self.now, self.gaps = [], 0, 0, 0.0, 0
         self.connect()
 
     def connect(self):
@@ -414,8 +521,11 @@ class Page:
                     self.reading, self.read_from, self.unwritten = True, self.sent, []
                 case ReadOn(after_s=after_s):
                     self.now += after_s
+                case SayGap():
+                    self.gaps += 1
 
-    def step(self):
+    def step(self, slow=1):
+        """`slow`: one of so many writes is done."""
         self.now += 0.001
         match self.chance.randrange(6):
             case 0:
@@ -429,7 +539,7 @@ class Page:
                 batch = [spooled for spooled, _ in self.kernel.log[self.read_from : upto]]
                 self.read_from = upto
                 self.unwritten = [*self.run.take(replay.read(self.run.state, batch)), None]
-            case 3 if self.unwritten:
+            case 3 if self.unwritten and self.chance.random() * slow < 1:
                 each = self.unwritten.pop(0)
                 if each is not None:
                     self.carry_out([each])
@@ -462,6 +572,23 @@ def test_whatever_the_interleaving_each_message_comes_once_and_in_order(seed):
         if page.sent == page.live_from == len(page.kernel.log):
             break
     assert page.got == list(range(page.first, len(page.kernel.log))), f"seed {seed}"
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_a_slow_browser_gets_each_message_once_and_in_order_although_more_arrives_than_is_held(seed, monkeypatch):
+    chance = random.Random(seed)
+    monkeypatch.setattr(replay, "HELD_MAX_MESSAGES", chance.randint(1, 6))
+    page = Page(Kernel(), chance)
+    page.limit = chance.randrange(3)
+    for _ in range(600):
+        page.step(slow=30)
+    page.kernel.silent = True
+    for _ in range(20_000):
+        page.step()
+        if page.sent == page.live_from == len(page.kernel.log):
+            break
+    assert page.got == list(range(page.first, len(page.kernel.log))), f"seed {seed}"
+    assert page.gaps == 0, "nothing is missing where there is a recorder"
 
 
 def test_each_output_names_its_channel_and_the_header_behind_which_the_cursor_stands():
@@ -501,7 +628,7 @@ def test_what_is_held_is_counted_together():
     run = Run()
     third = b"x" * (3 << 20)
     run.arrive(live("a", content=third), live("b", content=third))
-    assert len(run.state.phase.held) == 2
+    assert held(run) == ["a", "b"]
     run.arrive(live("c", content=third))
     assert run.state.phase.held == () and run.state.phase.held_bytes == 0
 
