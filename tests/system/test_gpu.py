@@ -110,11 +110,11 @@ def test_memory_is_its_notebooks_whatever_its_processes_did_and_follows_a_rename
 
     def line(notebook: str) -> dict[str, Any] | None:
         found = with_gpus.journal(f"--unit={UNIT}", f"GPU_NOTEBOOK={notebook}", "GPU_INDEX=0")
-        return next((each for each in found if "0.5 GiB" in each["MESSAGE"]), None)
+        return next((each for each in found if "512 MiB" in each["MESSAGE"]), None)
 
     home = with_gpus.machine.run(f"getent passwd {ACCOUNT}").split(":")[5]
     said = eventually(lambda: line(f"{home}/train.ipynb"), "a line with the notebook", 60)
-    assert said["MESSAGE"].endswith("train.ipynb 3.0 GiB, systemd of root 0.5 GiB")
+    assert said["MESSAGE"].endswith("train.ipynb 3.0 GiB, systemd of root 512 MiB")
     renamed = {"path": "better name.ipynb"}
     assert with_gpus.http(f"/api/sessions/{session['id']}", method="PATCH", body=renamed) == 200
     said = eventually(lambda: line(f"{home}/better name.ipynb"), "a line with its new name", 60)

@@ -49,7 +49,7 @@ def test_a_restart_keeps_kernels_and_a_stop_ends_everything(service: Service) ->
     service.machine.run(f"systemctl stop {UNIT}", timeout_s=90)
     assert service.show("ActiveState") == "inactive"
     assert service.kernel_pids() == []
-    assert service.machine.run("pgrep -f '[j]upyterd.daemon'; pgrep -f '[j]upyterd.inside'", check=False) == ""
+    assert service.machine.run("pgrep -f 'supervisor/[_]_main__'; pgrep -f '[j]upyterd.server'", check=False) == ""
     assert service.machine.run("systemctl --user list-units 'jupyterd-*' --no-legend", account=ACCOUNT) == ""
     assert service.show("Result") == "success"
 
@@ -160,7 +160,7 @@ def test_one_busy_address_of_two_is_named_and_heals_by_itself(service: Service, 
     service.machine.run(f"systemctl start --no-block {UNIT}")
     assert "0.0.0.0:8888 is in use" in service.wait_text("in use")
     service.machine.run("systemctl stop squatter")
-    eventually(lambda: "trouble" not in service.show("StatusText") and service.is_active(), "the end of the trouble")
+    eventually(lambda: "problem" not in service.show("StatusText") and service.is_active(), "the end of the problem")
     assert service.http("/api") == 200
 
 
