@@ -55,7 +55,8 @@ def test_twenty_random_kills_of_any_process_lose_no_number(service: Service) -> 
     token = "/srv/token"  # in a command line it would be in the journal: who speaks to it is recorded with all of that
     service.machine.write(token, TOKEN, mode=0o640, group=ACCOUNT)
     service.machine.run(
-        f"(nohup {python} {script} {kernel} {stop} {token} >{found} 2>{found}.log; echo $? >{found}.code)"
+        f"(PYTHONPATH={SOURCE}/tests nohup {python} {script} {kernel} {stop} {token} >{found} 2>{found}.log"
+        f"; echo $? >{found}.code)"
         " </dev/null >/dev/null 2>&1 &",
         account=ACCOUNT,
     )

@@ -19,7 +19,7 @@ import pathlib, time
 n = -1
 while not pathlib.Path({!r}).exists():
     n += 1
-    print(n, flush=True)
+    print(str(n) + chr(10), end='', flush=True)  # one message for a number and its line end
     time.sleep(0.02)
 """
 PORT = 8888
