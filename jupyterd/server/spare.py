@@ -18,6 +18,7 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
+import jupyterd
 from jupyterd.linux import inotify
 from jupyterd.protocol.server_channel import SPARE, Go, Imported
 from jupyterd.server.supervisor_link import SupervisorLink
@@ -49,11 +50,11 @@ def wait(link: SupervisorLink, inherited: Iterable[int], paths: Paths, environ: 
     `inherited` are what this process was started with, for the case that it has to execute its program again.
     """
     humble = _be_nice()
+    packages = _packages()
+    before = _stamps(packages)  # what changes while it is imported counts as changed
     _import(paths)
-    before = _packages()
-    directories = sorted({each if Path(each).is_dir() else str(Path(each).parent) for each, _ in before})
     try:
-        watched = inotify.watch(directories)
+        watched = inotify.watch([each for each in packages if Path(each).is_dir()])
     except OSError:  # then packages are compared at Go only
         watched = None
     gc.collect()
@@ -65,7 +66,7 @@ def wait(link: SupervisorLink, inherited: Iterable[int], paths: Paths, environ: 
         os._exit(0)
     if humble:
         os.setpriority(os.PRIO_PROCESS, 0, 0)
-    if _packages() != before:
+    if _stamps(path for path, _ in before) != before:
         _start_again(inherited, environ)
 
 
@@ -85,7 +86,7 @@ def _waits_for_message(link: SupervisorLink, watched: int | None, before: Stamps
         if watched is not None and ready:
             inotify.drain(watched)
             quiet_ms = QUIET_MS
-        elif _packages() != before:
+        elif _stamps(path for path, _ in before) != before:
             return False
         else:
             quiet_ms = None
@@ -132,18 +133,25 @@ def import_jupyterlab() -> None:
             os.environ["PATH"] = path
 
 
-def _packages() -> Stamps:
-    """What an installation changes: the directories that packages lie in, and our own files."""
-    own = {module.__file__ for name, module in sys.modules.items() if name.startswith("jupyterd") and module.__file__}
-    return tuple(_stamps(sorted({*site.getsitepackages(), *own})))
+def _packages() -> list[str]:
+    """What an installation changes: the directories that packages lie in, and our own directories and files."""
+    own = Path(jupyterd.__file__).parent
+    found = [*site.getsitepackages(), str(own)]
+    for directory, below, names in os.walk(own):
+        below[:] = [each for each in below if each != "__pycache__"]
+        found += [f"{directory}/{each}" for each in below + [name for name in names if name.endswith(".py")]]
+    return found
 
 
-def _stamps(paths: Iterable[str]) -> Iterable[tuple[str, int]]:
-    for each in paths:
-        try:
-            yield each, Path(each).stat().st_mtime_ns
-        except OSError:
-            yield each, 0
+def _stamps(paths: Iterable[str]) -> Stamps:
+    return tuple((each, _changed(each)) for each in paths)
+
+
+def _changed(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns  # noqa: PTH116 - some hundred of them, on the way to the first answer
+    except OSError:
+        return 0
 
 
 def _start_again(inherited: Iterable[int], environ: Mapping[str, str]) -> None:
