@@ -8,14 +8,16 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 
-from jupyterd.cli.status.read import Nothing, ServerStatus, look
 from jupyterd.linux.accounts import become_owner
 from jupyterd.settings.paths import Paths, discover
 from jupyterd.settings.problems import Invalid
+
+if TYPE_CHECKING:  # `jupyterd run` needs neither it nor psutil
+    from jupyterd.cli.status.read import Nothing, ServerStatus
 
 DONE, TROUBLE, USAGE, NOT_RUNNING = 0, 1, 2, 3
 EX_TEMPFAIL, EX_CONFIG = 75, 78
@@ -75,11 +77,15 @@ def find_server(which: Which | None) -> Server:
     if os.geteuid() == 0 and where[0].state.is_dir():
         where = where[:1]
         become_owner(where[0].state)
+    from jupyterd.cli.status.read import look  # noqa: PLC0415 - as above
+
     return server_of(look(snapshots(where)), where)
 
 
 def server_of(found: ServerStatus | Nothing, where: tuple[Paths, ...]) -> Server:
     """The server that was found, else the one that would run at `where[0]`. PermissionError as in `find_server`."""
+    from jupyterd.cli.status.read import ServerStatus  # noqa: PLC0415 - as above
+
     if isinstance(found, ServerStatus):
         mode = next((each.mode for each in where if each.status == found.file), where[0].mode)
         return Server(Paths(mode=mode, state=Path(found.snapshot.state_dir), runtime=found.file.parent), found)

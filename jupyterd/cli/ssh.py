@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
-import psutil
+
+from jupyterd.linux import proc
 
 SSHD_PORT = 22
 ANCESTORS_MAX = 32
@@ -78,14 +79,15 @@ def _inherited() -> str:
     for _ in range(ANCESTORS_MAX):
         try:
             environ = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-            pid = psutil.Process(pid).ppid()
-        except (OSError, psutil.Error):
+        except OSError:
             return ""
         for entry in environ:
             if entry.startswith(b"SSH_CONNECTION="):
                 return entry.partition(b"=")[2].decode("ascii", "replace")
-        if pid <= 1:
+        found = proc.stat(pid)
+        if found is None or found.parent <= 1:
             return ""
+        pid = found.parent
     return ""
 
 
