@@ -115,7 +115,8 @@ def test_a_killed_sampler_ends_the_relay_and_the_next_relay_starts_one(start: St
     assert read_until(start(), of_sampler).pid == running(places) != before
 
 
-def test_a_sampler_that_is_mute_is_replaced_and_that_is_told(start: Start) -> None:
+@pytest.mark.slow
+def test_a_silent_sampler_is_replaced_and_that_is_told(start: Start) -> None:
     first = start()
     before = read_until(first, of_sampler).pid
     assert before is not None
@@ -138,6 +139,7 @@ def test_the_ender_ends_it_and_there_is_none_twice(start: Start, places: Sampler
     assert sampler_process.end(places.lock) == "none"
 
 
+@pytest.mark.slow
 def test_a_sampler_that_ends_at_once_is_told(places: SamplerPaths) -> None:
     """Its lock cannot be made: the state directory is not there."""
     nowhere = SamplerPaths(places.lock.parent / "none" / "gpu.lock", places.socket)

@@ -93,15 +93,15 @@ def test_after_thirty_days_minutes_become_hours(keeper, path) -> None:
 
 
 def test_it_never_grows_beyond_its_bound(path, told) -> None:
-    bound = 200_000
+    bound = 100_000
     keeper = History(path, told.append, max_bytes=bound)
-    for day in range(40):
+    for day in range(20):
         whole = [minute(NOW + day * DAY + each * 300, kernels=3) for each in range(288)]
         keeper.add(Spans(sum((each.gpus for each in whole), ()), sum((each.holders for each in whole), ())))
-    keeper.add(minute(NOW + 40 * DAY))
+    keeper.add(minute(NOW + 20 * DAY))
     past = history.read(path, 0, 2 * NOW)
     assert path.stat().st_size < 2 * bound
-    assert past.gpus[-1].at == NOW + 40 * DAY  # the youngest stay, as minutes
+    assert past.gpus[-1].at == NOW + 20 * DAY  # the youngest stay, as minutes
     assert sum(each.span_s == 60 for each in past.gpus) >= 288
     assert told == []
     keeper.close()
