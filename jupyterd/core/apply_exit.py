@@ -1,4 +1,4 @@
-"""Apply the end of a child: a restart of the server is counted and, after a failure, delayed."""
+"""Apply the end of a child: a restart of the server is counted and, after a failed start, delayed."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import assert_never
 
 from jupyterd.core import apply_plan, backoff, gpu_cull_actions, journal_kinds, reasons
-from jupyterd.core.child import BackingOff, Child, Killing, Spawning, Stopped, Stopping, process
+from jupyterd.core.backoff import Score
+from jupyterd.core.child import BackingOff, Child, Killing, Running, Serving, Spawning, Stopped, Stopping, process
 from jupyterd.core.effects import CancelProbes, Effect, Record
 from jupyterd.core.events import ChildExited, Role
-from jupyterd.core.reasons import Exited, ExitReason, Signalled
+from jupyterd.core.reasons import Exited, ExitReason, ProcessStopped, Signalled, Unresponsive
 from jupyterd.core.world import Gpus, Run, Step, Stop, World, child_in, plan_of, with_restart
+from jupyterd.protocol.policy import Policy
 
 AT_ONCE_S = 0.5
 HELPER_REST_S = 60.0
@@ -36,7 +38,7 @@ def gone(world: World, role: Role, ended: ExitReason, now: float, jitter: float)
     policy = plan_of(world).policy
     match role:
         case Role.SERVER:
-            return server_gone(world, before, reason, now, jitter)
+            return server_gone(world, before, reason, now, jitter, served=_has_served(before, now, policy))
         case Role.PLANNER:
             # Its answer, even that it had none, comes before its end; only a failed spawn has none at all.
             replan_at = now + policy.machine_retry_s if isinstance(before, Spawning) else world.replan_at
@@ -67,9 +69,22 @@ def gone(world: World, role: Role, ended: ExitReason, now: float, jitter: float)
             assert_never(role)
 
 
-def server_gone(world: World, before: Child, reason: ExitReason, now: float, jitter: float) -> Step:
-    """The server, `before` until now, has ended or was abandoned. A failure adds to the score and delays the next
-    start.
+def _has_served(before: Child, now: float, policy: Policy) -> bool:
+    """Whether the server that has ended served for a moment. One that was replaced for silence did."""
+    match before:
+        case Running(stage=Serving(since=since)):
+            return now - since >= policy.served_s
+        case Stopping(reason=reason) | Killing(reason=reason):
+            return isinstance(reason, Unresponsive | ProcessStopped)
+        case _:
+            return False
+
+
+def server_gone(  # noqa: PLR0913 - facts about one end
+    world: World, before: Child, reason: ExitReason, now: float, jitter: float, *, served: bool
+) -> Step:
+    """The server, `before` until now, has ended or was abandoned. A failed start adds to the score and delays the next
+    one; a crash of a server that has `served` does neither.
     """
     plan = plan_of(world)
     world = replace(world, probes=(), down_since=now if world.down_since is None else world.down_since)
@@ -79,7 +94,7 @@ def server_gone(world: World, before: Child, reason: ExitReason, now: float, jit
         if isinstance(world.wanted, Run):
             world = with_restart(world, reason, now)
         return replace(world, server=Stopped()), effects
-    score = backoff.after_failure(world.score, now, plan.policy)
+    score = Score(0.0, now) if served else backoff.after_failure(world.score, now, plan.policy)
     rest = backoff.delay_s(score, plan.policy, jitter)
     world = with_restart(replace(world, score=score, server=BackingOff(now + rest, reason)), reason, now)
     if asked:  # the record was written when it was replaced

@@ -1,9 +1,10 @@
 """How long to wait before the next start: one decaying number for how badly things have gone lately.
 
-Each failure adds 1; the sum halves every `failure_half_life_s`. Up to `failure_threshold` the delay is
-`backoff_first_s`; above it the delay, at least 1 s, doubles with each further failure, up to `backoff_max_s`.
-Jitter adds up to `backoff_jitter` of the delay. The idea is suture's. Policy is data (protocol/policy.py); time and
-jitter are arguments.
+A failure is a start that came to nothing: the server never served, or for less than `served_s`. Each adds 1; the sum
+halves every `failure_half_life_s`. A server that has served shows that starts work: its end clears the sum, and the
+next one is started at once, however often that happens. Up to `failure_threshold` the delay is `backoff_first_s`; above
+it the delay, at least 1 s, doubles with each further failure, up to `backoff_max_s`. Jitter adds up to `backoff_jitter`
+of the delay. The idea is suture's. Policy is data (protocol/policy.py); time and jitter are arguments.
 """
 
 from __future__ import annotations

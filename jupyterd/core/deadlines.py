@@ -48,7 +48,7 @@ def _abandon(world: World, role: Role, before: Killing, now: float, jitter: floa
     effects = (*effects, Record(journal_kinds.WEDGED, text, (("JUPYTERD_PID", str(pid)),)))
     world = replace(with_child(world, role, after), wedged=(*world.wedged, Wedged(role, before.process, now)))
     if role is Role.SERVER:
-        world, more = apply_exit.server_gone(world, before, before.reason, now, jitter)
+        world, more = apply_exit.server_gone(world, before, before.reason, now, jitter, served=False)
         return world, (*effects, *more)
     if role is Role.SAMPLER_RELAY:  # its last figures are no longer true
         world, more = apply_exit.gone(world, role, before.reason, now, jitter)

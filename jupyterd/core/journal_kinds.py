@@ -26,8 +26,9 @@ SERVING = RecordKind(
 )  # fmt: skip
 SERVER_EXITED = RecordKind(
     "server-exited", "39fb352e3b64463b8bf8e2df383f5cfc", 4, "The Jupyter server ended by itself",
-    "It is restarted. Its own last lines: journalctl -t jupyterd-server -n 50. If it keeps ending, the delay grows up\n"
-    "to a minute, and `systemctl status` shows the next start. Once the cause is gone, the server recovers by itself.",
+    "It is restarted. Its own last lines: journalctl -t jupyterd-server -n 50. One that has served is back at\n"
+    "once. If it keeps ending before it serves, the delay grows up to a minute, and `systemctl status` shows the next\n"
+    "start. Once the cause is gone, the server recovers by itself.",
 )  # fmt: skip
 SERVER_HUNG = RecordKind(
     "server-hung", "cb9daa7f812c4fdf8d1e4d48375e7634", 3, "The Jupyter server did not answer on any address",

@@ -5,7 +5,8 @@
 3. They run in the order of _RUN or _STOP, again and again, until none of them acts. An earlier rule wins: deadlines,
    then a replacement for changed settings, then a start, then probes, the spare and the relay.
 4. A server starts only when the sockets were asked for, at least one is open and the machine lacks nothing
-   (may_start). A spare takes over only if it was started with what the plan has now; any other is stopped.
+   (may_start). A spare takes over only if it was started with what the plan has now; any other is stopped. One that
+   still imports takes over too: it is nearer to serving than a process that begins.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from jupyterd.core.child import (
     Running,
     Serving,
     Spawning,
-    Standby,
     StartedWith,
     Starting,
     Stopped,
@@ -33,7 +33,19 @@ from jupyterd.core.gpu_cull_actions import start_next_cull
 from jupyterd.core.liveness import replace_hung
 from jupyterd.core.reasons import AddressesChanged, SettingsChanged, SpareMisfit, StopReason
 from jupyterd.core.stopping import quit_when_done, start_ender, stop_children
-from jupyterd.core.world import Binding, Listening, Step, Stop, Unbound, World, child_in, is_wedged, plan_of, with_child
+from jupyterd.core.world import (
+    Binding,
+    Listening,
+    Step,
+    Stop,
+    Unbound,
+    World,
+    child_in,
+    is_wedged,
+    plan_of,
+    serves,
+    with_child,
+)
 from jupyterd.protocol.server_channel import Go
 from jupyterd.protocol.server_channel import Reload as ReloadLine
 
@@ -104,11 +116,7 @@ def _start(world: World, now: float) -> Step:
         return world, ()
     plan, spare = plan_of(world), world.spare
     started_with = StartedWith(plan.server_key, plan.live_key, world.sockets.open)
-    if (
-        isinstance(spare, Running)
-        and isinstance(spare.stage, Standby)
-        and spare.started_with == _spare_started_with(world)
-    ):
+    if isinstance(spare, Running) and spare.started_with == _spare_started_with(world):
         promoted = Running(spare.process, started_with, Starting(now + plan.policy.start_timeout_s))
         fields = (("JUPYTERD_PID", str(spare.process.pid)),)
         record = Record(journal_kinds.SERVER_STARTED, f"the spare takes over (pid {spare.process.pid})", fields)
@@ -124,22 +132,18 @@ def _spare_started_with(world: World) -> StartedWith:
     return StartedWith("spare", listen=opened, command=plan_of(world).server)
 
 
-def spare_due_at(world: World) -> float | None:
-    """When to start a spare (monotonic): some time after the server began to serve; None: none is due."""
-    policy, server = plan_of(world).policy, world.server
-    if not policy.spare or not isinstance(world.spare, Stopped) or is_wedged(world, Role.SPARE):
-        return None
-    if not isinstance(server, Running) or not isinstance(server.stage, Serving):
-        return None
-    if not isinstance(world.sockets, Listening):  # it would be started without them, and not fit a moment later
-        return None
-    return server.stage.since + policy.spare_after_s
+def _spare_is_due(world: World) -> bool:
+    """Whether a spare is missing beside a server that serves; until that, the server has the processor to itself."""
+    if not plan_of(world).policy.spare or not isinstance(world.spare, Stopped) or is_wedged(world, Role.SPARE):
+        return False
+    # Without the sockets it would not fit a moment later.
+    return serves(world) and isinstance(world.sockets, Listening)
 
 
 def _keep_spare(world: World, now: float) -> Step:
     """Keep one spare beside a server that serves, as the plan says; end one that no longer fits."""
-    due, spare = spare_due_at(world), world.spare
-    if due is not None and now >= due:
+    spare = world.spare
+    if _spare_is_due(world):
         spare, effects = child.spawn(Role.SPARE, plan_of(world).server, _spare_started_with(world))
         return replace(world, spare=spare), effects
     if isinstance(spare, Running) and (

@@ -9,7 +9,7 @@ from jupyterd.core.child import deadline as child_deadline
 from jupyterd.core.effects import Effect
 from jupyterd.core.events import Event, Role
 from jupyterd.core.liveness import next_inspection_at
-from jupyterd.core.reconcile import reconcile, spare_due_at
+from jupyterd.core.reconcile import reconcile
 from jupyterd.core.report import report
 from jupyterd.core.world import Listening, Stop, World, child_in, is_wedged, plan_of
 
@@ -45,7 +45,7 @@ def deadline(world: World) -> float | None:
             times.append(world.sockets.retry_at)
         if isinstance(world.server, Running) and isinstance(world.server.stage, Verifying | Serving):
             times.append(probes.deadline(world.probes, plan_of(world).policy))
-            times += [next_inspection_at(world), spare_due_at(world)]
+            times.append(next_inspection_at(world))
     times.append(health.deadline(world.conditions))
     return min((time for time in times if time is not None), default=None)
 

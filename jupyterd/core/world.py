@@ -18,9 +18,9 @@
 8. A probe that fails is doubt, not proof (liveness.py). A server is replaced for silence when no address answers, or
    its process is stopped, not while the machine starves it of processor time, nor, for a while, while its
    event loop turns.
-9. Restarts follow one decaying score (backoff.py). Only an end that nobody wanted counts (reasons.py), and an
-   abandoned server counts like one that ended for the same reason; a change of settings or addresses costs no delay,
-   and the kernels do not notice either.
+9. Restarts follow one decaying score (backoff.py). Only an end that nobody wanted counts (reasons.py), and of those
+   only one before the server has served for a moment: a crash after that costs no delay, nor does a change of settings
+   or addresses, and the kernels do not notice any of them. A server that is abandoned counts, whatever it did before.
 10. What the machine lacks is waited for without end: a late disk, a busy port, an absent address. The planner looks
     again, STATUS names it, systemd is asked for more time. Exit code 78 never comes from here: the planner gives it for
     what only an edit of the settings cures, before the supervisor begins.

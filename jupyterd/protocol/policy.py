@@ -35,12 +35,14 @@ class Policy:
     """The same when its event loop turns: it is slow, and is given more time, but not for ever."""
     spare: bool = True
     """Keep a second server with everything imported, which takes over in a tenth of a second."""
-    spare_after_s: float = 5.0
-    """It is started when the server has served for this long, so that it does not delay the first page."""
+    served_s: float = 1.0
+    """A server that ends after it has served for this long has crashed, and is back at once; one that ends earlier has
+    failed to start.
+    """
     failure_half_life_s: float = 300.0
-    """The failure score halves in this time; each failure adds one."""
+    """The failure score halves in this time; each failed start adds one."""
     failure_threshold: float = 3.0
-    """Below it a failed server is started again after `backoff_first_s`, above it the delay doubles."""
+    """Below it the next start follows after `backoff_first_s`, above it the delay doubles."""
     backoff_first_s: float = 0.0
     backoff_max_s: float = 60.0
     backoff_jitter: float = 0.25

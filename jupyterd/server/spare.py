@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import resource
 import select
 import site
 import sys
@@ -24,7 +23,6 @@ from jupyterd.protocol.server_channel import SPARE, Go, Imported
 from jupyterd.server.supervisor_link import SupervisorLink
 from jupyterd.settings.paths import Paths
 
-NICE = 10
 QUIET_MS = 5000
 """An installation writes for a while; what is half there is not imported."""
 Stamps = tuple[tuple[str, int], ...]
@@ -46,10 +44,10 @@ LAB_MODULES = ("jupyterlab_server.handlers", "jupyter_lsp.serverextension", "htt
 
 
 def wait(link: SupervisorLink, inherited: Iterable[int], paths: Paths, environ: Mapping[str, str]) -> None:
-    """Import, say Imported, and return at Go; without a supervisor the process ends here. `environ` and the descriptors
-    `inherited` are what this process was started with, for the case that it has to execute its program again.
+    """Import, say Imported, and return at Go, which may have come meanwhile; without a supervisor the process ends
+    here. `environ` and the descriptors `inherited` are what this process was started with, for the case that it has to
+    execute its program again.
     """
-    humble = _be_nice()
     packages = _packages()
     before = _stamps(packages)  # what changes while it is imported counts as changed
     _import(paths)
@@ -64,8 +62,6 @@ def wait(link: SupervisorLink, inherited: Iterable[int], paths: Paths, environ: 
         _start_again(inherited, {**environ, SPARE: "1"})
     if not isinstance(link.hear_one(), Go):
         os._exit(0)
-    if humble:
-        os.setpriority(os.PRIO_PROCESS, 0, 0)
     if _stamps(path for path, _ in before) != before:
         _start_again(inherited, environ)
 
@@ -90,14 +86,6 @@ def _waits_for_message(link: SupervisorLink, watched: int | None, before: Stamps
             return False
         else:
             quiet_ms = None
-
-
-def _be_nice() -> bool:
-    """Only where the way back is open: RLIMIT_NICE of 20 lets one return to 0 (getrlimit(2))."""
-    if resource.getrlimit(resource.RLIMIT_NICE)[0] < 20 and os.geteuid() != 0:  # noqa: PLR2004 - 20 - nice 0
-        return False
-    os.setpriority(os.PRIO_PROCESS, 0, NICE)
-    return True
 
 
 def _import(paths: Paths) -> None:

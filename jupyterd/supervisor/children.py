@@ -28,6 +28,8 @@ NAMES = {
 }  # fmt: skip
 """Role -> the name that marks its output; the journal identifier has "jupyterd-" before it."""
 
+SPARE_NICE = 10
+"""The nice value of a spare: it imports while the server answers its first requests."""
 Streams = Callable[[str], int]
 """Name -> a descriptor for a child's output that the caller closes: journal.Journal.stream, console.Console.stream"""
 
@@ -89,9 +91,12 @@ class Children:
             child.voice.send(message)
 
     def promote(self, pid: int) -> None:
-        """Give the spare with this pid the role of the server, which has ended."""
+        """Give the spare with this pid the role of the server, which has ended. It may still import: it is in a hurry
+        from here on.
+        """
         spare = self._by_role.get(Role.SPARE)
         if spare is not None and spare.process.pid == pid:
+            process.set_nice(spare.process, 0)
             del self._by_role[Role.SPARE]
             server = self._by_role[Role.SERVER] = replace(spare, role=Role.SERVER)
             self._poller.register(server.process.pidfd, READ, partial(self._ended, server))
@@ -140,6 +145,8 @@ class Children:
                 ours.close()
                 os.close(memory)
                 raise
+        if role is Role.SPARE:
+            process.set_nice(started, SPARE_NICE)
         return _Child(role, started, Channel(self._poller, ours, started.pid, self._complain), memory)
 
     def _start_speaker(self, role: Role, command: Command, stream: int) -> _Child:

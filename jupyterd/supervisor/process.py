@@ -6,6 +6,7 @@ Knows no roles and no events.
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -69,6 +70,13 @@ def send(process: SpawnedProcess, name: str) -> None:
     """Send the signal `name` ("TERM", "KILL", ...). A process that has already ended is not an error."""
     with suppress(ProcessLookupError):
         signal.pidfd_send_signal(process.pidfd, signal.Signals[f"SIG{name}"])
+
+
+def set_nice(process: SpawnedProcess, value: int) -> None:
+    """Set its nice value, where the way back to 0 is open: RLIMIT_NICE of 20 (getrlimit(2)), which it has from us."""
+    if resource.getrlimit(resource.RLIMIT_NICE)[0] >= 20 or os.geteuid() == 0:  # noqa: PLR2004 - 20 - nice 0
+        with suppress(ProcessLookupError):
+            os.setpriority(os.PRIO_PROCESS, process.pid, value)
 
 
 def reap(process: SpawnedProcess) -> End | None:

@@ -15,10 +15,10 @@ from jupyterd.core import step as core
 from jupyterd.core.child import Child, Running
 from jupyterd.core.events import Event, Signal
 
-WORLDS = 12
+WORLDS = 14
 FAULTS = Faults(
-    crash=0.7, hang=0.3, never_ready=0.1, ignores_term=0.3, wedge=0.05, spawn_fails=0.05, changes=0.5,
-    signal_every_s=HOUR / 2, trouble_every_s=HOUR, life_s=60.0,
+    crash=0.7, hang=0.3, never_ready=0.1, ignores_term=0.3, wedge=0.1, spawn_fails=0.1, changes=0.5,
+    signal_every_s=HOUR / 15, trouble_every_s=HOUR, life_s=60.0,
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from jupyterd.core import health, journal_kinds
 from jupyterd.core import step as core
+from jupyterd.core.child import BackingOff
 from jupyterd.core.effects import Abandon, CancelProbes, Effect, Notify, Promote, Publish, Record, ShowBanner
 from jupyterd.core.events import (
     Bound,
@@ -58,12 +59,15 @@ class Witness:
         """(since when, whether with another certificate)."""
         self.proved: set[Listen] = set()
         """Sockets on which this server has answered well."""
+        self.crashed = False
+        """The event is the end of a server that had served for a moment."""
 
     # --- what happens ---------------------------------------------------------------------------------------------
 
     def heard(self, event: Event) -> None:  # noqa: C901, PLR0912 - one case for each event
         """The machine is told this, next."""
         running = self.machine.stop_at is None
+        self.crashed = False
         match event:
             case ProbeEnded(target=target, problem=problem, served_sha256=served):
                 made = self.machine.world.plan
@@ -82,6 +86,7 @@ class Witness:
                 known = self.machine.world.server
                 if getattr(getattr(known, "process", None), "pid", None) == pid:
                     self.ends.append(f"ended by {signal}" if signal else f"exit code {code}")
+                    self.crashed = self._has_served()
             case SpawnFailed(role=Role.SERVER, problem=problem) if running:
                 self.ends.append(problem)
             case ServerSaid(pid=pid, message=server_channel.KernelCounts() as counts):
@@ -142,6 +147,11 @@ class Witness:
         assert server.sockets, f"{said} without a socket"
         assert self.proved.issuperset(server.sockets), f"{said} before each socket answered: {self.proved}"
 
+    def _has_served(self) -> bool:
+        if self.shown is None or self.shown.state != "serving":
+            return False
+        return self.machine.now - self.shown.since >= self.machine.plan.policy.served_s
+
     # --- what must hold -------------------------------------------------------------------------------------------
 
     def check(self) -> None:
@@ -170,6 +180,7 @@ class Witness:
             longest = policy.stop_timeout_s + policy.kernels_grace_s + 3 * policy.kill_timeout_s + 40.0
             assert machine.quit_at is not None or now - machine.stop_at <= longest, f"it does not stop: {world!r}"
             return
+        assert not (self.crashed and isinstance(world.server, BackingOff)), "it served, and is not back at once"
         assert self.ready or now <= self.killed_at, "systemd would have killed it: it was not asked for more time"
         assert len(world.conditions) < 50 and len(world.recent) <= 10 and len(world.gpus.frames) < 100
         spare = machine.alive.get(Role.SPARE)

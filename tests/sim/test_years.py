@@ -116,6 +116,18 @@ def test_a_spare_takes_over_at_once_and_another_is_made() -> None:
     assert machine.promotions == 1
 
 
+def test_killed_every_two_seconds_it_waits_for_the_spare_at_most() -> None:
+    machine = Machine(11, Faults(), plan(), imports_s=(0.3, 2.2))
+    played(machine, 1060.0)
+    for _ in range(60):
+        machine.later(0.0, ChildExited(Role.SERVER, machine.alive[Role.SERVER].pid, None, "SIGKILL"))
+        machine.run(machine.now + 2.0)
+    back = [dict(each.fields) for at, each in machine.records if at > 1060.0 and each.kind is journal_kinds.SERVING]
+    away = [float(each["JUPYTERD_AWAY_S"]) for each in back]
+    assert (machine.promotions, len(away)) == (60, 60), "every spare took over, none was thrown away"
+    assert max(away) < 1.5 and sum(away) / len(away) < 0.5, away
+
+
 def test_a_stopped_server_is_replaced_as_soon_as_it_is_in_doubt() -> None:
     machine = Machine(13, Faults(), plan())
     played(machine, 1060.0)

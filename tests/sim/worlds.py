@@ -106,7 +106,7 @@ class Fake:
     started: bool = False
     """ChildStarted has been delivered."""
     signalled: bool = False
-    imported: bool = False
+    imported_at: float = float("inf")
     ready_at: float = 0.0
     mute_from: float = float("inf")
     busy_until: float = 0.0
@@ -131,6 +131,8 @@ class Machine:
     faults: Faults
     plan: Plan
     now: float = 1000.0
+    imports_s: tuple[float, float] = (0.3, 5.0)
+    """How long a spare imports, at least and at most."""
     world: World = field(default_factory=core.start)
     log: list[tuple[float, str, Event | Effect]] = field(default_factory=list)
 
@@ -230,11 +232,10 @@ class Machine:
                 if role is Role.SERVER:
                     self._fail_probes(fake)
                 self.abandoned = [each for each in self.abandoned if each is not fake]
-            case ServerSaid(pid=pid, message=message):
+            case ServerSaid(pid=pid):
                 fake = self._fake(pid)
                 if fake is None or fake.gone:
                     return
-                fake.imported = fake.imported or isinstance(message, server_channel.Imported)
             case ChildStarted(pid=pid):
                 fake = self._fake(pid)
                 assert fake is not None
@@ -314,7 +315,6 @@ class Machine:
             case Promote(pid=pid):
                 spare = self.alive.pop(Role.SPARE)
                 assert spare.pid == pid and Role.SERVER not in self.alive, "a spare takes the place of no one"
-                assert spare.imported, "a spare that is not ready yet is promoted"
                 assert self.fits(spare), "a spare that does not fit is promoted"
                 spare.role = Role.SERVER
                 self.alive[Role.SERVER] = spare
@@ -345,7 +345,7 @@ class Machine:
     def _told(self, server: Fake, message: server_channel.ToServer) -> None:
         match message:
             case server_channel.Go():
-                self._server(server, warm=True)
+                self._server(server, spare=True)
             case server_channel.Reload(live_key=live_key):
                 problem = "a broken pair" if self.chance(self.faults.planner_refuses) else None
                 if problem is None:
@@ -378,7 +378,9 @@ class Machine:
             case Role.SPARE:
                 if self.chance(faults.crash / 2):
                     self.later(self.random.uniform(0.0, 600.0), ChildExited(role, fake.pid, 1, None))
-                self.later(self.random.uniform(0.3, 5.0), ServerSaid(fake.pid, server_channel.Imported()))
+                takes = self.random.uniform(*self.imports_s)
+                fake.imported_at = self.now + takes
+                self.later(takes, ServerSaid(fake.pid, server_channel.Imported()))
             case Role.PLANNER:
                 self._planner(fake)
             case Role.SAMPLER_RELAY:
@@ -405,13 +407,13 @@ class Machine:
         now = min(self.now, fake.mute_from)
         return now - self.random.uniform(0.0, 10.0) if now < fake.loaded_until else now
 
-    def _server(self, fake: Fake, *, warm: bool = False) -> None:
+    def _server(self, fake: Fake, *, spare: bool = False) -> None:
         self.starts += 1
         faults = self.faults
         fake.sha256 = self.sha256()
         if faults.changes:
             self.later(self.random.expovariate(1 / 600.0), ServerSaid(fake.pid, server_channel.LookAgain("renewed")))
-        fake.ready_at = self.now + (0.1 if warm else self.random.uniform(0.3, 5.0))
+        fake.ready_at = max(self.now, fake.imported_at) + 0.1 if spare else self.now + self.random.uniform(0.3, 5.0)
         if self.chance(faults.never_ready):
             fake.ready_at = float("inf")
         else:
@@ -465,7 +467,7 @@ class Machine:
         if fake is None or fake.gone:
             return
         fake.signalled = True
-        self.misfits += role is Role.SPARE and fake.imported and not self.fits(fake)
+        self.misfits += role is Role.SPARE and fake.imported_at <= self.now and not self.fits(fake)
         if role is Role.SERVER and self.serving(fake) and self.stop_at is None:
             reason = getattr(self.world.server, "reason", None)
             assert isinstance(reason, SettingsChanged | AddressesChanged), f"a healthy server was signalled: {reason}"

@@ -16,7 +16,7 @@ from jupyterd.protocol import gpu_frames, plan
 from jupyterd.protocol.gpu_frames import Frame
 from jupyterd.protocol.plan import Command, Plan, Refused
 from jupyterd.protocol.policy import Policy
-from jupyterd.protocol.server_channel import KernelCounts, Ready, Reload
+from jupyterd.protocol.server_channel import Go, KernelCounts, Ready, Reload
 from jupyterd.supervisor.children import Children
 from jupyterd.supervisor.poller import Poller
 
@@ -192,6 +192,20 @@ def test_failed_spawn_leaks_nothing(supervised: Supervised, open_fds: Callable[[
         failed = supervised.children.spawn(Spawn(role, Command(("/nowhere",), (), "/")), ())
         assert failed == SpawnFailed(role, "/nowhere: No such file or directory")
     assert open_fds() == before
+
+
+def test_a_spare_is_nice_until_it_takes_over(
+    supervised: Supervised, drive: Drive, python: Python, listener: socket.socket
+) -> None:
+    code = SERVER + "line.recv(99); say(channel.Ready())"
+    started = supervised.children.spawn(Spawn(Role.SPARE, python(code)), (listener.fileno(),))
+    assert isinstance(started, ChildStarted)
+    assert os.getpriority(os.PRIO_PROCESS, started.pid) == 10
+    supervised.children.promote(started.pid)
+    assert os.getpriority(os.PRIO_PROCESS, started.pid) == 0
+    supervised.children.send(Go())
+    said = drive(exited)
+    assert said == [ServerSaid(started.pid, Ready()), ChildExited(Role.SERVER, started.pid, 0, None)]
 
 
 def test_a_hundred_lives_of_every_role_leak_nothing(

@@ -218,7 +218,7 @@ def is_warm(spare: dict[str, int] | None) -> bool:
 
 
 def test_a_spare_takes_over_and_another_is_made(start: Start) -> None:
-    supervised = start(policy=Policy(probe_every_s=0.2, probe_retry_s=0.1, spare_after_s=0.1))
+    supervised = start(policy=Policy(probe_every_s=0.2, probe_retry_s=0.1))
     before = supervised.until(lambda status: serving(status) and is_warm(status["spare"]))
     supervised.get()  # the supervisor has taken in what the spare said
     os.kill(before["server"]["pid"], signal.SIGKILL)
@@ -284,6 +284,7 @@ def test_as_the_first_process_of_a_container_it_leaves_no_zombies(start: Start, 
     supervised = start(
         "/usr/bin/unshare", "--pid", "--fork", "--kill-child", "--mount-proc",
         server=Command((sys.executable, "-I", "-c", orphan + SERVER, str(pair.file)), (), "/"),
+        policy=Policy(spare=False),
     )  # fmt: skip
     assert supervised.until(serving)["supervisor"]["pid"] == 1
     outer = int(Path(f"/proc/{supervised.process.pid}/task/{supervised.process.pid}/children").read_text())

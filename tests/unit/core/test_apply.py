@@ -18,6 +18,7 @@ from support.worlds import (
     SAMPLER,
     SERVER,
     SPARE,
+    SPARED,
     V4,
     V6,
     after,
@@ -214,7 +215,7 @@ def test_an_end_that_nobody_asked_for_is_told_counted_and_made_good(event: Event
     assert match(Record, kind=journal_kinds.SERVER_EXITED, message=f"{how}; started again at once") in effects
     assert CancelProbes() in effects
     assert (world.restarts, world.recent) == (1, (Restart(NOW + 50, how.removeprefix("the server ")),))
-    assert (world.score, world.down_since, world.probes) == (Score(1.0, NOW + 50), NOW + 50, ())
+    assert (world.score, world.down_since, world.probes) == (Score(0.0, NOW + 50), NOW + 50, ())
     assert isinstance(world.server, BackingOff | Spawning)
 
 
@@ -586,7 +587,7 @@ def test_a_sampler_that_ends_is_an_item_and_started_again() -> None:
 
 def test_a_sampler_that_the_settings_switch_off_is_no_trouble() -> None:
     world = after(sampling(), FrameCame(Frame((GPU,), None, None)), HUP, ChildStarted(Role.PLANNER, PLANNER, 90))
-    world, effects = play(world, PlanMade(PLAN))
+    world, effects = play(world, PlanMade(SPARED))
     assert of(SendSignal, effects) == [SendSignal(Role.SAMPLER_RELAY, SAMPLER, "TERM")]
     world = after(world, ChildExited(Role.SAMPLER_RELAY, SAMPLER, None, "SIGTERM"))
     assert (items(world), report.snapshot(world).gpus, world.sampler_relay) == ([], (), Stopped())

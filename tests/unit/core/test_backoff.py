@@ -6,18 +6,19 @@ import itertools
 from dataclasses import replace
 
 import pytest
-from support.worlds import NOW, PLAN, SERVER, after, match, of, play, serving, starting
+from support.worlds import NOW, PLAN, SERVER, SPARE, SPARED, after, good, match, of, play, serving, starting, verifying
 
 from jupyterd.core import backoff, step
 from jupyterd.core.apply_exit import gone
 from jupyterd.core.backoff import Score
 from jupyterd.core.child import BackingOff, Child, Killing, Stopped
 from jupyterd.core.deadlines import enforce_deadlines
-from jupyterd.core.effects import Abandon, Record, Spawn
-from jupyterd.core.events import ChildExited, ChildStarted, DeadlineCame, Role
+from jupyterd.core.effects import Abandon, Promote, Record, Spawn
+from jupyterd.core.events import ChildExited, ChildStarted, DeadlineCame, Role, ServerSaid
 from jupyterd.core.reasons import SettingsChanged, Signalled, StartTimeout, StopReason, Unresponsive
-from jupyterd.core.world import Run, Stop
+from jupyterd.core.world import Run, Stop, World
 from jupyterd.protocol.policy import Policy
+from jupyterd.protocol.server_channel import Ready
 from jupyterd.protocol.status import ProcessIdentity
 
 POLICY = Policy(failure_half_life_s=300.0, failure_threshold=3.0, backoff_max_s=60.0, backoff_jitter=0.25)
@@ -102,9 +103,40 @@ def test_a_crash_waits_by_the_score_of_that_moment(
 
 
 def test_a_day_without_a_failure_is_forgiven() -> None:
-    world = after(replace(serving(PLAN), score=Score(50.0, NOW)), CRASH, now=NOW + 86400.0)
+    world = after(replace(verifying(PLAN), score=Score(50.0, NOW)), CRASH, now=NOW + 86400.0)
     assert world.score.value == pytest.approx(1.0)
     assert not isinstance(world.server, BackingOff)
+
+
+@pytest.mark.parametrize(
+    ("world", "served_s", "value"),
+    [
+        (serving(PLAN), 1.0, 0.0),
+        (serving(PLAN), 0.99, 4.0),
+        (verifying(PLAN), 100.0, 4.0),  # it has said Ready, and nobody got an answer
+        (starting(PLAN), 100.0, 4.0),
+    ],
+)
+def test_only_an_end_before_it_has_served_for_a_moment_counts(world: World, served_s: float, value: float) -> None:
+    world, effects = play(replace(world, score=Score(3.0, NOW + served_s)), CRASH, now=NOW + served_s)
+    assert world.score == Score(value, NOW + served_s)
+    assert bool(of(Spawn, effects)) is (value == 0.0), "back at once, or after a delay"
+    when = "started again at once" if value == 0.0 else "next start in 2.0 s"
+    assert match(Record, message=f"the server was ended by SIGSEGV; {when}") in effects
+
+
+def test_a_server_that_is_killed_every_two_seconds_is_back_at_once_each_time() -> None:
+    world, now, spare = serving(SPARED), NOW, SPARE
+    for turn in range(60):
+        now += 2.0
+        server = world.server.process.pid
+        world, effects = play(world, ChildExited(Role.SERVER, server, None, "SIGKILL"), now=now)
+        assert of(Promote, effects) == [Promote(spare)]
+        spare = 100 + turn
+        answers = [good(each) for each in SPARED.targets]
+        world = after(world, ServerSaid(world.server.process.pid, Ready()), *answers, now=now + 0.5)
+        world = after(world, ChildStarted(Role.SPARE, spare, spare), now=now + 0.5)
+    assert (world.restarts, world.score.value) == (60, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -117,16 +149,16 @@ def test_a_day_without_a_failure_is_forgiven() -> None:
         (Unresponsive("timed out"), Stop(), 3.0, 3.0, Stopped()),
     ],
 )
-def test_a_server_that_sigkill_does_not_end_counts_as_its_end_would(
+def test_a_server_that_sigkill_does_not_end_counts_whatever_it_did_before(
     reason: StopReason, wanted: Run | Stop, before: float, score: float, server: Child
 ) -> None:
     plan = replace(PLAN, policy=POLICY)
     killing = Killing(ProcessIdentity(SERVER, 10 * SERVER), NOW, reason)
     world = replace(serving(plan), wanted=wanted, server=killing, score=Score(before, NOW))
     abandoned, effects = enforce_deadlines(world, NOW, 0.5)
-    ended, _ = gone(world, Role.SERVER, Signalled("SIGKILL"), NOW, 0.5)
     assert (abandoned.score, abandoned.server) == (Score(score, NOW), server)
-    assert replace(abandoned, wedged=()) == ended
+    if not isinstance(reason, Unresponsive):
+        assert replace(abandoned, wedged=()) == gone(world, Role.SERVER, Signalled("SIGKILL"), NOW, 0.5)[0]
     assert Abandon(Role.SERVER, SERVER) in effects
 
 

@@ -9,7 +9,7 @@ import pytest
 from support.worlds import LAN, LOCAL, LOCAL6, NOW, PLAN, SERVER, after, bad, good, match, of, play, serving
 
 from jupyterd.core import journal_kinds, report, step
-from jupyterd.core.child import Stopping
+from jupyterd.core.child import Spawning, StartedWith, Stopping
 from jupyterd.core.effects import CancelProbes, Effect, InspectProcess, Probe, Record, SendSignal
 from jupyterd.core.events import ChildExited, DeadlineCame, Event, ProcessInspected, Role
 from jupyterd.core.world import World
@@ -169,7 +169,7 @@ def test_each_silence_is_looked_at_afresh() -> None:
     assert said.looks == (6.0, 15.0)
 
 
-def test_its_stack_is_written_then_it_is_killed_and_counts_as_a_failure() -> None:
+def test_its_stack_is_written_then_it_is_killed_and_the_next_one_starts_at_once() -> None:
     said = story(never, facts())
     assert said.world is not None
     assert isinstance(said.world.server, Stopping) and said.world.server.kill_at == NOW + 15.5
@@ -180,7 +180,7 @@ def test_its_stack_is_written_then_it_is_killed_and_counts_as_a_failure() -> Non
     world, effects = play(said.world, DeadlineCame(), now=NOW + 15.5)
     assert of(SendSignal, effects) == [SendSignal(Role.SERVER, SERVER, "KILL")]
     world = after(world, ChildExited(Role.SERVER, SERVER, None, "SIGKILL"), now=NOW + 15.6)
-    assert world.score.value == 1.0
+    assert (world.score.value, world.server) == (0.0, Spawning(StartedWith("s0", "l0", PLAN.listen)))
     assert [each.cause for each in report.snapshot(world).recent] == [MUTE.removeprefix("the server ")]
 
 

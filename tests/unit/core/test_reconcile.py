@@ -17,6 +17,7 @@ from support.worlds import (
     SAMPLER,
     SERVER,
     SPARE,
+    SPARED,
     V4,
     V6,
     after,
@@ -272,20 +273,22 @@ def test_a_crash_is_told_with_its_cause_and_what_follows(event, pid: str, text: 
 # --- the spare --------------------------------------------------------------------------------------------------
 
 
-def test_a_spare_is_made_some_time_after_the_server_began_to_serve() -> None:
-    assert of(Spawn, play(serving(), TICK, now=NOW + 4.9)[1]) == []
-    world, effects = play(serving(), TICK, now=NOW + 5.0)
-    assert of(Spawn, effects) == [Spawn(Role.SPARE, PLAN.server)]
+def test_a_spare_is_made_as_soon_as_the_server_serves() -> None:
+    *most, last = SPARED.targets[:2]
+    world, effects = play(verifying(SPARED), *map(good, most))
+    assert of(Spawn, effects) == []
+    world, effects = play(world, good(last))
+    assert of(Spawn, effects) == [Spawn(Role.SPARE, SPARED.server)]
     assert of(Spawn, play(world, TICK, now=NOW + 6.0)[1]) == [], "one is enough"
 
 
 @pytest.mark.parametrize(
     "world",
     [
-        serving(replace(PLAN, policy=Policy(spare=False))),
-        replace(serving(), wedged=(Wedged(Role.SPARE, ProcessIdentity(50, 1), NOW),)),
-        starting(),
-        verifying(),
+        serving(PLAN),
+        replace(serving(SPARED), spare=Stopped(), wedged=(Wedged(Role.SPARE, ProcessIdentity(50, 1), NOW),)),
+        starting(SPARED),
+        verifying(SPARED),
     ],
     ids=["not wanted", "wedged", "starting", "verifying"],
 )
@@ -293,8 +296,9 @@ def test_no_spare(world: World) -> None:
     assert match(Spawn, role=Role.SPARE) not in play(world, TICK, now=NOW + 10.0)[1]
 
 
-def test_a_spare_that_fits_takes_over() -> None:
-    world, effects = play(with_spare(), ChildExited(Role.SERVER, SERVER, None, "SIGSEGV"), now=LATER)
+@pytest.mark.parametrize("world", [with_spare(), serving(SPARED)], ids=["stands by", "still imports"])
+def test_a_spare_that_fits_takes_over(world: World) -> None:
+    world, effects = play(world, ChildExited(Role.SERVER, SERVER, None, "SIGSEGV"), now=LATER)
     assert of(Promote, effects) == [Promote(SPARE)]
     assert of(SendToServer, effects) == [SendToServer(Go())]
     assert of(Spawn, effects) == []
@@ -313,18 +317,16 @@ def test_a_spare_that_fits_takes_over() -> None:
     assert said in effects
 
 
-def test_a_spare_that_still_imports_does_not_take_over() -> None:
-    world = after(serving(), TICK, ChildStarted(Role.SPARE, SPARE, 1), now=NOW + 5.0)
-    world, effects = play(world, ChildExited(Role.SERVER, SERVER, None, "SIGSEGV"), now=NOW + 5.5)
-    assert of(Promote, effects) == []
-    assert of(Spawn, effects) == [Spawn(Role.SERVER, PLAN.server)]
+def test_what_a_spare_says_about_its_imports_after_it_took_over_changes_nothing() -> None:
+    world = after(serving(SPARED), ChildExited(Role.SERVER, SERVER, None, "SIGSEGV"), now=LATER)
+    assert play(world, ServerSaid(SPARE, Imported()), now=LATER) == (world, ())
 
 
 @pytest.mark.parametrize(
     "new",
     [
-        replace(PLAN, server=replace(NOTHING, argv=("/bin/other",))),
-        replace(PLAN, server=replace(NOTHING, env=(("A", "1"),))),
+        replace(SPARED, server=replace(NOTHING, argv=("/bin/other",))),
+        replace(SPARED, server=replace(NOTHING, env=(("A", "1"),))),
     ],
     ids=["program", "environment"],
 )
@@ -341,7 +343,7 @@ def test_a_spare_that_does_not_fit_is_thrown_away_and_never_takes_over(new: Plan
 
 
 def test_a_spare_with_other_sockets_does_not_fit_and_nobody_judges_while_they_are_being_opened() -> None:
-    new = replace(PLAN, listen=(V4, Listen("::1", 8888)))
+    new = replace(SPARED, listen=(V4, Listen("::1", 8888)))
     world, effects = replanned(with_spare(), new, now=LATER)
     assert isinstance(world.sockets, Binding)
     assert of(SendSignal, effects) == []
@@ -354,10 +356,9 @@ def test_a_spare_with_other_sockets_does_not_fit_and_nobody_judges_while_they_ar
 
 def test_a_spare_survives_a_retry_of_a_socket_that_fails_again() -> None:
     part = Bound((BindFailed(V6, "absent", ""),))
-    world = after(begun(), part, ChildStarted(Role.SERVER, SERVER, 1), ServerSaid(SERVER, Ready()))
+    world = after(begun(SPARED), part, ChildStarted(Role.SERVER, SERVER, 1), ServerSaid(SERVER, Ready()))
     world = after(world, good(LOCAL), good(LAN))
-    world = after(world, TICK, part, now=NOW + 5.0)
-    world = after(world, ChildStarted(Role.SPARE, SPARE, 1), ServerSaid(SPARE, Imported()), now=NOW + 5.0)
+    world = after(world, ChildStarted(Role.SPARE, SPARE, 1), ServerSaid(SPARE, Imported()), now=NOW + 1.0)
     assert isinstance(world.spare, Running)
     world, effects = play(world, TICK, part, now=NOW + 8.0)
     assert of(Bind, effects)
@@ -365,8 +366,7 @@ def test_a_spare_survives_a_retry_of_a_socket_that_fails_again() -> None:
 
 
 def test_a_spare_that_is_not_wanted_any_more_is_ended() -> None:
-    new = replace(PLAN, policy=Policy(spare=False))
-    world, effects = replanned(with_spare(), new, now=LATER)
+    world, effects = replanned(with_spare(), PLAN, now=LATER)
     assert of(SendSignal, effects) == [SendSignal(Role.SPARE, SPARE, "TERM")]
     world, effects = play(world, ChildExited(Role.SPARE, SPARE, 0, None), TICK, now=NOW + 30.0)
     assert world.spare == Stopped()
@@ -374,7 +374,7 @@ def test_a_spare_that_is_not_wanted_any_more_is_ended() -> None:
 
 
 def test_changed_settings_that_a_spare_reads_only_later_keep_it() -> None:
-    world, effects = replanned(with_spare(), replace(PLAN, server_key="s1"), now=LATER)
+    world, effects = replanned(with_spare(), replace(SPARED, server_key="s1"), now=LATER)
     assert of(SendSignal, effects) == [SendSignal(Role.SERVER, SERVER, "TERM")]
     world, effects = play(world, ChildExited(Role.SERVER, SERVER, 0, None), now=LATER)
     assert of(Promote, effects) == [Promote(SPARE)]

@@ -8,7 +8,6 @@ import pytest
 from support.worlds import (
     LOCAL,
     NOW,
-    PLAN,
     PLANNER,
     SAMPLER,
     SERVER,
@@ -62,10 +61,20 @@ def working(at: float) -> Running:
         (starting(), NOW + 20.0),
         (verifying(), NOW + 20.0),
         (quiet(), NOW + 4.0),
-        (serving(PLAN), NOW + 4.0),
-        (with_spare(), NOW + 9.0),
+        (with_spare(), NOW + 4.0),
+        (serving(plan(Policy(probe_every_s=1e3, start_timeout_s=30.0), sampler=False)), NOW + 30.0),
     ],
-    ids=["nothing", "begun", "waiting", "port taken", "starting", "verifying", "serving alone", "serving", "spare"],
+    ids=[
+        "nothing",
+        "begun",
+        "waiting",
+        "port taken",
+        "starting",
+        "verifying",
+        "serving",
+        "spare",
+        "importing",
+    ],
 )
 def test_the_first_thing_that_a_world_waits_for(world: World, due: float | None) -> None:
     assert step.deadline(world) == due
@@ -125,11 +134,9 @@ def test_another_plan_is_waited_for_only_where_a_planner_can_be_started() -> Non
     assert step.deadline(replace(due, wedged=(Wedged(Role.SERVER, PROCESS, NOW),))) == AT
 
 
-def test_probes_and_spares_are_waited_for_only_beside_a_server_that_has_said_ready() -> None:
+def test_probes_are_waited_for_only_beside_a_server_that_has_said_ready() -> None:
     world = replace(starting(), probes=tuple(replace(each, next_at=AT) for each in serving().probes))
     assert step.deadline(world) == NOW + 20.0
-    assert step.deadline(serving(plan(Policy(spare_after_s=1.5), sampler=False))) == AT
-    assert step.deadline(verifying(plan(Policy(spare_after_s=1.5), sampler=False))) == NOW + 20.0
 
 
 def test_a_server_in_doubt_is_looked_at_at_once() -> None:

@@ -49,6 +49,7 @@ from jupyterd.protocol.policy import Policy
 TERM, INT, HUP = map(SignalReceived, (Signal.TERM, Signal.INT, Signal.HUP))
 CULLER = 12
 POLICY = Policy(stop_timeout_s=10.0, kill_timeout_s=5.0, kernels_grace_s=20.0)
+ALONE = plan(replace(POLICY, spare=False), sampler=False)
 ENDER_MOST_S = POLICY.kernels_grace_s + 15.0
 """Its grace for the kernels, and time to start and to say what it did."""
 
@@ -68,7 +69,7 @@ def crowded() -> World:
 def ending() -> World:
     """The server has left, and the ender runs."""
     return after(
-        stopping(plan(POLICY, sampler=False)),
+        stopping(ALONE),
         ChildExited(Role.SERVER, SERVER, 0, None),
         ChildStarted(Role.ENDER, ENDER, 10 * ENDER),
     )
@@ -110,7 +111,7 @@ def test_who_does_not_listen_is_killed_when_its_time_is_over() -> None:
 
 
 def test_kernels_end_once_no_server_uses_them_and_the_ender_has_its_whole_grace() -> None:
-    world, effects = play(stopping(plan(POLICY, sampler=False)), ChildExited(Role.SERVER, SERVER, 0, None))
+    world, effects = play(stopping(ALONE), ChildExited(Role.SERVER, SERVER, 0, None))
     assert of(Spawn, effects) == [Spawn(Role.ENDER, NOTHING)]
     world = after(world, ChildStarted(Role.ENDER, ENDER, 10 * ENDER))
     assert step.deadline(world) == NOW + ENDER_MOST_S
@@ -123,7 +124,7 @@ def test_kernels_end_once_no_server_uses_them_and_the_ender_has_its_whole_grace(
 
 def test_the_plan_s_own_ender_is_asked_for_once() -> None:
     theirs = replace(NOTHING, argv=("/bin/end-kernels",))
-    made = replace(plan(POLICY, sampler=False), ender=theirs)
+    made = replace(ALONE, ender=theirs)
     world, effects = play(stopping(made), ChildExited(Role.SERVER, SERVER, 0, None))
     assert of(Spawn, effects) == [Spawn(Role.ENDER, theirs)]
     assert of(Spawn, play(world, DeadlineCame(), TERM, DeadlineCame())[1]) == []
@@ -145,7 +146,7 @@ def test_the_supervisor_leaves_after_the_ender_whatever_became_of_it(code: int |
 
 
 def test_an_ender_that_cannot_be_started_is_no_reason_to_stay() -> None:
-    world = after(stopping(plan(POLICY, sampler=False)), ChildExited(Role.SERVER, SERVER, 0, None))
+    world = after(stopping(ALONE), ChildExited(Role.SERVER, SERVER, 0, None))
     assert of(Quit, play(world, SpawnFailed(Role.ENDER, "no memory"))[1]) == [Quit(0)]
 
 
@@ -191,7 +192,7 @@ def test_in_a_hurry_a_child_that_only_now_begins_is_killed_at_once() -> None:
 
 
 def test_sigterm_again_hurries_nobody() -> None:
-    world = stopping(plan(POLICY, sampler=False))
+    world = stopping(ALONE)
     again, effects = play(world, TERM, HUP, now=NOW + 1.0)
     assert of(SendSignal, effects) == []
     assert again.server == world.server
