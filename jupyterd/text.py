@@ -52,6 +52,11 @@ def days(seconds: float) -> str:
     return plural(whole, "day") if whole else "less than a day"
 
 
+def expiry(left_s: float, end: str) -> str:
+    """What a certificate does on the date `end`, `left_s` from now: "expires on END, in 12 days", "expired on END"."""
+    return f"expires on {end}, in {days(left_s)}" if left_s > 0 else f"expired on {end}"
+
+
 def moment(unix_s: float, utc_offset_s: int) -> str:
     """A date and time as systemctl prints it, "Sun 2026-11-22 19:05", `utc_offset_s` east of UTC."""
     days, second = divmod(int(unix_s) + utc_offset_s, DAY_S)

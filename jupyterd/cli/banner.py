@@ -46,11 +46,11 @@ class OwnToken:
 
 
 @attrs.frozen
-class Untold:
+class TokenHidden:
     """A one-time token is needed, and this is no terminal to show it on."""
 
 
-Login = Token | Password | OwnToken | Untold
+Login = Token | Password | OwnToken | TokenHidden
 
 
 @attrs.frozen
@@ -115,7 +115,7 @@ def _login(login: Login, url: str, command: str) -> Iterator[str]:
             yield from _hint("Log in with your password. If you have forgotten it", f"{command} token")
         case OwnToken():
             yield f"{IN}Log in with the token from your settings (login.token)."
-        case Untold():
+        case TokenHidden():
             yield from _hint("To log in for the first time, type in a terminal", f"{command} token")
         case _:
             assert_never(login)

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from jupyterd.cli.banner import Login, OwnToken, Password, Token, Untold
+from jupyterd.cli.banner import Login, OwnToken, Password, Token, TokenHidden
 from jupyterd.linux import files
 from jupyterd.settings import login_store
 from jupyterd.settings.paths import Paths
@@ -49,7 +49,7 @@ def first(paths: Paths, *, terminal: bool) -> Login:
         return Password()
     if found.own_token:
         return OwnToken()
-    return issue(paths, found) if terminal else Untold()
+    return issue(paths, found) if terminal else TokenHidden()
 
 
 def issue(paths: Paths, found: Entrance) -> Token:

@@ -10,7 +10,7 @@ from jupyterd.core.events import BindFailed, Role
 from jupyterd.core.health import Condition
 from jupyterd.core.world import Listening, Stop, Unbound, World, plan_of
 from jupyterd.protocol.plan import Certificate
-from jupyterd.text import bracketed, days, moment
+from jupyterd.text import bracketed, expiry, moment
 
 WARN_SHARE = 1 / 3
 """Share of the certificate's lifetime left. Not a number of days: certificates of 45 days are renewed at day 30."""
@@ -105,14 +105,14 @@ def _certificate(pair: Certificate, unix_now: float, world: World) -> Iterator[C
     advice = RENEWAL.get(pair.source, RENEWAL["settings"])
     end, begin = (moment(each, world.clock.utc_offset_s) for each in (pair.not_after, pair.not_before))
     if left_s <= 0:
-        text = f"the certificate {pair.file} expired on {end}"
+        text = f"the certificate {pair.file} {expiry(left_s, end)}"
         yield Condition(health.CERTIFICATE_EXPIRED, pair.file, text, advice)
     elif unix_now < pair.not_before:
         text = f"the certificate {pair.file} is not valid before {begin}"
         yield Condition(health.CERTIFICATE_EARLY, pair.file, text, "is this machine's clock right? timedatectl")
     elif left_s < WARN_SHARE * life_s:
         kind = health.CERTIFICATE_ALMOST_OVER if left_s < ERROR_SHARE * life_s else health.CERTIFICATE_ENDS
-        text = f"the certificate {pair.file} expires on {end}, in {days(left_s)}"
+        text = f"the certificate {pair.file} {expiry(left_s, end)}"
         yield Condition(kind, pair.file, text, advice)
 
 

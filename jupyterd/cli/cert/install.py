@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from jupyterd.cli._common import TROUBLE, Server, fail, find_server, say
 from jupyterd.cli.cert import context
 from jupyterd.linux import files, local_time
-from jupyterd.text import days, fingerprint
+from jupyterd.text import expiry, fingerprint
 from jupyterd.tls import collect
 from jupyterd.tls.collect import Collected
 from jupyterd.tls.handshake import Leaf
@@ -73,9 +73,8 @@ def _names(server: Server, leaf: Leaf) -> list[PairProblem]:
 
 
 def _describe(leaf: Leaf) -> None:
-    until = local_time.day(leaf.not_after)
     print(f"Certificate for {', '.join(leaf.names)}")
-    print(f"  expires on {until}, in {days(leaf.not_after - time.time())}")
+    print(f"  {expiry(leaf.not_after - time.time(), local_time.day(leaf.not_after))}")
     for number, line in enumerate(fingerprint(leaf.sha256)):
         print(f"  {'SHA-256' if not number else '       '}  {line}")
 

@@ -12,7 +12,7 @@ from typing import Any
 from jupyterd.cli._common import TROUBLE, Server, fail, find_server
 from jupyterd.cli.cert import context, new
 from jupyterd.linux import local_time
-from jupyterd.text import days, fingerprint, plural
+from jupyterd.text import expiry, fingerprint, plural
 from jupyterd.tls import authority, check, files, handshake
 from jupyterd.tls.authority import Authority
 from jupyterd.tls.check import Pair
@@ -137,13 +137,11 @@ def _chain(facts: dict[str, Any]) -> list[str]:
 
 def _block(facts: dict[str, Any]) -> list[str]:
     left_s = facts["not_after"] - time.time()
-    until = local_time.day(facts["not_after"])
-    remaining = "EXPIRED" if left_s < 0 else f"{days(left_s)} left"
     return [
         _row("Kind", SOURCES.get(facts["source"], facts["source"])),
         _row("File", facts["file"]),
         _row("Names", ", ".join(facts["names"]) or "none"),
-        _row("Until", f"{until}, {remaining}"),
+        _row("Validity", expiry(left_s, local_time.day(facts["not_after"]))),
         *_fingerprint(facts["sha256"]),
     ]
 

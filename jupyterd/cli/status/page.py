@@ -12,7 +12,7 @@ from jupyterd.linux import local_time
 from jupyterd.protocol import gpu_text
 from jupyterd.protocol.plan import Certificate
 from jupyterd.protocol.status import Address, Item
-from jupyterd.text import days, fingerprint, size, span
+from jupyterd.text import expiry, fingerprint, size, span
 
 LABEL = 13
 """Columns of the left edge."""
@@ -149,9 +149,8 @@ def _certificate(pair: Certificate, look: PageOptions) -> Iterator[str]:
         "Certificate", f"{'self-signed, ' if pair.self_signed else ''}for {names or 'no name at all'}", look
     )
     left = pair.not_after - look.now
-    until = local_time.day(pair.not_after)
-    remaining = f"{days(left)} left, until {until}" if left > 0 else look.ink("error", f"expired on {until}")
-    yield from _row("", remaining, look)
+    validity = expiry(left, local_time.day(pair.not_after))
+    yield from _row("", validity if left > 0 else look.ink("error", validity), look)
     for number, line in enumerate(fingerprint(pair.sha256)):
         yield from _row("", f"{'SHA-256' if not number else '':<9}{line}", look)
 

@@ -8,7 +8,7 @@ import pwd
 import pytest
 
 from jupyterd.cli import banner, ssh
-from jupyterd.cli.banner import OwnToken, Password, Served, Token, Untold
+from jupyterd.cli.banner import OwnToken, Password, Served, Token, TokenHidden
 from jupyterd.protocol.plan import Certificate
 
 HERE = ssh.Here("ada", "192.0.2.9")
@@ -31,7 +31,9 @@ def test_first_login_shows_addresses_link_fingerprint_and_tunnel() -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("login", [Token(SECRET, "first"), Token(SECRET, "resets"), Password(), OwnToken(), Untold()])
+@pytest.mark.parametrize(
+    "login", [Token(SECRET, "first"), Token(SECRET, "resets"), Password(), OwnToken(), TokenHidden()]
+)
 def test_a_long_command_has_a_line_of_its_own_and_a_terminal_breaks_no_sentence(login: banner.Login) -> None:
     command = "/home/ada/some/directory/jupyterd-checkout/.venv/bin/jupyterd"
     lines = banner.text(served("https://localhost:8888/"), login, HERE, command).splitlines()
@@ -60,7 +62,7 @@ def test_the_tunnel_ends_where_the_server_listens_and_begins_where_a_user_may(ur
     assert f"ssh -N {line} ada@" in banner.text(served(url), Password(), HERE)
 
 
-@pytest.mark.parametrize("login", [Password(), OwnToken(), Untold()])
+@pytest.mark.parametrize("login", [Password(), OwnToken(), TokenHidden()])
 def test_without_a_token_there_is_no_link(login: banner.Login) -> None:
     assert "#token=" not in banner.text(served("https://localhost:8888/"), login, HERE)
 

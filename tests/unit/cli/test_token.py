@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from jupyterd.cli import _common, login_state, token
-from jupyterd.cli.banner import OwnToken, Password, Token, Untold
+from jupyterd.cli.banner import OwnToken, Password, Token, TokenHidden
 from jupyterd.cli.ssh import Here
 from jupyterd.cli.status.read import Nothing
 from jupyterd.linux import files
@@ -43,7 +43,7 @@ def test_a_new_server_gets_a_token_that_sets_the_first_password(paths: Paths) ->
 
 
 def test_without_a_terminal_no_token_is_made(paths: Paths) -> None:
-    assert login_state.first(paths, terminal=False) == Untold()
+    assert login_state.first(paths, terminal=False) == TokenHidden()
     assert not paths.login.exists()
 
 

@@ -87,7 +87,7 @@ def test_a_serving_supervisor_exits_0_and_everything_is_shown(tmp_path: Path, sl
     assert [each.split()[:2] for each in (*shown["Server"], *shown["Supervisor"])] == [["pid", str(sleeper.pid)]] * 2
     assert shown["Kernels"] == ["3, 1 busy"]
     assert shown["GPU"] == ["gpu0 H100: 71 %, 34.0 of 80 GiB, 54 °C, 312 W"]
-    assert shown["Certificate"][:2] == ["self-signed, for gpu.lan", "40 days left, until 2027-02-24"]
+    assert shown["Certificate"][:2] == ["self-signed, for gpu.lan", "expires on 2027-02-24, in 40 days"]
     assert shown["Certificate"][2].startswith("SHA-256  AB:AB")
     assert shown["Restarts"][0] == "1"
     assert shown["Restarts"][1].endswith("  exited with code 1")
