@@ -14,12 +14,13 @@ from urllib.parse import urlsplit
 import attrs
 
 from jupyterd.cli.ssh import Here
-from jupyterd.linux import local_time, net
+from jupyterd.linux import local_time
+from jupyterd.protocol.banner import BEST, DEEPER, INDENT, TUNNEL_END, URLS, WHEN, fill
 from jupyterd.protocol.plan import Certificate, Plan
 from jupyterd.protocol.status import Snapshot
-from jupyterd.text import bracketed, fingerprint
+from jupyterd.text import fingerprint
 
-IN, DEEPER = "  ", "      "
+IN = INDENT
 COLUMNS = 80
 PRIVILEGED = 1024
 """Below it an ordinary user's ssh cannot listen at the other end."""
@@ -55,7 +56,7 @@ Login = Token | Password | OwnToken | TokenHidden
 
 @attrs.frozen
 class Served:
-    """What is served: addresses, best first, and the certificate (None: plain HTTP)."""
+    """What is served: addresses, at least one, best first, and the certificate (None: plain HTTP)."""
 
     urls: tuple[str, ...]
     certificate: Certificate | None
@@ -72,12 +73,14 @@ def of_snapshot(snapshot: Snapshot) -> Served:
     return Served(snapshot.urls, snapshot.certificate, foreground=False)
 
 
-def text(plan: Plan | Served, login: Login, ssh: Here, command: str = "jupyterd") -> str:
+def text(served: Served, login: Login, ssh: Here, command: str = "jupyterd") -> str:
     """The whole banner, an empty line before and after it. `command` is how this program is typed."""
-    served = of_plan(plan) if isinstance(plan, Plan) else plan
-    lines = ["", f"{IN}Jupyter is ready. Open", ""]
-    lines += [f"{DEEPER}{url}" for url in served.urls]
-    lines += ["", *_login(login, served.urls[0], command)]
+    return fill(template(served, login, ssh, command), served.urls)
+
+
+def template(served: Served, login: Login, ssh: Here, command: str = "jupyterd") -> str:
+    """The same with the URLs left open, for the supervisor to fill in (protocol/banner.py)."""
+    lines = ["", f"{IN}Jupyter is ready. Open", "", URLS, "", *_login(login, command)]
     if served.certificate is not None:
         lines += ["", *_trust(served.certificate, command)]
     lines += ["", *_tunnel(served.urls, ssh)]
@@ -93,12 +96,7 @@ def _hint(words: str, typed: str) -> list[str]:
     return [line] if len(line) < COLUMNS else [f"{IN}{words}:", f"{DEEPER}{typed}"]
 
 
-def login_url(url: str, token: str) -> str:
-    """The token stands after the #: browsers do not send that part, so no server or proxy logs it."""
-    return f"{url.rstrip('/')}/login#token={token}"
-
-
-def _login(login: Login, url: str, command: str) -> Iterator[str]:
+def _login(login: Login, command: str) -> Iterator[str]:
     match login:
         case Token(token=token, does=does):
             match does:
@@ -109,7 +107,8 @@ def _login(login: Login, url: str, command: str) -> Iterator[str]:
                     yield f"{IN}with this link (it works once):"
                 case "once":
                     yield f"{IN}This link logs you in once. It cannot set a password: the settings fix it."
-            yield from ("", f"{DEEPER}{login_url(url, token)}", "")
+            # After the #: browsers do not send that part, so no server or proxy logs it.
+            yield from ("", f"{DEEPER}{BEST}/login#token={token}", "")
             yield f"{IN}or enter the token:  {token}"
         case Password():
             yield from _hint("Log in with your password. If you have forgotten it", f"{command} token")
@@ -136,26 +135,13 @@ def _trust(pair: Certificate, command: str) -> Iterator[str]:
 
 
 def _tunnel(urls: tuple[str, ...], ssh: Here) -> Iterator[str]:
-    parts = urlsplit(urls[0])
-    hosts = [urlsplit(url).hostname or "" for url in urls]
-    loopback = [host for host in hosts if _is_loopback(host)]
+    parts = urlsplit(urls[0])  # scheme, port and path are those of every URL
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    # A server that listens on every address listens on loopback too, even if no URL shows it; a server with one literal
-    # address does not.
-    there = "localhost" if loopback or len(hosts) != 1 or not net.is_address(hosts[0]) else hosts[0]
     here = port if port >= PRIVILEGED else port + 8000
-    if len(loopback) == len(hosts):
-        yield f"{IN}Only this machine can open that address. On any other computer, type"
-    else:
-        yield f"{IN}If a firewall is in the way, type on your own computer"
-    yield from ("", f"{DEEPER}{ssh.command(f'-N -L {here}:{bracketed(there)}:{port}')}", "")
+    yield from (WHEN, "", f"{DEEPER}{ssh.command(f'-N -L {here}:{TUNNEL_END}:{port}')}", "")
     yield f"{IN}keep it running, and open  {parts.scheme}://localhost:{here}{parts.path}"
     if ssh.note:
         yield f"{IN}({ssh.note})"
-
-
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or net.is_loopback(host)
 
 
 NAME = "jupyterd"

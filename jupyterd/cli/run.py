@@ -59,7 +59,7 @@ def main(args: argparse.Namespace) -> int:  # noqa: RET503 - execv does not retu
 
 def _banner(made: Plan, asked: plan.Ask) -> str:
     login = login_state.first(asked.paths, terminal=sys.stderr.isatty())
-    return banner.text(made, login, ssh.here(), banner.typed(os.environ))
+    return banner.template(banner.of_plan(made), login, ssh.here(), banner.typed(os.environ))
 
 
 def _directories() -> tuple[str, ...]:

@@ -39,4 +39,7 @@ def show(server: _common.Server, login: banner.Login, here: ssh.Here) -> None:
         return
     if isinstance(login, banner.Token):
         print(login.token)
+    if server.running is not None:
+        _common.say("the server answers on no address now (see: jupyterd status); this login works once it does")
+        return
     _common.say("no server runs now (see: jupyterd status); this login works after the next start")

@@ -177,7 +177,7 @@ def _bound(world: World, failed: tuple[BindFailed, ...], now: float) -> Step:
 
 def _probe_ended(world: World, event: ProbeEnded, now: float) -> Step:
     plan = plan_of(world)
-    world = replace(world, clock=event.clock)
+    world = _noticed(replace(world, clock=event.clock), event.present, now)
     server = world.server
     if not isinstance(server, Running) or not isinstance(server.stage, Verifying | Serving):
         return world, ()
@@ -192,6 +192,16 @@ def _probe_ended(world: World, event: ProbeEnded, now: float) -> Step:
     if any(each.wrong_certificate for each in asked) and world.replan_at is None:
         world = replace(world, replan_at=now + plan.policy.machine_retry_s)
     return world, ()
+
+
+def _noticed(world: World, present: tuple[str, ...], now: float) -> World:
+    """Ask for another plan when the machine's addresses have changed."""
+    before = world.present or plan_of(world).present
+    if not present or present == before:
+        return world
+    settled = now + plan_of(world).policy.network_settle_s
+    replan_at = settled if world.replan_at is None else min(world.replan_at, settled)
+    return replace(world, present=present, replan_at=replan_at)
 
 
 def _frame(world: World, event: FrameCame, now: float) -> Step:

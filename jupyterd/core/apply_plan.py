@@ -31,8 +31,7 @@ def plan_made(world: World, event: PlanMade, now: float) -> Step:
         case _:
             assert_never(event.answer)
     if not reloading and serves(world):
-        # Nobody asked for new settings: apply only what the machine itself changed.
-        new = replace(old, certificate=new.certificate, warnings=new.warnings, live_key=new.live_key)
+        new = _of_machine(old, new)
     replan_at = now + new.policy.machine_retry_s if new.waiting else None
     policy = replace(new.policy, watchdog_s=old.policy.watchdog_s)
     new = replace(new, policy=policy)
@@ -41,9 +40,31 @@ def plan_made(world: World, event: PlanMade, now: float) -> Step:
     if new.live_key != old.live_key or (reloading and world.live_problem is not None):
         world = _forget_live_key_sent(replace(world, live_problem=None))
     if serves(world) and new.targets != old.targets and isinstance(world.sockets, Listening):
-        world = replace(world, probes=probes.initial(new, world.sockets.open, now))
-        return world, (CancelProbes(), *_reloaded(old, new, reloading=reloading))
+        fresh = probes.initial(new, world.sockets.open, now)
+        if new.listen == old.listen:
+            fresh = probes.continued(world.probes, fresh, now)
+        world = replace(world, probes=fresh)
+        return world, (CancelProbes(), *_moved(old, new), *_reloaded(old, new, reloading=reloading))
     return world, _reloaded(old, new, reloading=reloading)
+
+
+def _of_machine(old: Plan, new: Plan) -> Plan:
+    """Nobody asked for new settings: of the new plan only what the machine itself changed. Its addresses, while those
+    to listen on are the ones in force: settings that nobody has reloaded may name other ones.
+    """
+    made = replace(old, certificate=new.certificate, warnings=new.warnings, live_key=new.live_key)
+    same = (old.listen, old.base_url, old.certificate is None) == (new.listen, new.base_url, new.certificate is None)
+    return replace(made, targets=new.targets, urls=new.urls, proofs=new.proofs, present=new.present) if same else made
+
+
+def _moved(old: Plan, new: Plan) -> tuple[Effect, ...]:
+    """One record for addresses that came or went, while those to listen on stay ("*")."""
+    if new.listen != old.listen:
+        return ()
+    before, after = ({each.address: None for each in plan.targets} for plan in (old, new))
+    changes = [f"{each} is new" for each in after if each not in before]
+    changes += [f"{each} is gone" for each in before if each not in after]
+    return (Record(journal_kinds.NETWORK, f"this machine's addresses: {', '.join(changes)}"),) if changes else ()
 
 
 def _forget_live_key_sent(world: World) -> World:

@@ -93,6 +93,9 @@ def _addresses(world: World) -> Iterator[Condition]:
             yield Condition(
                 health.CERTIFICATE_DIFFERS, each.target.name, text, "jupyterd status; systemctl reload jupyterd"
             )
+        elif each.absent:
+            text = f"no interface has the address {each.target.address}"
+            yield Condition(health.ADDRESS_MUTE, each.target.name, text, "ip address show", code="listen-absent")
         elif each.failing_since is not None:
             text = f"{each.target.name}, port {each.target.port}: {each.problem}"
             advice = f"a firewall on this machine? sudo nft list ruleset; sudo ss -ltn 'sport = :{each.target.port}'"

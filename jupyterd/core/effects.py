@@ -117,7 +117,9 @@ class Publish:
 
 @value
 class ShowBanner:
-    """Foreground only: the server serves for the first time; say where and how to log in."""
+    """Foreground only: the server serves for the first time; say where (`urls`, best first) and how to log in."""
+
+    urls: tuple[str, ...]
 
 
 @value

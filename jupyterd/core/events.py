@@ -158,6 +158,8 @@ class ProbeEnded:
     served_sha256: str | None
     """SHA-256 of the served certificate (hex); None over plain HTTP or if the handshake did not get that far."""
     clock: WallClock
+    present: tuple[str, ...] = ()
+    """The machine's addresses at that moment (linux/interfaces.py); (): unknown."""
 
 
 @value

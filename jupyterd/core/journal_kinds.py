@@ -57,6 +57,10 @@ CERTIFICATE = RecordKind(
     "certificate", "7b217803de22471ebd0ae486af820e90", 5, "A new certificate is served",
     "It was renewed on disk, or another one was installed. The served certificate, in full: jupyterd cert show",
 )  # fmt: skip
+NETWORK = RecordKind(
+    "network", "46d35c8bcb47404aa411fee794f3ef85", 5, "The machine's addresses changed",
+    'With ip = ["*"] the server answers on every address. Those that answer now: jupyterd status',
+)  # fmt: skip
 STOPPING = RecordKind(
     "stopping", "ac8d846b230a40afb38678940629a792", 6, "jupyterd was asked to stop",
     "The server is stopped first, then the kernels.",
@@ -100,6 +104,6 @@ NOTE = RecordKind("note", "e44fe999c38c46fbbcc324164391dabf", 6, "A note about t
 
 KINDS = (
     SERVING, SERVER_EXITED, SERVER_HUNG, SERVER_STARTED, RELOADED, RELOAD_REFUSED, ITEM_RAISED, ITEM_CLEARED,
-    CERTIFICATE, STOPPING, STOPPED, WEDGED, GPU, GPU_RAISED, TROUBLE, KERNEL_CULLED,
+    CERTIFICATE, NETWORK, STOPPING, STOPPED, WEDGED, GPU, GPU_RAISED, TROUBLE, KERNEL_CULLED,
     EVENT_LOG, NOTE,
 )  # fmt: skip

@@ -31,6 +31,8 @@ class Probing:
     problem: str = ""
     wrong_certificate: bool = False
     """It answers with another certificate than the one on disk: it counts neither as good nor as failing."""
+    absent: bool = False
+    """It does not answer, and no interface has the address any more: that says nothing about the server."""
 
 
 def initial(plan: Plan, opened: Sequence[Listen], now: float | None) -> tuple[Probing, ...]:
@@ -39,8 +41,8 @@ def initial(plan: Plan, opened: Sequence[Listen], now: float | None) -> tuple[Pr
 
 
 def all_answered(probes: Sequence[Probing]) -> bool:
-    """Whether every listening socket has given a good answer."""
-    needed = [each for each in probes if each.target.needed]
+    """Whether every listening socket has given a good answer, those apart whose address is gone."""
+    needed = [each for each in probes if each.target.needed and not each.absent]
     return bool(needed) and all(each.good_since is not None for each in needed)
 
 
@@ -49,7 +51,7 @@ def hung_at(probes: Sequence[Probing], policy: Policy) -> float | None:
 
     The first address may be silent for `hang_after_s`; the others are probed `suspect_after_s` later.
     """
-    counted = [each for each in probes if not each.wrong_certificate]
+    counted = [each for each in probes if not each.wrong_certificate and not each.absent]
     since = [each.failing_since for each in counted if each.failing_since is not None]
     if not counted or len(since) < len(counted):
         return None
@@ -122,9 +124,26 @@ def apply_answer(  # noqa: PLR0913 - facts about one answer
                 failing_since=each.began if each.failing_since is None else each.failing_since,
                 problem=event.problem,
                 wrong_certificate=event.served_sha256 is not None and event.served_sha256 != expected,
+                absent=_is_absent(event),
             )
             after.append(failed)
     return tuple(after)
+
+
+def _is_absent(event: ProbeEnded) -> bool:
+    address = event.target.address
+    loopback = address == "::1" or address.startswith("127.")  # the whole of 127.0.0.0/8 is this machine
+    return bool(event.present) and not loopback and address not in event.present
+
+
+def continued(before: Sequence[Probing], after: Sequence[Probing], now: float) -> tuple[Probing, ...]:
+    """The records `after` (probes.initial) of other targets, with what is known of those that stay. Those whose probe
+    is under way are due at once, because it is cancelled.
+    """
+    known = {
+        each.target: replace(each, next_at=now if each.next_at is None else each.next_at, began=None) for each in before
+    }
+    return tuple(known.get(each.target, each) for each in after)
 
 
 def deadline(probes: Sequence[Probing], policy: Policy) -> float | None:

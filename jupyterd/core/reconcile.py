@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jupyterd.core import child, journal_kinds, probes
+from jupyterd.core import child, journal_kinds, probes, shown
 from jupyterd.core.child import (
     BackingOff,
     Killing,
@@ -191,11 +191,11 @@ def _finish_verifying(world: World, now: float) -> Step:
         or not probes.all_answered(world.probes)
     ):
         return world, ()
-    plan = plan_of(world)
     away = 0.0 if world.down_since is None else now - world.down_since
     serving = replace(server, stage=Serving(now, server.started_with.live_key))
     fields = (("JUPYTERD_PID", str(server.process.pid)), ("JUPYTERD_AWAY_S", f"{away:.3f}"))
-    text = f"serving {plan.urls[0]}" + (f" again after {away:.2f} s" if world.restarts else "")
+    where = next(iter(shown.urls(world)), "")
+    text = f"serving {where}".rstrip() + (f" again after {away:.2f} s" if world.restarts else "")
     world = replace(world, server=serving, down_since=None, cannot_start=None)
     return world, (Record(journal_kinds.SERVING, text, fields),)
 

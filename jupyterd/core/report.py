@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jupyterd.core import conditions, gpu_log, health, journal_kinds, reasons
+from jupyterd.core import conditions, gpu_log, health, journal_kinds, reasons, shown
 from jupyterd.core.child import BackingOff, Running, Serving, process
 from jupyterd.core.effects import Effect, Notify, Publish, Record, ShowBanner
 from jupyterd.core.health import ActiveCondition
@@ -21,6 +21,7 @@ EXTEND_BY_S = 90.0
 def report(world: World, now: float) -> Step:
     """(the world with all of this noted as reported, the effects that report it). `now` is monotonic."""
     effects: list[Effect] = []
+    world = replace(world, proved=shown.proved(world))
     for part in (_health, _gpu_lines, _state, _notify, _banner, _publish):
         world, more = part(world, now)
         effects.extend(more)
@@ -97,7 +98,8 @@ def _doing(world: World) -> str:
         case "serving":
             stage = world.server.stage if isinstance(world.server, Running) else None
             since = stage.since if isinstance(stage, Serving) else 0.0
-            return f"Serving {plan.urls[0]} since {world.clock.moment(since)}"
+            where = next(iter(shown.urls(world)), "without an address that answers,")
+            return f"Serving {where} since {world.clock.moment(since)}"
         case "waiting":
             waiting = [
                 each.condition.text for each in world.conditions if each.condition.kind in (health.WAITING, health.PORT)
@@ -133,9 +135,10 @@ def _notify(world: World, now: float) -> Step:
 
 
 def _banner(world: World, now: float) -> Step:  # noqa: ARG001 - every part has the same form
-    if world.announced.banner or not serves(world):
+    urls = shown.urls(world)
+    if world.announced.banner or not serves(world) or not shown.decided(world) or not urls:
         return world, ()
-    return replace(world, announced=replace(world.announced, banner=True)), (ShowBanner(),)
+    return replace(world, announced=replace(world.announced, banner=True)), (ShowBanner(urls),)
 
 
 def _publish(world: World, now: float) -> Step:  # noqa: ARG001 - every part has the same form
@@ -149,6 +152,7 @@ def snapshot(world: World) -> Snapshot:
     """The status document, with monotonic times; supervisor/status_file.py converts them to Unix seconds."""
     plan = plan_of(world)
     scheme = "http" if plan.certificate is None else "https"
+    unproved = shown.unproved_names(world)
     return Snapshot(
         version=plan.version,
         mode=plan.mode,
@@ -160,8 +164,10 @@ def snapshot(world: World) -> Snapshot:
         server=process(world.server),
         spare=process(world.spare),
         sampler=_sampler(world),
-        urls=plan.urls,
-        addresses=tuple(_address(each, scheme, plan.base_url, world) for each in world.probes),
+        urls=shown.urls(world),
+        addresses=tuple(
+            _address(each, scheme, plan.base_url, world) for each in world.probes if each.target.name not in unproved
+        ),
         certificate=plan.certificate,
         kernels=None if world.kernels is None else world.kernels.total,
         kernels_busy=None if world.kernels is None else world.kernels.busy,

@@ -51,7 +51,7 @@ from jupyterd.core.health import ActiveCondition
 from jupyterd.core.probes import Probing
 from jupyterd.core.reasons import ExitReason
 from jupyterd.protocol.gpu_frames import Frame, Gpu
-from jupyterd.protocol.plan import Listen, Plan
+from jupyterd.protocol.plan import Listen, Plan, Target
 from jupyterd.protocol.server_channel import KernelCounts
 from jupyterd.protocol.status import ProcessIdentity, Restart, Snapshot
 from jupyterd.protocol.value import value
@@ -185,6 +185,10 @@ class World:
     culler: Child = Stopped()
     wedged: tuple[Wedged, ...] = ()
     probes: tuple[Probing, ...] = ()
+    proved: tuple[Target, ...] = ()
+    """Targets that are known to lead to our server (shown.py)."""
+    present: tuple[str, ...] = ()
+    """The machine's addresses as last seen; (): not yet seen by the supervisor."""
     reload: ReloadRequest = ReloadRequest()
     replan_at: float | None = None
     """When to inspect the machine again (monotonic): it was not ready, or serves another certificate; None: never."""

@@ -1,22 +1,23 @@
-"""Where to listen, which addresses to probe, and which to show, from the settings and the machine's interfaces.
+"""Where to listen, which addresses to probe, which URLs may be shown: from the settings and the machine's interfaces.
 
 Runs in the planner: names are resolved here, never in the supervisor.
+
+A URL is shown only while every address to which it leads is proved to be ours: a browser may choose any of them, the
+link may carry a token, and on an address that we do not have somebody else's program may listen on this port. What must
+be proved for which URL is decided here; core/shown.py knows what is proved.
 """
 
 from __future__ import annotations
 
-import array
-import fcntl
 import ipaddress
 import socket
-import struct
 import threading
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import attrs
 
-from jupyterd.linux.net import is_address
+from jupyterd.linux import interfaces
+from jupyterd.linux.net import is_loopback
 from jupyterd.protocol.plan import Listen, Target
 from jupyterd.settings.schema import ServerSettings
 from jupyterd.text import bracketed
@@ -30,49 +31,56 @@ RESOLVE_TIMEOUT_S = 2.0
 
 @attrs.frozen
 class Interfaces:
-    """The network of the machine; `names` are host names that resolve to one of `addresses`."""
+    """The network of the machine."""
 
     addresses: tuple[str, ...]
-    """Literal, without loopback and link-local ones, IPv4 first."""
-    names: tuple[tuple[str, str], ...]
-    """(name, one of our addresses that it resolves to)."""
+    """What people type: literal, without loopback, link-local and temporary ones, IPv4 first."""
+    names: tuple[tuple[str, tuple[str, ...]], ...]
+    """(host name, the addresses of this machine to which it resolves). The machine's own name is among them only if
+    it resolves to this machine alone, and to one of `addresses`.
+    """
     ipv6: bool
+    present: tuple[str, ...] = ()
+    """interfaces.present()."""
 
 
 def look(server: ServerSettings) -> Interfaces:
     """Ask the kernel and the resolver."""
-    found = [address for name, address in own_addresses() if not name.startswith(VIRTUAL)]
-    usable = [each for each in found if _reachable(ipaddress.ip_address(each))]
-    usable.sort(key=lambda each: (":" in each, each))
-    names: dict[str, str] = {}
+    held = [each for each in interfaces.held() if each.usable]
+    typed = {each.address for each in held if each.lasting and not each.interface.startswith(VIRTUAL)}
+    usable = sorted((each for each in typed if _reachable(each)), key=lambda each: (":" in each, each))
+    here = {each.address for each in held}
+    names: dict[str, tuple[str, ...]] = {}
 
     def ask() -> None:
-        for name in (*server.names, socket.gethostname()):
-            here = next((each for each in _resolve(name) if each in usable), None)
-            if here is not None:
-                names[name] = here
+        for name in server.names:
+            names[name] = tuple(each for each in _resolve(name) if each in here or is_loopback(each))
+        own = socket.gethostname()
+        found = _resolve(own)
+        if here.issuperset(found) and not set(usable).isdisjoint(found):
+            names.setdefault(own, found)
 
     # A name server that does not answer must not delay the start after a power cut.
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(RESOLVE_TIMEOUT_S)
-    return Interfaces(tuple(usable), tuple(names.copy().items()), ipv6=_has_ipv6())
+    ipv6 = any(":" in each for each in here)  # not with ipv6.disable=1, nor in many containers
+    known = tuple((name, found) for name, found in names.copy().items() if found)
+    return Interfaces(tuple(usable), known, ipv6, interfaces.present())
 
 
-def _reachable(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+def _reachable(text: str) -> bool:
+    address = ipaddress.ip_address(text)
     return not (address.is_loopback or address.is_link_local or address.is_unspecified)
 
 
-def _has_ipv6() -> bool:
-    """Whether this machine has IPv6 (not with ipv6.disable=1, nor in many containers)."""
-    return IF_INET6.exists() and bool(IF_INET6.read_text())
-
-
-def _resolve(name: str) -> list[str]:
+def _resolve(name: str) -> tuple[str, ...]:
+    """Every address, once, without the zones of link-local ones."""
     try:
-        return [str(entry[4][0]) for entry in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)]
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except OSError:
-        return []
+        return ()
+    return tuple(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
 
 
 def listeners(server: ServerSettings, machine: Interfaces) -> tuple[Listen, ...]:
@@ -91,83 +99,77 @@ def listeners(server: ServerSettings, machine: Interfaces) -> tuple[Listen, ...]
 
 
 def targets(listen: Sequence[Listen], machine: Interfaces) -> tuple[Target, ...]:
-    """Every address that a user might type: first one for each socket, then the others."""
+    """Every address, and every name on it, that a user might type: first one for each socket, then the others. No name
+    of which one address is none of ours to listen on.
+    """
     first: list[Target] = []
     others: list[Target] = []
+    names = [(name, found) for name, found in machine.names if all(_is_covered(at, listen) for at in found)]
     for index, each in enumerate(listen):
         reached = [each.host]
         if each.host in (EVERY_V4, EVERY_V6):
             six = each.host == EVERY_V6
             reached = [LOOPBACKS[six], *(address for address in machine.addresses if (":" in address) == six)]
         for place, address in enumerate(reached):
-            name = "localhost" if address == LOOPBACKS[0] else address
-            target = Target(name, address, each.port, index, needed=place == 0)
+            target = Target(address, address, each.port, index, needed=place == 0)
             (first if place == 0 else others).append(target)
-        others += [Target(name, at, each.port, index, needed=False) for name, at in machine.names if at in reached]
+        others += [
+            Target(name, at, each.port, index, needed=False) for name, found in names for at in found if at in reached
+        ]
     return (*first, *others)
 
 
-def urls(found: Iterable[Target], scheme: str, base_url: str, server: ServerSettings) -> tuple[str, ...]:
-    """The URLs to show, best first: names from the settings, the host's names, addresses, localhost."""
+def _is_covered(address: str, listen: Sequence[Listen]) -> bool:
+    every = EVERY_V6 if ":" in address else EVERY_V4
+    return any(each.host in (address, every) for each in listen)
 
-    def rank(target: Target) -> tuple[int, str]:
-        if target.name in server.names:
-            return 0, target.name
-        if target.address in LOOPBACKS:
-            return 5, "" if target.name == "localhost" else target.name
-        if not is_address(target.name):
-            return (1 if "." in target.name else 2), target.name
-        return (4 if ":" in target.name else 3), target.name
 
+def urls(
+    found: Sequence[Target], listen: Sequence[Listen], machine: Interfaces, server: ServerSettings, scheme: str
+) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """The URLs that may be shown, best first: names from the settings, the machine's name, addresses, loopback. With
+    each: which of the targets `found` prove it (indexes). A name from the settings that does not lead to this machine
+    (a router may forward to it) needs no proof, for the settings say so.
+    """
+    names = dict(machine.names)
+    own = sorted((name for name in names if name not in server.names), key=lambda name: ("." not in name, name))
+    literal = sorted({each.address for each in found}, key=lambda each: (":" in each, each))
+    loopback = [each for each in (*LOOPBACKS, *literal) if each in literal and is_loopback(each)]
+    hosts = {name: names.get(name, ()) for name in (*server.names, *own)}
+    hosts |= {each: (each,) for each in literal if each not in loopback}
+    hosts |= {"localhost": LOOPBACKS if machine.ipv6 else LOOPBACKS[:1]}
+    hosts |= {each: (each,) for each in loopback}
     default = 443 if scheme == "https" else 80
-    # Names from the settings are shown even if they do not resolve to this machine (a router may forward to it).
-    shown = [
-        f"{scheme}://{name}{'' if server.port == default else f':{server.port}'}{base_url}" for name in server.names
-    ]
-    for target in sorted(found, key=rank):
-        host = bracketed(target.name)
-        port = "" if target.port == default else f":{target.port}"
-        shown.append(f"{scheme}://{host}{port}{base_url}")
-    loopback = [each for each in shown if "//localhost" in each or "//[::1]" in each or "//127." in each]
-    best = [each for each in shown if each not in loopback]
-    return tuple(dict.fromkeys([*best, *loopback[:1]]))
+    port = "" if server.port == default else f":{server.port}"
+    shown = []
+    for host, leads in hosts.items():
+        proofs = [_proof(host, at, found, listen) for at in leads]
+        if None not in proofs:
+            url = f"{scheme}://{bracketed(host)}{port}{server.base_url}"
+            shown.append((url, tuple(dict.fromkeys(each for each in proofs if each is not None))))
+    return tuple(shown)
+
+
+def _proof(host: str, at: str, found: Sequence[Target], listen: Sequence[Listen]) -> int | None:
+    """Which target proves that `host` at this machine's address `at` is ours (index): the one for both, else one of the
+    address, else the first of the wildcard socket that covers it. None: no socket of ours is to cover it.
+    """
+    every = EVERY_V6 if ":" in at else EVERY_V4
+    for fits in (
+        lambda each: (each.name, each.address) == (host, at),
+        lambda each: each.address == at,
+        lambda each: each.needed and listen[each.listener].host == every,
+    ):
+        index = next((index for index, each in enumerate(found) if fits(each)), None)
+        if index is not None:
+            return index
+    return None
 
 
 def certificate_names(server: ServerSettings, machine: Interfaces) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(names, addresses) for the self-signed certificate: everything that may be typed into a browser."""
+    """(names, addresses) for a certificate of our own: everything that may be typed into a browser. Of this machine's
+    addresses those that are listened on: for any other a new certificate would bring new warnings and no use.
+    """
+    listen = listeners(server, machine)
     names = dict.fromkeys([*server.names, *(name for name, _ in machine.names), socket.gethostname(), "localhost"])
-    return tuple(names), (*machine.addresses, *LOOPBACKS)
-
-
-IF_INET6 = Path("/proc/net/if_inet6")
-_SIOCGIFCONF = 0x8912
-_ROOM = 1024
-"""How many addresses fit; the Linux kernel leaves out the others (netdevice(7))."""
-_ENTRY = struct.Struct("16s16x" if struct.calcsize("P") == 4 else "16s24x")  # noqa: PLR2004 - a 32-bit machine
-"""struct ifreq: a name, then a socket address whose bytes 4 to 8 are the address."""
-
-
-def own_addresses() -> list[tuple[str, str]]:
-    """(interface, address): IPv4, then IPv6. Aliases (eth0:1) have their own names."""
-    return [*_ipv4(), *_ipv6()]
-
-
-def _ipv4() -> list[tuple[str, str]]:
-    room = array.array("B", bytes(_ENTRY.size * _ROOM))
-    where, length = room.buffer_info()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        answer = fcntl.ioctl(any_socket, _SIOCGIFCONF, struct.pack("iP", length, where))
-    (used,) = struct.unpack_from("i", answer)
-    data = room.tobytes()[:used]
-    return [
-        (data[at : at + 16].partition(b"\0")[0].decode(errors="replace"), socket.inet_ntoa(data[at + 20 : at + 24]))
-        for at in range(0, used, _ENTRY.size)
-    ]
-
-
-def _ipv6() -> list[tuple[str, str]]:
-    """Address, index, prefix, scope, flags, name (proc_net(5)); () if the machine has no IPv6."""
-    if not IF_INET6.exists():
-        return []
-    rows = [line.split() for line in IF_INET6.read_text(encoding="ascii", errors="replace").splitlines()]
-    return [(row[5], str(ipaddress.IPv6Address(bytes.fromhex(row[0])))) for row in rows]
+    return tuple(names), (*(each for each in machine.addresses if _is_covered(each, listen)), *LOOPBACKS)

@@ -106,6 +106,7 @@ def _assemble(
     listen = addresses.listeners(settings.server, machine)
     targets = addresses.targets(listen, machine)
     scheme = "https" if settings.tls.enabled else "http"
+    urls = addresses.urls(targets, listen, machine, settings.server, scheme)
     names, _ = addresses.certificate_names(settings.server, machine)
     server = jupyter_command.server(settings, paths, asked.account, environ)
     traits = jupyter_config.generate(settings, paths)
@@ -123,7 +124,9 @@ def _assemble(
         runtime_dir=str(paths.runtime),
         listen=listen,
         targets=targets,
-        urls=addresses.urls(targets, scheme, settings.server.base_url, settings.server),
+        urls=tuple(url for url, _ in urls),
+        proofs=tuple(proofs for _, proofs in urls),
+        present=machine.present,
         base_url=settings.server.base_url,
         certificate=served,
         server=server,

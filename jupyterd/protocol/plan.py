@@ -86,7 +86,7 @@ class Plan:
     listen: tuple[Listen, ...]
     targets: tuple[Target, ...]
     urls: tuple[str, ...]
-    """What to show: "https://gpu.lan:8888/", best first."""
+    """What may be shown, best first: "https://gpu.lan:8888/". core/shown.py says which of them are."""
     base_url: str
     certificate: Certificate | None
     """None: plain HTTP was asked for."""
@@ -110,6 +110,10 @@ class Plan:
     """Problems that do not keep the server from starting; shown as health items."""
     notes: tuple[str, ...] = ()
     """Lines for the journal at start and reload: "no NVIDIA driver: GPU lines are off"."""
+    proofs: tuple[tuple[int, ...], ...] = ()
+    """For each of `urls`, the targets (indexes) that must have answered before it is shown; without an entry: none."""
+    present: tuple[str, ...] = ()
+    """The machine's addresses when the plan was made (linux/interfaces.py); (): unknown."""
 
 
 @value
@@ -153,6 +157,8 @@ def _plan(data: dict[str, Any]) -> Plan:
     for name in ("waiting", "warnings"):
         data[name] = tuple(Trouble(**each) for each in data[name])
     data["notes"] = tuple(data["notes"])
+    data["proofs"] = tuple(map(tuple, data.get("proofs", ())))
+    data["present"] = tuple(data.get("present", ()))
     return Plan(**data)
 
 

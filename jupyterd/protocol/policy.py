@@ -51,6 +51,10 @@ class Policy:
     """How often a late disk, or a path in the settings that does not exist, is checked again, by the planner."""
     bind_retry_s: float = 2.0
     """How often a busy port or an absent address is tried again; once free, it is served within 5 s."""
+    network_settle_s: float = 1.0
+    """From a change of the machine's addresses, noticed with each probe, to another plan: an interface often gets
+    several addresses within a second.
+    """
     planner_timeout_s: float = 60.0
     """For the planner: reading the settings and inspecting the machine."""
     gpu_silence_s: float = 25.0

@@ -76,6 +76,7 @@ class Snapshot:
     spare: ProcessIdentity | None
     sampler: ProcessIdentity | None
     urls: tuple[str, ...]
+    """Where it answers now, best first; () while nothing does."""
     addresses: tuple[Address, ...]
     certificate: Certificate | None
     kernels: int | None
@@ -90,6 +91,11 @@ class Snapshot:
     state_dir: str
     culled: tuple[Restart, ...] = ()
     """The last ten kernels that were ended to free a GPU: when, and which and why."""
+
+    @property
+    def where(self) -> str:
+        """The best URL, for a sentence; other words while no address answers."""
+        return self.urls[0] if self.urls else "the server (no address answers now)"
 
 
 def encode(snapshot: Snapshot) -> bytes:

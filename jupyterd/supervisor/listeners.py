@@ -49,7 +49,7 @@ class Listeners:
                 try:
                     self._open[listen] = _open(listen)
                 except OSError as error:
-                    failed.append(_failure(listen, error))
+                    failed.append(self._failure(listen, error))
                 else:
                     self._notifier.keep(_store_name(listen), self._open[listen].fileno())
         return Bound(tuple(failed))
@@ -57,6 +57,13 @@ class Listeners:
     def fds(self, order: tuple[Listen, ...]) -> tuple[int, ...]:
         """The descriptors of the open sockets, in the order `order`."""
         return tuple(self._open[listen].fileno() for listen in order if listen in self._open)
+
+    def _failure(self, listen: Listen, error: OSError) -> BindFailed:
+        reason = _REASONS.get(error.errno)
+        if reason == "busy":
+            own = {os.fstat(each.fileno()).st_ino for each in self._open.values()}
+            return BindFailed(listen, reason, holder(listen, own))
+        return BindFailed(listen, reason or "other", error.strerror or str(error))
 
     def _close(self, listen: Listen) -> None:
         self._notifier.drop(_store_name(listen))
@@ -98,13 +105,6 @@ def _open(listen: Listen) -> socket.socket:
         listener.close()
         raise
     return listener
-
-
-def _failure(listen: Listen, error: OSError) -> BindFailed:
-    reason = _REASONS.get(error.errno)
-    if reason == "busy":
-        return BindFailed(listen, reason, holder(listen.port))
-    return BindFailed(listen, reason or "other", error.strerror or str(error))
 
 
 def _store_name(listen: Listen) -> str:

@@ -11,6 +11,7 @@ from jupyterd.core import effects
 from jupyterd.core.effects import Effect, Record
 from jupyterd.core.events import Event
 from jupyterd.core.journal_kinds import TROUBLE
+from jupyterd.protocol import banner
 from jupyterd.protocol.plan import Listen
 from jupyterd.protocol.status import Snapshot
 from jupyterd.supervisor.children import Children
@@ -79,8 +80,8 @@ class Performer:
                 self.log.write(effect)
             case effects.Publish(snapshot):
                 self._publish(snapshot)
-            case effects.ShowBanner():
-                self._show_banner()
+            case effects.ShowBanner(urls):
+                self._show_banner(urls)
             case effects.Quit():
                 pass  # the loop leaves
             case _:
@@ -101,10 +102,10 @@ class Performer:
                 self.publish_problem = problem
                 self.log.write(Record(TROUBLE, problem))
 
-    def _show_banner(self) -> None:
+    def _show_banner(self, urls: tuple[str, ...]) -> None:
         """Show the banner once, and close its descriptor: it may hold a one-time token."""
         if self.banner_fd is not None:
             with os.fdopen(self.banner_fd, "rb") as file:
                 self.banner_fd = None
                 file.seek(0)
-                self.log.show(file.read().decode(errors="replace"))
+                self.log.show(banner.fill(file.read().decode(errors="replace"), urls))

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import socket
+import sys
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
+
+from jupyterd.protocol.plan import Listen
 
 _LISTEN = "0A"
 """TCP_LISTEN in the column "st" of /proc/net/tcp (proc(5))."""
+_EVERY = ("0.0.0.0", "::")  # noqa: S104 - what another program has bound
 _LOOKS_MOST = 50_000
 """How many descriptors are examined at most: many processes on the machine must not block the supervisor."""
 
@@ -15,9 +20,11 @@ _OPTIONS_WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
 """Options of the Python interpreter whose value is the next argument."""
 
 
-def holder(port: int, proc: str = "/proc") -> str:
-    """Like "python3 (pid 123, user alice)", "another jupyterd (...)", "a process of user root"; "" if unknown."""
-    sockets = dict(_listeners(port, proc))
+def holder(listen: Listen, own: Collection[int] = (), proc: str = "/proc") -> str:
+    """Who keeps us from listening there, like "python3 (pid 123, user alice)", "another jupyterd (...)", "a process of
+    user root"; "" if unknown. `own`: inodes of our own sockets, on other addresses of the port.
+    """
+    sockets = {inode: uid for inode, uid in _listeners(listen, proc) if int(inode) not in own}
     if not sockets:
         return ""
     pid = _owner({f"socket:[{inode}]" for inode in sockets}, proc)
@@ -27,14 +34,30 @@ def holder(port: int, proc: str = "/proc") -> str:
     return f"{_program(pid, proc)} (pid {pid}, user {user})"
 
 
-def _listeners(port: int, proc: str) -> Iterator[tuple[str, int]]:
-    """Inode and uid of each listening socket of the port."""
+def _listeners(listen: Listen, proc: str) -> Iterator[tuple[str, int]]:
+    """Inode and uid of each listening socket that keeps another from listening there."""
     for table in ("tcp", "tcp6"):
         with suppress(OSError), open(f"{proc}/net/{table}", encoding="ascii") as file:
+            next(file)  # the names of the columns
             for line in file:
                 _, local, _, state, _, _, _, uid, _, inode, *_ = line.split(maxsplit=10)
-                if state == _LISTEN and local.endswith(f":{port:04X}"):
+                host, _, port = local.partition(":")
+                if state == _LISTEN and int(port, 16) == listen.port and _conflict(_address(host), listen.host):
                     yield inode, int(uid)
+
+
+def _conflict(held: str, wanted: str) -> bool:
+    """Whether both addresses cannot be listened on at once. A socket on "::" may hold IPv4 too (ipv6(7))."""
+    if (":" in held) != (":" in wanted):
+        return held == _EVERY[1]
+    return held == wanted or held in _EVERY or wanted in _EVERY
+
+
+def _address(text: str) -> str:
+    """An address as /proc/net/tcp has it: words of 32 bits in the machine's byte order, in hex. Mapped ones as IPv4."""
+    packed = b"".join(int(text[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(text), 8))
+    family = socket.AF_INET if len(packed) == 4 else socket.AF_INET6  # noqa: PLR2004 - bytes of an IPv4 address
+    return socket.inet_ntop(family, packed).removeprefix("::ffff:")
 
 
 def _owner(links: set[str], proc: str) -> int | None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from jupyterd.core.effects import Probe
 from jupyterd.core.events import ProbeEnded
+from jupyterd.linux import interfaces
 from jupyterd.protocol.plan import Target
 from jupyterd.supervisor import clock
 from jupyterd.supervisor.poller import READ, WRITE, Poller
@@ -48,12 +49,16 @@ class Exchange:
     """A probe under way; owns its socket and its timer. Ends once, with one ProbeEnded, unless it is closed before."""
 
     def __init__(
-        self, poller: Poller, context: ssl.SSLContext, probe: Probe, ended: Callable[[Exchange], None]
+        self,
+        poller: Poller,
+        context: ssl.SSLContext,
+        probe: Probe,
+        ended: Callable[[Exchange, str | None, str | None], ProbeEnded],
     ) -> None:
-        """`ended` is called when the probe ends by itself."""
+        """`ended` is called when the probe ends by itself, with the problem and the served SHA-256; makes the event."""
         self._poller = poller
         self._context = context
-        self._probe = probe
+        self.probe = probe
         self._ended = ended
         self._served: str | None = None
         family = socket.AF_INET6 if ":" in probe.target.address else socket.AF_INET
@@ -79,22 +84,21 @@ class Exchange:
 
     def _end(self, problem: str | None) -> list[ProbeEnded]:
         self.close()
-        self._ended(self)
-        return [ProbeEnded(self._probe.target, problem, self._served, clock.read())]
+        return [self._ended(self, problem, self._served)]
 
     def _too_late(self) -> list[ProbeEnded]:
-        return self._end(f"no answer for {self._probe.timeout_s:g} s")
+        return self._end(f"no answer for {self.probe.timeout_s:g} s")
 
     def _begin(self) -> Talk:
-        target = self._probe.target
+        target = self.probe.target
         code = self._socket.connect_ex((target.address, target.port))  # at once on loopback: no wake-up
         if code == errno.EINPROGRESS:
             yield WRITE
             code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             return _CONNECT_PHRASES.get(code, os.strerror(code))
-        if self._probe.sha256 is not None:
-            problem = yield from self._shake_hands(self._probe.sha256)
+        if self.probe.sha256 is not None:
+            problem = yield from self._shake_hands(self.probe.sha256)
             if problem is not None:
                 return problem
         return (yield from self._ask())
@@ -102,7 +106,7 @@ class Exchange:
     def _shake_hands(self, wanted_sha256: str) -> Talk:
         # As bytes: a str would go through the codec "idna", whose tables cost 1 MB.
         tls = self._context.wrap_socket(
-            self._socket, do_handshake_on_connect=False, server_hostname=_indicated_name(self._probe.target)
+            self._socket, do_handshake_on_connect=False, server_hostname=_indicated_name(self.probe.target)
         )
         self._socket = tls
         while True:
@@ -124,7 +128,7 @@ class Exchange:
         return None
 
     def _ask(self) -> Talk:
-        unsent = _request(self._probe)
+        unsent = _request(self.probe)
         answer = b""
         try:
             while unsent:
@@ -186,6 +190,7 @@ class Probes:
     def __init__(self, poller: Poller) -> None:
         self._poller = poller
         self._under_way: set[Exchange] = set()
+        self._present: tuple[str, ...] = ()
         # No authority is trusted and none needs to be: the served certificate is compared with the one on disk.
         # So no trust store is loaded, which would cost 2 MB.
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -195,11 +200,21 @@ class Probes:
     def begin(self, probe: Probe) -> list[ProbeEnded]:
         """Begin a probe. Returns [ProbeEnded] if it ends at once; otherwise the poller delivers it later."""
         try:
-            exchange = Exchange(self._poller, self._context, probe, self._under_way.discard)
+            exchange = Exchange(self._poller, self._context, probe, self._ended)
         except OSError as error:  # no IPv6, no more descriptors
-            return [ProbeEnded(probe.target, error.strerror or str(error), None, clock.read())]
+            return [self._event(probe, error.strerror or str(error), None)]
         self._under_way.add(exchange)
         return exchange.turn()
+
+    def _ended(self, exchange: Exchange, problem: str | None, served: str | None) -> ProbeEnded:
+        self._under_way.discard(exchange)
+        return self._event(exchange.probe, problem, served)
+
+    def _event(self, probe: Probe, problem: str | None, served: str | None) -> ProbeEnded:
+        present = interfaces.present()
+        if present != self._present:
+            self._present = present  # the last few hundred events are kept: all of them hold the same texts
+        return ProbeEnded(probe.target, problem, served, clock.read(), self._present)
 
     def cancel(self) -> None:
         """Close all probes without a ProbeEnded."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from jupyterd.linux import files
+from jupyterd.linux.net import is_address
 from jupyterd.tls import check
 from jupyterd.tls.key_pair import Pair
 
@@ -19,6 +20,8 @@ DAYS = 825
 refuse more than 825 days (support.apple.com/HT210176). The 398 days of public authorities bind those alone.
 """
 LIFE_LEFT = 1 / 3
+ADDRESSES_MOST = 64
+"""How many addresses one has; those that the machine left longest ago make room."""
 _HOST_NAME_MAX = 253
 _HOST_NAME = re.compile(r"(\*\.)?([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}")
 
@@ -26,17 +29,16 @@ _HOST_NAME = re.compile(r"(\*\.)?([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}")
 def ensure(path: Path, names: Sequence[str], addresses: Sequence[str], now: float) -> bool:
     """Make one unless the one at `path` is good; True if it was made. OSError when it cannot be written.
 
-    It is good while it reads back as a private pair, has more than a third of its life left, and has every one of
-    `names`: what the user types or has set, which may be literal addresses too. `addresses` are those that the
-    machine happens to have. They go into a new one; but one that changes (another network, a new lease) is no
-    reason for it: to whoever accepted the present certificate, or compared its fingerprint, a new one on every
-    address is worse than a name that does not match on one.
+    It is good while it reads back as a private pair, has more than a third of its life left, and has all of `names`
+    and `addresses` (literal). A new one keeps the addresses of the one before: a browser warns once for each network
+    that the machine joins, and not again when it comes back.
     """
     files.refuse_planted(path)
     found = check.check(path, None, now)
-    if isinstance(found, Pair) and _good(found, names, now):
+    if isinstance(found, Pair) and _good(found, [*names, *addresses], now):
         return False
-    self_signed(path, names, addresses, now)
+    known = [each for each in found.names if is_address(each)] if isinstance(found, Pair) else []
+    self_signed(path, names, list(dict.fromkeys([*subjects(addresses), *known]))[:ADDRESSES_MOST], now)
     return True
 
 

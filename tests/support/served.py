@@ -28,10 +28,10 @@ UID = 61234
 class Served:
     """One running supervisor. Owns its process and the terminal."""
 
-    def __init__(self, home: Path, *options: str, terminal: bool = True) -> None:
+    def __init__(self, home: Path, *options: str, terminal: bool = True, port: int | None = None) -> None:
         self.home = home
         self.uid = os.getuid() or UID
-        self.port = free_port()
+        self.port = port or free_port()
         self._master, slave = os.openpty() if terminal else os.pipe()
         os.fchown(slave, self.uid, -1)
         self._said = bytearray()
@@ -99,13 +99,13 @@ class Served:
 
 
 @contextmanager
-def served(*options: str, terminal: bool = True) -> Iterator[Served]:
+def served(*options: str, terminal: bool = True, port: int | None = None) -> Iterator[Served]:
     """A server with a home of its own; notebooks run in the environment of these tests, which has ipykernel."""
     home = Path(tempfile.mkdtemp(prefix="jupyterd-browser-"))
     if os.geteuid() == 0:
         os.chown(home, UID, UID)
     try:
-        here = Served(home, "--kernels-environment", sys.prefix, *options, terminal=terminal)
+        here = Served(home, "--kernels-environment", sys.prefix, *options, terminal=terminal, port=port)
         try:
             yield here
         finally:

@@ -53,7 +53,7 @@ def _serve(server: Server, leaf: Leaf) -> int:
         return fail("installed, but not served: tls.enabled is false, so this server speaks plain HTTP")
     if context.until_served(server.running, lambda told: told.sha256 == leaf.sha256) is None:
         return TROUBLE
-    print(f"Installed. {server.running.snapshot.urls[0]} now serves it.")
+    print(f"Installed. {server.running.snapshot.where} now serves it.")
     return 0
 
 
@@ -89,5 +89,5 @@ def _remove(server: Server) -> int:
     served = context.until_served(server.running, lambda told: told.source != "installed")
     if served is None:
         return TROUBLE
-    print(f"{server.running.snapshot.urls[0]} now serves {served.file}")
+    print(f"{server.running.snapshot.where} now serves {served.file}")
     return 0

@@ -59,7 +59,7 @@ def _serve(server: Server, made: Authority) -> int:
     )
     if served is None:
         return TROUBLE
-    print(f"{server.urls[0]} now serves {served.file}, for {', '.join(served.names)}")
+    print(f"{server.running.snapshot.where} now serves {served.file}, for {', '.join(served.names)}")
     return 0
 
 

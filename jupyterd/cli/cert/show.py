@@ -100,7 +100,8 @@ def page(told: dict[str, Any]) -> str:
     else:
         agrees = told["shown_sha256"] == served["sha256"]
         just_now = "checked just now" if agrees else f"but clients get ANOTHER one ({told['shown_sha256']})"
-        lines += [f"Served at {told['urls'][0]}, {just_now}:", "", *_block(served)]
+        where = told["urls"][0] if told["urls"] else "no address that answers"
+        lines += [f"Served at {where}, {just_now}:", "", *_block(served)]
     if told["chain"] is not None:
         lines += _chain(told["chain"])
     for each in told["on_disk"]:

@@ -100,6 +100,39 @@ def test_busy_names_the_holder_and_the_others_stay(listeners: Listeners) -> None
     assert listeners.bind((busy, free)) == Bound(())
 
 
+BINDS = """
+import socket, sys
+held = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET)
+if ":" in sys.argv[1]:
+    held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(sys.argv[2]))
+held.bind((sys.argv[1], 0)); held.listen(); print(held.getsockname()[1], flush=True); input()
+"""
+
+
+@pytest.mark.parametrize(
+    ("theirs", "only_v6", "ours", "busy"),
+    [
+        ("127.0.0.1", 0, "127.0.0.1", "::1"),
+        ("127.0.0.1", 0, "0.0.0.0", "::"),
+        ("0.0.0.0", 0, "127.0.0.1", "::1"),
+        ("::1", 1, "::1", "127.0.0.1"),
+        ("::1", 1, "::", "0.0.0.0"),
+        ("::", 1, "::1", "127.0.0.1"),
+        ("::", 0, "0.0.0.0", None),  # it holds IPv4 too, and IPv6
+        ("::ffff:127.0.0.1", 0, "127.0.0.1", "::1"),
+    ],
+)
+def test_who_holds_one_address_is_named_and_never_ourselves_on_the_other(
+    listeners: Listeners, theirs: str, only_v6: int, ours: str, busy: str | None
+) -> None:
+    """`ours` cannot be opened, `busy` (the other family) can, and is open first."""
+    with holding_a_port(sys.executable, "-I", "-c", BINDS, theirs, str(only_v6)) as (pid, found):
+        wanted = (*([Listen(busy, found.port)] if busy else []), Listen(ours, found.port))
+        (failed,) = listeners.bind(wanted).failed
+    assert failed.listen == wanted[-1]
+    assert f"(pid {pid}, user " in failed.detail
+
+
 def test_another_jupyterd_is_called_that(listeners: Listeners, tmp_path: Path) -> None:
     """A module of the name stands for ours: `-m` takes it from the working directory."""
     (tmp_path / "jupyterd").mkdir()
@@ -149,7 +182,10 @@ def test_an_ordinary_account_still_learns_the_user_of_the_holder() -> None:
     if os.getuid() != 0:
         pytest.skip("needs root to become an ordinary account")
     with socket.create_server(("127.0.0.1", 0)) as held:
-        code = f"from jupyterd.supervisor.port_owner import holder; print(holder({held.getsockname()[1]}))"
+        code = (
+            "from jupyterd.supervisor.port_owner import holder; from jupyterd.protocol.plan import Listen\n"
+            f"print(holder(Listen('127.0.0.1', {held.getsockname()[1]})))"
+        )
         said = subprocess.run(
             ["/usr/bin/setpriv", "--reuid=65534", "--clear-groups", "/usr/bin/python3", "-c", code],
             env={"PYTHONPATH": str(Path(__file__).parents[3])}, cwd="/", capture_output=True, text=True, check=True,

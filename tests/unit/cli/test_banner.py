@@ -49,12 +49,17 @@ def test_a_server_on_localhost_alone_says_that_others_need_the_tunnel() -> None:
     assert "firewall" in banner.text(served("https://gpu.lan:8888/"), Password(), HERE)
 
 
+def test_the_tunnel_ends_at_loopback_only_where_that_is_shown_too() -> None:
+    several = served("https://gpu.lan:8888/", "https://192.168.1.7:8888/", "https://[::1]:8888/")
+    assert "-L 8888:[::1]:8888 ada@" in banner.text(several, Password(), HERE)
+
+
 @pytest.mark.parametrize(
     ("url", "line"),
     [
         ("https://192.168.1.7:8443/", "-L 8443:192.168.1.7:8443"),
         ("https://[2001:db8::7]:8888/", "-L 8888:[2001:db8::7]:8888"),
-        ("https://gpu.lan/", "-L 8443:localhost:443"),
+        ("https://gpu.lan/", "-L 8443:gpu.lan:443"),
         ("http://localhost/", "-L 8080:localhost:80"),
     ],
 )

@@ -351,11 +351,12 @@ def test_the_watchdog_is_the_units_and_not_the_settings() -> None:
     assert world.plan is not None and world.plan.policy.watchdog_s == 15.0
 
 
-def test_addresses_that_changed_without_a_socket_are_asked_afresh() -> None:
+def test_of_addresses_that_changed_without_a_socket_only_the_new_ones_are_asked() -> None:
     new = replace(PLAN, targets=(LOCAL, PLAN.targets[1], replace(PLAN.targets[2], name="box.lan")))
     world, effects = play(reloading(), PlanMade(new))
     assert CancelProbes() in effects
-    assert [each.target.name for each in of(Probe, effects)] == ["localhost", "::1", "box.lan"]
+    assert [each.target.name for each in of(Probe, effects)] == ["box.lan"]
+    assert [each.good_since for each in world.probes] == [NOW, NOW, None]
     assert isinstance(world.server, Running) and isinstance(world.server.stage, Serving)
 
 

@@ -233,11 +233,13 @@ def test_time_is_asked_for_often_enough_and_by_its_own_deadline() -> None:
 # --- the banner ---------------------------------------------------------------------------------------------------
 
 
-def test_the_banner_is_shown_once() -> None:
+def test_the_banner_is_shown_once_as_soon_as_every_address_has_answered_or_failed() -> None:
     world, effects = play(verifying(), good(LOCAL), good(LOCAL6))
-    assert of(ShowBanner, effects) == [ShowBanner()]
+    assert (world.state, of(ShowBanner, effects)) == ("serving", [])
+    world, effects = play(world, bad(LAN))
+    assert of(ShowBanner, effects) == [ShowBanner(("https://gpu.lan:8888/",))]
     world, effects = play(world, CRASH, ChildStarted(Role.SERVER, 17, 170), ServerSaid(17, Ready()))
-    world, more = play(world, good(LOCAL), good(LOCAL6))
+    world, more = play(world, good(LOCAL), good(LOCAL6), good(LAN))
     assert world.state == "serving"
     assert of(ShowBanner, effects + more) == []
 

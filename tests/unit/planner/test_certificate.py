@@ -15,10 +15,10 @@ from jupyterd.planner.addresses import Interfaces
 from jupyterd.planner.certificate import Chosen
 from jupyterd.settings.paths import Paths
 from jupyterd.settings.problems import Origin
-from jupyterd.settings.schema import Settings, TlsSettings
+from jupyterd.settings.schema import ServerSettings, Settings, TlsSettings
 from jupyterd.tls import authority, make
 
-MACHINE = Interfaces(("192.168.1.7",), (("gpu.lan", "192.168.1.7"),), ipv6=False)
+MACHINE = Interfaces(("192.168.1.7",), (("gpu.lan", ("192.168.1.7",)),), ipv6=False)
 ORIGINS = {"tls.certificate": Origin("jupyterd.toml", 7)}
 
 
@@ -68,6 +68,8 @@ def test_settings_before_installed_before_local_before_self_signed(paths: Paths,
     paths.installed.unlink()
     local = choose(paths)
     assert local.source == "local"
+    assert local.pair is not None and "192.168.1.7" not in local.pair.names
+    local = choose(paths, Settings(server=ServerSettings(ip=("*",))))
     assert local.pair is not None and "192.168.1.7" in local.pair.names
     assert local.files is not None and "BEGIN CERTIFICATE" in (local.files.authority or "")
     assert "PRIVATE" not in (local.files.authority or "")

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from jupyterd.tls.check import Pair, check
-from jupyterd.tls.make import DAYS, ensure, self_signed
+from jupyterd.tls.make import ADDRESSES_MOST, DAYS, ensure, self_signed
 
 NOW_S = 1_900_000_000.0
 DAY_S = 86400.0
@@ -112,14 +112,15 @@ def test_a_good_one_is_kept(path: Path, kept: str) -> None:
 @pytest.mark.parametrize(
     ("names", "addresses", "made"),
     [
-        (NAMES, ("10.0.0.2", "fd00::2"), False),  # another network: not worth a new warning everywhere
+        (NAMES, ("10.0.0.1",), False),  # an address that is gone
+        (NAMES, ("10.0.0.2", "fd00::2"), True),  # another network
         (("GPU.lan", "localhost"), (), False),
         (("[fd00::1]", "localhost"), (), False),
         ((*NAMES, "gpu.example.org"), ADDRESSES, True),  # a name that the user types
         ((*NAMES, "192.0.2.8"), ADDRESSES, True),  # an address that the user has set
     ],
 )
-def test_only_what_the_user_types_makes_a_new_one(
+def test_a_name_or_an_address_that_is_not_in_it_makes_a_new_one(
     path: Path,
     kept: str,
     names: Sequence[str],
@@ -128,6 +129,18 @@ def test_only_what_the_user_types_makes_a_new_one(
 ) -> None:
     assert ensure(path, names, addresses, NOW_S) is made
     assert (look(path).sha256 != kept) is made
+
+
+@pytest.mark.usefixtures("kept")
+def test_who_comes_back_to_a_network_finds_the_same_certificate(path: Path) -> None:
+    assert ensure(path, NAMES, ("10.0.0.2",), NOW_S)
+    assert look(path).names == (*NAMES, "10.0.0.2", *ADDRESSES)
+    assert not ensure(path, NAMES, ADDRESSES, NOW_S)
+    for number in range(100):
+        ensure(path, NAMES, (f"10.1.0.{number}",), NOW_S)
+    assert len(look(path).names) <= len(NAMES) + ADDRESSES_MOST
+    assert "10.1.0.0" not in look(path).names
+    assert {"10.1.0.99", "10.1.0.98"} <= set(look(path).names)
 
 
 @pytest.mark.parametrize(("days", "made"), [(1, False), (548, False), (551, True), (900, True), (-2, True)])
