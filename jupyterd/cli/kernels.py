@@ -6,6 +6,7 @@ Reads the records of kernels on disk, and needs no server. Root becomes the acco
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -187,11 +188,15 @@ def _restart(directory: Path, record: Entry) -> int:
     with registry.without_server(directory) as alone:
         if not alone:
             return _let_server_restart(directory, record)
+        try:
+            env = registry.read_env(directory, record.id)
+        except (OSError, ValueError) as error:
+            return fail(f"kernel {record.id} goes on: it could not be started again, its environment is lost ({error})")
         if stop.end([record], Policy().kernels_grace_s, launcher.clear):
             return fail(f"kernel {record.id} does not end, so it was not restarted")
         try:
-            launcher.launch(directory, record, registry.read_env(directory, record.id))
-        except (LaunchFailed, OSError, ValueError) as error:
+            launcher.launch(directory, record, env)
+        except LaunchFailed as error:
             return fail(f"kernel {record.id} has ended, but does not start again: {error}")
     print(f"restarted kernel {record.id}")
     return 0
@@ -199,11 +204,13 @@ def _restart(directory: Path, record: Entry) -> int:
 
 def _let_server_restart(directory: Path, record: Entry) -> int:
     """End the kernel and let the server start it again, as it does with any that dies: then its tabs hear of it."""
+    now = record
     stop.end([record], Policy().kernels_grace_s, lambda _: None)
     until = time.monotonic() + _SERVER_RESTARTS_S
     while time.monotonic() < until:
-        process = registry.read_process(directory, record.id)
-        if process is not None and process != record.process:
+        with contextlib.suppress(OSError, ValueError):
+            now = registry.read(directory, record.id)
+        if now.process is not None and now.process != record.process:
             print(f"the running server has restarted kernel {record.id}")
             return 0
         time.sleep(_LOOK_S)

@@ -5,13 +5,13 @@ Reads what the planner wrote (live.json) and what the browser set (login.json).
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import attrs
 
 from jupyterd.cli.banner import Login, OwnToken, Password, Token, TokenHidden
-from jupyterd.linux import files
+from jupyterd.linux import files, kept
+from jupyterd.protocol import documents
 from jupyterd.settings import login_store
 from jupyterd.settings.paths import Paths
 
@@ -29,14 +29,18 @@ class Entrance:
 
 
 def read(paths: Paths) -> Entrance:
-    """Read both files. If there are none: no password, no token, and the browser may set a password. Raises OSError or
-    ValueError, which says what is wrong with a file.
+    """Read both files. If there are none: no password, no token, and the browser may set a password. A damaged file is
+    told on standard error, and login.json set aside; the planner writes live.json again. OSError.
     """
-    data = files.read_private(paths.live)
-    live: dict[str, Any] = {} if data is None else json.loads(data)
+    live: dict[str, Any] = {}
+    try:
+        if (data := files.read_private(paths.live)) is not None:
+            live = documents.document(data)
+    except ValueError as error:
+        kept.say(f"{paths.live} is damaged ({error}); to have it written again, type: jupyterd reload")
     return Entrance(
         fixed=bool(live.get("password_hash")),
-        browsers=login_store.has_password(paths.login),
+        browsers=bool(login_store.read_or_set_aside(paths.login).password_hash),
         own_token=bool(live.get("token")),
         may_change=bool(live.get("allow_password_change", True)),
     )

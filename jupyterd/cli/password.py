@@ -63,7 +63,7 @@ def _set(paths: Paths, args: argparse.Namespace, *, runs: bool) -> int:
     hashed = _given_hash() if args.hash_stdin else _hashed(paths, args)
     if hashed is None:
         return TROUBLE
-    if args.if_new and hashed == login_store.read(paths.login).password_hash:
+    if args.if_new and hashed == login_store.read_or_set_aside(paths.login).password_hash:
         return 0
     login_store.set_password(paths.login, hashed)
     now = "every browser has to log in again" if runs else "it is valid from the next start"
@@ -80,7 +80,7 @@ def _hashed(paths: Paths, args: argparse.Namespace) -> str | None:
     if fault or password is None:
         fail(f"{fault} Nothing was changed.")
         return None
-    old = login_store.read(paths.login).password_hash
+    old = login_store.read_or_set_aside(paths.login).password_hash
     if args.if_new and old and passwd_check(old, password):  # type: ignore[no-untyped-call]
         return old
     hashed: str = passwd(password)  # type: ignore[no-untyped-call]

@@ -10,6 +10,7 @@ import fcntl
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import sdnotify
@@ -17,11 +18,13 @@ import sdnotify
 import jupyterd
 from jupyterd.cli import banner, login_state, ssh
 from jupyterd.cli._common import EX_CONFIG, EX_TEMPFAIL, fail, say
+from jupyterd.linux import kept
 from jupyterd.planner import plan
 from jupyterd.protocol.plan import Plan, Refused, encode
 from jupyterd.settings import options
-from jupyterd.settings.paths import prepare
+from jupyterd.settings.paths import Paths, prepare
 
+_AGAIN_S, _EXTEND_S = 10.0, 60.0
 HELP = "Run the Jupyter server under its supervisor: in this terminal, or as the systemd service."
 
 
@@ -34,13 +37,10 @@ def main(args: argparse.Namespace) -> int:  # noqa: RET503 - execv does not retu
     """Returns an exit code only if it cannot become the supervisor. Keeps the account's umask, for saved notebooks."""
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # until the supervisor has its handler: it must not end the start
     asked = plan.ask(args, os.environ, sys.argv[2:])
-    prepare(asked.paths)
-    lock = os.open(asked.paths.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    lock = _lock(asked.paths)
+    if lock is None:
         return fail(f"another jupyterd already serves from {asked.paths.state}; see: jupyterd status", EX_TEMPFAIL)
-    made = plan.make_plan(asked, write=True)
+    made = plan.make_plan(asked, write=True, at_start=True)
     if isinstance(made, Refused):
         for problem in made.problems:
             say(problem)
@@ -57,8 +57,39 @@ def main(args: argparse.Namespace) -> int:  # noqa: RET503 - execv does not retu
     os.execve(sys.executable, (sys.executable, *lean, *given), environ)  # noqa: S606 - that is the point
 
 
+def _lock(paths: Paths) -> int | None:
+    """The lock of the state directory; None: another supervisor holds it. Under systemd it waits for a disk that is
+    full or read-only. Raises Invalid, and in a terminal OSError.
+    """
+    told = ""
+    while True:
+        try:
+            prepare(paths)
+            lock = kept.lock_file(paths.lock)
+            break
+        except OSError as error:
+            problem = kept.unwritable(error)
+            if paths.mode == "foreground":
+                raise
+            if problem != told:
+                told = problem
+                say(problem)
+            status = f"STATUS=Waiting: {problem}; checked again every {_AGAIN_S:.0f} s"
+            sdnotify.SystemdNotifier().notify(f"{status}\nEXTEND_TIMEOUT_USEC={round(_EXTEND_S * 1e6)}")
+            time.sleep(_AGAIN_S)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return None
+    return lock
+
+
 def _banner(made: Plan, asked: plan.Ask) -> str:
-    login = login_state.first(asked.paths, terminal=sys.stderr.isatty())
+    try:
+        login = login_state.first(asked.paths, terminal=sys.stderr.isatty())
+    except OSError as error:  # it serves all the same; `jupyterd token` says it again
+        say(f"no link was made: {kept.unwritable(error)}")
+        login = banner.TokenHidden()
     return banner.template(banner.of_plan(made), login, ssh.here(), banner.typed(os.environ))
 
 

@@ -6,7 +6,6 @@ jupyter_server's SessionManager's.
 
 from __future__ import annotations
 
-import json
 import os
 import pwd
 import re
@@ -18,7 +17,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from jupyterd.gpu.details import User
-from jupyterd.linux import proc
+from jupyterd.linux import kept, proc
+from jupyterd.linux.proc import Identity
+from jupyterd.protocol import documents
 from jupyterd.protocol.gpu_frames import GpuProcess
 from jupyterd.protocol.kernel_unit import KernelUnit, kernel_unit
 
@@ -157,10 +158,10 @@ class Attribution:
         found = {}
         for file in self._records.glob("*.pid") if self._records is not None else ():
             try:
-                record = json.loads(file.read_bytes())
-                pid, started = int(record["pid"]), int(record["started"])
-            except (OSError, ValueError, KeyError, TypeError):
+                record = documents.structured(documents.document(kept.read(file)), Identity)
+            except (OSError, ValueError):
                 continue
+            pid, started = record.pid, record.started
             if proc.started(pid, self._proc) == started:  # after a reboot it is another process, or none
                 found[pid] = (started, file.stem)
         return found

@@ -13,7 +13,7 @@ import select
 import socket
 import time
 
-from jupyterd.linux import proc
+from jupyterd.linux import kept, proc
 from jupyterd.protocol import sampler_lock
 from jupyterd.protocol.sampler_lock import LockOwner, SamplerArguments, SamplerPaths
 
@@ -140,7 +140,7 @@ class Readers:
 
 
 def _lock(places: SamplerPaths) -> int:
-    fd = os.open(places.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    fd = kept.lock_file(places.lock)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

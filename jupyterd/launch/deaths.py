@@ -12,7 +12,9 @@ from pathlib import Path
 
 from jupyterd.launch import registry
 from jupyterd.launch.registry import Entry
-from jupyterd.linux import files
+from jupyterd.linux import kept
+from jupyterd.linux.kept import Tell
+from jupyterd.protocol import documents
 
 NAME = "ended"
 _KEPT = 10
@@ -67,26 +69,22 @@ class RecentDeath:
     cause: str
 
 
-def note(directory: Path, record: Entry, cause: str) -> None:
+@dataclass(frozen=True, slots=True)
+class _Deaths:
+    deaths: tuple[RecentDeath, ...]
+
+
+def note(directory: Path, record: Entry, cause: str, tell: Tell = kept.say) -> None:
     """Add this death to the file, which keeps the last ten. OSError where the disk is full."""
     try:
         notebook = registry.read_env(directory, record.id).get("JPY_SESSION_NAME", "")
     except (OSError, ValueError):
         notebook = ""
-    try:
-        earlier = decode((directory / NAME).read_bytes())
-    except (OSError, ValueError):
-        earlier = ()
+    earlier = kept.load(directory / NAME, decode, tell) or ()
     every = (*earlier, RecentDeath(time.time(), record.id, record.name, notebook, cause))[-_KEPT:]
-    files.replace(directory / NAME, json.dumps([asdict(each) for each in every], indent=1).encode())
+    kept.write(directory / NAME, json.dumps([asdict(each) for each in every], indent=1).encode(), tell)
 
 
 def decode(data: bytes) -> tuple[RecentDeath, ...]:
     """The deaths in the file, oldest first. ValueError when it holds something else."""
-    try:
-        return tuple(
-            RecentDeath(float(each["at"]), *(str(each[field]) for field in ("kernel", "name", "notebook", "cause")))
-            for each in json.loads(data)
-        )
-    except (KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"not a list of ended kernels: {type(error).__name__}") from error
+    return documents.structured({"deaths": documents.parsed(data)}, _Deaths).deaths

@@ -15,6 +15,7 @@ from pathlib import Path
 from jupyterd.launch.deaths import ExitStatus
 from jupyterd.launch.registry import Entry
 from jupyterd.launch.user_unit import WRAPPER, LaunchFailed
+from jupyterd.linux import kept
 
 LOG_MAX_BYTES = 1 << 20
 # The waiting shell is the cheapest parent (0.1 MB of its own) that can tell how a process ended after the server
@@ -50,8 +51,8 @@ def launch(directory: Path, record: Entry, deadline_s: float) -> None:
 def ending(directory: Path, kernel_id: str) -> ExitStatus:
     """The exit status that the waiting shell wrote; all None while it has not, or when the shell was killed too."""
     try:
-        status = int((directory / f"{kernel_id}.end").read_text(encoding="ascii"))
-    except (FileNotFoundError, ValueError):
+        status = int(kept.read(directory / f"{kernel_id}.end"))
+    except (OSError, ValueError):
         return ExitStatus()
     if status <= _BY_SIGNAL:
         return ExitStatus(code=status)
@@ -73,5 +74,5 @@ def trim_log(directory: Path, kernel_id: str) -> None:
             file.seek(0)
             file.truncate()
             file.write(b"[...]\n" + rest.partition(b"\n")[2])
-    except FileNotFoundError:
+    except OSError:  # it is gone, or the disk is full: the log is no reason to lose sight of its kernel
         return

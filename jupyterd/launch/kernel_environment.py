@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from jupyterd.linux import kept
+
 MAKING, MADE = ".jupyterd-making", ".jupyterd-made"
 """Marker files inside it: it is ours and unfinished, ours and finished. A venv cannot be moved, so it is built in
 its final place and the marker does what a rename would."""
@@ -181,7 +183,7 @@ def _run(argv: list[str], timeout_s: float) -> subprocess.CompletedProcess[str]:
 
 @contextlib.contextmanager
 def _locked(path: Path, say: Say, until: float) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = kept.lock_file(path, say)
     told = False
     try:
         while True:

@@ -48,8 +48,9 @@ def launch(directory: Path, record: Entry, env: Mapping[str, str], deadline_s: f
 
 def _await_process(directory: Path, record: Entry, until: float) -> Identity:
     while time.monotonic() < until:
-        if (process := registry.read_process(directory, record.id)) is not None:
-            return process
+        with contextlib.suppress(ValueError):
+            if (process := registry.read_process(directory, record.id)) is not None:
+                return process
         time.sleep(_LOOK_EVERY_S)  # a thread or a verb waits here, never the event loop
     raise LaunchFailed(
         f"{record.kind} {record.name}: started, but its wrapper did not write its identity in time; see {directory}"

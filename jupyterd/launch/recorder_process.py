@@ -6,7 +6,6 @@ Blocking, with deadlines.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -15,9 +14,9 @@ from pathlib import Path
 
 from jupyterd.launch import user_unit
 from jupyterd.launch.user_unit import LaunchFailed
-from jupyterd.linux import proc
+from jupyterd.linux import kept, proc
 from jupyterd.linux.proc import Identity
-from jupyterd.protocol import spool
+from jupyterd.protocol import documents, spool
 from jupyterd.protocol.recorder_channel import RecorderPaths
 
 _DEADLINE_S = 10.0
@@ -75,8 +74,8 @@ def launch(program: Sequence[str], directory: Path, *, as_unit: bool) -> None:
 def end(directory: Path) -> bool:
     """End the recorder, with SIGTERM, then SIGKILL after 3 s. False when none ran. Call it after the last kernel."""
     try:
-        process = Identity(**json.loads((directory / spool.LOCK).read_bytes()))
-    except (OSError, ValueError, TypeError):
+        process = documents.structured(documents.document(kept.read(directory / spool.LOCK)), Identity)
+    except (OSError, ValueError):
         return False
     pidfd = proc.open_pidfd(process)
     if pidfd is None:

@@ -1,6 +1,6 @@
 """The records of kernels on disk, and in another directory those of terminals: `ID.json` (written by the launcher),
 `ID.env` (its environment), `ID.pid` (by the wrapper), `ID.end` and `ID.log` (detached processes only), `ID.why` (by
-whoever ends it on purpose). All 0600 in a 0700 directory. An unreadable record is set aside and reported.
+whoever ends it on purpose). All 0600 in a 0700 directory. A damaged record is set aside and reported.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ import contextlib
 import fcntl
 import json
 import os
-import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from jupyterd.linux import files
+from jupyterd.linux import files, kept
+from jupyterd.linux.kept import Tell
 from jupyterd.linux.proc import Identity
+from jupyterd.protocol import documents
 
 FORMAT = 1
 ENVIRONMENT_LOG = "kernel-env.log"
@@ -66,49 +67,63 @@ def write(directory: Path, record: Entry, env: Mapping[str, str]) -> None:
 
 
 def read(directory: Path, kernel_id: str) -> Entry:
-    """The record of this kernel. ValueError: the file is no record; FileNotFoundError: there is none."""
-    document = _load(directory / f"{kernel_id}.json")
+    """The record of this kernel. ValueError: the file is no record; FileNotFoundError: there is none; OSError: it
+    cannot be read at present.
+    """
+    path = directory / f"{kernel_id}.json"
+    document = documents.document(kept.read(path))
+    if document.get("format") != FORMAT:
+        raise ValueError("not a record of this version")
+    if document.get("id") != kernel_id:
+        raise ValueError("it is another kernel's")
+    record = documents.structured(document, Entry)
+    if any(_unusable(word) for word in (*record.argv, record.cwd, record.connection_file, record.tty)):
+        raise ValueError("it holds text that no name of a file or program can be")
     try:
-        if document.pop("format") != FORMAT:
-            raise ValueError("another format")
-        if document["id"] != kernel_id:
-            raise ValueError("another kernel's")
-        document["argv"] = tuple(document["argv"])
-        document["limits"] = tuple((str(name), str(value)) for name, value in document["limits"])
-        document["process"] = read_process(directory, kernel_id)
-        return Entry(**document)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"not a kernel record: {type(error).__name__}: {error}") from error
+        return replace(record, process=read_process(directory, kernel_id))
+    except ValueError:  # what is lost is the process's number, not the record
+        return record
 
 
 def read_process(directory: Path, kernel_id: str) -> Identity | None:
     """The identity that the wrapper wrote; None while it has not. ValueError for another content."""
     try:
-        return Identity(**_load(directory / f"{kernel_id}.pid"))
+        return _identity(kept.read(directory / f"{kernel_id}.pid"))
     except FileNotFoundError:
         return None
-    except TypeError as error:
-        raise ValueError(f"not a process: {error}") from error
 
 
 def read_env(directory: Path, kernel_id: str) -> dict[str, str]:
     """The environment that the kernel was started with. ValueError and FileNotFoundError as `read`."""
-    return {str(name): str(value) for name, value in _load(directory / f"{kernel_id}.env").items()}
+    return {name: str(value) for name, value in documents.document(kept.read(directory / f"{kernel_id}.env")).items()}
+
+
+def read_why(directory: Path, kernel_id: str) -> str:
+    """The phrase of whoever ended it on purpose; "" for nobody."""
+    try:
+        return kept.read(directory / f"{kernel_id}.why").decode(errors="replace")
+    except (OSError, ValueError):
+        return ""
 
 
 def read_all(directory: Path) -> tuple[list[Entry], list[str]]:
-    """(every readable record, oldest first; one sentence for each record that was set aside)."""
+    """(every readable record, oldest first; one sentence for each record that was set aside or cannot be read)."""
     found: list[Entry] = []
     problems: list[str] = []
     for path in sorted(directory.glob("*.json")) if directory.is_dir() else ():
         try:
             found.append(read(directory, path.stem))
+            if found[-1].process is None:
+                kept.load(path.with_suffix(".pid"), _identity, problems.append)
         except FileNotFoundError:
             continue  # ended between the listing and the reading
-        except (OSError, ValueError) as error:
-            aside = path.with_suffix(".unreadable")
-            path.replace(aside)
-            problems.append(f"the kernel record {path.name} is not usable ({error}); it lies in {aside} now")
+        except OSError as error:
+            problems.append(f"the record {path} cannot be read at present: {error.strerror}")
+        except ValueError as error:
+            try:
+                kept.set_aside(path, error, problems.append)
+            except OSError as refusal:
+                problems.append(f"the record {path} is damaged ({error}) and cannot be set aside: {refusal.strerror}")
     return sorted(found, key=lambda each: each.created), problems
 
 
@@ -127,9 +142,11 @@ def remove(directory: Path, kernel_id: str) -> None:
         (directory / f"{kernel_id}{part}").unlink(missing_ok=True)
 
 
-def hold_as_server(directory: Path) -> int | None:
-    """A descriptor that, while open, marks these kernels as a server's; None while another program changes them."""
-    descriptor = os.open(directory / SERVER_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+def hold_as_server(directory: Path, tell: Tell = kept.say) -> int | None:
+    """A descriptor that, while open, marks these kernels as a server's; None while another program changes them.
+    OSError. `tell`: kept.lock_file.
+    """
+    descriptor = kept.lock_file(directory / SERVER_LOCK, tell)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -139,9 +156,9 @@ def hold_as_server(directory: Path) -> int | None:
 
 
 @contextlib.contextmanager
-def without_server(directory: Path) -> Iterator[bool]:
+def without_server(directory: Path, tell: Tell = kept.say) -> Iterator[bool]:
     """Yields True when no server runs, and keeps one from starting within the block; False when one runs."""
-    descriptor = os.open(directory / SERVER_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = kept.lock_file(directory / SERVER_LOCK, tell)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -159,18 +176,12 @@ def server_runs(directory: Path) -> bool:
         return not alone
 
 
-def _load(path: Path) -> dict[str, Any]:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+def _identity(data: bytes) -> Identity:
+    return documents.structured(documents.document(data), Identity)
+
+
+def _unusable(word: str) -> bool:
     try:
-        facts = os.fstat(descriptor)
-        if facts.st_uid != os.getuid():
-            raise PermissionError(f"it belongs to uid {facts.st_uid}")
-        if not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1:
-            raise ValueError("not a regular file with one name")
-        with os.fdopen(descriptor, encoding="utf-8", closefd=False) as file:
-            document = json.load(file)
-    finally:
-        os.close(descriptor)
-    if not isinstance(document, dict):
-        raise ValueError("not a JSON object")  # noqa: TRY004 - the caller knows one kind of bad file
-    return document
+        return b"\0" in os.fsencode(word)
+    except UnicodeEncodeError:
+        return True

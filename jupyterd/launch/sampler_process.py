@@ -16,7 +16,7 @@ from typing import Literal
 
 from jupyterd.launch import user_unit
 from jupyterd.launch.user_unit import LaunchFailed
-from jupyterd.linux import proc
+from jupyterd.linux import files, proc
 from jupyterd.protocol import sampler_lock
 from jupyterd.protocol.sampler_lock import LockOwner, SamplerPaths
 from jupyterd.settings.paths import Paths
@@ -73,8 +73,8 @@ def launch(program: Sequence[str], env: Mapping[str, str], lock: Path, *, as_uni
 def find(lock: Path) -> RunningSampler | None:
     """The sampler that holds the lock; None when nobody does, or when it has just started or just ended."""
     try:
-        fd = os.open(lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
+        fd = files.open_regular(lock, os.geteuid())
+    except (OSError, ValueError):
         return None
     try:
         try:

@@ -24,7 +24,8 @@ import zmq
 from jupyterd.launch import launcher, registry, user_unit
 from jupyterd.launch.registry import Entry
 from jupyterd.launch.user_unit import LaunchFailed
-from jupyterd.linux import files, proc
+from jupyterd.linux import files, kept, proc
+from jupyterd.protocol import documents
 
 _TERM_AT = 0.75
 """Share of the grace period before SIGTERM: the time for a cell that saves its work on KeyboardInterrupt."""
@@ -122,8 +123,10 @@ def end(running: Sequence[Entry], grace_s: float, ended: Callable[[Entry], None]
 
 def _send(context: zmq.Context[zmq.Socket[bytes]], record: Entry, kind: str, content: dict[str, bool]) -> None:
     """Send `shutdown_request` or `interrupt_request`; the answer is not waited for."""
-    with contextlib.suppress(OSError, ValueError, KeyError, zmq.ZMQError):  # TERM and KILL come all the same
-        info = json.loads(Path(record.connection_file).read_text(encoding="utf-8"))
+    with contextlib.suppress(
+        OSError, ValueError, KeyError, AttributeError, zmq.ZMQError
+    ):  # TERM and KILL come all the same
+        info = documents.document(kept.read(Path(record.connection_file)))
         parts = [json.dumps(each).encode() for each in (_header(kind), {}, {}, content)]
         signature = hmac.new(info["key"].encode(), b"".join(parts), hashlib.sha256).hexdigest().encode()
         joint = ":" if info["transport"] == "tcp" else "-"

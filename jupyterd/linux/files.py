@@ -1,7 +1,7 @@
-"""Files: replaced in one step, private ones made and checked, others' read without trust, changes noticed.
+"""Files: replaced in one step, read without trust, private ones made and checked, changes noticed.
 
-What somebody has planted in the place of a private file (a link, a second name, a FIFO) is refused and left as it is:
-its target is not ours to read or to change. Without pathlib: the supervisor imports this module and must stay small.
+What is in the place of one of our files and is none (a link, a second name, a FIFO, another account's) is never opened
+or changed; linux/kept.py sets it aside. Without pathlib: the supervisor imports this module and must stay small.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ addresses is a tenth of it.
 """
 ABSENT = "absent"
 """The mark of no file."""
+_KINDS = {
+    stat.S_IFLNK: "a symbolic link", stat.S_IFDIR: "a directory", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket",
+}  # fmt: skip
 
 
 def replace(
@@ -55,10 +58,12 @@ def replace(
             os.close(parent)
 
 
-def replace_private(path: Path, data: bytes) -> None:
-    """Put `data` at `path`, 0600 and durably. PermissionError for what was planted there."""
-    refuse_planted(path)
-    replace(path, data, durable=True)
+class Damaged(ValueError):  # noqa: N818 - it is what happened
+    """What is at `path` is not the file that was written there: another kind, another account's, another content."""
+
+    def __init__(self, path: Path | str, what: str) -> None:
+        super().__init__(f"{path} {what}")
+        self.path = os.fspath(path)
 
 
 def stat_mark(path: Path | str) -> str:
@@ -72,20 +77,36 @@ def stat_mark(path: Path | str) -> str:
     return f"{found.st_dev}:{found.st_ino}:{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}"
 
 
-def read_untrusted(path: Path, owner: int | None = None) -> bytes:
-    """What an account wrote, for a reader that may be root: never waits for a FIFO's writer, never follows a link.
-    OSError; ValueError for anything but a regular file of at most LARGEST_BYTES, of `owner` if one is given.
+def open_regular(path: Path | str, owner: int | None = None) -> int:
+    """A descriptor for reading; never waits for a FIFO's writer, never follows a link. Damaged for anything but a
+    regular file, of `owner` if one is given; FileNotFoundError; OSError: the machine cannot (a broken disk).
     """
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except FileNotFoundError:
+        raise
+    except OSError:  # a link, a socket, a file that only another account may read
+        with contextlib.suppress(OSError):
+            _expect_regular(path, os.lstat(path), owner)
+        raise
+    try:
+        _expect_regular(path, os.fstat(fd), owner)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def read_untrusted(path: Path | str, owner: int | None = None, most: int = LARGEST_BYTES) -> bytes:
+    """What an account wrote, for a reader that may be root. Errors as of `open_regular`; Damaged also for a file of
+    more than `most` bytes.
+    """
+    fd = open_regular(path, owner)
     with os.fdopen(fd, "rb") as opened:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            raise ValueError("not a regular file")
-        if owner is not None and found.st_uid != owner:
-            raise ValueError("another account's file")
-        if found.st_size > LARGEST_BYTES:
-            raise ValueError(f"{found.st_size} bytes are more than the {LARGEST_BYTES} that are read")
-        return opened.read(LARGEST_BYTES)
+        size = os.fstat(fd).st_size
+        if size > most:
+            raise Damaged(path, f"has {size} bytes, more than the {most} that are read")
+        return opened.read(most)
 
 
 def private_directory(path: Path) -> None:
@@ -93,59 +114,36 @@ def private_directory(path: Path) -> None:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except FileExistsError:
-        raise _planted(path, "not a directory") from None
+        raise _refused(path, f"{path} is not a directory: move it away") from None
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode):
-        raise _planted(path, "not a directory")
+        raise _refused(path, f"{path} is not a directory: move it away")
     if found.st_uid != os.geteuid():
         raise _refused(path, f"{path} belongs to uid {found.st_uid}, not to uid {os.geteuid()}: move it away")
     if stat.S_IMODE(found.st_mode) & 0o077:
         path.chmod(0o700)
 
 
-def refuse_planted(path: Path) -> None:
-    """PermissionError for what somebody planted there; nothing at all is fine, and who may read it is not asked."""
+def expect_one_name(path: Path | str) -> None:
+    """Damaged for what is no regular file of this account with one name; nothing at all is fine."""
     with contextlib.suppress(FileNotFoundError):
-        _expect_a_file(path, path.lstat())
+        _expect_one_name(path, os.lstat(path))
 
 
 def read_private(path: Path) -> bytes | None:
-    """The contents; None if there is none. PermissionError, with what to type, for one that others can read."""
+    """The contents; None if there is none. Errors as of `open_regular`; Damaged also for one with a second name;
+    PermissionError, with what to type, for one that others can read.
+    """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = open_regular(path, os.geteuid())
     except FileNotFoundError:
         return None
-    except OSError as error:
-        if error.errno != errno.ELOOP:
-            raise
-        raise _planted(path, "a symbolic link") from None
-    try:
+    with os.fdopen(fd, "rb") as file:
         found = os.fstat(fd)
-        _expect_a_file(path, found)
-        if found.st_uid != os.geteuid():
-            raise _refused(path, f"{path} belongs to uid {found.st_uid}, not to uid {os.geteuid()}: move it away")
+        _expect_one_name(path, found)
         if stat.S_IMODE(found.st_mode) & 0o077:
             raise _refused(path, f"{path} can be read by others: chmod 600 {path}")
-        with os.fdopen(fd, "rb", closefd=False) as file:
-            return file.read(LARGEST_BYTES)
-    finally:
-        os.close(fd)
-
-
-def lock_file(path: Path) -> int:
-    """A descriptor of a file that is there to be locked; the caller closes it. Nothing is ever written to it."""
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        if error.errno != errno.ELOOP:
-            raise
-        raise _planted(path, "a symbolic link") from None
-    try:
-        _expect_a_file(path, os.fstat(fd))
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
+        return file.read(LARGEST_BYTES)
 
 
 def is_locked(path: Path, *, shared: bool = False) -> bool:
@@ -172,18 +170,18 @@ def is_locked(path: Path, *, shared: bool = False) -> bool:
     return False
 
 
-def _expect_a_file(path: Path, found: os.stat_result) -> None:
-    """A plain file with one name; with none it has just been replaced, which is fine."""
-    if stat.S_ISLNK(found.st_mode):
-        raise _planted(path, "a symbolic link")
-    if not stat.S_ISREG(found.st_mode):
-        raise _planted(path, "not a regular file")
+def _expect_one_name(path: Path | str, found: os.stat_result) -> None:
+    """A file whose name is gone has just been replaced, which is fine."""
+    _expect_regular(path, found, os.geteuid())
     if found.st_nlink > 1:
-        raise _planted(path, "a hard link (the file has another name too)")
+        raise Damaged(path, "has another name too (a hard link)")
 
 
-def _planted(path: Path, what: str) -> PermissionError:
-    return _refused(path, f"{path} is {what}, which jupyterd did not make: move it away")
+def _expect_regular(path: Path | str, found: os.stat_result, owner: int | None) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise Damaged(path, f"is {_KINDS.get(stat.S_IFMT(found.st_mode), 'a device')}, not a file")
+    if owner is not None and found.st_uid != owner:
+        raise Damaged(path, f"belongs to uid {found.st_uid}, not to uid {owner}")
 
 
 def _refused(path: Path, sentence: str) -> PermissionError:

@@ -13,7 +13,7 @@ from pathlib import Path
 import attrs
 
 from jupyterd.linux.files import stat_mark
-from jupyterd.planner import addresses, jupyter_config
+from jupyterd.planner import addresses, checks, jupyter_config
 from jupyterd.protocol.plan import Certificate, Trouble
 from jupyterd.settings.paths import Paths
 from jupyterd.settings.problems import Origin
@@ -136,8 +136,10 @@ def _own(settings: Settings, paths: Paths, machine: addresses.Interfaces, *, wri
         elif write:
             make.ensure(paths.self_signed, names, literal, now)
     except OSError as error:
-        text = f"cannot write {file}: {error.strerror}"
-        return Chosen(waiting=(Trouble("state-unwritable", text, f"df -h {paths.state}; ls -ld {paths.state}"),))
+        trouble = checks.unwritable(error, paths)
+        if not isinstance(check.check(file, None, now), Pair):
+            return Chosen(waiting=(trouble,))
+        warnings.append(trouble)  # the present one serves
     except ValueError as error:
         return Chosen(problems=(f"{error}; see server.names, and the name of this machine: hostnamectl",))
     found = check.check(file, None, now)

@@ -13,6 +13,7 @@ from typing import Literal
 
 import attrs
 
+from jupyterd.linux import kept
 from jupyterd.linux.accounts import Account
 from jupyterd.protocol.plan import Trouble
 from jupyterd.settings import login_store
@@ -146,6 +147,12 @@ def _unwritable(root: Path, origin: Origin, paths: Paths, account: Account) -> C
             return _refused(
                 origin, found, f"type: sudo chown {account.name} {shlex.quote(str(root))}; or set another root_dir"
             )
+
+
+def unwritable(error: OSError, paths: Paths) -> Trouble:
+    """The state directory takes no more: a full or read-only disk, which somebody has to look at."""
+    state = shlex.quote(str(paths.state))
+    return Trouble("state-unwritable", kept.unwritable(error), f"df -h {state}; findmnt -T {state}; ls -ld {state}")
 
 
 def opening(path: Path) -> str:

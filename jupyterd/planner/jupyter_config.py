@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from jupyterd.linux import files
+from jupyterd.linux import kept
 from jupyterd.linux.net import is_address
 from jupyterd.protocol.plan import Command
 from jupyterd.settings.paths import Paths
@@ -89,12 +89,12 @@ def keys(traits: Traits, command: Command, live_settings: dict[str, Any]) -> tup
     return _digest(fixed), _digest(live_settings)
 
 
-def write(paths: Paths, traits: Traits, live_settings: dict[str, Any]) -> None:
-    """Make the directories (0700) and write both files (0600), each in one step."""
+def write(paths: Paths, traits: Traits, live_settings: dict[str, Any], tell: kept.Tell = kept.say) -> None:
+    """Make the directories (0700) and write both files (0600), each in one step. OSError."""
     for directory in (paths.state, paths.jupyter_config, paths.runtime, paths.jupyter_runtime):
-        files.private_directory(directory)
-    files.replace_private(paths.jupyter_config / NAME, _document(traits))
-    files.replace_private(paths.live, _document(live_settings))
+        kept.directory(directory, tell)
+    kept.write(paths.jupyter_config / NAME, _document(traits), tell)
+    kept.write(paths.live, _document(live_settings), tell)
 
 
 def _server(server: ServerSettings) -> Traits:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -20,10 +21,9 @@ from jupyterd import __version__
 from jupyterd.gpu import arguments as gpu
 from jupyterd.gpu import driver
 from jupyterd.launch import sampler_process, sampler_relay
-from jupyterd.linux import files
 from jupyterd.linux.accounts import Account
 from jupyterd.planner import addresses, certificate, checks, jupyter_command, jupyter_config
-from jupyterd.protocol.plan import Command, Plan, Refused
+from jupyterd.protocol.plan import Certificate, Command, Plan, Refused, Trouble
 from jupyterd.protocol.policy import Policy
 from jupyterd.settings import load, options
 from jupyterd.settings import paths as places
@@ -55,15 +55,10 @@ def ask(args: argparse.Namespace, environ: Mapping[str, str], typed: Sequence[st
     return Ask(tuple(typed), sources, environ, paths, sources.account)
 
 
-def make_plan(asked: Ask, *, write: bool) -> Plan | Refused:
-    """The plan, or every problem at once. With `write`, also write the files that the server reads."""
-    try:
-        return _make_plan(asked, write=write)
-    except files.UnsafeFile as error:  # a link or a FIFO in place of a secret: the user has to look
-        return Refused((str(error),))
-
-
-def _make_plan(asked: Ask, *, write: bool) -> Plan | Refused:
+def make_plan(asked: Ask, *, write: bool, at_start: bool = False) -> Plan | Refused:
+    """The plan, or every problem at once. With `write`, also write the files that the server reads; where the disk
+    does not take them there is nothing to serve `at_start`, and later the settings in force stay.
+    """
     try:
         loaded = load.load(asked.sources)
     except Invalid as error:
@@ -81,8 +76,28 @@ def _make_plan(asked: Ask, *, write: bool) -> Plan | Refused:
         warnings += chosen.warnings
     if problems:
         return Refused(tuple(problems))
-    made = _assemble(asked, settings, machine, chosen, write=write)
+    names, _ = addresses.certificate_names(settings.server, machine)
+    served = chosen.certificate
+    traits = jupyter_config.generate(settings, paths)
+    live = jupyter_config.live(settings, chosen.files, (*names, *(served.names if served else ())))
+    made = _assemble(asked, settings, machine, served, traits, live)
+    if write and (trouble := _written(paths, chosen, traits, live)) is not None:
+        if not at_start:
+            return Refused((f"{trouble.text}; {trouble.advice}",))
+        waiting.append(trouble)
     return replace(made, waiting=tuple(waiting), warnings=tuple(warnings))
+
+
+def _written(
+    paths: Paths, chosen: certificate.Chosen, traits: jupyter_config.Traits, live: dict[str, Any]
+) -> Trouble | None:
+    """Write the files that the server reads; why that is not possible at present, or None."""
+    try:
+        certificate.keep(chosen, paths)
+        jupyter_config.write(paths, traits, live)
+    except OSError as error:
+        return checks.unwritable(error, paths)
+    return None
 
 
 def _further(error: Invalid, asked: Ask) -> list[str]:
@@ -99,22 +114,17 @@ def _further(error: Invalid, asked: Ask) -> list[str]:
     return problems
 
 
-def _assemble(
-    asked: Ask, settings: Settings, machine: addresses.Interfaces, chosen: certificate.Chosen, *, write: bool
-) -> Plan:
-    paths, environ, served = asked.paths, asked.environ, chosen.certificate
+def _assemble(  # noqa: PLR0913, PLR0917 - the parts of a plan
+    asked: Ask, settings: Settings, machine: addresses.Interfaces, served: Certificate | None,
+    traits: jupyter_config.Traits, live: dict[str, Any],
+) -> Plan:  # fmt: skip
+    paths, environ = asked.paths, asked.environ
     listen = addresses.listeners(settings.server, machine)
     targets = addresses.targets(listen, machine)
     scheme = "https" if settings.tls.enabled else "http"
     urls = addresses.urls(targets, listen, machine, settings.server, scheme)
-    names, _ = addresses.certificate_names(settings.server, machine)
     server = jupyter_command.server(settings, paths, asked.account, environ)
-    traits = jupyter_config.generate(settings, paths)
-    live = jupyter_config.live(settings, chosen.files, (*names, *(served.names if served else ())))
     server_key, live_key = jupyter_config.keys(traits, server, live)
-    if write:
-        certificate.keep(chosen, paths)
-        jupyter_config.write(paths, traits, live)
     absence = driver.absence("/", environ) if settings.gpu.enabled else None
     return Plan(
         version=__version__,

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from jupyterd.protocol import documents
+
 
 def encode(message: Any) -> bytes:  # noqa: ANN401 - a dataclass
     """The message as one line, newline included."""
@@ -16,7 +18,7 @@ def encode(message: Any) -> bytes:  # noqa: ANN401 - a dataclass
 def decode(line: bytes, kinds: Mapping[str, type[Any]]) -> Any:  # noqa: ANN401 - one of `kinds`
     """One line back, of one of the classes in `kinds` by name. ValueError shows the beginning of any other line."""
     try:
-        ((name, fields),) = json.loads(line).items()
+        ((name, fields),) = documents.document(line).items()
         return kinds[name](**{field: _frozen(value) for field, value in fields.items()})
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"not a message: {line[:80]!r}") from error

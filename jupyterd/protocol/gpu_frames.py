@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from jupyterd.protocol import documents
 from jupyterd.protocol.value import value
 
 FORMAT = 2
@@ -143,7 +144,7 @@ def encode(frame: Frame) -> bytes:
 def decode(line: bytes) -> Frame:
     """The frame in one line. ValueError for anything else."""
     try:
-        document = json.loads(line)
+        document = documents.document(line)
         if document.pop("format") != FORMAT:
             raise ValueError("another format")
         gpus = tuple(_gpu(each) for each in document.pop("gpus"))

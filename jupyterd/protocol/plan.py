@@ -9,6 +9,7 @@ import json
 from dataclasses import asdict, field
 from typing import Any
 
+from jupyterd.protocol import documents
 from jupyterd.protocol.policy import Policy
 from jupyterd.protocol.value import value
 
@@ -132,13 +133,13 @@ def encode(made: Plan | Refused) -> bytes:
 def decode(data: bytes) -> Plan | Refused:
     """The document back; ValueError says what is wrong with it."""
     try:
-        document = json.loads(data)
+        document = documents.document(data)
         if document["format"] != FORMAT:
             raise ValueError(f"format {document['format']!r}, expected {FORMAT}")
         if "refused" in document:
             return Refused(tuple(document["refused"]["problems"]))
         return _plan(document["plan"])
-    except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a plan: {type(error).__name__}: {error}") from error
 
 

@@ -16,7 +16,7 @@ from dataclasses import asdict, field
 from pathlib import Path
 from typing import cast
 
-from jupyterd.protocol import codec
+from jupyterd.protocol import codec, documents
 from jupyterd.protocol.spool import MAX_BYTES
 from jupyterd.protocol.value import value
 
@@ -48,7 +48,7 @@ class RecorderPaths:
         """From either form. ValueError for anything else."""
         try:
             if len(arguments) == 1:
-                given = json.loads(arguments[0])
+                given = documents.document(arguments[0])
                 max_bytes = int(given.pop("max_bytes", MAX_BYTES))
                 return cls(**{name: Path(text) for name, text in given.items()}, max_bytes=max_bytes)
             sockets, directory, records, max_bytes = (*arguments[:3], int(arguments[3]))

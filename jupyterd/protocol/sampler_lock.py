@@ -12,6 +12,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from jupyterd.protocol import documents
 from jupyterd.protocol.value import value
 
 
@@ -73,7 +74,7 @@ def encode_arguments(arguments: SamplerArguments) -> str:
 def decode_arguments(text: str) -> SamplerArguments:
     """The arguments from one JSON object; absent fields have their defaults. ValueError for anything else."""
     try:
-        return _arguments(json.loads(text))
+        return _arguments(documents.document(text))
     except (TypeError, AttributeError) as error:
         raise ValueError(f"not the arguments of a sampler: {error}") from error
 
@@ -86,7 +87,7 @@ def encode(owner: LockOwner) -> bytes:
 def decode(data: bytes) -> LockOwner:
     """The lock file's owner. ValueError when the file does not name a process, e.g. because it is empty."""
     try:
-        document = json.loads(data)
+        document = documents.document(data)
         pid, its_start = int(document["pid"]), int(document["started"])
     except (TypeError, KeyError, ValueError) as error:
         raise ValueError("the lock file does not name a sampler") from error

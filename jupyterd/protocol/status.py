@@ -7,9 +7,10 @@ The status verb, and later the web page and the metrics, are renderers of it. It
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING, asdict, fields, is_dataclass
+from dataclasses import asdict
 from typing import Any
 
+from jupyterd.protocol import documents
 from jupyterd.protocol.gpu_frames import Gpu
 from jupyterd.protocol.plan import Certificate
 from jupyterd.protocol.value import value
@@ -105,45 +106,15 @@ def encode(snapshot: Snapshot) -> bytes:
 
 def decode(data: bytes) -> dict[str, Any]:
     """The document as plain data; ValueError if it is none, of another format, or holds a number that is no date."""
-    document: dict[str, Any] = json.loads(data, parse_int=_finite, parse_float=_finite, parse_constant=_finite)
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
+    document = documents.document(data)
+    if document.get("format") != FORMAT:
         raise ValueError("not a status snapshot of this version")
     return document
 
 
 def structured(document: dict[str, Any]) -> Snapshot:
     """The document as a checked record; ValueError names the field that does not fit. Unknown fields are ignored."""
-    found = _structured(document, Snapshot, "")
-    assert isinstance(found, Snapshot)  # noqa: S101 - for mypy
-    return found
-
-
-def _structured(value: Any, kind: Any, path: str) -> Any:  # noqa: ANN401 - JSON and annotations
-    """`value` as the type `kind`: a scalar, T | None, tuple[T, ...] or a dataclass of these. `path` is for messages."""
-    from typing import get_args, get_origin, get_type_hints  # noqa: PLC0415 - the supervisor only encodes
-
-    if is_dataclass(kind) and isinstance(value, dict):
-        make: Any = kind
-        hints, found = get_type_hints(kind), {}
-        for field in fields(kind):
-            at = f"{path}.{field.name}" if path else field.name
-            if field.name in value:
-                found[field.name] = _structured(value[field.name], hints[field.name], at)
-            elif field.default is MISSING:
-                raise ValueError(f"not a status snapshot of this version: {at} is missing")
-        return make(**found)
-    if get_origin(kind) is tuple and isinstance(value, list):
-        return tuple(_structured(each, get_args(kind)[0], f"{path}[{at}]") for at, each in enumerate(value))
-    if type(None) in get_args(kind):
-        return None if value is None else _structured(value, get_args(kind)[0], path)
-    if type(value) is kind or (kind is float and type(value) is int):
-        return value
-    raise ValueError(f"not a status snapshot of this version: {path} is of another type")
-
-
-def _finite(number: str) -> float:
-    """JSON as Python reads it has NaN and 1e999, and integers of any length; dates and sizes have not."""
-    found = float(number)
-    if not abs(found) <= 1 << 62:
-        raise ValueError(f"not a status snapshot: it holds the number {number[:20]}")
-    return int(number) if number.lstrip("-").isdecimal() else found
+    try:
+        return documents.structured(document, Snapshot)
+    except ValueError as error:
+        raise ValueError(f"not a status snapshot of this version: {error}") from error

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import zmq
 
-from jupyterd.protocol import cursors, spool
+from jupyterd.linux import kept
+from jupyterd.protocol import cursors, documents, spool
 from jupyterd.recorder.made_replies import Made, Replies, header
 from jupyterd.recorder.spool_writer import SpoolWriter
 
@@ -48,11 +49,21 @@ class ConnectionFile:
         return f"{self.transport}://{self.ip}{joint}{port}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Connection:
+    """The fields as jupyter_client names them."""
+
+    transport: str
+    ip: str
+    iopub_port: int
+    shell_port: int
+    stdin_port: int
+
+
 def read_connection(path: Path) -> ConnectionFile:
-    """OSError, ValueError, KeyError when it is not there, or not whole yet."""
-    info = json.loads(path.read_bytes())
-    iopub, shell, stdin = (int(info[f"{name}_port"]) for name in ("iopub", "shell", "stdin"))
-    return ConnectionFile(str(info["transport"]), str(info["ip"]), iopub, shell, stdin)
+    """OSError, ValueError when it is not there, or not whole yet."""
+    info = documents.structured(documents.document(kept.read(path)), _Connection)
+    return ConnectionFile(info.transport, info.ip, info.iopub_port, info.shell_port, info.stdin_port)
 
 
 class RecordedKernel:

@@ -5,28 +5,27 @@ Written by jupyterd.planner.jupyter_config.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast, get_args
 
-import attrs
-
 from jupyterd.linux import files
+from jupyterd.protocol import documents
 from jupyterd.settings.paths import Mode, Paths
 
 FORMAT = 1
 
 
-@attrs.frozen
+@dataclass(frozen=True, slots=True)
 class LiveSettings:
     """The content of live.json. `certificate` None means plain HTTP; "" means no password hash or no token."""
 
     certificate: str | None
     key: str | None
     sha256: str | None
-    password_hash: str = attrs.field(repr=False)
-    token: str = attrs.field(repr=False)
+    password_hash: str = field(repr=False)
+    token: str = field(repr=False)
     allow_password_change: bool
     authority: str | None
     """PEM of this machine's own authority."""
@@ -34,9 +33,9 @@ class LiveSettings:
     """File -> linux.files.stat_mark() when the planner looked at it."""
     renew_at: float | None
     """Unix seconds: when the planner has something to make again."""
-    names: frozenset[str] = attrs.field(converter=frozenset)
+    names: frozenset[str]
     """Host names by which browsers may call, lower case; "*.example.org" stands for one label."""
-    trusted_proxies: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    trusted_proxies: tuple[str, ...] = ()
     """Addresses and networks whose X-Forwarded-For is believed."""
 
 
@@ -46,12 +45,12 @@ def read(path: Path) -> LiveSettings:
     if data is None:
         raise FileNotFoundError(f"{path} is missing: it is written by jupyterd when it starts the server")
     try:
-        document = json.loads(data)
-        if document.pop("format") != FORMAT:
+        document = documents.document(data)
+        if document.get("format") != FORMAT:
             raise ValueError("another format")
-        return LiveSettings(**document)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path} is not of this version of jupyterd ({type(error).__name__})") from error
+        return documents.structured(document, LiveSettings)
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged, or not of this version of jupyterd ({error})") from error
 
 
 def paths_of(environ: Mapping[str, str]) -> Paths:

@@ -14,12 +14,13 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import attrs
-
-from jupyterd.linux import files
+from jupyterd.linux import files, kept
+from jupyterd.linux.kept import Tell
+from jupyterd.protocol import documents
 
 FORMAT = 1
 PASSWORD_LEAST, PASSWORD_MOST = 8, 1024
@@ -30,7 +31,7 @@ LOCK_TIMEOUT_S = 5.0
 PasswordVerdict = Literal["fresh", "used", "wrong"]
 
 
-@attrs.frozen
+@dataclass(frozen=True, slots=True)
 class StoredLogin:
     """Holds hashes only. "" means none; times are Unix seconds, 0 means never."""
 
@@ -45,17 +46,23 @@ class StoredLogin:
 
 
 def read(path: Path) -> StoredLogin:
-    """The stored login; an empty one without a file. ValueError says what is wrong with the file."""
+    """The stored login; an empty one without a file. ValueError says what is wrong with the file; OSError."""
     data = files.read_private(path)
     if data is None:
         return StoredLogin()
+    document = documents.document(data)
+    if document.get("format") != FORMAT:
+        raise ValueError("it is not a login of this version")
+    return documents.structured(document, StoredLogin)
+
+
+def read_or_set_aside(path: Path, tell: Tell = kept.say) -> StoredLogin:
+    """The stored login; an empty one without a file, or where it was damaged and set aside. OSError."""
     try:
-        document = json.loads(data)
-        if document.pop("format") != FORMAT:
-            raise ValueError("another format")
-        return StoredLogin(**document)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path} is damaged ({error}): move it away, then type: jupyterd token") from error
+        return read(path)
+    except ValueError:
+        with _locked(path, tell):
+            return _current(path, tell)
 
 
 def has_password(path: Path) -> bool:
@@ -63,25 +70,28 @@ def has_password(path: Path) -> bool:
     return bool(read(path).password_hash)
 
 
-def issue_token(path: Path) -> str:
-    """Make a new one-time token, which invalidates the one before. Only its hash is stored."""
+def issue_token(path: Path, tell: Tell = kept.say) -> str:
+    """Make a new one-time token, which invalidates the one before. Only its hash is stored. A damaged file is set aside
+    and told, here and below. OSError.
+    """
     token = secrets.token_urlsafe(24)
-    with _locked(path):
-        _write(path, attrs.evolve(read(path), token_sha256=_sha256(token), token_created=time.time()))
+    with _locked(path, tell):
+        _write(path, replace(_current(path, tell), token_sha256=_sha256(token), token_created=time.time()), tell)
     return token
 
 
-def set_password(path: Path, password_hash: str) -> None:
+def set_password(path: Path, password_hash: str, tell: Tell = kept.say) -> None:
     """Store this password hash ("" for none) and invalidate an unused one-time token."""
     now = time.time()
-    with _locked(path):
-        login = read(path)
+    with _locked(path, tell):
+        login = _current(path, tell)
         _write(
             path,
-            attrs.evolve(
+            replace(
                 login, password_hash=password_hash, password_set=now, token_sha256="",
                 used_sha256=login.token_sha256 or login.used_sha256,
             ),
+            tell,
         )  # fmt: skip
 
 
@@ -106,17 +116,17 @@ def judge(login: StoredLogin, token: str) -> PasswordVerdict:
     return "wrong"
 
 
-def consume(path: Path, token: str, password_hash: str | None = None) -> PasswordVerdict:
+def consume(path: Path, token: str, password_hash: str | None = None, tell: Tell = kept.say) -> PasswordVerdict:
     """Mark the token as used and set the password, in one step. Only the first caller gets "fresh"."""
-    with _locked(path):
-        login = read(path)
+    with _locked(path, tell):
+        login = _current(path, tell)
         verdict = judge(login, token)
         if verdict == "fresh":
             now = time.time()
-            spent = attrs.evolve(login, token_sha256="", used_sha256=login.token_sha256, used=now)
+            spent = replace(login, token_sha256="", used_sha256=login.token_sha256, used=now)
             if password_hash is not None:
-                spent = attrs.evolve(spent, password_hash=password_hash, password_set=now)
-            _write(path, spent)
+                spent = replace(spent, password_hash=password_hash, password_set=now)
+            _write(path, spent, tell)
         return verdict
 
 
@@ -124,16 +134,25 @@ def _sha256(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _write(path: Path, login: StoredLogin) -> None:
-    files.replace_private(path, json.dumps({"format": FORMAT, **attrs.asdict(login)}, indent=1).encode() + b"\n")
+def _current(path: Path, tell: Tell) -> StoredLogin:
+    """Call it under the lock: nothing but a damaged file is ever set aside."""
+    try:
+        return read(path)
+    except ValueError as error:
+        kept.set_aside(path, error, tell)
+        return StoredLogin()
+
+
+def _write(path: Path, login: StoredLogin, tell: Tell) -> None:
+    kept.write(path, json.dumps({"format": FORMAT, **asdict(login)}, indent=1).encode() + b"\n", tell)
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path, tell: Tell) -> Iterator[None]:
     """Hold <path>.lock. The file itself cannot be locked: it is replaced."""
     files.private_directory(path.parent)
     lock = path.with_name(path.name + ".lock")
-    fd = files.lock_file(lock)
+    fd = kept.lock_file(lock, tell)
     try:
         deadline = time.monotonic() + LOCK_TIMEOUT_S
         while True:

@@ -183,7 +183,7 @@ def prepare(paths: Paths) -> None:
         try:
             files.private_directory(directory)
         except OSError as error:
-            if error.errno not in (None, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+            if error.errno not in (None, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
                 raise
             what = error.strerror or str(error)
             advice = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from jupyterd.linux import files
+from jupyterd.linux import files, kept
 from jupyterd.protocol.status import NAME, Snapshot, encode
 from jupyterd.supervisor import clock
 
@@ -31,7 +31,11 @@ class Status:
         if abs(offset_s - self._offset_s) > _SAME_CLOCK_S:  # the clock was set: a small drift must not move dates
             self._offset_s = offset_s
         data = encode(_dated(snapshot, self._offset_s))
-        files.replace(self._path, data)
+        try:
+            files.replace(self._path, data)
+        except IsADirectoryError:  # somebody's, in the place of the file
+            os.rename(self._path, self._path + kept.ASIDE)
+            files.replace(self._path, data)
         self._last = snapshot
 
 

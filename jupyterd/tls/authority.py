@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jupyterd.linux.files import private_directory, replace_private
+from jupyterd.linux import kept
 from jupyterd.linux.net import is_address
 from jupyterd.tls import access, chain, check, files, handshake, make
 from jupyterd.tls.key_pair import Pair, PairProblem
@@ -88,8 +88,8 @@ def found(path: Path, where: str, names: Sequence[str], addresses: Sequence[str]
 
     day = time.strftime("%Y-%m-%d", time.gmtime(now))
     permitted = dict.fromkeys([*hosts, *PRIVATE_SUFFIXES, *PRIVATE_NETWORKS, *public])
-    private_directory(path.parent)
-    replace_private(path, build.authority(f"jupyterd on {where}, {day}"[:64], [*permitted], now, AUTHORITY_DAYS))
+    kept.directory(path.parent)
+    kept.write(path, build.authority(f"jupyterd on {where}, {day}"[:64], [*permitted], now, AUTHORITY_DAYS))
 
 
 def ensure(leaf: Path, signer: Authority, names: Sequence[str], addresses: Sequence[str], now: float) -> Ensured:
@@ -109,8 +109,8 @@ def ensure(leaf: Path, signer: Authority, names: Sequence[str], addresses: Seque
     left_out = tuple(each for each in wanted if each not in subjects)
     if good and isinstance(present, Pair) and set(subjects) <= set(present.names):
         return Ensured(made=False, left_out=left_out)
-    private_directory(leaf.parent)
-    replace_private(leaf, build.signed(subjects, signer.pem, now, LEAF_DAYS))
+    kept.directory(leaf.parent)
+    kept.write(leaf, build.signed(subjects, signer.pem, now, LEAF_DAYS))
     return Ensured(made=True, left_out=left_out)
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-from jupyterd.linux.files import private_directory, read_private, replace_private
+from jupyterd.linux import kept
+from jupyterd.linux.files import read_private
 from jupyterd.tls import access, chain, files, handshake
 from jupyterd.tls.files import PemFile, quoted
 from jupyterd.tls.key_pair import Pair, PairProblem, Validity
@@ -52,18 +53,18 @@ def write_copy(path: Path, checked: Pair, origin: str) -> None:
     data = f"{_COPY_OF}{origin}\n".encode() + checked.pem
     try:
         same = read_private(path) == data
-    except PermissionError:
+    except (PermissionError, ValueError):
         same = False
     if not same:
-        private_directory(path.parent)
-        replace_private(path, data)
+        kept.directory(path.parent)
+        kept.write(path, data)
 
 
 def read_copy(path: Path, origin: str, now: float) -> Pair | None:
     """The pair in the copy at `path`; None unless it is a copy of `origin` and can be served."""
     try:
         data = read_private(path) or b""
-    except OSError:
+    except (OSError, ValueError):
         return None
     if data.partition(b"\n")[0] != f"{_COPY_OF}{origin}".encode():
         return None

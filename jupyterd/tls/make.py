@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from jupyterd.linux import files
+from jupyterd.linux import kept
 from jupyterd.linux.net import is_address
 from jupyterd.tls import check
 from jupyterd.tls.key_pair import Pair
@@ -33,7 +33,7 @@ def ensure(path: Path, names: Sequence[str], addresses: Sequence[str], now: floa
     and `addresses` (literal). A new one keeps the addresses of the one before: a browser warns once for each network
     that the machine joins, and not again when it comes back.
     """
-    files.refuse_planted(path)
+    kept.clear(path)
     found = check.check(path, None, now)
     if isinstance(found, Pair) and _good(found, [*names, *addresses], now):
         return False
@@ -49,8 +49,8 @@ def self_signed(path: Path, names: Sequence[str], addresses: Sequence[str], now:
         raise ValueError("a certificate needs at least one name or address")
     from jupyterd.tls import build  # noqa: PLC0415 - 25 ms of cryptography that most starts do not need
 
-    files.private_directory(path.parent)
-    files.replace_private(path, build.pem(named, now, days))
+    kept.directory(path.parent)
+    kept.write(path, build.pem(named, now, days))
 
 
 def _good(found: Pair, names: Sequence[str], now: float) -> bool:

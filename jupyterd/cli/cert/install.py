@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from jupyterd.cli._common import TROUBLE, Server, fail, find_server, say
 from jupyterd.cli.cert import context
-from jupyterd.linux import files, local_time
+from jupyterd.linux import files, kept, local_time
 from jupyterd.text import expiry, fingerprint
 from jupyterd.tls import collect
 from jupyterd.tls.collect import Collected
@@ -35,8 +35,8 @@ def main(args: argparse.Namespace) -> int:
 
 def _put(server: Server, found: Collected) -> None:
     files.private_directory(server.paths.state)
-    files.private_directory(server.paths.installed.parent)
-    files.replace_private(server.paths.installed, found.pem)
+    kept.directory(server.paths.installed.parent)
+    kept.write(server.paths.installed, found.pem)
 
 
 def _serve(server: Server, leaf: Leaf) -> int:

@@ -45,6 +45,7 @@ class IdentityProvider(PasswordIdentityProvider):
         self._rate_limit = RateLimit(self.log, time.monotonic)
         self._websockets = OpenWebsockets(self._generation)
         self._in_force: str | None = None
+        self._unread = ""
 
     @default("token")
     def _token_default(self) -> str:
@@ -61,18 +62,17 @@ class IdentityProvider(PasswordIdentityProvider):
 
     @property
     def stored(self) -> StoredLogin:
-        """The content of login.json; costs one stat(2) while the file does not change."""
+        """The content of login.json; costs one stat(2) while the file does not change. While it cannot be read, what it
+        held before: a disk that fails for a moment logs nobody out.
+        """
         try:
-            found = self.store.lstat()
-            mark: tuple[int, ...] = (found.st_ino, found.st_mtime_ns, found.st_size)
-        except FileNotFoundError:
-            mark = (0,)
-        if mark != self._stored[0]:
-            try:
-                self._stored = (mark, login_store.read(self.store))
-            except (OSError, ValueError) as error:
+            mark = _mark(self.store)
+            if mark != self._stored[0]:
+                self._stored = (mark, login_store.read_or_set_aside(self.store, self.log.error))
+        except OSError as error:
+            if str(error) != self._unread:
+                self._unread = str(error)
                 self.log.error("%s", error)  # noqa: TRY400 - a sentence, not a stack
-                self._stored = (mark, StoredLogin())
         return self._stored[1]
 
     @property
@@ -206,7 +206,7 @@ class IdentityProvider(PasswordIdentityProvider):
     async def _is_known(self, typed: str, attempt: Attempt) -> bool:
         if self.lasting_token and _same(typed.strip(), self.lasting_token):
             return True
-        return bool(self.password) and bool(await self._rate_limit.hash(attempt, passwd_check, self.password, typed))
+        return bool(self.password) and bool(await self._rate_limit.hash(attempt, _fits, self.password, typed))
 
     async def _use_token(self, handler: web.RequestHandler, token: str, new: str, again: str) -> Answer:
         if new != again:
@@ -217,7 +217,7 @@ class IdentityProvider(PasswordIdentityProvider):
             return Answer(None, f"{fault} The token is still valid: type all three again.")
         try:
             hashed = await self._rate_limit.hash(None, passwd, new) if new else None
-            verdict = await self._rate_limit.hash(None, login_store.consume, self.store, token, hashed)
+            verdict = await self._rate_limit.hash(None, login_store.consume, self.store, token, hashed, self.log.error)
         except Busy:
             return Answer(None, "Many are logging in at this moment: try again.", UNAVAILABLE, 1.0)
         if verdict != "fresh":
@@ -230,6 +230,22 @@ class IdentityProvider(PasswordIdentityProvider):
         if self.fixed_password:
             return "the settings of this server fix it ([login] password_hash)"
         return "the settings of this server do not allow it ([login] allow_password_change)"
+
+
+def _mark(path: Path) -> tuple[int, ...]:
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return (0,)
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _fits(hashed: str, typed: str) -> bool:
+    """Whether `typed` is the password. Nothing is, where the hash was damaged."""
+    try:
+        return bool(passwd_check(hashed, typed))
+    except (ValueError, TypeError):
+        return False
 
 
 def _same(one: str, other: str) -> bool:

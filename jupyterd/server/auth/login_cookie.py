@@ -6,6 +6,7 @@ way. Tokens are not checked here: how a connection is treated would tell a guess
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ import attrs
 from tornado.httputil import HTTPServerRequest
 from tornado.web import decode_signed_value
 
-from jupyterd.linux import files
+from jupyterd.linux import files, kept
 from jupyterd.server.auth.identity_provider import IdentityProvider
 
 SECRET_BYTES = 32
@@ -42,11 +43,16 @@ def secret(path: Path) -> bytes:
     """The key that signs cookies, 32 bytes, kept in the file `path`, so that logins outlive restarts and reboots. A
     missing or empty file is written; Jupyter's own code would use the empty key.
     """
-    kept = files.read_private(path) or b""
-    if len(kept) < SECRET_BYTES:
-        kept = os.urandom(SECRET_BYTES)
-        files.replace_private(path, kept)
-    return kept
+    try:
+        found = files.read_private(path) or b""
+    except ValueError as error:
+        kept.set_aside(path, error)
+        found = b""
+    if len(found) < SECRET_BYTES:
+        found = os.urandom(SECRET_BYTES)
+        with contextlib.suppress(OSError):  # a full disk: logins last as long as this server
+            kept.write(path, found)
+    return found
 
 
 def by(login: IdentityProvider, cookie_secret: bytes) -> Callable[[HTTPServerRequest], bool]:

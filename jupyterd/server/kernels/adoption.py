@@ -46,7 +46,7 @@ def look(directory: Path) -> RegisteredKernels:
     found: list[tuple[Entry, int | None]] = []
     for record in every:
         pidfd = None if record.process is None else proc.open_pidfd(record.process, boot)
-        why = _why(directory, record.id)
+        why = registry.read_why(directory, record.id)
         died = record.process is not None and record.process.boot == boot and not why
         if (pidfd is not None or died) and Path(record.connection_file).is_file():
             found.append((record, pidfd))
@@ -99,13 +99,6 @@ def _spec(kernel: Kernel, record: Entry) -> KernelSpec | None:
         argv=list(record.argv), display_name=record.name, interrupt_mode=record.interrupt_mode
     )
     return kernel.kernel_spec
-
-
-def _why(directory: Path, kernel_id: str) -> str:
-    try:
-        return (directory / f"{kernel_id}.why").read_text(encoding="utf-8")
-    except OSError:
-        return ""
 
 
 class IdleWatch:

@@ -15,7 +15,7 @@ from typing import Any
 from jupyter_client.connect import LocalPortCache
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
-from jupyterd.launch import deaths, detached, launcher
+from jupyterd.launch import deaths, detached, launcher, registry
 from jupyterd.launch.registry import Entry
 from jupyterd.launch.user_unit import LaunchFailed
 from jupyterd.linux import proc
@@ -64,10 +64,7 @@ class Provisioner(LocalProvisioner):
 
     def stopped_on_purpose(self) -> str:
         """The note that `jupyterd kernels stop` leaves, "" if there is none."""
-        try:
-            return (self.directory / f"{self.kernel_id}.why").read_text(encoding="utf-8")
-        except OSError:
-            return ""
+        return registry.read_why(self.directory, str(self.kernel_id))
 
     def cause(self) -> str:
         """Why it ended, as a phrase; call it after the end. Blocks while systemd is asked, a few milliseconds."""

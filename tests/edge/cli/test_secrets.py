@@ -17,7 +17,7 @@ from support.network import no_trust, type_text, websocket
 from support.served import Served, served
 from support.waiting import eventually
 
-from jupyterd.linux import files
+from jupyterd.linux import files, kept
 
 STRANGER = 61235
 PASSWORD = "correct-horse-battery-staple"
@@ -217,43 +217,52 @@ def test_the_log_holds_none_but_the_link_at_the_terminal(server: Served, secrets
 
 @pytest.mark.parametrize("kind", ["symlink", "hard link", "fifo", "directory"])
 @pytest.mark.parametrize("name", ["login.json", "live.json", "cookie_secret", "jupyter/jupyter_server_config.json"])
-def test_what_is_planted_is_refused_and_its_target_stays(tmp_path: Path, name: str, kind: str) -> None:
+def test_what_is_planted_is_set_aside_and_its_target_stays(tmp_path: Path, name: str, kind: str) -> None:
     target, path = tmp_path / "target", tmp_path / "state" / name
     files.private_directory(path.parent)
     target.write_bytes(b"untouched")
     target.chmod(0o600)
-    match kind:
-        case "symlink":
-            path.symlink_to(target)
-        case "hard link":
-            path.hardlink_to(target)
-        case "fifo":
-            os.mkfifo(path, 0o600)
-        case "directory":
-            path.mkdir()
+
+    def plant() -> None:
+        match kind:
+            case "symlink":
+                path.symlink_to(target)
+            case "hard link":
+                path.hardlink_to(target)
+            case "fifo":
+                os.mkfifo(path, 0o600)
+            case "directory":
+                path.mkdir()
+
     before = len([*Path("/proc/self/fd").iterdir()])
-    for deed in (lambda: files.replace_private(path, b"ours"), lambda: files.read_private(path)):
-        with pytest.raises(PermissionError, match="which jupyterd did not make: move it away"):
-            deed()
-    with pytest.raises((PermissionError, IsADirectoryError)):
-        files.lock_file(path)
+    told: list[str] = []
+    plant()
+    with pytest.raises(files.Damaged):
+        files.read_private(path)
+    kept.write(path, b"ours", told.append)
+    assert files.read_private(path) == b"ours"
+    path.unlink()
+    plant()
+    os.close(kept.lock_file(path, told.append))
+    assert files.read_private(path) == b""
     assert len([*Path("/proc/self/fd").iterdir()]) == before
     assert target.read_bytes() == b"untouched"
-    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    assert [path.name in each for each in told] == [True, True]
 
 
-def test_run_refuses_a_planted_link_with_one_sentence(tmp_path: Path) -> None:
+def test_run_sets_a_planted_link_aside_and_says_so(tmp_path: Path) -> None:
+    """It goes on to the next mistake, which is the user's."""
     state = tmp_path / "state"
     files.private_directory(state)
     victim = tmp_path / "victim"
     victim.write_text("untouched")
-    (state / "live.json").symlink_to(victim)
+    (state / "lock").symlink_to(victim)
     environ = {"JUPYTERD_STATE_DIR": str(state), "HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(
-        [sys.executable, "-I", "-m", "jupyterd", "run", "--port", "18923", "--allow-root"],
+        [sys.executable, "-I", "-m", "jupyterd", "run", "--port", "18923", "--root-dir", "/nowhere"],
         capture_output=True, text=True, timeout=60, check=False, env=environ,
     )  # fmt: skip
     assert done.returncode == 78, done.stderr
-    assert done.stderr.strip().endswith("live.json is a symbolic link, which jupyterd did not make: move it away")
+    assert "lock was damaged (is a symbolic link, not a file): it was set aside as lock.damaged" in done.stderr
     assert "Traceback" not in done.stderr
     assert victim.read_text() == "untouched"

@@ -159,7 +159,7 @@ def test_broken_and_stale_records_do_not_keep_the_server_from_starting(place):
     for each in place.records.iterdir():
         os.chown(each, place.uid, -1)
     assert place.serve().get("/api/kernels") == []
-    assert {each.suffix for each in place.records.iterdir()} == {".unreadable", ".lock"}
+    assert {each.suffix for each in place.records.iterdir()} == {".damaged", ".lock"}
     assert place.log().count("is not usable") == 3
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from jupyter_server.auth.security import passwd_check
 
-from jupyterd.linux import files
+from jupyterd.linux import files, kept
 from jupyterd.settings import login_store
 
 GOOD = "correct horse battery"
@@ -88,7 +88,7 @@ def test_remove(state: Path) -> None:
 
 def test_settings_that_fix_it_are_named(state: Path) -> None:
     files.private_directory(state)
-    files.replace_private(state / "live.json", json.dumps({"password_hash": "argon2:made-up"}).encode())
+    kept.write(state / "live.json", json.dumps({"password_hash": "argon2:made-up"}).encode())
     done = verb(state, "--stdin", typed=GOOD.encode())
     assert done.returncode == 1
     assert "[login] password_hash" in done.stderr

@@ -17,7 +17,7 @@ from jupyterd.cli import _common, login_state, token
 from jupyterd.cli.banner import OwnToken, Password, Token, TokenHidden
 from jupyterd.cli.ssh import Here
 from jupyterd.cli.status.read import Nothing
-from jupyterd.linux import files
+from jupyterd.linux import files, kept
 from jupyterd.settings import login_store
 from jupyterd.settings.paths import Paths
 
@@ -29,7 +29,7 @@ def paths(tmp_path: Path) -> Paths:
 
 def settings(paths: Paths, **live: object) -> None:
     files.private_directory(paths.state)
-    files.replace_private(paths.live, json.dumps(live).encode())
+    kept.write(paths.live, json.dumps(live).encode())
 
 
 def test_a_new_server_gets_a_token_that_sets_the_first_password(paths: Paths) -> None:

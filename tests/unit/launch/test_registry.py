@@ -56,7 +56,7 @@ def test_what_is_no_record_is_set_aside(tmp_path, text):
     found, problems = registry.read_all(tmp_path)
     assert found == [RECORD]
     assert len(problems) == 1
-    assert (tmp_path / "bad.unreadable").exists()
+    assert (tmp_path / "bad.json.damaged").exists()
     assert registry.read_all(tmp_path) == ([RECORD], [])
 
 

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from jupyterd.settings import login_store
+from jupyterd.settings.login_store import StoredLogin
 
 
 def test_a_token_is_good_once(tmp_path):
@@ -61,25 +62,38 @@ def test_of_many_at_once_one_gets_in(tmp_path):
     assert sorted(verdicts) == ["fresh"] + ["used"] * 7
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({"format": 9}), json.dumps({"format": 1, "x": 1})])
-def test_a_damaged_file_is_told(tmp_path, text):
-    path = tmp_path / "login.json"
+@pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({"format": 9}), json.dumps({"format": 1, "used": "x"})])
+def test_a_damaged_file_is_set_aside_and_a_new_one_begins(tmp_path, text):
+    path, told = tmp_path / "login.json", []
     path.write_text(text)
     path.chmod(0o600)
-    with pytest.raises(ValueError, match="damaged"):
+    with pytest.raises(ValueError, match=r"version|JSON|Expecting|type"):
         login_store.read(path)
+    assert login_store.read_or_set_aside(path, told.append) == StoredLogin()
+    assert (tmp_path / "login.json.damaged").read_text() == text
+    assert len(told) == 1 and "login.json" in told[0]
+    token = login_store.issue_token(path, told.append)
+    assert login_store.judge(login_store.read(path), token) == "fresh"
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    "deed", [login_store.issue_token, lambda path, tell: login_store.set_password(path, "x", tell)]
+)
+def test_whoever_changes_it_sets_a_damaged_one_aside(tmp_path, deed):
+    path, told = tmp_path / "login.json", []
+    os.mkfifo(path, 0o600)
+    deed(path, told.append)
+    assert len(told) == 1
+    assert login_store.read(path) != StoredLogin()
 
 
 def test_a_link_is_not_followed(tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_text("{}")
     (tmp_path / "login.json").symlink_to(elsewhere)
-    with pytest.raises(OSError, match="symbolic link"):
+    with pytest.raises(ValueError, match="symbolic link"):
         login_store.read(tmp_path / "login.json")
+    assert login_store.read_or_set_aside(tmp_path / "login.json", lambda _: None) == StoredLogin()
     assert elsewhere.read_text() == "{}"
-
-
-def test_a_fifo_does_not_hang(tmp_path):
-    os.mkfifo(tmp_path / "login.json", 0o600)
-    with pytest.raises(PermissionError, match="not a regular file"):
-        login_store.read(tmp_path / "login.json")
+    assert (tmp_path / "login.json.damaged").readlink() == elsewhere
