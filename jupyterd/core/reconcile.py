@@ -133,11 +133,14 @@ def _spare_started_with(world: World) -> StartedWith:
 
 
 def _spare_is_due(world: World) -> bool:
-    """Whether a spare is missing beside a server that serves; until that, the server has the processor to itself."""
+    """Whether a spare is missing beside the server. Only the first server of all has the processor to itself until it
+    serves: a later one that ends before it serves is followed by a spare that has already begun.
+    """
     if not plan_of(world).policy.spare or not isinstance(world.spare, Stopped) or is_wedged(world, Role.SPARE):
         return False
     # Without the sockets it would not fit a moment later.
-    return serves(world) and isinstance(world.sockets, Listening)
+    begun = serves(world) or (isinstance(world.server, Running) and world.announced.ready)
+    return begun and isinstance(world.sockets, Listening)
 
 
 def _keep_spare(world: World, now: float) -> Step:

@@ -65,7 +65,15 @@ from jupyterd.core.events import (
     SignalReceived,
     SpawnFailed,
 )
-from jupyterd.core.reasons import AddressesChanged, Exited, HelperTimeout, SettingsChanged, SpareMisfit, StartTimeout
+from jupyterd.core.reasons import (
+    AddressesChanged,
+    Exited,
+    HelperTimeout,
+    SettingsChanged,
+    Signalled,
+    SpareMisfit,
+    StartTimeout,
+)
 from jupyterd.core.world import Binding, Wedged, World, with_child
 from jupyterd.protocol.gpu_frames import Frame, Gpu
 from jupyterd.protocol.plan import Command, Listen, Plan, Refused
@@ -301,8 +309,8 @@ def test_a_spare_that_fits_takes_over(world: World) -> None:
     world, effects = play(world, ChildExited(Role.SERVER, SERVER, None, "SIGSEGV"), now=LATER)
     assert of(Promote, effects) == [Promote(SPARE)]
     assert of(SendToServer, effects) == [SendToServer(Go())]
-    assert of(Spawn, effects) == []
-    assert world.spare == Stopped()
+    assert of(Spawn, effects) == [Spawn(Role.SPARE, SPARED.server)], "the next one begins: this one may end early"
+    assert effects.index(Promote(SPARE)) < effects.index(Spawn(Role.SPARE, SPARED.server))
     assert world.server.process == ProcessIdentity(SPARE, 10 * SPARE)
     assert world.server.stage == Starting(LATER + 120.0)
     assert (world.server.started_with.key, world.server.started_with.live_key, world.server.started_with.listen) == (
@@ -315,6 +323,18 @@ def test_a_spare_that_fits_takes_over(world: World) -> None:
         fields=(("JUPYTERD_PID", str(SPARE)),),
     )  # fmt: skip
     assert said in effects
+
+
+def test_a_server_that_starts_again_has_a_spare_beside_it_from_the_beginning() -> None:
+    world = after(replace(serving(SPARED), spare=Stopped()), ChildExited(Role.SPARE, SPARE, None, "SIGKILL"))
+    world = replace(world, spare=BackingOff(NOW + 1.0, Signalled("SIGKILL")))
+    world, effects = play(world, ChildExited(Role.SERVER, SERVER, None, "SIGKILL"), now=LATER)
+    assert of(Spawn, effects) == [Spawn(Role.SERVER, SPARED.server)], "a spare is due with a process, not before it"
+    world, effects = play(world, ChildStarted(Role.SERVER, 20, 200), now=LATER)
+    assert of(Spawn, effects) == [Spawn(Role.SPARE, SPARED.server)]
+    world = after(world, ChildStarted(Role.SPARE, 21, 210), now=LATER)
+    world, effects = play(world, ChildExited(Role.SERVER, 20, None, "SIGKILL"), now=LATER)
+    assert of(Promote, effects) == [Promote(21)], "half a start is not lost with the server"
 
 
 def test_what_a_spare_says_about_its_imports_after_it_took_over_changes_nothing() -> None:

@@ -217,7 +217,7 @@ def test_nothing_new_is_started_and_nothing_retried_while_it_stops(start) -> Non
 
 
 def test_what_waits_to_be_started_again_is_forgotten() -> None:
-    crashed = after(serving(plan(POLICY, sampler=False)), ChildExited(Role.SERVER, SERVER, 1, None))
+    crashed = after(serving(ALONE), ChildExited(Role.SERVER, SERVER, 1, None))
     crashed = replace(crashed, server=BackingOff(NOW + 30.0, Exited(1)))
     world, effects = play(crashed, TERM)
     assert world.server == Stopped()
