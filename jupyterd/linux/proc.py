@@ -182,6 +182,17 @@ def oom_kills() -> int | None:
     return int(counts["oom_kill"]) if "oom_kill" in counts else None
 
 
+def volunteer_for_oom(score: int) -> None:
+    """Raise the badness of this process to `score` (proc(5), oom_score_adj; 1000 is all of the memory), for which one
+    needs no right. What it starts inherits that.
+    """
+    path = "/proc/self/oom_score_adj"
+    with suppress(OSError, ValueError):  # without /proc the kernel chooses by size alone
+        if int(_read(path)) < score:
+            with open(path, "w", encoding="ascii") as file:  # noqa: PTH123 - see above
+                file.write(str(score))
+
+
 def raise_open_files_limit() -> int:
     """Raise this process's soft limit of open files to its hard limit, at most OPEN_FILES; gives the soft limit that
     it had (getrlimit(2)), for what it starts: programs that use select(2) break above 1024.

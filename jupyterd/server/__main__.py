@@ -11,12 +11,16 @@ import traceback
 from types import FrameType
 from typing import NoReturn
 
-from jupyterd.linux.proc import die_with_parent
+from jupyterd.linux.proc import die_with_parent, volunteer_for_oom
 from jupyterd.protocol.server_channel import SPARE, Failed
 from jupyterd.server import live_settings, spare, supervisor_link
 from jupyterd.settings.paths import Paths
 
 EXIT_FAILED = 1
+OOM_SCORE = 400
+"""A user manager starts kernels with 200 (systemd-system.conf(5), DefaultOOMScoreAdjust=): when the machine runs out of
+memory, a server that holds as much as a kernel is killed first, because nothing is lost with it.
+"""
 NEVER_USED = ("rfc3987_syntax", "httpx._main")
 """Imported where it is there, done without where it is not: jsonschema's check of international addresses (0.8 s of
 the import time), and httpx's command line, which brings rich and click (0.03 s).
@@ -40,6 +44,8 @@ def main() -> int:
     try:
         mode = os.environ.pop("JUPYTERD_LOG", "terminal")
         paths = live_settings.paths_of(os.environ)
+        if paths.mode != "foreground":  # where kernels are processes of the server
+            volunteer_for_oom(OOM_SCORE)
         waits = os.environ.pop(SPARE, None) is not None
         again = dict(os.environ)
         channel, sockets = supervisor_link.take(os.environ)

@@ -27,11 +27,13 @@ from traitlets.config import Config
 from jupyterd.linux import proc
 from jupyterd.protocol.server_channel import Go, LookAgain, Notice, Ready, Reload, Reloaded, ToServer
 from jupyterd.server import configuration, leave, live_settings, notices, spare
-from jupyterd.server.auth import login_cookie, proxies, rate_limit, unsafe_settings
+from jupyterd.server.auth import header_login, rate_limit, unsafe_settings
 from jupyterd.server.auth.identity_provider import IdentityProvider
+from jupyterd.server.auth.proxies import TrustedProxies
 from jupyterd.server.auth.security_headers import SecurityHeaders
 from jupyterd.server.channels.websocket import KernelWebsocket
 from jupyterd.server.http import certificate
+from jupyterd.server.http.gate import HEADER_BYTES
 from jupyterd.server.http.log_limit import LogLimit
 from jupyterd.server.http.server import BoundedHTTPServer
 from jupyterd.server.http.timeouts import Limits
@@ -80,7 +82,7 @@ class JupyterdServerApp(ServerApp):
 
     @default("cookie_secret")
     def _default_cookie_secret(self) -> bytes:
-        return login_cookie.secret(self.paths.state / "cookie_secret")
+        return header_login.secret(self.paths.state / "cookie_secret")
 
     @property
     def template_file_path(self) -> list[str]:
@@ -186,9 +188,7 @@ class JupyterdServerApp(ServerApp):
 
     def _log_request(self, handler: Any) -> None:  # noqa: ANN401 - tornado's
         status = handler.get_status()
-        known = self._http_server.answered(
-            handler.request.connection, status, getattr(handler, "_jupyter_current_user", None)
-        )
+        known = self._http_server.answered(handler, getattr(handler, "_jupyter_current_user", None))
         if rate_limit.is_logged(handler):
             return
         if known or status < HTTPStatus.BAD_REQUEST or self._refusals.take():
@@ -196,12 +196,13 @@ class JupyterdServerApp(ServerApp):
 
     def init_httpserver(self) -> None:
         """Jupyter's hook: our HTTPServer, with the inherited sockets as soon as the loop runs."""
-        forwarded = proxies.ForwardedFor(self.web_app)
+        proxies = TrustedProxies()
         self._http_server = BoundedHTTPServer(
-            forwarded,
+            self.web_app,
             ssl_options=certificate.context_of(self._live),
             max_body_size=self.max_body_size,
             max_buffer_size=self.max_buffer_size,
+            max_header_size=HEADER_BYTES,
         )
         self._http_server.limits, warning = configuration.limits(self.connections_max, self.limits)
         self._http_server.tell = self.log.warning
@@ -210,8 +211,10 @@ class JupyterdServerApp(ServerApp):
         self._refusals = LogLimit(self.log.warning, "requests without a login were refused")
         login = self.identity_provider if isinstance(self.identity_provider, IdentityProvider) else None
         if login is not None:
-            self._http_server.knows = login_cookie.by(login, self.cookie_secret)
-        self._settings = SettingsInForce(self._live, self._http_server, forwarded, login)
+            self._http_server.knows = header_login.by_cookie(login, self.cookie_secret)
+            self._http_server.judge_token = header_login.by_token(login, self.cookie_secret)
+        self._http_server.set_origin = proxies.set_origin
+        self._settings = SettingsInForce(self._live, self._http_server, proxies, login)
         self.io_loop.add_callback(self._http_server.add_sockets, self.sockets)
 
     # --- start ------------------------------------------------------------------------------------------------

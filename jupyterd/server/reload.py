@@ -7,9 +7,8 @@ from logging import Logger
 from pathlib import Path
 
 from jupyterd.server import live_settings
-from jupyterd.server.auth import proxies
 from jupyterd.server.auth.identity_provider import IdentityProvider
-from jupyterd.server.auth.proxies import ForwardedFor
+from jupyterd.server.auth.proxies import TrustedProxies, networks
 from jupyterd.server.http import certificate
 from jupyterd.server.http.server import BoundedHTTPServer
 from jupyterd.server.live_settings import LiveSettings
@@ -19,10 +18,10 @@ class SettingsInForce:
     """Owns `live`, which is what everything else has been given."""
 
     def __init__(
-        self, live: LiveSettings, server: BoundedHTTPServer, forwarded: ForwardedFor, login: IdentityProvider | None
+        self, live: LiveSettings, server: BoundedHTTPServer, proxies: TrustedProxies, login: IdentityProvider | None
     ) -> None:
         self.live = live
-        self._server, self._forwarded, self._login = server, forwarded, login
+        self._server, self._proxies, self._login = server, proxies, login
         self._lock = asyncio.Lock()
         self._use(live)
 
@@ -46,6 +45,6 @@ class SettingsInForce:
     def _use(self, live: LiveSettings) -> None:
         self.live = live
         self._server.names = live.names
-        self._forwarded.trusted = proxies.networks(live.trusted_proxies)
+        self._proxies.networks = networks(live.trusted_proxies)
         if self._login is not None:
             self._login.live = live

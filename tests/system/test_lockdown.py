@@ -51,6 +51,19 @@ def test_it_may_gain_nothing_and_write_only_where_it_must(service: Service) -> N
         service.machine.run(f"{inside} 'test -w {place}'")
 
 
+def test_its_memory_has_a_bound_that_no_notebook_meets(service: Service) -> None:
+    kernel = service.start_kernel()
+    pid = int(service.evaluate(kernel, "import os; print(os.getpid())"))
+    most = int(service.machine.run(f"systemctl show --value -p MemoryMax {UNIT}"))
+    total = int(service.machine.run("awk '/MemTotal/ {print $2}' /proc/meminfo")) * 1024
+    assert 0.7 * total < most < 0.8 * total
+    assert UNIT not in service.machine.run(f"cat /proc/{pid}/cgroup")
+    server, notebook = (
+        int(service.machine.run(f"cat /proc/{each}/oom_score_adj")) for each in (service.pids()["server"], pid)
+    )
+    assert server > notebook
+
+
 def test_a_notebook_has_all_that_its_account_has(with_sudo: Service) -> None:
     kernel = with_sudo.start_kernel()
     assert with_sudo.evaluate(kernel, shell("sudo -n id -un")) == "root"

@@ -22,6 +22,7 @@ from jupyterd.server.auth.allowance import Refusal
 from jupyterd.server.auth.login_page import Answer, LoginHandler
 from jupyterd.server.auth.open_websockets import OpenWebsockets
 from jupyterd.server.auth.rate_limit import Attempt, Busy, RateLimit
+from jupyterd.server.http.caller import CALLER
 from jupyterd.server.live_settings import LiveSettings
 from jupyterd.settings import login_store
 from jupyterd.settings.login_store import StoredLogin
@@ -122,21 +123,38 @@ class IdentityProvider(PasswordIdentityProvider):
 
     async def get_user_token(self, handler: web.RequestHandler) -> User | None:
         """Jupyter's hook: `Authorization: token X` or `?token=X`, the lasting token only."""
+        known = self.get_user_cookie(handler)
+        if isinstance(known, User):  # the cookie is valid by itself, nothing is guessed
+            lasting = self.lasting_token
+            return known if lasting and _same(self.get_token(handler) or "", lasting) else None
+        match await self.judge_token(handler):
+            case Refusal() as refusal:
+                raise _too_many(handler, refusal)
+            case True:
+                return self.generate_anonymous_user(handler)
+        return None
+
+    async def judge_token(self, handler: web.RequestHandler) -> bool | Refusal | None:
+        """Whether the request carries the lasting token; None: it carries none, or there is none. A wrong one counts,
+        and is answered late. Needs no more of the handler than header_login.Header has.
+        """
         lasting, typed = self.lasting_token, self.get_token(handler)
         if not lasting or not typed:
             return None
-        known = self.get_user_cookie(handler)
-        if isinstance(known, User):  # the cookie is valid by itself, nothing is guessed
-            return known if _same(typed, lasting) else None
+        caller = CALLER.get()
+        if caller is not None and caller.token and _same(caller.token, lasting) and _same(typed, lasting):
+            return True  # as the header of this request was found before its body was read
         attempt = self._rate_limit.admit(handler)
         if isinstance(attempt, Refusal):
             await self._rate_limit.pause()
-            raise _too_many(handler, attempt)
+            return attempt
         if _same(typed, lasting):
             self._rate_limit.give_back(attempt)
-            return self.generate_anonymous_user(handler)
+            if caller is not None:
+                caller.token = lasting
+            return True
         await self._rate_limit.failed(handler, "token")
-        return None
+        return False
 
     def set_login_cookie(self, handler: web.RequestHandler, user: User) -> None:
         """Jupyter's hook, after each login."""

@@ -40,6 +40,8 @@ class Connections:
     """The connections without a login, by address."""
     elsewhere: int = 0
     """How many connections without a login come from other machines."""
+    held: int = 0
+    """Bytes in memory of the requests without a login."""
     told: dict[str, float] = field(default_factory=dict)
 
     # --- coming and going ---------------------------------------------------------------------------------------
@@ -69,6 +71,7 @@ class Connections:
             self.known.discard(connection)
         else:
             self._forget_stranger(connection)
+        connection.held = 0
 
     def recognise(self, connection: Connection) -> None:
         """Note that the connection carries a valid login: it counts among those with one, and has longer time-outs."""
@@ -112,6 +115,8 @@ class Connections:
     def transferred(self, connection: Connection, count: int, *, incoming: bool) -> None:
         """Count bytes that were read (`incoming`) or written."""
         connection.moved += count
+        if incoming and connection.there and connection.phase is not Phase.OPEN:
+            self._hold(connection, connection.held + count)
         if incoming and connection.phase in {Phase.SILENT, Phase.HANDSHAKE, Phase.KEEP_ALIVE}:
             self.enter(connection, Phase.HEADER)
 
@@ -122,7 +127,14 @@ class Connections:
         connection.phase = phase
         connection.since = connection.marked = self.clock.time()
         connection.moved = 0
+        if phase is Phase.OPEN:
+            self._hold(connection, 0)
         self._arm(connection)
+
+    def request_ended(self, connection: Connection) -> None:
+        """Note that the last request is answered, and its body out of memory."""
+        if connection.there:
+            self._hold(connection, connection.buffered())
 
     # --- deadlines ----------------------------------------------------------------------------------------------
 
@@ -169,11 +181,32 @@ class Connections:
         return (self.clock.time() - max(connection.since, connection.marked)) * WEIGHT[connection.phase]
 
     def _dismiss(self, connections: Iterable[Connection]) -> None:
-        for connection in list(connections):
+        for connection in connections:
             self.leave(connection)
             connection.close()
 
+    def _hold(self, connection: Connection, count: int) -> None:
+        if not connection.known:
+            self.held += count - connection.held
+        connection.held = count
+        if not connection.known and self.held > self.limits.strangers_bytes:
+            self.say(
+                "memory",
+                f"requests without a login hold more than {self.limits.strangers_bytes >> 20} MiB: the largest ones "
+                "are closed",
+            )
+            self._dismiss(self._largest(self.limits.strangers_bytes * (SHED_PART - 1) // SHED_PART))
+
+    def _largest(self, most: int) -> Iterable[Connection]:
+        """The connections without a login that hold most, until the others hold less than `most` bytes."""
+        everybody = [each for group in self.strangers.values() for each in group]
+        for each in sorted(everybody, key=lambda one: one.held, reverse=True):
+            if self.held < most:
+                return
+            yield each
+
     def _forget_stranger(self, connection: Connection) -> None:
+        self.held -= connection.held
         group = self.strangers[connection.address]
         group.discard(connection)
         self.elsewhere -= connection.address != HERE

@@ -7,27 +7,21 @@ not in the handlers of extensions.
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 from tornado.httpserver import HTTPServer
-from tornado.httputil import (
-    HTTPHeaders,
-    HTTPMessageDelegate,
-    HTTPServerRequest,
-    RequestStartLine,
-    ResponseStartLine,
-)
+from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, HTTPServerRequest
 from tornado.iostream import IOStream, SSLIOStream, StreamClosedError, UnsatisfiableReadError
 
 from jupyterd.linux import net
 from jupyterd.server.http.accept import Handshakes, accept_from
 from jupyterd.server.http.connections import Connections
+from jupyterd.server.http.gate import HOST, Gate, Refusal, host_name
 from jupyterd.server.http.timeouts import Connection, Limits, Phase
 
 SENT_ALREADY_S = 0.05
@@ -38,8 +32,6 @@ DRAIN_STEP_S = 0.01
 PLAIN_TIMEOUT_S = 5.0
 PLAIN_MAX_BYTES = 16384
 
-_HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
-
 
 class BoundedHTTPServer(HTTPServer):
     """An HTTPServer that redirects plain HTTP on a TLS port to https, and tracks its open requests."""
@@ -47,7 +39,11 @@ class BoundedHTTPServer(HTTPServer):
     names: frozenset[str] = frozenset()
     """The host names that a Host header may have, "*.example.org" too; addresses are always allowed."""
     knows: Callable[[HTTPServerRequest], bool]
-    """Whether a request's header carries a login; other logins are noticed when the request is answered."""
+    """Whether a request's header carries the cookie of a login."""
+    judge_token: Callable[[HTTPServerRequest], Awaitable[Literal[True] | Refusal | None]]
+    """Whether a request's header carries the lasting token; None: it carries none. A wrong one counts as a guess."""
+    set_origin: Callable[[Any, HTTPHeaders], None]
+    """Gives the context of a connection the address and the scheme that this request came from."""
 
     limits: Limits
     tell: Callable[[str], None]
@@ -57,6 +53,7 @@ class BoundedHTTPServer(HTTPServer):
         """Tornado's constructor (tornado.util.Configurable)."""
         super().initialize(*args, **options)
         self.knows = lambda _: False
+        self.judge_token = _no_token
         self.open_requests: set[object] = set()
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
@@ -93,19 +90,22 @@ class BoundedHTTPServer(HTTPServer):
         """Note that a response is complete, or that its connection has closed."""
         self.open_requests.discard(connection)
 
-    def answered(self, connection: Any, status: int, user: object) -> bool:  # noqa: ANN401 - an HTTP1Connection
+    def answered(self, handler: Any, user: object) -> bool:  # noqa: ANN401 - tornado's or an extension's
         """Note an answered request. Returns whether its connection ever carried a login. `user` None: no login."""
+        connection = handler.request.connection
         self.request_ended(connection)
         tracked: Connection = connection.context.tracked
         if user is not None:
             self.connections.recognise(tracked)
-        if status == HTTPStatus.SWITCHING_PROTOCOLS:
+        if handler.get_status() == HTTPStatus.SWITCHING_PROTOCOLS:
             self.connections.enter(tracked, Phase.OPEN)
+            if user is None:  # of a handler that an extension has opened to everybody
+                handler.ws_connection.params.max_message_size = self.limits.stranger_body_bytes
         return tracked.known
 
     def start_request(self, server_conn: object, request_conn: Any) -> HTTPMessageDelegate:  # noqa: ANN401 - tornado's
         """Tornado's hook: a connection is ready for its next request."""
-        return _Gate(self, super().start_request(server_conn, request_conn), request_conn)
+        return Gate(self, super().start_request(server_conn, request_conn), request_conn)
 
     def _arrived(self, connection: socket.socket, address: Any) -> None:  # noqa: ANN401 - as accept(2) gives it
         connection.setblocking(False)  # noqa: FBT003 - socket's own
@@ -146,73 +146,8 @@ class BoundedHTTPServer(HTTPServer):
         )
 
 
-def host_name(host: str) -> str:
-    """The name or address in a Host header, without port and brackets, lower case."""
-    host = host.strip().lower()
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.rpartition(":")[0].rstrip(".") if ":" in host else host.rstrip(".")
-
-
-class _Gate(HTTPMessageDelegate):
-    """Between connection and application: refuses foreign host names, and reports progress to connections.py."""
-
-    def __init__(self, front: BoundedHTTPServer, inner: HTTPMessageDelegate, connection: Any) -> None:  # noqa: ANN401 - an HTTP1Connection
-        self.front = front
-        self.inner: HTTPMessageDelegate | None = inner
-        self.connection = connection
-        self.tracked: Connection = connection.stream.tracked
-        connection.context.tracked = self.tracked
-        if self.tracked.served:
-            front.connections.enter(self.tracked, Phase.KEEP_ALIVE)
-
-    def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> Any:  # noqa: ANN401
-        self.tracked.served += 1
-        self.front.connections.enter(self.tracked, Phase.BODY)
-        host = headers.get("Host", "")
-        if not self.front.may_call(host):
-            self._refuse(*_foreign(host))
-            return None
-        if isinstance(start_line, RequestStartLine):
-            asked = HTTPServerRequest(connection=self.connection, start_line=start_line, headers=headers)
-            if not self.tracked.known and self.front.knows(asked):
-                self.front.connections.recognise(self.tracked)
-        if headers.get("Upgrade", "").lower() != "websocket":  # those stay for days
-            self.front.open_requests.add(self.connection)
-        return None if self.inner is None else self.inner.headers_received(start_line, headers)
-
-    def data_received(self, chunk: bytes) -> Any:  # noqa: ANN401
-        return None if self.inner is None else self.inner.data_received(chunk)
-
-    def finish(self) -> None:
-        if self.tracked.phase is Phase.BODY:
-            self.front.connections.enter(self.tracked, Phase.WAITING)
-        if self.inner is not None:
-            self.inner.finish()
-
-    def on_connection_close(self) -> None:
-        self.front.request_ended(self.connection)
-        if self.inner is not None:
-            self.inner.on_connection_close()
-
-    def _refuse(self, status: str, text: str) -> None:
-        self.inner = None
-        code, _, reason = status.partition(" ")
-        body = text.encode()
-        headers = HTTPHeaders({
-            "Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(body)),
-            "X-Content-Type-Options": "nosniff", "Connection": "close",
-        })  # fmt: skip
-        self.connection.write_headers(ResponseStartLine("HTTP/1.1", int(code), reason), headers, body)
-        self.connection.finish()
-
-
-def _foreign(host: str) -> tuple[str, str]:
-    name = host_name(host) if _HOST.fullmatch(host) else "?"
-    return "403 Forbidden", (
-        f'403: this server is not known as "{name}". If that is one of its names, add it in jupyterd.toml,\n'
-        f'[server] names = ["{name}"], then type: sudo systemctl reload jupyterd (or start ./run again)\n'
-    )
+async def _no_token(_: HTTPServerRequest) -> None:
+    return None
 
 
 async def _point_to_https(stream: Plain) -> None:
@@ -232,7 +167,7 @@ def _plain_answer(head: bytes) -> bytes:
     method, _, rest = request.partition(" ")
     target = rest.partition(" ")[0]
     host = next((line[5:].strip() for line in lines if line.lower().startswith("host:")), "")
-    if method not in ("GET", "HEAD") or not target.startswith("/") or not _HOST.fullmatch(host):
+    if method not in ("GET", "HEAD") or not target.startswith("/") or not HOST.fullmatch(host):
         text = "This port speaks HTTPS only.\n"
         lines = ["HTTP/1.1 400 Bad Request", f"Content-Length: {len(text)}", "Connection: close", "", text]
         return "\r\n".join(lines).encode()
@@ -253,9 +188,11 @@ class _CountedStream:
         """Report this stream's bytes and its end to `connections`."""
         self.connections, self.tracked = connections, tracked
         tracked.close, tracked.unread = self.close, self.writing
+        tracked.buffered = lambda: self._read_buffer_size
 
     close: Any
     writing: Any
+    _read_buffer_size: int
 
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
         """Tornado's hook."""

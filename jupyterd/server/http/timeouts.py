@@ -38,6 +38,16 @@ class Limits:
     """...so many bytes must come: 200 bytes a second, less than any line over which one would send a notebook."""
     body_window_known_s: float = 60.0
     """With a login one byte in a period of this length is enough: a laptop that changes its network continues."""
+    stranger_body_bytes: int = 65536
+    """The largest body of a request without a login: the login form has less than 1 kB."""
+    strangers_bytes: int = 32 << 20
+    """What all requests without a login may hold in memory, headers and bodies together; beyond it those that hold most
+    are closed.
+    """
+    refused_body_bytes: int = 16 << 20
+    """So much of a refused body is read and dropped, so that the client gets to read the answer..."""
+    refused_body_s: float = 5.0
+    """...for so long at most."""
     unread_s: float = 60.0
     """For a response of which the client reads nothing at all; with a login five times as long."""
     handshakes_at_once: int = 16
@@ -113,6 +123,10 @@ class Connection:
     """Whether it has carried a valid login."""
     served: int = 0
     """Requests whose header was read."""
+    buffered: Callable[[], int] = int
+    """Bytes that have arrived and are not a part of its request yet."""
+    held: int = 0
+    """Bytes of its request that are in memory."""
     moved: int = 0
     """Bytes, both ways, since `marked`."""
     marked: float = 0.0

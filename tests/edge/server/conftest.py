@@ -37,6 +37,7 @@ from jupyterd.settings import schema
 from jupyterd.settings.paths import Paths
 
 START_TIMEOUT_S = 60.0
+TOKEN = "a-lasting-token-0123456789"
 DEFAULTS = schema.Settings()
 
 
@@ -317,6 +318,23 @@ def prepare(place: Path) -> Iterator[Serve]:
 def serve(prepare: Serve) -> Serve:
     """As prepare, and Ready."""
     return lambda **options: prepare(**options).start()
+
+
+@pytest.fixture
+def serve_limited(prepare, place):
+    """serve_limited(connections_max=64, tls=True, **Limits): a server with a token and these limits."""
+
+    def start(*, tls: bool = True, connections_max: int = 1000, **limits: float):
+        own = place / "own"
+        own.mkdir(mode=0o755)
+        path = own / "jupyter_server_config.json"
+        path.write_text(json.dumps({"JupyterdServerApp": {"limits": limits}}))
+        path.chmod(0o644)
+        server = {"jupyter_config_dir": str(own), "connections_max": connections_max}
+        served = prepare(tls=tls, server=server, login={"token": TOKEN})
+        return served.start()
+
+    return start
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from edge.server.conftest import TOKEN
 from support.network import no_trust
 from support.waiting import eventually
 
-TOKEN = "a-lasting-token-0123456789"
 QUICK = {"handshake_s": 2.0, "header_s": 2.0, "keep_alive_s": 2.0, "body_window_s": 2.0, "unread_s": 2.0}
 GUARD_S = 60.0
 """No wait of these tests takes so long, on a machine that does much else."""
@@ -95,23 +95,6 @@ def crowd() -> Iterator[Callable[[int], Crowd]]:
     yield make
     for each in made:
         each.close()
-
-
-@pytest.fixture
-def serve_limited(prepare, place):
-    """serve_limited(connections_max=64, tls=True, **Limits): a server with a token and these limits."""
-
-    def start(*, tls: bool = True, connections_max: int = 1000, **limits: float):
-        own = place / "own"
-        own.mkdir(mode=0o755)
-        path = own / "jupyter_server_config.json"
-        path.write_text(json.dumps({"JupyterdServerApp": {"limits": limits}}))
-        path.chmod(0o644)
-        server = {"jupyter_config_dir": str(own), "connections_max": connections_max}
-        served = prepare(tls=tls, server=server, login={"token": TOKEN})
-        return served.start()
-
-    return start
 
 
 def ask(served) -> float:

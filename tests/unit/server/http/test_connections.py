@@ -247,6 +247,40 @@ def test_shedding_takes_strangers_first(world):
     assert not idle.there and busy.there
 
 
+def test_strangers_together_hold_no_more_than_their_bound():
+    world = World(Limits(connections_max=1000, strangers_bytes=1 << 20))
+    crowd = [world.come((f"10.0.{number}.1", 1), Phase.BODY) for number in range(40)]
+    small, owner = world.come(LAN, Phase.BODY), world.come(LAN, Phase.BODY, known=True)
+    world.connections.transferred(small, 300, incoming=True)
+    world.connections.transferred(owner, 300 << 20, incoming=True)
+    for each in crowd:
+        world.connections.transferred(each, 50 << 10, incoming=True)
+        assert world.connections.held <= 1 << 20
+    assert len(world.closed) == 40 - (1 << 20) // (50 << 10)
+    assert small.there and owner.there
+    assert len(world.said) == 1
+
+
+def test_what_a_request_held_is_given_back():
+    world = World()
+    connection, open_ = world.come(phase=Phase.HEADER), world.come(phase=Phase.HEADER)
+    world.connections.transferred(connection, 5000, incoming=True)
+    world.connections.transferred(connection, 5000, incoming=False)
+    world.connections.transferred(open_, 1000, incoming=True)
+    assert world.connections.held == 6000
+    connection.buffered = lambda: 70  # a part of the next request has come with it
+    world.connections.request_ended(connection)
+    world.connections.enter(open_, Phase.OPEN)
+    world.connections.transferred(open_, 1000, incoming=True)
+    assert world.connections.held == 70
+    world.connections.recognise(connection)
+    assert world.connections.held == 0
+    world.connections.transferred(open_, 5, incoming=True)
+    for each in (connection, open_):
+        world.connections.leave(each)
+    assert world.connections.held == 0
+
+
 def test_whose_connection_it_is():
     for address, expected in (
         (LOOPBACK, HERE), (("127.8.0.1", 1), HERE), (("::1", 1, 0, 0), HERE), (("::ffff:127.0.0.1", 1, 0, 0), HERE),

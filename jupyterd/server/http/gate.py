@@ -1,0 +1,209 @@
+"""Between a connection and the application: what a request may not be is refused here, before a handler exists.
+
+tornado keeps a body in memory until all of it is there, and only then asks who sent it. So the gate asks first, and
+whoever has no login may send little.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from tornado.httputil import (
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    HTTPServerRequest,
+    RequestStartLine,
+    ResponseStartLine,
+)
+
+from jupyterd.server.http.caller import CALLER, Caller
+from jupyterd.server.http.timeouts import Connection, Phase
+
+if TYPE_CHECKING:
+    from jupyterd.server.http.server import BoundedHTTPServer
+
+HEADER_BYTES = 65536
+"""For HTTPServer: the largest header. A browser with many cookies of one host sends some 20 kB."""
+HEADER_LINES = 128
+"""The most lines of a header; browsers send about 20, and each proxy adds a few."""
+_COUNTED_HERE = 1 << 62
+_LENGTH_DIGITS = 15
+HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
+
+
+@attrs.frozen
+class Refusal:
+    """An answer instead of the application's; the connection is closed after it."""
+
+    status: int
+    reason: str
+    text: str
+    """What to do about it, in one or more lines."""
+    retry_after_s: float | None = None
+
+
+class Gate(HTTPMessageDelegate):
+    """One request of a connection. Passes on to `inner` what is not refused, and reports progress to connections.py."""
+
+    def __init__(self, front: BoundedHTTPServer, inner: HTTPMessageDelegate, connection: Any) -> None:  # noqa: ANN401 - an HTTP1Connection
+        self.front = front
+        self.inner: HTTPMessageDelegate | None = inner
+        self.connection = connection
+        self.tracked: Connection = connection.stream.tracked
+        connection.context.tracked = self.tracked
+        self.room: int | None = None
+        """Bytes that the rest of the body may have; None: as many as tornado's own limit allows."""
+        self.body_follows = False
+        self.refused_bytes = 0
+        self.is_api = False
+        front.connections.request_ended(self.tracked)
+        if self.tracked.served:
+            front.connections.enter(self.tracked, Phase.KEEP_ALIVE)
+
+    def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> Any:  # noqa: ANN401
+        """Tornado's hook."""
+        assert isinstance(start_line, RequestStartLine)  # noqa: S101 - of a server's connection
+        self.tracked.served += 1
+        self.front.connections.enter(self.tracked, Phase.BODY)
+        self.is_api = "/api/" in start_line.path
+        announced = _announced_bytes(headers)
+        self.body_follows = announced > 0 and "Expect" not in headers
+        if sum(1 for _ in headers.get_all()) > HEADER_LINES:
+            text = f"The header of this request has more than {HEADER_LINES} lines."
+            self._refuse(Refusal(431, "Request Header Fields Too Large", text))
+            return None
+        host = headers.get("Host", "")
+        if not self.front.may_call(host):
+            self._refuse(_foreign(host))
+            return None
+        self.front.set_origin(self.connection.context, headers)
+        asked = HTTPServerRequest(connection=self.connection, start_line=start_line, headers=headers)
+        CALLER.set(caller := Caller())
+        if self.front.knows(asked):
+            caller.known = True
+            self.front.connections.recognise(self.tracked)
+            return self._pass_on(start_line, headers)
+        self.room = self.front.limits.stranger_body_bytes
+        if announced > self.room:
+            return self._ask_first(caller, asked, start_line, headers)
+        return self._pass_on(start_line, headers)
+
+    async def _ask_first(
+        self, caller: Caller, asked: HTTPServerRequest, start_line: RequestStartLine, headers: HTTPHeaders
+    ) -> None:
+        """A large body without a cookie: the token decides, and a wrong one counts as a guess before a byte is read."""
+        verdict = await self.front.judge_token(asked)
+        if verdict is True:
+            self.room = None
+            caller.known = True
+            self.front.connections.recognise(self.tracked)
+        elif isinstance(verdict, Refusal):
+            self._refuse(verdict)
+            return
+        elif "Content-Length" in headers:  # without a token; a chunked body may still turn out to be small
+            self._refuse(self._too_large())
+            return
+        passed_on = self._pass_on(start_line, headers)
+        if passed_on is not None:
+            await passed_on
+
+    def _pass_on(self, start_line: RequestStartLine, headers: HTTPHeaders) -> Any:  # noqa: ANN401 - tornado's own
+        if self.room is not None:
+            self.connection.set_max_body_size(_COUNTED_HERE)
+        if headers.get("Upgrade", "").lower() != "websocket":  # those stay for days
+            self.front.open_requests.add(self.connection)
+        return None if self.inner is None else self.inner.headers_received(start_line, headers)
+
+    def data_received(self, chunk: bytes) -> Any:  # noqa: ANN401
+        """Tornado's hook."""
+        if self.inner is None:
+            self._drop(len(chunk))
+            return None
+        if self.room is not None:
+            self.room -= len(chunk)
+            if self.room < 0:
+                self.inner.on_connection_close()  # which lets go of what has come
+                self.front.request_ended(self.connection)
+                self._refuse(self._too_large())
+                return None
+        return self.inner.data_received(chunk)
+
+    def finish(self) -> None:
+        """Tornado's hook: the request is complete."""
+        if self.inner is None:
+            self.connection.close()
+            return
+        if self.tracked.phase is Phase.BODY:
+            self.front.connections.enter(self.tracked, Phase.WAITING)
+        self.inner.finish()
+
+    def on_connection_close(self) -> None:
+        """Tornado's hook."""
+        self.front.request_ended(self.connection)
+        if self.inner is not None:
+            self.inner.on_connection_close()
+
+    # --- refusals -------------------------------------------------------------------------------------------------
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer at once. What is on its way of the body is read and dropped for a while: closing a connection with
+        unread data resets it (RFC 9112, 9.6), and the client would not see the answer.
+        """
+        self.inner = None
+        answer = HTTPHeaders({
+            "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Connection": "close",
+            "Content-Type": "application/json" if self.is_api else "text/plain; charset=utf-8",
+        })  # fmt: skip
+        text = f"{refusal.status}: {refusal.text}\n"
+        body = (json.dumps({"message": text.strip(), "reason": None}) if self.is_api else text).encode()
+        answer["Content-Length"] = str(len(body))
+        if refusal.retry_after_s is not None:
+            answer["Retry-After"] = str(round(refusal.retry_after_s))
+        self.connection.set_max_body_size(_COUNTED_HERE)
+        self.connection.write_headers(ResponseStartLine("HTTP/1.1", refusal.status, refusal.reason), answer, body)
+        if self.body_follows:
+            asyncio.get_running_loop().call_later(self.front.limits.refused_body_s, self.connection.close)
+        else:
+            self.connection.finish()  # which closes
+
+    def _drop(self, count: int) -> None:
+        self.refused_bytes += count
+        if self.refused_bytes > self.front.limits.refused_body_bytes:
+            self.connection.close()
+
+    def _too_large(self) -> Refusal:
+        most = self.front.limits.stranger_body_bytes // 1024
+        text = f"Without a login a request may have {most} KiB. If you were logged in here: log in again."
+        return Refusal(413, "Content Too Large", text)
+
+
+def _announced_bytes(headers: HTTPHeaders) -> float:
+    """Bytes of the body as far as its header tells; infinite for a chunked one; 0 where tornado refuses the header."""
+    if "Transfer-Encoding" in headers:
+        return float("inf")
+    length = headers.get("Content-Length", "0").partition(",")[0].strip()
+    if not (length.isascii() and length.isdigit()):
+        return 0
+    return float("inf") if len(length) > _LENGTH_DIGITS else int(length)
+
+
+def host_name(host: str) -> str:
+    """The name or address in a Host header, without port and brackets, lower case."""
+    host = host.strip().lower()
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.rpartition(":")[0].rstrip(".") if ":" in host else host.rstrip(".")
+
+
+def _foreign(host: str) -> Refusal:
+    name = host_name(host) if HOST.fullmatch(host) else "?"
+    return Refusal(
+        403,
+        "Forbidden",
+        f'this server is not known as "{name}". If that is one of its names, add it in jupyterd.toml,\n'
+        f'[server] names = ["{name}"], then type: sudo systemctl reload jupyterd (or start ./run again)',
+    )
