@@ -18,7 +18,7 @@ from pathlib import Path
 
 from jupyterd.launch.deaths import ExitStatus
 from jupyterd.launch.registry import Entry
-from jupyterd.linux import systemd
+from jupyterd.linux import systemd, unit_file
 
 SLICE = "jupyterd.slice"
 WRAPPER = Path(__file__).with_name("wrapper.py")
@@ -90,8 +90,7 @@ def start(unit: str, description: str, properties: Iterable[str], program: Itera
     """Start any program as a transient unit; returns when it runs (Type=exec). Raises LaunchFailed."""
     argv = [
         "systemd-run", "--user", "--quiet", "--no-ask-password", f"--unit={unit}", f"--slice={SLICE}",
-        "--service-type=exec", f"--description={description}", *(f"--property={each}" for each in properties), "--",
-        *(word.replace("$", "$$") for word in program),  # systemd-run expands $ in argv
+        "--service-type=exec", *_transient(properties, description, program),
     ]  # fmt: skip
     done = _run(argv, deadline_s)
     if done.returncode:
@@ -102,15 +101,24 @@ def once(program: Sequence[str], names: Iterable[str], output: Path, deadline_s:
     """An argv that runs a program in the user manager and waits for its end; its output goes to the file `output`.
 
     Type=oneshot and a file, because --wait and --pipe need a session bus, which a bare Debian has not (measured on
-    252). `names` are variables to hand on from the caller's environment; their values stay out of argv.
+    252). `names` are variables to hand on from the caller's environment; their values stay out of argv. LaunchFailed.
     """
+    properties = (
+        f"TimeoutStartSec={deadline_s:.0f}",
+        f"StandardOutput=truncate:{output}",
+        f"StandardError=append:{output}",
+    )
     return [
         "systemd-run", "--user", "--quiet", "--collect", "--no-ask-password", "--service-type=oneshot",
-        f"--slice={SLICE}", f"--property=TimeoutStartSec={deadline_s:.0f}",
-        f"--property=StandardOutput=truncate:{output}",
-        f"--property=StandardError=append:{output}", *(f"--setenv={each}" for each in sorted(names)), "--",
-        *(word.replace("$", "$$") for word in program),
+        f"--slice={SLICE}", *(f"--setenv={each}" for each in sorted(names)), *_transient(properties, "", program),
     ]  # fmt: skip
+
+
+def _transient(properties: Iterable[str], description: str, program: Iterable[str]) -> list[str]:
+    try:
+        return unit_file.transient(properties, description, program)
+    except ValueError as error:
+        raise LaunchFailed(f"the user manager cannot start it: {error}") from error
 
 
 def clear(unit: str, deadline_s: float = _ANSWER_S) -> None:

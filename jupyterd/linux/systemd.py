@@ -1,4 +1,4 @@
-"""systemd: the grammar of its unit files, what its own tools print, and what it does with the unit that we are in."""
+"""systemd: what its own tools print, and what it does with the unit that we are in. The grammar: unit_file.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
 UnitJob = Literal["stop", "restart", "unknown"]
@@ -66,30 +66,3 @@ def stops_for_good() -> bool:
 def properties(shown: str) -> dict[str, str]:
     """The properties in the output of `systemctl show`, name -> value."""
     return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
-
-
-def quoted(text: str, *, command: bool = False) -> str:
-    """One word of a unit file: systemd.syntax(7) splits at spaces, % begins a specifier, and in a `command`
-    (systemd.service(5)) $ a variable. ValueError for what is not printable: a line break would end the directive, and
-    what follows it would be another one.
-    """
-    if not text.isprintable():
-        raise ValueError(f"{text!r} cannot stand in a unit file: it holds a character that cannot be printed")
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    return f'"{escaped.replace("$", "$$") if command else escaped}"'
-
-
-def escaped(path: str) -> str:
-    """A path as part of a unit's name, as `systemd-escape --path` does it."""
-    out = []
-    for index, byte in enumerate(path.strip("/").encode()):
-        character = chr(byte)
-        plain = character.isascii() and (character.isalnum() or character in ":_" or (character == "." and index > 0))
-        out.append("-" if character == "/" else character if plain else f"\\x{byte:02x}")
-    return "".join(out)
-
-
-def mount_units(path: str) -> list[str]:
-    """The names that mounts at this path or above it would have as units; not the root's."""
-    whole = PurePosixPath(path)
-    return [escaped(str(each)) + ".mount" for each in reversed([whole, *whole.parents]) if each != PurePosixPath("/")]

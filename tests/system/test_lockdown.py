@@ -81,3 +81,34 @@ def test_the_browser_saves_a_notebook_and_deletes_it_into_the_waste_bin(service:
     assert service.machine.run(f"stat -c %U /home/{ACCOUNT}/a.txt").strip() == ACCOUNT
     assert service.http("/api/contents/a.txt", method="DELETE") == 204
     eventually(lambda: "a.txt" in service.machine.run(f"ls /home/{ACCOUNT}/.local/share/Trash/files"), "it is there")
+
+
+LINKS = {"r": "/", "e": "/etc/cron.d", "h": "/home", "v": "/var/lib", "d": DISK}
+TRASH = f"/home/{ACCOUNT}/.local/share/Trash"
+
+
+@pytest.fixture
+def with_links(with_sudo: Service) -> Iterator[Service]:
+    """Links that notebooks could make, right below the root directory."""
+    machine = with_sudo.machine
+    machine.run("; ".join(f"ln -s {target} ~/{name}" for name, target in LINKS.items()), account=ACCOUNT)
+    yield with_sudo
+    machine.run(f"rm -f {' '.join(f'/home/{ACCOUNT}/{name}' for name in LINKS)}; test ! -L {TRASH} || rm {TRASH}")
+    machine.run("jupyterd setup --yes 2>&1", timeout_s=120)
+
+
+def test_no_link_of_the_account_opens_the_machine_to_the_server(with_links: Service) -> None:
+    machine = with_links.machine
+    said = machine.run("jupyterd setup --yes 2>&1", timeout_s=120)
+    assert f"the server may write to {DISK}: /home/{ACCOUNT}/d leads there" in said
+    for name in ("r", "e", "h", "v"):
+        assert f"{LINKS[name]} " in said
+        assert f"so the server may not write there (/home/{ACCOUNT}/{name} leads there)" in said
+    # And what a notebook replaces by a link after setup has looked at it.
+    machine.run(f"rm -rf {TRASH} && ln -s /etc {TRASH}", account=ACCOUNT)
+    machine.run(f"systemctl restart {UNIT}", timeout_s=120)
+    inside = f"nsenter --target {with_links.pids()['server']} --mount sh -c"
+    machine.run(f"{inside} 'touch {DISK}/x'")
+    written = "for each in / /boot /etc /etc/cron.d /home /opt /root /usr /usr/local/bin /var /var/lib; do"
+    assert machine.run(f"{inside} '{written} touch $each/x 2>/dev/null && echo $each; done; true'") == ""
+    assert with_links.show("ProtectHome") == "read-only"

@@ -21,7 +21,7 @@ from jupyterd.cli import _common
 from jupyterd.cli._common import TROUBLE, USAGE, fail, say
 from jupyterd.cli.cert import install
 from jupyterd.cli.setup import unit_files
-from jupyterd.linux.systemd import quoted
+from jupyterd.linux import unit_file
 
 LINEAGE = "jupyterd"
 """certbot's name for it: one, whatever the domains, so that no older one is renewed and installed over it."""
@@ -161,12 +161,17 @@ _PACKAGED = "certbot.timer"
 
 def service(program: str, options: Sequence[str]) -> str:
     """The unit that the timer starts."""
-    argv = " ".join(
-        quoted(each, command=True) for each in (program, "--quiet", *options, "renew", "--no-random-sleep-on-renew")
-    )
-    return (
-        "# Written by jupyterd cert acme.\n[Unit]\nDescription=Renew the certificate of jupyterd\n\n"
-        f"[Service]\nType=oneshot\nExecStart={argv}\n"
+    argv = (program, "--quiet", *options, "renew", "--no-random-sleep-on-renew")
+    return unit_file.text(
+        (
+            "# Written by jupyterd cert acme.",
+            "[Unit]",
+            "Description=Renew the certificate of jupyterd",
+            "",
+            "[Service]",
+            "Type=oneshot",
+            unit_file.command("ExecStart", argv),
+        )
     )
 
 
@@ -174,10 +179,20 @@ def timer() -> str:
     """Twice a day, at a random minute; a run that was missed while the machine was off follows at the next boot
     (systemd.timer(5)).
     """
-    return (
-        "# Written by jupyterd cert acme.\n[Unit]\nDescription=Renew the certificate of jupyterd, twice a day\n\n"
-        "[Timer]\nOnCalendar=*-*-* 00,12:00:00\nRandomizedDelaySec=12h\nPersistent=true\n\n"
-        "[Install]\nWantedBy=timers.target\n"
+    return unit_file.text(
+        (
+            "# Written by jupyterd cert acme.",
+            "[Unit]",
+            "Description=Renew the certificate of jupyterd, twice a day",
+            "",
+            "[Timer]",
+            "OnCalendar=*-*-* 00,12:00:00",
+            "RandomizedDelaySec=12h",
+            "Persistent=true",
+            "",
+            "[Install]",
+            "WantedBy=timers.target",
+        )
     )
 
 
@@ -195,9 +210,8 @@ def ensure_renewal(program: str, options: Sequence[str], *, packaged: bool) -> s
     if not packaged:
         home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
         units = Path("/etc/systemd/system") if root else home / "systemd" / "user"
-        units.mkdir(parents=True, exist_ok=True)
-        (units / f"{NAME}.service").write_text(service(program, options))
-        (units / f"{NAME}.timer").write_text(timer())
+        unit_files.put(units / f"{NAME}.service", service(program, options), uid=-1, gid=-1)
+        unit_files.put(units / f"{NAME}.timer", timer(), uid=-1, gid=-1)
     for argv in ([*manager, "daemon-reload"], [*manager, "enable", "--now", name]):
         done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=_TIMEOUT_S)
         if done.returncode:

@@ -8,6 +8,7 @@ import stat
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import attrs
 
@@ -25,7 +26,7 @@ from jupyterd.settings.values import toml
 @attrs.frozen
 class Todo:
     """Everything that setup will write. `pieces`: files and links of the machine's service; `unit`: the unit file of a
-    user's own server.
+    user's own server; `widened`: one line for each thing that the pieces take from the service's sandbox.
     """
 
     text: str
@@ -33,6 +34,7 @@ class Todo:
     pieces: tuple[files.Put | files.Point, ...]
     unit: files.Put | None
     answers: Answers
+    widened: tuple[str, ...] = ()
 
 
 def todo(args: argparse.Namespace, target: SetupTarget) -> Todo | None:
@@ -46,13 +48,15 @@ def todo(args: argparse.Namespace, target: SetupTarget) -> Todo | None:
     answers = collect_answers(args, target, known, ask=not quiet)
     text = _text(target, answers.values)
     settings = table.build({**known.values, **answers.values})
-    made = Todo(
-        text=text,
-        new_text=known.fresh or text != target.settings.read_text(),
-        pieces=() if target.user else services.pieces(target.account, settings),
-        unit=services.user_unit(target.account) if target.user else None,
-        answers=answers,
-    )
+    new_text = known.fresh or text != target.settings.read_text()
+    if target.user:
+        made = Todo(text, new_text, (), services.user_unit(target.account), answers)
+    else:
+        opened = services.openings(target.account, settings)
+        service = services.service_of(target.account, settings, opened)
+        pieces = files.pieces(service, Path(sys.prefix))
+        answers = attrs.evolve(answers, remarks=(*answers.remarks, *map(str, opened.refused)))
+        made = Todo(text, new_text, pieces, None, answers, tuple(services.widened(service, opened)))
     shown = tuple(_shown(target, made, known))
     if shown:
         whose = "your own server" if target.user else f"the machine's service of {target.account.name}"
@@ -96,7 +100,11 @@ def _shown(target: SetupTarget, made: Todo, known: Existing) -> Iterator[str]:
     if made.new_text:
         yield f"{target.settings}{' (new)' if known.fresh else ''}"
         yield from _values(answers, known)
-    yield from (str(piece.path) for piece in (*made.pieces, made.unit) if piece is not None and not piece.is_so)
+    for piece in (*made.pieces, made.unit):
+        if piece is not None and not piece.is_so:
+            yield str(piece.path)
+            if piece.path == files.DROP_IN:
+                yield from (f"    {line}" for line in made.widened)
     if answers.secret is not None:
         yield f"{target.paths.login}   the hash of the password, if it is new; only {account} can read it"
     elif known.fresh and not known.has_password:

@@ -15,6 +15,7 @@ from typing import TextIO
 
 from jupyterd.cli.setup import options
 from jupyterd.cli.setup.unit_files import DROP_IN
+from jupyterd.linux import unit_file
 
 _HUMANS = range(1000, 60000)
 """FIRST_UID to LAST_UID of adduser.conf(5)."""
@@ -39,10 +40,9 @@ class Undecided:
 def present() -> str | None:
     """The account of the installed service; None if there is no service."""
     try:
-        lines = DROP_IN.read_text().splitlines()
+        return unit_file.read_plain(DROP_IN.read_text(), "User")
     except FileNotFoundError:
         return None
-    return next((line.removeprefix("User=") for line in lines if line.startswith("User=")), None)
 
 
 def choose(named: str | None, environ: Mapping[str, str], accounts: Iterable[PasswdEntry]) -> PasswdEntry | Undecided:

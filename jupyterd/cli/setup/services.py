@@ -9,12 +9,13 @@ import pwd
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from jupyterd.cli.setup import systemctl
+from jupyterd.cli.setup import sandbox, systemctl
 from jupyterd.cli.setup import unit_files as files
+from jupyterd.linux import unit_file
 from jupyterd.linux.accounts import Account
-from jupyterd.linux.systemd import quoted
 from jupyterd.settings.schema import Settings
 
 _COMMAND_TIMEOUT_S = 90.0
@@ -28,19 +29,46 @@ def is_program_of_roots() -> bool:
     return (prefix / "share" / "jupyterd").is_dir() and prefix.is_relative_to(files.CURRENT.parent)
 
 
-def pieces(account: Account, settings: Settings) -> tuple[files.Put | files.Point, ...]:
-    """Every file and link outside /opt, except settings and state."""
+def openings(account: Account, settings: Settings) -> sandbox.Openings:
+    """What the server may write to. ValueError if the sandbox is never opened for the root directory."""
     root = settings.server.root_dir
-    paths = (root, settings.tls.certificate, settings.tls.key, settings.kernels.environment)
-    service = files.Service(
+    places = [sandbox.Wanted(root, os.path.realpath(root), "server.root_dir"), *sandbox.links(Path(root))]
+    for each in _OF_JUPYTER:
+        path = f"{account.home}/{each}"
+        places.append(sandbox.Wanted(path, os.path.realpath(path), "a directory of Jupyter's in the home"))
+    others = {each.pw_dir: each.pw_name for each in pwd.getpwall() if each.pw_dir != account.home}
+    found = sandbox.decide(places, account.home, others)
+    for refused in found.refused:
+        if refused.wanted.path == root:
+            raise ValueError(f"{refused}. Choose a directory in it: [server] root_dir in {files.SETTINGS}")
+    return found
+
+
+def service_of(account: Account, settings: Settings, opened: sandbox.Openings) -> files.Service:
+    """What the drop-in of the service depends on."""
+    paths = (settings.server.root_dir, settings.tls.certificate, settings.tls.key, settings.kernels.environment)
+    return files.Service(
         account=account.name,
         uid=account.uid,
         home=account.home,
         port=settings.server.port,
         paths=tuple(path for path in paths if path.startswith("/")),
-        writable=(root, *files.linked(Path(root)), *(f"{account.home}/{place}" for place in _OF_JUPYTER)),
+        writable=tuple(each.path for each in opened.writable),
     )
-    return files.pieces(service, Path(sys.prefix))
+
+
+def widened(service: files.Service, opened: sandbox.Openings) -> Iterator[str]:
+    """One line for each thing that the drop-in takes from the sandbox."""
+    shown: list[str] = []
+    for each in opened.writable:
+        if not any(Path(each.real).is_relative_to(real) for real in shown):
+            shown.append(each.real)
+            through = "" if each.real == each.path else f" (that is {each.real})"
+            yield f"the server may write to {each.path}{through}: {each.why}"
+    if files.shares_tmp(service):
+        yield "the server sees the machine's own /tmp and /var/tmp"
+    if service.port in files.PRIVILEGED_PORTS:
+        yield f"the supervisor may listen on ports below 1024: server.port is {service.port}"
 
 
 def foreign_state(account: Account) -> str | None:
@@ -107,10 +135,12 @@ def user_unit(mine: Account) -> files.Put | None:
     if is_program_of_roots() and (files.USER_UNIT_DIR / files.UNIT).exists():
         return None
     text = Path(sys.prefix, "share", "jupyterd", "systemd", "user", files.UNIT).read_text()
-    program = quoted(str(Path(sys.prefix, "bin", "jupyterd")), command=True)
     base = os.environ.get("XDG_CONFIG_HOME", "")
     directory = Path(base if base.startswith("/") else f"{mine.home}/.config")
-    return files.Put(directory / "systemd" / "user" / files.UNIT, text.replace(str(files.COMMAND), program))
+    return files.Put(
+        directory / "systemd" / "user" / files.UNIT,
+        unit_file.with_program(text, str(files.COMMAND), str(Path(sys.prefix, "bin", "jupyterd"))),
+    )
 
 
 def stay_after_logout(mine: Account) -> str | None:

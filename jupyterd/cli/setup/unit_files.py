@@ -5,12 +5,10 @@ Knows no settings and starts nothing.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from jupyterd.linux import files
-from jupyterd.linux.systemd import mount_units, quoted
+from jupyterd.linux import files, unit_file
 
 UNIT = "jupyterd.service"
 UNIT_DIR = Path("/usr/local/lib/systemd/system")
@@ -22,10 +20,8 @@ COMMAND = Path("/usr/local/bin/jupyterd")
 CURRENT = Path("/opt/jupyterd/current")
 STATE = Path("/var/lib/jupyterd")
 PRIVILEGED_PORTS = range(1, 1024)
-_HOMES = frozenset({"/home", "/root", "/run/user"})
-"""The directories of ProtectHome=. To let the server write to one of them itself, and not only below it, ProtectHome=no
-is needed.
-"""
+_ROOTS_HOME = "/root"
+"""One of the directories of ProtectHome=: to let root's own server write to it, ProtectHome=no is needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +35,7 @@ class Service:
     paths: tuple[str, ...]
     """Absolute paths that the settings name: root directory, certificate, environment of notebooks."""
     writable: tuple[str, ...]
-    """What the server itself writes beside its state: the root directory, and Jupyter's own places in the home."""
+    """What the server itself writes beside its state, as sandbox.decide allows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,38 +87,38 @@ def pieces(service: Service, prefix: Path) -> tuple[Put | Point, ...]:
 
 def drop_in(service: Service) -> str:
     """The text of account.conf."""
-    mounts = [unit for path in service.paths for unit in mount_units(path) if not _within(path, service.home)]
+    mounts = [unit for path in service.paths for unit in unit_file.mount_units(path) if not _within(path, service.home)]
     manager = f"user@{service.uid}.service"
     lines = [
         "# ./install writes this file from the account and the settings. Your own changes: systemctl edit jupyterd",
         "[Unit]",
         "# systemd.special(7): kernels run in the account's user manager, which starts before this and stops after.",
-        f"Wants={manager}",
-        f"After={manager}",
+        unit_file.units("Wants", [manager]),
+        unit_file.units("After", [manager]),
         "# systemd.unit(5): nothing works without the home directory.",
-        f"RequiresMountsFor={quoted(service.home)}",
+        unit_file.words("RequiresMountsFor", service.home),
     ]
     if mounts:
-        unique = " ".join(dict.fromkeys(mounts))
+        unique = list(dict.fromkeys(mounts))
         lines += [
             "# systemd.mount(5): mount these disks first. The service also starts without them and waits.",
-            f"Wants={unique}",
-            f"After={unique}",
+            unit_file.units("Wants", unique),
+            unit_file.units("After", unique),
         ]
     lines += [
         "",
         "[Service]",
-        f"User={service.account}",
+        unit_file.plain("User", service.account),
         "# Where the user manager listens; systemd does not set this for a system service.",
         f"Environment=XDG_RUNTIME_DIR=/run/user/{service.uid}",
     ]
     lines.append(
         "# systemd.exec(5): what the server may write outside its own directories. `-`: ignored if it does not exist."
     )
-    lines += [f"ReadWritePaths={quoted('-' + path)}" for path in dict.fromkeys(service.writable)]
-    if any(_within(path, temporary) for path in service.writable for temporary in ("/tmp", "/var/tmp")):  # noqa: S108
+    lines += [unit_file.words("ReadWritePaths", f"-{path}") for path in dict.fromkeys(service.writable)]
+    if shares_tmp(service):
         lines += ["# The root directory is below the machine's own /tmp or /var/tmp.", "PrivateTmp=no"]
-    if _HOMES.intersection(service.writable):
+    if _ROOTS_HOME in service.writable:
         lines += [
             "# systemd.exec(5): of two lines about one path the stricter counts; ProtectSystem=strict holds.",
             "ProtectHome=no",
@@ -133,19 +129,12 @@ def drop_in(service: Service) -> str:
             "CapabilityBoundingSet=CAP_NET_BIND_SERVICE",
             "AmbientCapabilities=CAP_NET_BIND_SERVICE",
         ]
-    return "\n".join(lines) + "\n"
+    return unit_file.text(lines)
 
 
-def linked(directory: Path) -> list[str]:
-    """Directories elsewhere to which links right below this one lead: people link their disks there. Leaves out a name
-    that a unit file cannot hold (with a line break, which would begin another directive).
-    """
-    try:
-        links = sorted(Path(entry.path) for entry in os.scandir(directory) if entry.is_symlink() and entry.is_dir())
-    except OSError:
-        return []  # a disk that is late: what it holds is seen at the next install
-    found = [str(each.resolve()) for each in links]
-    return [each for each in found if each.isprintable() and not _within(each, directory)]
+def shares_tmp(service: Service) -> bool:
+    """Whether the server has to see the machine's own /tmp and /var/tmp (PrivateTmp=no)."""
+    return any(_within(path, temporary) for path in service.writable for temporary in ("/tmp", "/var/tmp"))  # noqa: S108
 
 
 def _within(path: str, directory: str | Path) -> bool:
