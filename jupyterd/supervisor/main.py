@@ -15,7 +15,7 @@ from jupyterd.core import event_log
 from jupyterd.core.effects import Record
 from jupyterd.core.events import Started
 from jupyterd.core.journal_kinds import TROUBLE
-from jupyterd.linux import proc
+from jupyterd.linux import capabilities, proc
 from jupyterd.protocol import plan
 from jupyterd.protocol.status import ProcessIdentity
 from jupyterd.protocol.value import value
@@ -62,6 +62,7 @@ def main(argv: list[str], core: loop.Core[loop.World]) -> int:
     """Run the supervisor; returns its exit code. `core` decides: jupyterd.core.step, or a script in a test."""
     given = arguments(argv)
     seal()
+    capabilities.withhold()
     with os.fdopen(given.plan, "rb") as file:
         file.seek(0)
         made = plan.decode(file.read())

@@ -121,9 +121,9 @@ class Service:
     def now_usec(self) -> int:
         return int(self.machine.run("date +%s%6N"))
 
-    def start_kernel(self) -> str:
+    def start_kernel(self, port: int = 8888) -> str:
         """Over the REST API; its id."""
-        code, answer = self.request("/api/kernels", method="POST", body={"name": "python3"})
+        code, answer = self.request("/api/kernels", method="POST", body={"name": "python3"}, port=port)
         assert code == 201, answer
         kernel: str = json.loads(answer)["id"]
         return kernel

@@ -49,6 +49,38 @@ json.dump(found, open("/srv/hammer.json", "w"))
 """
 
 
+def assert_only_the_supervisor_may_bind(service: Service, server: int | None = None) -> None:
+    """Server, spare, kernels, recorder and terminals have no capability; the supervisor has the one for low ports."""
+    eventually(lambda: service.status()["spare"], "the spare")
+    held = json.loads(service.machine.run(f"python3 -c {shlex.quote(_CAPABILITIES)}"))
+    supervisor = str(service.pids()["supervisor"])
+    assert int(held.pop(supervisor)["CapEff"], 16) == 1 << CAP_NET_BIND_SERVICE
+    children = [pid for pid, sets in held.items() if sets["unit"] == UNIT]
+    assert len(children) >= 2 and str(server or service.pids()["server"]) in children, held
+    assert {sets["unit"].partition("-")[2].partition("-")[0] for sets in held.values()} >= {"kernel", "recorder"}
+    for pid, sets in held.items():
+        assert {name: int(sets[name], 16) for name in ("CapEff", "CapPrm", "CapAmb")} == dict.fromkeys(
+            ("CapEff", "CapPrm", "CapAmb"), 0
+        ), (pid, sets)
+
+
+_CAPABILITIES = """
+import json, os
+found = {}
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    try:
+        unit = open(f"/proc/{pid}/cgroup").read().strip().rpartition("/")[2]
+        sets = dict(line.split(":\\t") for line in open(f"/proc/{pid}/status").read().splitlines() if "Cap" in line[:3])
+    except OSError:
+        continue
+    if unit.startswith("jupyterd"):
+        found[pid] = {**sets, "unit": unit}
+print(json.dumps(found))
+"""
+CAP_NET_BIND_SERVICE = 10
+"""capabilities(7), <linux/capability.h>."""
+
+
 @pytest.fixture
 def hammer(service: Service) -> Iterator[Callable[[int], Callable[[], dict[str, Any]]]]:
     """Begins it at a port; gives what ends it and tells what it found, by address."""
@@ -83,6 +115,18 @@ def test_port_443_without_root_and_a_restart_refuses_nobody(
         server = service.pids()["server"]
         assert machine.run(f"ps -o user= -p {server}").strip() == ACCOUNT
         assert service.http("/api/contents", port=443) == 200
+        service.start_kernel(port=443)
+        assert service.http("/api/terminals", method="POST", body={}, port=443) == 200
+        assert_only_the_supervisor_may_bind(service)
+        machine.run(f"kill -KILL {server}")
+        assert_only_the_supervisor_may_bind(service, server=service.wait_server(other_than=server))
+        service.settings("[server]\nport = 444\n")
+        machine.run(f"systemctl reload {UNIT}", timeout_s=90)
+        eventually(lambda: service.http("/api", port=444) == 200, "an answer on the other port")
+        assert_only_the_supervisor_may_bind(service)
+        service.settings("[server]\nport = 443\n")
+        machine.run(f"systemctl reload {UNIT}", timeout_s=90)
+        eventually(lambda: service.http("/api", port=443) == 200, "an answer on the port again")
         end = hammer(443)
         for _ in range(2):
             machine.run(f"systemctl restart {UNIT}", timeout_s=120)
