@@ -13,8 +13,9 @@ from typing import Literal
 
 import attrs
 
-from jupyterd.linux import kept
+from jupyterd.linux import kept, unit_file
 from jupyterd.linux.accounts import Account
+from jupyterd.planner import jupyter_config
 from jupyterd.protocol.plan import Trouble
 from jupyterd.settings import login_store
 from jupyterd.settings.address_rules import is_public
@@ -22,6 +23,9 @@ from jupyterd.settings.files import reason
 from jupyterd.settings.paths import Paths
 from jupyterd.settings.problems import KnownSettings, Origin, Problem
 from jupyterd.settings.schema import Settings
+
+_NAMED_MOST = 4
+"""Files in one sentence."""
 
 
 @attrs.frozen
@@ -57,6 +61,7 @@ def _parts(
     yield ("server.root_dir",), _root_dir(root, origins["server.root_dir"], paths, account)
     yield ("server.root_dir", "server.hidden_files"), _hidden(settings)
     yield ("server.jupyter_config_dir",), _jupyter_config_dir(settings, origins, account)
+    yield (), _foreign(paths)
 
 
 def _joined(found: Iterable[Checked]) -> Checked:
@@ -159,7 +164,7 @@ def opening(path: Path) -> str:
     """What to type so that the service's sandbox allows writing there, which needs a restart of the unit."""
     return (
         "type: sudo ./install; or: sudo systemctl edit jupyterd, write below [Service] "
-        f"ReadWritePaths=-{path}, then sudo systemctl restart jupyterd"
+        f"{unit_file.words('ReadWritePaths', f'-{path}')}, then sudo systemctl restart jupyterd"
     )
 
 
@@ -218,6 +223,17 @@ def _hidden(settings: Settings) -> Checked:
     return Checked(
         warnings=(Trouble("root-dir-hidden", text, "write hidden_files = true in [server], or move the directory"),)
     )
+
+
+def _foreign(paths: Paths) -> Checked:
+    found = jupyter_config.foreign(paths.jupyter_config)
+    if not found:
+        return Checked()
+    names = [shlex.quote(each.name) if each.name.isprintable() else ascii(each.name) for each in found[:_NAMED_MOST]]
+    more = f" and {len(found) - _NAMED_MOST} more" if len(found) > _NAMED_MOST else ""
+    text = f"{', '.join(names)}{more} in {paths.jupyter_config}: not loaded, this directory is jupyterd's own"
+    advice = "move it to a directory of your own, and name that in [server] jupyter_config_dir; or delete it"
+    return Checked(warnings=(Trouble("foreign-configuration", text, advice),))
 
 
 def _jupyter_config_dir(settings: Settings, origins: Mapping[str, Origin], account: Account) -> Checked:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,11 @@ import attrs
 
 from jupyterd.linux import kept
 from jupyterd.linux.net import is_address
+from jupyterd.protocol import documents
 from jupyterd.protocol.plan import Command
 from jupyterd.settings.paths import Paths
 from jupyterd.settings.schema import KernelSettings, LoginSettings, ServerSettings, Settings
 
-NAME = "jupyter_server_config.json"
 LIVE_FORMAT = 1
 
 Traits = dict[str, dict[str, Any]]
@@ -29,6 +30,9 @@ _PAGES: Traits = {
     "LabServerApp": {"extra_labextensions_path": [str(Path(__file__).parents[1] / "server/labextensions")]}
 }
 """An extension that every page of Notebook and JupyterLab loads: it shows the supervisor's notices."""
+_FORMER = "jupyter_server_config.json"
+_CONFIGURATION = re.compile(r"(jupyter|ipython).*config.*", re.DOTALL)
+"""Names of configuration files and directories: jupyter_server_config.py, jupyter_lab_config.d, jupyter_config.json."""
 _LOG_LEVELS = {"WARNING": "WARN"}
 """traitlets has another name for one level."""
 
@@ -50,7 +54,7 @@ class PairFiles:
 
 
 def generate(settings: Settings, paths: Paths) -> Traits:
-    """The content of jupyter_server_config.json. Holds no secret."""
+    """The content of traits.json. Holds no secret."""
     traits: Traits = {}
     for part in (
         _server(settings.server),
@@ -93,8 +97,30 @@ def write(paths: Paths, traits: Traits, live_settings: dict[str, Any], tell: kep
     """Make the directories (0700) and write both files (0600), each in one step. OSError."""
     for directory in (paths.state, paths.jupyter_config, paths.runtime, paths.jupyter_runtime):
         kept.directory(directory, tell)
-    kept.write(paths.jupyter_config / NAME, _document(traits), tell)
+    former = paths.jupyter_config / _FORMER
+    if _is_former(former):
+        former.unlink()
+    kept.write(paths.traits, _document(traits), tell)
     kept.write(paths.live, _document(live_settings), tell)
+
+
+def foreign(directory: Path) -> list[Path]:
+    """What somebody has put into JUPYTER_CONFIG_DIR that any other Jupyter would load as configuration. Here the server
+    loads nothing from there: it keeps pages' settings (serverconfig, labconfig) and nothing else.
+    """
+    try:
+        found = sorted(each for each in directory.iterdir() if _CONFIGURATION.fullmatch(each.name))
+    except OSError:
+        return []
+    return [each for each in found if not _is_former(each)]
+
+
+def _is_former(path: Path) -> bool:
+    """Whether it is what earlier versions generated in Jupyter's own directory, where other programs change it."""
+    try:
+        return path.name == _FORMER and "Jupyterd" in documents.document(kept.read(path))
+    except (OSError, ValueError):
+        return False
 
 
 def _server(server: ServerSettings) -> Traits:

@@ -54,6 +54,8 @@ class JupyterdServerApp(ServerApp):
     paths: Paths
     link: SupervisorLink
     sockets: list[socket.socket]
+    generated: dict[str, Any]
+    """What jupyterd.planner.jupyter_config has generated."""
     _live: live_settings.LiveSettings
     _settings: SettingsInForce
     _http_server: BoundedHTTPServer
@@ -97,7 +99,13 @@ class JupyterdServerApp(ServerApp):
     @property
     def config_file_paths(self) -> list[str]:
         """Jupyter's hook, highest rank first."""
-        return configuration.directories(self.config_dir)
+        return configuration.directories()
+
+    def load_config_file(self, suppress_errors: bool = True) -> None:  # type: ignore[override]  # noqa: FBT001, FBT002
+        """Jupyter's hook: what is generated first, then what the user's own files say."""
+        self.generated = live_settings.traits(self.paths.traits)
+        self.update_config(Config(self.generated))
+        super().load_config_file(suppress_errors)
 
     def migrate_config(self) -> None:
         """Jupyter's hook: nothing of IPython 3 is copied into the generated directory."""
@@ -147,12 +155,12 @@ class JupyterdServerApp(ServerApp):
             self.identity_provider.store = self.paths.login
 
     def _keep_ours(self) -> None:
-        own = configuration.generated(self.config_dir)["ServerApp"]
+        own = self.generated["ServerApp"]
         for name in configuration.OURS:
             if getattr(self, name) != own[name]:
                 self.log.warning(
                     "%s = %r in %s is not used: set [server] %s in jupyterd.toml",
-                    name, getattr(self, name), self.config_file_paths[0], name,
+                    name, getattr(self, name), configuration.whose(), name,
                 )  # fmt: skip
                 setattr(self, name, own[name])
         if self.trust_xheaders:
@@ -178,9 +186,9 @@ class JupyterdServerApp(ServerApp):
         self.tornado_settings["log_function"] = self._log_request
         super().init_webapp()
         self.web_app.add_transform(SecurityHeaders)
-        allowed = configuration.generated(self.config_dir)["Jupyterd"]["allow_unsafe"]
+        allowed = self.generated["Jupyterd"]["allow_unsafe"]
         found = unsafe_settings.switched_off(self.web_app.settings)
-        if refusal := unsafe_settings.refusal(found, allowed, self.config_file_paths[0]):
+        if refusal := unsafe_settings.refusal(found, allowed, configuration.whose()):
             raise StartFailed(refusal)
         self.web_app.add_handlers(".*$", certificate.handlers(self.base_url, lambda: self._settings.live))
         if not self.jpserver_extensions.get("jupyterlab"):

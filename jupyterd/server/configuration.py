@@ -5,7 +5,6 @@ Plain functions over directories and values; app.py calls them from Jupyter's ho
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -28,16 +27,17 @@ them.
 """
 
 
-def directories(config_dir: str) -> list[str]:
-    """The directory that the settings name, which has the higher rank, and the generated one. No other."""
+def directories() -> list[str]:
+    """Where configuration is loaded from: the directory that the settings name. No other, and not JUPYTER_CONFIG_DIR,
+    where other programs write (`jupyter server password`).
+    """
     named = os.environ.get("JUPYTER_CONFIG_PATH")
-    return [*([named] if named else []), config_dir]
+    return [named] if named else []
 
 
-def generated(config_dir: str) -> dict[str, Any]:
-    """The configuration that jupyterd.planner.jupyter_config wrote."""
-    document: dict[str, Any] = json.loads((Path(config_dir) / "jupyter_server_config.json").read_bytes())
-    return document
+def whose() -> str:
+    """Who has said what jupyterd has not, for a message."""
+    return " ".join(directories()) or "an extension"
 
 
 def extensions(search: list[str], known: Mapping[str, bool]) -> dict[str, bool]:

@@ -1,6 +1,5 @@
-"""The live settings: read at start, and again when the supervisor says Reload.
-
-Written by jupyterd.planner.jupyter_config.
+"""What jupyterd.planner.jupyter_config writes: the generated configuration, read at start, and the live settings, which
+are read again when the supervisor says Reload.
 """
 
 from __future__ import annotations
@@ -8,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 from jupyterd.linux import files
 from jupyterd.protocol import documents
@@ -39,11 +38,21 @@ class LiveSettings:
     """Addresses and networks whose X-Forwarded-For is believed."""
 
 
-def read(path: Path) -> LiveSettings:
-    """ValueError or OSError says what is wrong; neither shows a secret."""
+def traits(path: Path) -> dict[str, Any]:
+    """The generated configuration, {"ServerApp": {"base_url": "/"}}. ValueError or OSError says what is wrong."""
+    return documents.document(_read(path))
+
+
+def _read(path: Path) -> bytes:
     data = files.read_private(path)
     if data is None:
         raise FileNotFoundError(f"{path} is missing: it is written by jupyterd when it starts the server")
+    return data
+
+
+def read(path: Path) -> LiveSettings:
+    """ValueError or OSError says what is wrong; neither shows a secret."""
+    data = _read(path)
     try:
         document = documents.document(data)
         if document.get("format") != FORMAT:

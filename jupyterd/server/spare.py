@@ -7,7 +7,6 @@ as a spare, or as the server if it is needed just then.
 from __future__ import annotations
 
 import gc
-import json
 import os
 import select
 import site
@@ -20,6 +19,7 @@ from pathlib import Path
 import jupyterd
 from jupyterd.linux import inotify
 from jupyterd.protocol.server_channel import SPARE, Go, Imported
+from jupyterd.server import live_settings
 from jupyterd.server.supervisor_link import SupervisorLink
 from jupyterd.settings.paths import Paths
 
@@ -91,8 +91,7 @@ def _waits_for_message(link: SupervisorLink, watched: int | None, before: Stamps
 def _import(paths: Paths) -> None:
     """JupyterLab's modules are heavy: only if the server that runs has them. A guess that is wrong costs time only."""
     try:
-        traits = json.loads((paths.jupyter_config / "jupyter_server_config.json").read_bytes())
-        lab = bool(traits["ServerApp"]["jpserver_extensions"]["jupyterlab"])
+        lab = bool(live_settings.traits(paths.traits)["ServerApp"]["jpserver_extensions"]["jupyterlab"])
     except (OSError, ValueError, KeyError, TypeError):
         lab = False
     if lab:

@@ -21,7 +21,7 @@ def sentence(error: BaseException, config_dirs: Iterable[str]) -> str:
     what = str(error) or type(error).__name__
     directories = [Path(each) for each in config_dirs]
     if isinstance(error, TraitError):
-        return f"a Jupyter setting in {_listed(directories)} is wrong: {what}"
+        return f"a Jupyter setting{''.join(f' in {each}' for each in directories)} is wrong: {what}"
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}: {error.msg}: Jupyter cannot read this configuration"
     if isinstance(error, json.JSONDecodeError):
@@ -34,9 +34,9 @@ def sentence(error: BaseException, config_dirs: Iterable[str]) -> str:
 
 
 def config_dirs(environ: Mapping[str, str]) -> list[str]:
-    """The directories whose configuration counts, the user's own first."""
-    named = (environ.get("JUPYTER_CONFIG_PATH"), environ.get("JUPYTER_CONFIG_DIR"))
-    return [each for each in named if each]
+    """The directory whose configuration counts: the user's own, if the settings name one."""
+    named = environ.get("JUPYTER_CONFIG_PATH")
+    return [named] if named else []
 
 
 def _unreadable(directories: Iterable[Path]) -> Iterable[Path]:
@@ -46,7 +46,3 @@ def _unreadable(directories: Iterable[Path]) -> Iterable[Path]:
                 json.loads(path.read_bytes())
             except ValueError:
                 yield path
-
-
-def _listed(directories: Iterable[Path]) -> str:
-    return " or ".join(str(each) for each in directories)

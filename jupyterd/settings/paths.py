@@ -43,8 +43,13 @@ class Paths:
 
     @property
     def jupyter_config(self) -> Path:
-        """JUPYTER_CONFIG_DIR of the server: what jupyterd generates, and nothing else."""
+        """JUPYTER_CONFIG_DIR of the server: what pages keep there, and no configuration of the server."""
         return self.state / "jupyter"
+
+    @property
+    def traits(self) -> Path:
+        """0600 JSON: Jupyter's configuration as the planner generates it; in no directory that Jupyter searches."""
+        return self.state / "traits.json"
 
     @property
     def live(self) -> Path:

@@ -216,7 +216,7 @@ def test_the_log_holds_none_but_the_link_at_the_terminal(server: Served, secrets
 
 
 @pytest.mark.parametrize("kind", ["symlink", "hard link", "fifo", "directory"])
-@pytest.mark.parametrize("name", ["login.json", "live.json", "cookie_secret", "jupyter/jupyter_server_config.json"])
+@pytest.mark.parametrize("name", ["login.json", "live.json", "cookie_secret", "traits.json"])
 def test_what_is_planted_is_set_aside_and_its_target_stays(tmp_path: Path, name: str, kind: str) -> None:
     target, path = tmp_path / "target", tmp_path / "state" / name
     files.private_directory(path.parent)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from jupyter_server.auth.security import passwd
 
+from jupyterd.planner import jupyter_config
+
 TOKEN = "a-lasting-token-0123456789"
 
 
@@ -23,6 +25,28 @@ def test_the_users_own_configuration_changes_nothing(prepare):
     served.start()
     assert served.browser().get("/api").status == 200
     assert not (own / "migrated").exists()
+
+
+def test_what_somebody_puts_into_jupyters_own_directory_changes_nothing(prepare):
+    served = prepare(login={"token": TOKEN})
+    served.write()
+    own = served.paths.jupyter_config
+    _write(served, own / "jupyter_server_config.py", "c.ServerApp.base_url = '/else/'\n")
+    _write(served, own / "jupyter_server_config.json", '{"ServerApp": {"disable_check_xsrf": true}}')
+    _write(served, own / "jupyter_config.py", "c.ServerApp.allow_origin = '*'\n")
+    _write(served, own / "jupyter_notebook_config.py", "this is no python\n")
+    enabled = '{"ServerApp": {"jpserver_extensions": {"nothing_of_the_kind": true}}}'
+    _write(served, own / "jupyter_server_config.d/x.json", enabled)
+    served.start()
+    browser = served.browser()
+    assert browser.get("/api").status == 200
+    assert "Access-Control-Allow-Origin" not in browser.get("/api").headers
+    assert "nothing_of_the_kind" not in served.output()
+    told = [each.name for each in jupyter_config.foreign(own)]
+    assert told == [
+        "jupyter_config.py", "jupyter_notebook_config.py", "jupyter_server_config.d", "jupyter_server_config.json",
+        "jupyter_server_config.py",
+    ]  # fmt: skip
 
 
 def test_the_directory_that_the_settings_name_is_read(prepare):

@@ -204,7 +204,7 @@ def test_nothing_secret_in_output_argv_environment_or_files_of_others(serve):
     guesser.login("a-wrong-password")
     process = Path("/proc", str(served.process.pid))
     seen = served.output() + (process / "cmdline").read_text() + (process / "environ").read_text()
-    seen += (served.paths.jupyter_config / "jupyter_server_config.json").read_text()
+    seen += served.paths.traits.read_text()
     for secret in (TOKEN, "c2VjcmV0LWhhc2g", "a-wrong-password", *browser.cookies.values(), *guesser.cookies.values()):
         assert secret not in seen
     for root in (served.paths.state, served.paths.runtime):

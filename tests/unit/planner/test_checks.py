@@ -291,7 +291,7 @@ def test_a_read_only_root_directory_is_the_sandboxes_or_the_disks(how: str, publ
                     f"/x.toml:7: the sandbox of the service does not allow writing to server.root_dir {root}; "
                     "type: sudo ./install; "
                     f"or: sudo systemctl edit "
-                    f"jupyterd, write below [Service] ReadWritePaths=-{root}, then sudo systemctl restart jupyterd"
+                    f'jupyterd, write below [Service] ReadWritePaths="-{root}", then sudo systemctl restart jupyterd'
                 )
             ],
             "disk": [
@@ -301,4 +301,22 @@ def test_a_read_only_root_directory_is_the_sandboxes_or_the_disks(how: str, publ
                 )
             ],
         }[how]
+    )
+
+
+def test_configuration_in_the_directory_that_is_jupyterds_own_is_told(tmp_path: Path) -> None:
+    own = place(tmp_path).jupyter_config
+    for name in ("serverconfig", "labconfig", "lab", "custom"):
+        (own / name).mkdir(parents=True)
+    (own / "jupyter_server_config.json").write_text('{"Jupyterd": {}, "ServerApp": {}}')  # an earlier version's
+    (own / "jupyter_server_config.json").chmod(0o600)
+    assert checked(tmp_path) == checks.Checked()
+    for name in ("jupyter_server_config.py", "jupyter_lab_config.json", "jupyter_config.py", "jupyter b\nconfig"):
+        (own / name).touch()
+    (own / "jupyter_server_config.d").mkdir()
+    (told,) = said(checked(tmp_path))
+    assert told == (
+        f"warning: foreign-configuration: 'jupyter b\\nconfig', jupyter_config.py, jupyter_lab_config.json, "
+        f"jupyter_server_config.d and 1 more in {own}: not loaded, this directory is jupyterd's own; "
+        "move it to a directory of your own, and name that in [server] jupyter_config_dir; or delete it"
     )

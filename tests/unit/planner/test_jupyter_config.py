@@ -106,4 +106,22 @@ def test_files_are_the_accounts_alone(tmp_path):
     for path in [paths.state, *paths.state.rglob("*")]:
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
     assert json.loads(paths.live.read_text())["token"] == "secret-token"
-    assert sorted(each.name for each in paths.state.iterdir()) == ["jupyter", "live.json", "run"]
+    assert sorted(each.name for each in paths.state.iterdir()) == ["jupyter", "live.json", "run", "traits.json"]
+
+
+def test_what_earlier_versions_generated_is_removed_and_nothing_else(tmp_path):
+    paths = Paths("foreground", tmp_path / "state", tmp_path / "state/run")
+    former = paths.jupyter_config / "jupyter_server_config.json"
+    for text, stays in (
+        ('{"Jupyterd": {}}', False),
+        ('{"PasswordIdentityProvider": {}}', True),
+        ("[", True),
+        ("1", True),
+    ):
+        former.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        paths.state.chmod(0o700)
+        former.write_text(text)
+        former.chmod(0o600)
+        jupyter_config.write(paths, jupyter_config.generate(SETTINGS, paths), jupyter_config.live(SETTINGS, PAIR))
+        assert former.exists() == stays
+        assert jupyter_config.foreign(paths.jupyter_config) == [former] * stays
