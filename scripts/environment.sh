@@ -55,15 +55,19 @@ ticking() {
 
 # Python's venv module needs ensurepip, which Debian ships in a separate package.
 need_venv() {
-  local python=$1 package=python3-venv may=()
+  local python=$1 package=python3-venv may=() answer=''
   "$python" -I -c 'import ensurepip' 2>/dev/null && return
   case $python in *python3.*) package=${python##*/}-venv ;; esac
   if command -v apt-get >/dev/null; then
     if root; then may=(env)
-    elif sudo -n true 2>/dev/null; then may=(sudo -n env)
+    elif command -v sudo >/dev/null && [ -t 0 ] && [ -t 2 ]; then
+      printf 'jupyterd: %s is missing. Install it now, with sudo apt-get? [y/N] ' "$package" >&2
+      read -r answer || true
+      case $answer in [yY]*) ! sudo -v || may=(sudo -n env) ;; esac
     fi
   fi
-  [ ${#may[@]} -gt 0 ] || die "$package is missing. Type: sudo apt install $package   and then run this command again"
+  [ ${#may[@]} -gt 0 ] || die "$package is missing. Type: sudo apt install $package   and then run this command again.
+    If you may not use sudo, ask the administrator for it, or install uv, which needs neither: https://docs.astral.sh/uv/"
   step "installing $package" with_apt "$package" && return
   die "$package could not be installed. Type: sudo apt update && sudo apt install $package"
 }
@@ -98,23 +102,25 @@ install_into() {
   fi
 }
 
+pins() { cat "$here/pyproject.toml" "$here/constraints.txt" | sha256sum; }
+is_made() { [ "$(cat "$here/.venv/made" 2>/dev/null)" = "$here" ] && "$here/.venv/bin/python" -I -c '' 2>/dev/null; }
+# is_there EXTRA: whether there is nothing to set up.
+is_there() { [ "$(cat "$here/.venv/has-$1" 2>/dev/null)" = "$(pins)" ] && is_made; }
+
 # environment EXTRA: makes $here/.venv with the project in it (editable, so that changed source files take effect).
 # EXTRA is "run", "check" or "mutation". Two stamp files say that there is nothing to do: `made` (the venv was made at this
 # path and its interpreter works) and `has-EXTRA` (these pins are installed). Both are removed while pip runs: if a set-up
 # is interrupted, pip may take half a package for a whole one, so the next set-up makes a new .venv.
 environment() {
-  local extra=$1 venv=$here/.venv python has target=$here
-  has=$(cat "$here/pyproject.toml" "$here/constraints.txt" | sha256sum)
-  is_made() { [ "$(cat "$venv/made" 2>/dev/null)" = "$here" ] && "$venv/bin/python" -I -c '' 2>/dev/null; }
-  is_there() { [ "$(cat "$venv/has-$extra" 2>/dev/null)" = "$has" ] && is_made; }
-  ! is_there || return 0
+  local extra=$1 venv=$here/.venv python target=$here
+  ! is_there "$extra" || return 0
   { mkdir -p "$here/.jupyterd" && : >>"$here/.jupyterd/lock" && [ -w "$here" ]; } 2>/dev/null ||
     die "$(id -un) cannot write to $here: use your own clone"
   exec 9>"$here/.jupyterd/lock"
   if ! flock -n 9; then
     say 'another set-up is running here; waiting for it (at most 15 minutes)'
     flock -w 900 9 || die 'the other set-up has not finished; look for it with: ps -ef | grep pip'
-    if is_there; then exec 9>&-; return 0; fi
+    if is_there "$extra"; then exec 9>&-; return 0; fi
   fi
   umask 022
   : >"$log"
@@ -128,8 +134,8 @@ environment() {
   [ "$extra" = run ] || target="${here}[$extra]"
   step 'installing Jupyter (about a minute)' \
     install_into "$venv" --editable "$target" || exit 1
-  printf '%s\n' "$has" >"$venv/has-run"
-  [ "$extra" = run ] || printf '%s\n' "$has" >"$venv/has-$extra"
+  pins >"$venv/has-run"
+  [ "$extra" = run ] || pins >"$venv/has-$extra"
   printf '%s\n' "$here" >"$venv/made"
   exec 9>&-
 }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import attrs
 
+from jupyterd.cli import typed
 from jupyterd.linux.accounts import become_owner
 from jupyterd.settings.paths import Paths, discover
 from jupyterd.settings.problems import Invalid
@@ -96,7 +97,7 @@ def server_of(found: ServerStatus | Nothing, where: tuple[Paths, ...]) -> Server
 
 def say(text: str) -> None:
     """A message on standard error."""
-    print(f"jupyterd: {text}", file=sys.stderr)
+    print(f"jupyterd: {typed.commands(text, os.environ)}", file=sys.stderr)
 
 
 def fail(text: str, code: int = TROUBLE) -> int:

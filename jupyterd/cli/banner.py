@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import shutil
-import sys
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Literal, assert_never
 from urllib.parse import urlsplit
 
@@ -142,16 +137,3 @@ def _tunnel(urls: tuple[str, ...], ssh: Here) -> Iterator[str]:
     yield f"{IN}keep it running, and open  {parts.scheme}://localhost:{here}{parts.path}"
     if ssh.note:
         yield f"{IN}({ssh.note})"
-
-
-NAME = "jupyterd"
-
-
-def typed(environ: Mapping[str, str]) -> str:
-    """How to type this program in a shell with this environment: by name, or by path where it is not on the PATH, as in
-    a checkout.
-    """
-    own = Path(sys.prefix, "bin", NAME)
-    found = shutil.which(NAME, path=environ.get("PATH", os.defpath))
-    same = found is not None and os.path.realpath(found) == os.path.realpath(own)
-    return NAME if same or not own.exists() else shlex.quote(str(own))

@@ -18,6 +18,7 @@ VERBS = {
     "setup": "install a permanent server: account, password, address, certificate",
     "run": "run the server, in this terminal or as the systemd service",
     "status": "show whether the server works, and what is wrong",
+    "stop": "end your own server when its terminal is gone",
     "reload": "apply changed settings, and wait until they are in effect",
     "password": "set the password of the login page",
     "token": "print a one-time link to log in with",

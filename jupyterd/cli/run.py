@@ -16,7 +16,7 @@ from pathlib import Path
 import sdnotify
 
 import jupyterd
-from jupyterd.cli import banner, login_state, ssh
+from jupyterd.cli import banner, login_state, ssh, typed
 from jupyterd.cli._common import EX_CONFIG, EX_TEMPFAIL, fail, say
 from jupyterd.linux import kept
 from jupyterd.planner import plan
@@ -39,7 +39,7 @@ def main(args: argparse.Namespace) -> int:  # noqa: RET503 - execv does not retu
     asked = plan.ask(args, os.environ, sys.argv[2:])
     lock = _lock(asked.paths)
     if lock is None:
-        return fail(f"another jupyterd already serves from {asked.paths.state}; see: jupyterd status", EX_TEMPFAIL)
+        return _already_serves(asked.paths)
     made = plan.make_plan(asked, write=True, at_start=True)
     if isinstance(made, Refused):
         for problem in made.problems:
@@ -90,7 +90,19 @@ def _banner(made: Plan, asked: plan.Ask) -> str:
     except OSError as error:  # it serves all the same; `jupyterd token` says it again
         say(f"no link was made: {kept.unwritable(error)}")
         login = banner.TokenHidden()
-    return banner.template(banner.of_plan(made), login, ssh.here(), banner.typed(os.environ))
+    return banner.template(banner.of_plan(made), login, ssh.here(), typed.program(os.environ))
+
+
+def _already_serves(paths: Paths) -> int:
+    """Say where the server answers that holds the lock of this state directory."""
+    from jupyterd.cli.status.read import ServerStatus, look  # noqa: PLC0415 - needed only here
+
+    found = look((paths.status,))
+    urls = found.snapshot.urls if isinstance(found, ServerStatus) else ()
+    if not urls:
+        return fail(f"another jupyterd already runs in {paths.state}; see: jupyterd status", EX_TEMPFAIL)
+    ends = "" if paths.mode == "service" else "; to end it: jupyterd stop"
+    return fail(f"already serving at {urls[0]}\n    to log in: jupyterd token{ends}", EX_TEMPFAIL)
 
 
 def _directories() -> tuple[str, ...]:

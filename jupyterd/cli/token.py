@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from jupyterd.cli import _common, banner, login_state, ssh
+from jupyterd.cli import _common, banner, login_state, ssh, typed
 
 HELP = "print a new one-time link: for the first login, or if you forgot the password"
 
@@ -35,7 +35,7 @@ def show(server: _common.Server, login: banner.Login, here: ssh.Here) -> None:
     """Print it to standard output, even if that is a pipe: the person asked for it."""
     if server.running is not None and server.urls:
         served = banner.of_snapshot(server.running.snapshot)
-        print(banner.text(served, login, here, banner.typed(os.environ)), end="")
+        print(banner.text(served, login, here, typed.program(os.environ)), end="")
         return
     if isinstance(login, banner.Token):
         print(login.token)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from jupyterd.cli import banner
+from jupyterd.cli import typed
 from jupyterd.cli._common import EX_CONFIG, TROUBLE, USAGE, fail, refuse, say
 from jupyterd.cli.setup import changes, options, services, systemctl
 from jupyterd.cli.setup.answers import Answers
@@ -79,7 +79,7 @@ def _do(target: SetupTarget, todo: Todo, args: argparse.Namespace) -> int:
         return code
     new_pair = pair != (stat_mark(target.paths.installed), stat_mark(target.paths.authority))
     if ran and not (changed or todo.new_text or new_login or new_pair or args.installing):
-        print(f"Nothing had to be changed. To log in: {banner.typed(os.environ)} token", flush=True)
+        print(f"Nothing had to be changed. To log in: {typed.program(os.environ)} token", flush=True)
         return 0
     return target.verb("token", target.flag, "--if-needed")
 

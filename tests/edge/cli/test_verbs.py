@@ -105,3 +105,19 @@ def test_without_a_terminal_no_token_is_shown() -> None:
         eventually(lambda: "Jupyter is ready" in here.said, "the banner", START_S)
         assert "token=" not in here.said
         assert "jupyterd token" in here.said
+
+
+def test_a_second_one_shows_where_the_first_serves(server: Served) -> None:
+    second = server.verb("run", "--no-lab")
+    assert second.returncode == 75
+    assert f"already serving at https://localhost:{server.port}/" in second.stderr
+    assert "jupyterd token" in second.stderr and "jupyterd stop" in second.stderr
+
+
+def test_stop_ends_one_whose_terminal_is_gone() -> None:
+    with served("--no-lab") as here:
+        assert here.link
+        stopped = here.verb("stop")
+        assert stopped.returncode == 0, stopped.stderr
+        assert here.process.wait(10) == 0
+        assert here.verb("stop").returncode == 3
