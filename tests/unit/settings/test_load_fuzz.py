@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from pathlib import Path
 
 import pytest
@@ -97,14 +96,13 @@ def test_random_texts_in_the_environment_and_on_the_command_line(seed: int) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_the_largest_file_is_read_in_time(tmp_path: Path) -> None:
-    """A hostile text must not make the scanner of lines quadratic."""
+    """A hostile text must not make the scanner of lines quadratic: that would take hours."""
     texts = [
         "[server]\nnames = [" + '"a",' * 200_000 + "]",
         "#\n" * 400_000,
         "\n".join(f"k{n} = 1" for n in range(20_000)),
     ]
     for text in texts:
-        began = time.monotonic()
         survives(text.encode()[: 1 << 20], tmp_path / "x")
-        assert time.monotonic() - began < 20
