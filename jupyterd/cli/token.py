@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import time
+from collections.abc import Callable
+
+import attrs
 
 from jupyterd.cli import _common, banner, login_state, ssh, typed
+from jupyterd.cli.status.read import standing
+from jupyterd.protocol.status import Snapshot
 
+SETTLE_EVERY_S, SETTLE_LOOKS = 0.05, 60
 HELP = "print a new one-time link: for the first login, or if you forgot the password"
 
 
@@ -27,8 +34,28 @@ def main(args: argparse.Namespace) -> int:
             login = login_state.issue(server.paths, login_state.read(server.paths))
     except (OSError, ValueError) as error:
         return _common.fail(f"no token was made: {error}")
-    show(server, login, here)
+    show(settled(server), login, here)
     return 0
+
+
+def settled(server: _common.Server, pause: Callable[[float], None] = time.sleep) -> _common.Server:
+    """The server as soon as each of its addresses has answered or failed: a moment after a start not all of them have,
+    and only those that have are shown. At the latest after SETTLE_LOOKS looks, SETTLE_EVERY_S apart.
+    """
+    for _ in range(SETTLE_LOOKS):
+        if server.running is None or _is_settled(server.running.snapshot):
+            break
+        pause(SETTLE_EVERY_S)
+        try:
+            server = attrs.evolve(server, running=standing(server.running.file))
+        except (OSError, ValueError):  # it has ended meanwhile
+            break
+    return server
+
+
+def _is_settled(snapshot: Snapshot) -> bool:
+    undecided = any(not each.ok and not each.detail for each in snapshot.addresses)
+    return not undecided and (bool(snapshot.urls) or snapshot.state not in ("starting", "restarting"))
 
 
 def show(server: _common.Server, login: banner.Login, here: ssh.Here) -> None:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,9 @@ import pytest
 from jupyterd.cli import _common, login_state, token
 from jupyterd.cli.banner import OwnToken, Password, Token, TokenHidden
 from jupyterd.cli.ssh import Here
-from jupyterd.cli.status.read import Nothing
+from jupyterd.cli.status.read import Nothing, standing
 from jupyterd.linux import files, kept
+from jupyterd.protocol.status import Address, ProcessIdentity, Snapshot, encode
 from jupyterd.settings import login_store
 from jupyterd.settings.paths import Paths
 
@@ -93,3 +95,42 @@ def test_root_becomes_the_services_account_before_it_touches_a_file() -> None:
         assert done.stdout.strip() not in (state / "login.json").read_text()
     finally:
         shutil.rmtree(state)
+
+
+ROW = Address("192.0.2.7", "https://192.0.2.7:8888/", ok=False, since=1.0, detail="")
+
+
+@pytest.mark.parametrize(
+    ("looks", "urls"),
+    [
+        ([("serving", ["a"], ROW), ("serving", ["b", "a"], replace(ROW, ok=True))], ("b", "a")),  # answered meanwhile
+        ([("serving", ["a"], ROW), ("serving", ["a"], replace(ROW, detail="connection refused"))], ("a",)),
+        ([("restarting", [], None), ("serving", ["a"], replace(ROW, ok=True))], ("a",)),
+        ([("waiting", [], None), ("serving", ["a"], ROW)], ()),  # that may take for ever
+        ([("serving", ["a"], ROW)], ("a",)),  # a firewall drops everything
+    ],
+)
+def test_what_is_shown_waits_a_moment_for_addresses_that_have_not_answered_yet(
+    looks: list[tuple[str, list[str], Address | None]], urls: tuple[str, ...], tmp_path: Path
+) -> None:
+    me = ProcessIdentity(os.getpid(), 1)
+    shots = [
+        Snapshot(
+            version="1", mode="service", account="ada", state=state, status="", since=1.0, supervisor=me, server=None,
+            spare=None, sampler=None, urls=tuple(shown), addresses=() if row is None else (row,), certificate=None,
+            kernels=None, kernels_busy=None, reloads=0, restarts=0, recent=(), items=(), gpus=(),
+            state_dir=str(tmp_path),
+        )
+        for state, shown, row in looks
+    ]  # fmt: skip
+    file = tmp_path / "status.json"
+    paused = []
+
+    def turn(seconds: float) -> None:
+        paused.append(seconds)
+        file.write_bytes(encode(shots[min(len(paused), len(shots) - 1)]))
+
+    file.write_bytes(encode(shots[0]))
+    server = _common.Server(Paths("service", tmp_path, tmp_path), standing(file))
+    assert token.settled(server, turn).urls == urls
+    assert len(paused) <= token.SETTLE_LOOKS
