@@ -49,6 +49,7 @@ def test_whatever_happens_the_invariants_hold_and_stop_ends_it() -> None:
         promotions, misfits = promotions + machine.promotions, misfits + machine.misfits
     others = {"note", "trouble", "event-log"}  # the supervisor's own
     others.add(journal_kinds.KERNEL_CULLED.event)  # tests/unit/core/test_gpu_cull_actions.py
+    others.add(journal_kinds.NETWORK.event)  # tests/unit/core/test_shown.py
     assert seen == {kind.event for kind in journal_kinds.KINDS} - others, "the worlds do not reach every kind of record"
     assert promotions and misfits, f"{promotions} spares took over, {misfits} did not fit: both must happen"
 
