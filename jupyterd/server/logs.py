@@ -6,6 +6,7 @@ The journal has its own time stamps and stores each line apart (sd-daemon(3), "<
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 from jupyterd.server.http.log_limit import LogLimit
@@ -13,7 +14,31 @@ from jupyterd.server.http.log_limit import LogLimit
 OWN = "JupyterdServerApp"
 """The name of the server's own logger: it goes without saying."""
 
-_CHATTER = ("extension was successfully linked", "extension was successfully loaded", "Extension Manager is 'pypi'")
+_CHATTER = re.compile(
+    r"""
+    .*extension\ was\ successfully\ (linked|loaded)\.?$ | Extension\ Manager\ is\ 'pypi'
+    | JupyterLab\ (extension\ loaded\ from|application\ directory\ is) | Build\ is\ up\ to\ date
+    | Connecting\ to\ kernel | Adapting\ from\ protocol\ version  # at each reload of a page
+    | Saving\ file\ at  # every two minutes, while a cell prints
+    | 30\d\ (GET|HEAD|POST)  # a page that moved, a login: who may not get in is said apart
+    """,
+    re.VERBOSE,
+)
+"""What Jupyter says, at INFO, about things that work."""
+_HARMLESS = re.compile(
+    r"""
+    # JupyterLab asks each server for language servers.
+    404\ GET\ \S*/lsp/status\b
+    # Jupyter gives tornado milliseconds for seconds; Jupyter's own pings are right.
+    | The\ websocket_ping_timeout\ \(\d+\)\ cannot
+    # The browser shows its warning, and goes on refusing some connections after the user has accepted.
+    | SSL\ Error\ on\ .*\ alert\ (certificate\ (unknown|expired)|unknown\ ca|bad\ certificate)\b
+    # A link that leads nowhere, or a file that was just renamed: at each look into a directory.
+    | .*\ doesn't\ exist$
+    """,
+    re.VERBOSE,
+)
+"""What they say at WARNING although nobody has to do anything."""
 _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (logging.DEBUG, 7))
 
 
@@ -42,11 +67,15 @@ class TerminalFormatter(logging.Formatter):
 
 
 class Chatter(logging.Filter):
-    """Leaves out what Jupyter says at each start about extensions that work; what fails is still said."""
+    """Leaves out what nobody has to read (with log_level = "DEBUG" it is there); what fails is still said."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is shown."""
-        return record.levelno > logging.INFO or not record.getMessage().rstrip(".").endswith(_CHATTER)
+        left_out = {logging.INFO: _CHATTER, logging.WARNING: _HARMLESS}.get(record.levelno)
+        if left_out is None or not left_out.match(record.getMessage()):
+            return True
+        # traitlets sets the level of the handler, not of the logger.
+        return any(each.level <= logging.DEBUG for each in logging.getLogger(OWN).handlers)
 
 
 class Strangers(logging.Filter):

@@ -22,18 +22,19 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--ignore-certificate-errors",
 )
 
 
 @contextmanager
-def chromium(width: int = 1280, height: int = 900) -> Iterator[Chrome]:
-    """A browser with no past."""
+def chromium(width: int = 1280, height: int = 900, *, warns: bool = False) -> Iterator[Chrome]:
+    """A browser with no past. With `warns` it refuses a certificate that it does not know, as a person's would."""
     profile = Path(tempfile.mkdtemp(prefix="jupyterd-chromium-"))
     options = ChromeOptions()
     options.binary_location = CHROMIUM
     for flag in FLAGS:
         options.add_argument(flag)
+    if not warns:
+        options.add_argument("--ignore-certificate-errors")
     if os.geteuid() == 0:
         options.add_argument("--no-sandbox")  # it refuses to run as root otherwise
     options.add_argument(f"--user-data-dir={profile}")

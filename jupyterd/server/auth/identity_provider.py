@@ -26,6 +26,7 @@ from jupyterd.server.http.caller import CALLER
 from jupyterd.server.live_settings import LiveSettings
 from jupyterd.settings import login_store
 from jupyterd.settings.login_store import StoredLogin
+from jupyterd.text import plural
 
 TOO_MANY, UNAVAILABLE = 429, 503
 
@@ -106,7 +107,8 @@ class IdentityProvider(PasswordIdentityProvider):
         changed, self._in_force = self._in_force is not None, now
         if changed:
             closed = self._websockets.close_others(now)
-            self.log.info("the password or the token was changed: closed %d open websockets", closed)
+            open_ones = f": closed {plural(closed, 'open websocket')}" if closed else ""
+            self.log.info("the password or the token was changed%s", open_ones)
 
     def get_user(self, handler: web.RequestHandler) -> Any:  # noqa: ANN401 - Jupyter's own union
         """Jupyter's hook, for each request."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+import pytest
+
 from jupyterd.server import logs
 
 
@@ -20,3 +22,44 @@ def test_each_line_of_a_message_carries_its_level():
 def test_a_terminal_shows_time_and_level():
     shown = logs.TerminalFormatter().format(_record(logging.ERROR, "no disk"))
     assert shown[8:] == " error no disk"
+
+
+SSL = "SSL Error on 11 ('::1', 51578, 0, 0): [SSL: {}] {} (_ssl.c:992)"
+
+
+@pytest.mark.parametrize(
+    ("level", "text", "shown"),
+    [
+        (logging.WARNING, SSL.format("SSLV3_ALERT_CERTIFICATE_UNKNOWN", "sslv3 alert certificate unknown"), False),
+        (logging.WARNING, SSL.format("SSL/TLS_ALERT_CERTIFICATE_UNKNOWN", "ssl/tls alert certificate unknown"), False),
+        (logging.WARNING, SSL.format("TLSV1_ALERT_UNKNOWN_CA", "tlsv1 alert unknown ca"), False),
+        (logging.WARNING, SSL.format("SSLV3_ALERT_BAD_CERTIFICATE", "sslv3 alert bad certificate"), False),
+        (logging.WARNING, SSL.format("WRONG_VERSION_NUMBER", "wrong version number"), True),
+        (logging.WARNING, "404 GET /lab1/lsp/status?1796013378751 (ada@::1) 1.67ms referer=https://x/tree", False),
+        (logging.WARNING, "404 GET /nowhere?/lsp/statusx (ada@::1) 1.67ms referer=None", True),
+        (logging.WARNING, "403 POST /api/contents (@::1) 1.67ms referer=None", True),
+        (
+            logging.WARNING,
+            "The websocket_ping_timeout (90000) cannot be longer than the websocket_ping_interval (30000).\nSetting it",
+            False,
+        ),
+        (logging.WARNING, "/home/ada/.~Untitled.ipynb doesn't exist", False),
+        (logging.ERROR, "/home/ada/Untitled.ipynb doesn't exist", True),
+        (logging.WARNING, "jupyterlab_git | extension failed loading with message: no module", True),
+        (logging.INFO, "jupyterlab_git | extension was successfully loaded.", False),
+        (logging.INFO, "302 GET / (@::1) 38.30ms", False),
+        (logging.INFO, "Saving file at /Untitled.ipynb", False),
+        (logging.INFO, "Connecting to kernel 58322fb6-1ea8-4d75-88e8-0638e69f4028.", False),
+        (logging.INFO, "Kernel started: 58322fb6-1ea8-4d75-88e8-0638e69f4028", True),
+    ],
+)
+def test_what_nobody_has_to_read_is_left_out_but_for_debugging(level: int, text: str, shown: bool):  # noqa: FBT001
+    own, handler = logging.getLogger(logs.OWN), logging.StreamHandler()
+    own.addHandler(handler)
+    try:
+        handler.setLevel(logging.INFO)
+        assert logs.Chatter().filter(_record(level, text)) is shown
+        handler.setLevel(logging.DEBUG)
+        assert logs.Chatter().filter(_record(level, text))
+    finally:
+        own.removeHandler(handler)
