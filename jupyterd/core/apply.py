@@ -29,10 +29,13 @@ from jupyterd.core.events import (
 from jupyterd.core.reasons import NotStarted
 from jupyterd.core.world import Binding, Gpus, Listening, Run, Step, Stop, World, child_in, plan_of, with_child
 from jupyterd.protocol import server_channel
+from jupyterd.protocol.plan import Trouble
 from jupyterd.protocol.policy import Policy
 from jupyterd.protocol.status import ProcessIdentity
 
 RELOAD_SLACK_S = 15.0
+_TROUBLE = 3
+"""Fields of a Trouble."""
 
 
 def apply(world: World, event: Event, now: float, jitter: float) -> Step:  # noqa: C901, PLR0911, PLR0912 - one line an event
@@ -117,7 +120,7 @@ def _child_started(world: World, event: ChildStarted, now: float) -> Step:
     return with_child(world, event.role, Running(running, before.started_with, Working(deadline))), ()
 
 
-def _said(world: World, event: ServerSaid, now: float) -> Step:  # noqa: PLR0911 - one for each message
+def _said(world: World, event: ServerSaid, now: float) -> Step:  # noqa: C901, PLR0911 - one for each message
     server, spare = world.server, world.spare
     if (
         isinstance(spare, Running)
@@ -145,6 +148,9 @@ def _said(world: World, event: ServerSaid, now: float) -> Step:  # noqa: PLR0911
             return replace(world, server=replace(server, started_with=started_with), live_problem=problem), ()
         case server_channel.LookAgain():
             return replace(world, replan_at=now), ()
+        case server_channel.Advised(items=items):
+            found = tuple(Trouble(*map(str, each)) for each in items if len(each) == _TROUBLE)
+            return replace(world, advised=found), ()
         case server_channel.Imported():
             return world, ()
         case _:

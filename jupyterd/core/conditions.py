@@ -125,7 +125,7 @@ def _settings(world: World) -> Iterator[Condition]:
         yield Condition(health.SETTINGS_REFUSED, "", world.refused[0] + more, "jupyterd config check")
     if world.live_problem is not None:
         yield Condition(health.LIVE_REFUSED, "", world.live_problem, "jupyterd config check")
-    for trouble in plan_of(world).warnings:
+    for trouble in (*plan_of(world).warnings, *world.advised):
         yield Condition(health.ADVISED, trouble.code, trouble.text, trouble.advice, code=trouble.code)
 
 

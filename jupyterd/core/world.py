@@ -51,7 +51,7 @@ from jupyterd.core.health import ActiveCondition
 from jupyterd.core.probes import Probing
 from jupyterd.core.reasons import ExitReason
 from jupyterd.protocol.gpu_frames import Frame, Gpu
-from jupyterd.protocol.plan import Listen, Plan, Target
+from jupyterd.protocol.plan import Listen, Plan, Target, Trouble
 from jupyterd.protocol.server_channel import KernelCounts
 from jupyterd.protocol.status import ProcessIdentity, Restart, Snapshot
 from jupyterd.protocol.value import value
@@ -194,6 +194,8 @@ class World:
     """When to inspect the machine again (monotonic): it was not ready, or serves another certificate; None: never."""
     refused: tuple[str, ...] = ()
     """Problems of the last settings that were refused; empty when the settings on disk are in force."""
+    advised: tuple[Trouble, ...] = ()
+    """What the last server said about its extensions and its Jupyter configuration."""
     live_problem: str | None = None
     cannot_start: str | None = None
     score: Score = Score()

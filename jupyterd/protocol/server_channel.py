@@ -64,6 +64,14 @@ class LookAgain:
 
 
 @value
+class Advised:
+    """Server: what people should know about its extensions and its Jupyter configuration; all of it each time."""
+
+    items: tuple[tuple[str, str, str], ...]
+    """(stable code, what is so, what to type) of each."""
+
+
+@value
 class Go:
     """Supervisor to a spare: read the settings and serve; Ready follows, as from any server."""
 
@@ -82,10 +90,10 @@ class Reload:
     live_key: str
 
 
-FromServer = Ready | Imported | KernelCounts | Reloaded | Failed | LookAgain
+FromServer = Ready | Imported | KernelCounts | Reloaded | Failed | LookAgain | Advised
 ToServer = Reload | Go | Notice
 
-_KINDS = codec.by_name(Ready, Imported, KernelCounts, Reloaded, Failed, LookAgain, Reload, Go, Notice)
+_KINDS = codec.by_name(Ready, Imported, KernelCounts, Reloaded, Failed, LookAgain, Advised, Reload, Go, Notice)
 
 
 def encode(message: FromServer | ToServer) -> bytes:

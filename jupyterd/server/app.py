@@ -12,6 +12,8 @@ import signal
 import socket
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -20,13 +22,14 @@ from jupyter_server.extension.manager import ExtensionManager
 from jupyter_server.log import log_request
 from jupyter_server.serverapp import ServerApp
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
+from jupyter_server.services.sessions.sessionmanager import SessionManager
 from jupyter_server.utils import JupyterServerAuthWarning
 from traitlets import Dict, Integer, default
 from traitlets.config import Config
 
 from jupyterd.linux import proc
-from jupyterd.protocol.server_channel import Go, LookAgain, Notice, Ready, Reload, Reloaded, ToServer
-from jupyterd.server import configuration, leave, live_settings, notices, spare
+from jupyterd.protocol.server_channel import Advised, Go, LookAgain, Notice, Ready, Reload, Reloaded, ToServer
+from jupyterd.server import configuration, leave, live_settings, notices, replaced, spare
 from jupyterd.server.auth import header_login, rate_limit, unsafe_settings
 from jupyterd.server.auth.identity_provider import IdentityProvider
 from jupyterd.server.auth.proxies import TrustedProxies
@@ -59,6 +62,7 @@ class JupyterdServerApp(ServerApp):
     _live: live_settings.LiveSettings
     _settings: SettingsInForce
     _http_server: BoundedHTTPServer
+    _changes: replaced.Changes
     _leaving = False
     connections_max = Integer(Limits().connections_max, help="[server] connections_max").tag(config=True)
     limits = Dict(help="Other numbers than http/timeouts.py has, by their names: for tests").tag(config=True)
@@ -77,6 +81,10 @@ class JupyterdServerApp(ServerApp):
     @default("kernel_websocket_connection_class")
     def _default_kernel_websocket_connection_class(self) -> type:
         return KernelWebsocket
+
+    @default("session_manager_class")
+    def _default_session_manager_class(self) -> type:
+        return SessionManager
 
     @default("identity_provider_class")
     def _identity_provider_class_default(self) -> type:
@@ -123,21 +131,26 @@ class JupyterdServerApp(ServerApp):
         if self.jpserver_extensions.get("jupyterlab"):
             spare.import_jupyterlab()
         self.extension_manager = manager = ExtensionManager(log=self.log, serverapp=self)
+        self._changes = replaced.Changes(self)
         for name, enabled in self.jpserver_extensions.items():
-            self._be_strict(name)
-            manager.add_extension(name, enabled=enabled)
+            with self._step_of(name):
+                manager.add_extension(name, enabled=enabled)
         for name in manager.sorted_extensions:
-            self._be_strict(name)
-            manager.link_extension(name)
+            with self._step_of(name):
+                manager.link_extension(name)
 
     def load_server_extensions(self) -> None:
         """Jupyter's hook."""
         for name in self.extension_manager.sorted_extensions:
-            self._be_strict(name)
-            self.extension_manager.load_extension(name)
+            with self._step_of(name):
+                self.extension_manager.load_extension(name)
+        self._refuse_to_be_open()  # once more: an extension has been at the settings
 
-    def _be_strict(self, name: str) -> None:
+    @contextmanager
+    def _step_of(self, name: str) -> Iterator[None]:
         self.reraise_server_extension_failures = name == NEEDED
+        with self._changes.during(name):
+            yield
 
     def init_configurables(self) -> None:
         """Jupyter's hook, after all configuration was read."""
@@ -160,7 +173,7 @@ class JupyterdServerApp(ServerApp):
             if getattr(self, name) != own[name]:
                 self.log.warning(
                     "%s = %r in %s is not used: set [server] %s in jupyterd.toml",
-                    name, getattr(self, name), configuration.whose(), name,
+                    name, getattr(self, name), self._changes.who(name), name,
                 )  # fmt: skip
                 setattr(self, name, own[name])
         if self.trust_xheaders:
@@ -186,13 +199,16 @@ class JupyterdServerApp(ServerApp):
         self.tornado_settings["log_function"] = self._log_request
         super().init_webapp()
         self.web_app.add_transform(SecurityHeaders)
-        allowed = self.generated["Jupyterd"]["allow_unsafe"]
-        found = unsafe_settings.switched_off(self.web_app.settings)
-        if refusal := unsafe_settings.refusal(found, allowed, configuration.whose()):
-            raise StartFailed(refusal)
+        self._refuse_to_be_open()
         self.web_app.add_handlers(".*$", certificate.handlers(self.base_url, lambda: self._settings.live))
         if not self.jpserver_extensions.get("jupyterlab"):
             self.web_app.add_handlers(".*$", configuration.lab_redirect(self.base_url))
+
+    def _refuse_to_be_open(self) -> None:
+        found = unsafe_settings.switched_off(self.web_app.settings)
+        allowed = self.generated["Jupyterd"]["allow_unsafe"]
+        if refusal := unsafe_settings.refusal(found, allowed, self._changes.whose_protection):
+            raise StartFailed(refusal)
 
     def _log_request(self, handler: Any) -> None:  # noqa: ANN401 - tornado's
         status = handler.get_status()
@@ -245,6 +261,7 @@ class JupyterdServerApp(ServerApp):
         await self.link.attach(self._heard, self.stop)
         await super()._post_start()
         self.link.say(Ready())
+        self.link.say(Advised(tuple(replaced.told(self, self._changes))))
         if isinstance(self.kernel_manager, KernelManager):
             self.kernel_manager.report_counts(self.link.say)
         certificate.Watcher(

@@ -35,11 +35,6 @@ def directories() -> list[str]:
     return [named] if named else []
 
 
-def whose() -> str:
-    """Who has said what jupyterd has not, for a message."""
-    return " ".join(directories()) or "an extension"
-
-
 def extensions(search: list[str], known: Mapping[str, bool]) -> dict[str, bool]:
     """Server extensions that are in no generated list (`known`): packages of our own environment enable them."""
     found = ExtensionConfigManager(read_config_path=[*search, str(Path(sys.prefix, "etc", "jupyter"))])

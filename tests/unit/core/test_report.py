@@ -54,7 +54,7 @@ from jupyterd.core.events import (
 )
 from jupyterd.core.world import Wedged, World
 from jupyterd.protocol.plan import Refused
-from jupyterd.protocol.server_channel import Failed, KernelCounts, Ready, Reloaded
+from jupyterd.protocol.server_channel import Advised, Failed, KernelCounts, Ready, Reloaded
 from jupyterd.protocol.status import Address, ProcessIdentity, Restart, Snapshot
 
 CRASH = ChildExited(Role.SERVER, SERVER, 1, None)
@@ -434,3 +434,13 @@ def test_the_watchdog_is_told_only_while_no_deadline_is_overdue(world: World) ->
     assert step.healthy(world, due) and step.healthy(world, due + 4.9)
     assert not step.healthy(world, due + 5.1)
     assert not step.healthy(world, due + 1e6)
+
+
+def test_what_the_server_says_about_its_extensions_stays_told_until_another_server_says_otherwise() -> None:
+    item = ("replaced-session-manager", "the extension x replaces it", "pip uninstall x")
+    world = after(serving(), ServerSaid(SERVER, Advised((item, ("odd",)))))  # type: ignore[arg-type]
+    assert [(each.code, each.text, each.advice) for each in shot(world).items] == [item]
+    crashed, effects = play(world, CRASH)
+    assert not [each for each in effects if isinstance(each, Record) and each.kind == journal_kinds.ITEM_CLEARED]
+    assert [each.code for each in shot(crashed).items] == [item[0]]
+    assert shot(after(world, ServerSaid(SERVER, Advised(())))).items == ()

@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
+from jupyter_server.auth.identity import PasswordIdentityProvider
+from tornado.web import RequestHandler
 
+from jupyterd.server.auth.identity_provider import IdentityProvider
+from jupyterd.server.auth.login_page import LoginHandler
 from jupyterd.server.auth.proxies import caller, networks
 from jupyterd.server.auth.unsafe_settings import refusal, switched_off
 
@@ -32,15 +36,15 @@ def test_without_the_setting_nobody_is_believed():
     assert caller("127.0.0.1", "192.0.2.1", ()) == "127.0.0.1"
 
 
-class Guarded:
-    auth_enabled = True
-
-
-class Open:
+class Open(IdentityProvider):
     auth_enabled = False
 
 
-SAFE = {"xsrf_cookies": True, "identity_provider": Guarded()}
+class OtherPage(LoginHandler):
+    """Of somebody who changes ours."""
+
+
+SAFE = {"xsrf_cookies": True, "identity_provider": IdentityProvider()}
 
 
 @pytest.mark.parametrize(
@@ -55,6 +59,10 @@ SAFE = {"xsrf_cookies": True, "identity_provider": Guarded()}
         ({"headers": {"access-control-allow-Origin": "*"}}, ("allow_origin",)),
         ({"allow_unauthenticated_access": True}, ("allow_unauthenticated_access",)),
         ({"identity_provider": Open()}, ("identity_provider_class",)),
+        ({"identity_provider": PasswordIdentityProvider()}, ("identity_provider_class",)),
+        ({"identity_provider": None}, ("identity_provider_class",)),
+        ({"identity_provider": IdentityProvider(login_handler_class=OtherPage)}, ()),
+        ({"identity_provider": IdentityProvider(login_handler_class=RequestHandler)}, ("identity_provider_class",)),
     ],
 )
 def test_what_leaves_the_server_open(settings, names):
@@ -62,8 +70,8 @@ def test_what_leaves_the_server_open(settings, names):
 
 
 def test_one_sentence_names_all_and_what_to_write():
-    assert refusal(["allow_origin"], ["allow_origin"], "/x") == ""
-    told = refusal(["allow_origin", "disable_check_xsrf"], ["disable_check_xsrf"], "/home/ada/.jupyter")
-    assert "allow_origin lets" in told
-    assert "disable_check_xsrf lets" not in told
+    assert refusal(["allow_origin"], ["allow_origin"], str) == ""
+    told = refusal(["allow_origin", "disable_check_xsrf"], ["disable_check_xsrf"], lambda _: "the extension x")
+    assert told.startswith("this server would be open: the extension x sets allow_origin, which lets")
+    assert "disable_check_xsrf, which" not in told
     assert 'allow_unsafe = ["allow_origin", "disable_check_xsrf"]' in told
