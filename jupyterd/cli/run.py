@@ -65,7 +65,7 @@ def _lock(paths: Paths) -> int | None:
     while True:
         try:
             prepare(paths)
-            lock = kept.lock_file(paths.lock)
+            lock = kept.open_own(paths.lock)
             break
         except OSError as error:
             problem = kept.unwritable(error)

@@ -140,7 +140,7 @@ class Readers:
 
 
 def _lock(places: SamplerPaths) -> int:
-    fd = kept.lock_file(places.lock)
+    fd = kept.open_own(places.lock)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -183,7 +183,7 @@ def _run(argv: list[str], timeout_s: float) -> subprocess.CompletedProcess[str]:
 
 @contextlib.contextmanager
 def _locked(path: Path, say: Say, until: float) -> Iterator[None]:
-    descriptor = kept.lock_file(path, say)
+    descriptor = kept.open_own(path, say)
     told = False
     try:
         while True:

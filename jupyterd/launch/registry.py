@@ -144,9 +144,9 @@ def remove(directory: Path, kernel_id: str) -> None:
 
 def hold_as_server(directory: Path, tell: Tell = kept.say) -> int | None:
     """A descriptor that, while open, marks these kernels as a server's; None while another program changes them.
-    OSError. `tell`: kept.lock_file.
+    OSError. `tell`: kept.open_own.
     """
-    descriptor = kept.lock_file(directory / SERVER_LOCK, tell)
+    descriptor = kept.open_own(directory / SERVER_LOCK, tell)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -158,7 +158,7 @@ def hold_as_server(directory: Path, tell: Tell = kept.say) -> int | None:
 @contextlib.contextmanager
 def without_server(directory: Path, tell: Tell = kept.say) -> Iterator[bool]:
     """Yields True when no server runs, and keeps one from starting within the block; False when one runs."""
-    descriptor = kept.lock_file(directory / SERVER_LOCK, tell)
+    descriptor = kept.open_own(directory / SERVER_LOCK, tell)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -82,16 +82,16 @@ def directory(path: Path, tell: Tell = say) -> None:
         files.private_directory(path)
 
 
-def lock_file(path: Path, tell: Tell = say) -> int:
-    """A descriptor of a file that is there to be locked; the caller closes it. What is there and is no file of ours is
-    set aside. On a read-only disk it is open for reading, which flock(2) does not mind. OSError.
+def open_own(path: Path, tell: Tell = say) -> int:
+    """A descriptor for reading and writing of the file, which is made if there is none; the caller closes it. What is
+    there and is no file of ours is set aside. On a read-only disk it is open for reading, enough for flock(2). OSError.
     """
     flags = os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     clear(path, tell)
     try:
         return os.open(path, os.O_RDWR | flags, 0o600)
     except OSError as error:
-        if error.errno != errno.EROFS:
+        if error.errno != errno.EROFS or not os.path.lexists(path):
             raise
         return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 

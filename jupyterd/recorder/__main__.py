@@ -5,42 +5,81 @@ A recorder of an earlier version that becomes this one gives positional argument
 
 from __future__ import annotations
 
-import fcntl
-import json
+import contextlib
 import os
+import select
 import signal
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 
-from jupyterd.linux import proc
+from jupyterd.linux import kept
 from jupyterd.protocol import spool
 from jupyterd.protocol.recorder_channel import RecorderPaths
 from jupyterd.recorder import loop
+from jupyterd.recorder.lock import Lock
+
+_AGAIN_S = 3.0
+"""Between two attempts to begin while the disk is full."""
 
 
 def main() -> int:
     """0: it ended on purpose, or another recorder is there. ValueError for other arguments."""
     paths = RecorderPaths.decode(sys.argv[1:])
     os.umask(0o077)
-    for each in (paths.sockets, paths.spool):
-        each.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = os.open(paths.spool / spool.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return 0
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, json.dumps(asdict(proc.this_process())).encode(), 0)
-    recorder = loop.begin(paths, sys.executable, _wake())
-    try:
-        recorder.run()
-    except loop.HandOver as successor:
+    wake = _wake()
+    while True:
+        try:
+            recorder = _begun(paths, wake)
+        except BlockingIOError:
+            return 0
+        if recorder is None:  # SIGTERM
+            return 0
+        try:
+            recorder.run()
+        except loop.HandOver as successor:
+            recorder.close()
+            known = replace(paths, max_bytes=recorder.max_bytes)  # earlier versions keep no bound
+            argv = [successor.python, "-I", "-m", "jupyterd.recorder", *known.positional()]
+            os.execv(successor.python, argv)  # noqa: S606 - another version of this program
+        except loop.PlaceLost as error:
+            kept.say(f"{error}; the recorder begins again")
+            recorder.close()
+            continue
         recorder.close()
-        known = replace(paths, max_bytes=recorder.max_bytes)  # earlier versions keep no bound
-        argv = [successor.python, "-I", "-m", "jupyterd.recorder", *known.positional()]
-        os.execv(successor.python, argv)  # noqa: S606 - another version of this program
-    recorder.close()
-    return 0
+        return 0
+
+
+def _begun(paths: RecorderPaths, wake: int) -> loop.Recorder | None:
+    """A recorder that listens. While its directories, its lock or its socket cannot be made (a full disk) it waits, so
+    that nobody has to start it again and again; None: SIGTERM came. BlockingIOError: another recorder is there.
+    """
+    told = ""
+    while True:
+        try:
+            return _begun_at_once(paths, wake)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            if str(error) != told:
+                told = str(error)
+                kept.say(f"kernels are not recorded until this is over: {kept.unwritable(error)}")
+        if select.select([wake], [], [], _AGAIN_S)[0]:
+            return None
+
+
+def _begun_at_once(paths: RecorderPaths, wake: int) -> loop.Recorder:
+    for each in (paths.sockets, paths.spool):
+        if not each.is_dir():  # it may be a link to another disk
+            kept.directory(each)
+    with contextlib.ExitStack() as on_error:
+        lock = Lock(paths.spool / spool.LOCK)
+        on_error.callback(lock.close)
+        recorder = loop.begin(paths, lock, sys.executable, wake)
+        on_error.pop_all()
+        on_error.callback(recorder.close)
+        recorder.listen()
+        on_error.pop_all()
+    return recorder
 
 
 def _wake() -> int:

@@ -6,6 +6,7 @@ import contextlib
 import socket
 from pathlib import Path
 
+from jupyterd.linux import kept
 from jupyterd.linux.lines import Lines
 from jupyterd.protocol import recorder_channel
 from jupyterd.protocol.recorder_channel import FromRecorder, Told, ToRecorder, Yours
@@ -17,16 +18,30 @@ class Clients:
     """Owns the sockets. Nobody can connect before `listen`."""
 
     def __init__(self, path: Path) -> None:
-        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        self.listener = _socket()
+        self._inode = 0
         self._path = path
         self._open: dict[int, tuple[socket.socket, Lines]] = {}
 
     def listen(self) -> None:
         """Bind the socket (0600) and accept connections. OSError if it cannot be bound."""
-        self._path.unlink(missing_ok=True)  # of an earlier recorder: the lock says that there is no other
+        try:
+            self._path.unlink(missing_ok=True)  # of an earlier recorder: the lock says that there is no other
+        except (IsADirectoryError, PermissionError):
+            kept.clear(self._path)
         self.listener.bind(str(self._path))
         self._path.chmod(0o600)
         self.listener.listen(8)
+        self._inode = self._path.lstat().st_ino
+
+    def keep_place(self) -> None:
+        """Listen again if somebody has removed or replaced the socket's file. OSError."""
+        with contextlib.suppress(FileNotFoundError):
+            if self._path.lstat().st_ino == self._inode:
+                return
+        self.listener.close()
+        self.listener = _socket()
+        self.listen()
 
     def descriptors(self) -> list[int]:
         """All that can become readable."""
@@ -63,10 +78,16 @@ class Clients:
 
     def close(self) -> None:
         """Close all sockets."""
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            if self._path.lstat().st_ino == self._inode:  # another recorder's stays
+                self._path.unlink()
         self.listener.close()
         for each, _ in self._open.values():
             each.close()
+
+
+def _socket() -> socket.socket:
+    return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
 
 
 def _known(line: bytes) -> ToRecorder | FromRecorder | None:

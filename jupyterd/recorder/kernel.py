@@ -114,12 +114,18 @@ class RecordedKernel:
         if session in self._held:
             return
         made = []
-        for port in (self._connection.shell, self._connection.stdin):
-            socket: Socket = self._context.socket(zmq.DEALER)
-            socket.setsockopt(zmq.IDENTITY, session.encode())
-            socket.linger, socket.reconnect_ivl = 0, -1
-            socket.connect(self._connection.address(port))
-            made.append(socket)
+        try:
+            for port in (self._connection.shell, self._connection.stdin):
+                socket: Socket = self._context.socket(zmq.DEALER)
+                made.append(socket)
+                socket.setsockopt(zmq.IDENTITY, session.encode())
+                socket.linger, socket.reconnect_ivl = 0, -1
+                socket.connect(self._connection.address(port))
+        except (zmq.ZMQError, ValueError) as error:  # no identity for ZMQ, or too many open files
+            for each in made:
+                each.close()
+            kept.say(f"the absent tab {session!r} of kernel {self._directory.name} may miss replies: {error}")
+            return
         self._held[session] = (made[0], made[1])
 
     def release_identity(self, session: str) -> bool:

@@ -14,16 +14,19 @@ from pathlib import Path
 
 import zmq
 
-from jupyterd.linux import files, inotify
+from jupyterd.linux import files, inotify, kept
 from jupyterd.protocol import spool
 from jupyterd.protocol.recorder_channel import Away, Back, Hello, Over, RecorderPaths, Told, ToRecorder, Yours
 from jupyterd.recorder.clients import Clients
 from jupyterd.recorder.kernel import RecordedKernel, Sockets, read_connection
+from jupyterd.recorder.lock import Lock
 
 _ALONE_S = 20.0
 """The recorder ends when there has been no kernel for this long."""
 _LOOK_S = 2.0
 """A server that holds the kernels and has not said hello: looked at again this often."""
+_COMPLAIN_AT = 3
+"""Attempts: a connection file that is being written is not whole at the first."""
 _GATHER_S = 0.005
 """Between two rounds while output comes: many messages then cost one wake-up."""
 
@@ -36,11 +39,16 @@ class HandOver(Exception):  # noqa: N818 - a fact, not a fault
         self.python = python
 
 
+class PlaceLost(Exception):  # noqa: N818 - the same
+    """The directory of the sockets was removed or replaced: begin again in the one that is there."""
+
+
 @dataclass(slots=True)
 class Recorder:
     """Records all kernels; holds the recorder's whole state."""
 
     paths: RecorderPaths
+    lock: Lock
     python: str
     """The interpreter of this version of jupyterd."""
     context: Sockets
@@ -57,37 +65,52 @@ class Recorder:
     unsure: bool = True
     """A server runs that has not said Hello: it may hold its tabs' identities."""
     alone_since: float = 0.0
+    troubles: dict[str, int] = field(default_factory=dict)
+    """Kernels that cannot be recorded yet, and how often that was tried."""
+    place: tuple[int, int] = (0, 0)
+    """The directory of the connection files, as it was when the watch began."""
     successor: str = ""
     """The interpreter of a server of another version, "" for none."""
 
-    def run(self) -> None:
-        """Run until SIGTERM, or 20 s after the last kernel. Raises HandOver. Every kernel is subscribed to before the
-        first client can connect.
-        """
+    def listen(self) -> None:
+        """Subscribe to every kernel, then let clients connect. OSError."""
         self.alone_since = time.monotonic()
         self.look()
         self.clients.listen()
+
+    def run(self) -> None:
+        """Run until SIGTERM, 20 s after the last kernel, or until another recorder has taken the lock. Raises HandOver
+        and PlaceLost.
+        """
         self.hold_absent()
         while True:
             ready = self._poll()
             if self.wake in ready:
                 self.look()
                 return
-            if self.changes in ready:
+            if self.changes in ready or self.troubles:
                 inotify.drain(self.changes)
+                self._keep_place()
                 self.look()
+            if not self.lock.is_ours():
+                return
             for kernel in self.kernels.values():
                 kernel.take()
-            for descriptor in self.clients.descriptors():
-                if descriptor in ready:
-                    self._hear(descriptor)
-            if self.unsure:
-                self.hold_absent()
+            self._hear_clients(ready)
             self._hand_over()
             if not self.kernels and time.monotonic() - self.alone_since >= _ALONE_S:
                 return
             if ready:
                 time.sleep(_GATHER_S)
+
+    def _keep_place(self) -> None:
+        """Whether the directory and the socket in it are still those that others see."""
+        if self.place != _place(self.paths.sockets):
+            raise PlaceLost(f"{self.paths.sockets} was removed or replaced")
+        try:
+            self.clients.keep_place()
+        except OSError as error:
+            raise PlaceLost(f"the socket of the recorder is gone: {error}") from error
 
     def _hand_over(self) -> None:
         """Not while a cell runs: nobody listens until the other version does."""
@@ -100,6 +123,8 @@ class Recorder:
             kernel.close()
         self.clients.close()
         self.context.destroy(linger=0)
+        os.close(self.changes)
+        self.lock.close()
 
     def _poll(self) -> set[int]:
         poller = zmq.Poller()
@@ -108,7 +133,7 @@ class Recorder:
         for kernel in self.kernels.values():
             for each in kernel.sockets():
                 poller.register(each, zmq.POLLIN)
-        wait = _LOOK_S if self.unsure else None
+        wait = _LOOK_S if self.unsure or self.troubles else None
         if not self.kernels:
             wait = max(0.0, self.alone_since + _ALONE_S - time.monotonic())
         found = poller.poll(None if wait is None else int(wait * 1000) + 1)
@@ -121,13 +146,21 @@ class Recorder:
             self.kernels.pop(gone).close()
             self.alone_since = time.monotonic()
         for path in self.paths.spool.glob("*/"):
-            if path.name not in there:
+            if path.name not in there and kept.ASIDE not in path.name:
                 _remove(path)
+        before, self.troubles = self.troubles, {}
         for name in there.keys() - self.kernels.keys():
-            with contextlib.suppress(OSError, ValueError, KeyError):  # not whole yet: it says so again when it is
+            try:
                 connection = read_connection(there[name])
                 directory = self.paths.spool / name
                 self.kernels[name] = RecordedKernel(self.context, connection, directory, self.max_bytes)
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError, zmq.ZMQError) as error:
+                times = before.get(name, 0) + 1
+                self.troubles[name] = times
+                if times == _COMPLAIN_AT:
+                    kept.say(f"kernel {name} is not recorded: {there[name]}: {error}")
 
     def hold_absent(self) -> None:
         """Hold the identities of all absent tabs, once no server can hold them."""
@@ -139,6 +172,13 @@ class Recorder:
             for session in kernel.absent():
                 if (name, session) not in served:
                     kernel.hold_identity(session)
+
+    def _hear_clients(self, ready: set[int]) -> None:
+        for descriptor in self.clients.descriptors():
+            if descriptor in ready:
+                self._hear(descriptor)
+        if self.unsure:
+            self.hold_absent()
 
     def _hear(self, descriptor: int) -> None:
         if descriptor == self.clients.listener.fileno():
@@ -179,7 +219,7 @@ class Recorder:
         """Kept for the next recorder: it may be started, and reach a bound, before a server is."""
         self.max_bytes = max_bytes
         with contextlib.suppress(OSError):  # this recorder knows it all the same
-            files.replace(self.paths.spool / spool.BOUND, b"%d\n" % max_bytes)
+            kept.write(self.paths.spool / spool.BOUND, b"%d\n" % max_bytes)
         for kernel in self.kernels.values():
             kernel.limit(max_bytes)
 
@@ -200,16 +240,26 @@ def _remove(directory: Path) -> None:
         directory.rmdir()
 
 
-def begin(paths: RecorderPaths, python: str, wake: int) -> Recorder:
+def begin(paths: RecorderPaths, lock: Lock, python: str, wake: int) -> Recorder:
     """`wake` is readable after a signal. OSError when the directories are not there."""
+    changes = inotify.watch([paths.sockets])
     listener = Clients(paths.sockets / spool.SOCKET)
     max_bytes = _kept_bound(paths.spool / spool.BOUND) or paths.max_bytes
-    return Recorder(paths, python, zmq.Context(), listener, inotify.watch([paths.sockets]), wake, max_bytes)
+    place = _place(paths.sockets)
+    return Recorder(paths, lock, python, zmq.Context(), listener, changes, wake, max_bytes, place=place)
+
+
+def _place(directory: Path) -> tuple[int, int]:
+    try:
+        found = directory.stat()
+    except OSError:
+        return (0, 0)
+    return found.st_dev, found.st_ino
 
 
 def _kept_bound(path: Path) -> int | None:
     """None where no server has set one, or the file is damaged."""
     try:
-        return max(0, int(path.read_bytes())) or None
+        return max(0, int(kept.read(path))) or None
     except (OSError, ValueError):
         return None

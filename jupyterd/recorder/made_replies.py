@@ -67,7 +67,7 @@ class Replies:
                     self._cell(frames).error = json.loads(frames[4])
                 case b"status":
                     return self._status(frames)
-        except (ValueError, TypeError, AttributeError, KeyError, IndexError):
+        except (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError):
             return []
         return []
 

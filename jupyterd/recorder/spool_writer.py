@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from jupyterd.linux import files, kept
 from jupyterd.protocol import cursors, spool
 from jupyterd.protocol.spool import Spooled
 
@@ -37,23 +38,64 @@ class SpoolWriter:
         self._files: list[File] = []
         self._descriptor: int | None = None
         self._number, self._before = 0, 0
-        self._complained = False
+        self._complained = ""
 
     def recover(self) -> Iterator[Spooled]:
-        """The records of an earlier recorder, oldest first. Exhaust it before the first append."""
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for path in spool.files(self._directory):
-            data = path.read_bytes()
-            date = b""
-            for each in spool.records(data):
-                date = max(date, spool.date(each.frames[1]))
-                self._number, self._before = each.number + 1, each.before + each.size
-                yield each
+        """The records of an earlier recorder, oldest first. Exhaust it before the first append. Damage is told, and a
+        file in which nothing is whole is set aside; one that the disk cannot read stays.
+        """
+        try:
+            kept.directory(self._directory)
+            every = spool.files(self._directory)
+        except OSError as error:
+            self._complain(error)
+            return
+        for path in every:
+            self._number = max(self._number, spool.first_number(path))
+            try:
+                data = kept.read(path, spool.FILE_MOST_BYTES)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                self._number += 1  # so that no other file gets its name
+                kept.say(f"{path} cannot be read at present: {error.strerror}")
+                continue
+            except ValueError as error:
+                self._set_aside(path, error)
+                continue
+            yield from self._recovered(path, data)
+
+    def _recovered(self, path: Path, data: bytes) -> Iterator[Spooled]:
+        date, end, damaged = b"", 0, 0
+        for offset, size in spool.heads(data):
+            each = spool.unpack(data, offset)
+            damaged += offset - end
+            end = offset + size
+            date = max(date, spool.date(each.frames[1]))
+            self._number, self._before = max(self._number, each.number + 1), each.before + each.size
+            yield each
+        if damaged:
+            kept.say(f"{path} is damaged in {damaged} of {len(data)} bytes: the messages in them are lost, no others")
+        if data and not end:
+            self._set_aside(path, "it holds no whole message")
+        else:
             self._files.append(File(path, len(data), date))
+
+    def _set_aside(self, path: Path, why: object) -> None:
+        self._number += 1
+        try:
+            kept.set_aside(path, why)
+        except OSError as error:
+            kept.say(f"{path} is damaged ({why}) and cannot be set aside: {error.strerror}")
 
     def append(self, kind: int, whose: bytes, frames: list[bytes]) -> None:
         """Append one message. A full disk costs messages, not the recorder: a gap in the numbers shows their count."""
-        record = spool.pack(kind, self._number, self._before, whose, frames)
+        try:
+            record = spool.pack(kind, self._number, self._before, whose, frames)
+        except ValueError as error:
+            kept.say(f"{self._directory}: {error}")
+            self._number += 1
+            return
         if self._descriptor is None or self._files[-1].size + len(record) > self._file_size():
             self._roll()
         self._number, self._before = self._number + 1, self._before + len(record)
@@ -64,6 +106,7 @@ class SpoolWriter:
             self._complain(error)
             self._close()
             return
+        self._complained = ""
         file = self._files[-1]
         file.size += len(record)
         file.last_date = max(file.last_date, spool.date(frames[1]))
@@ -85,7 +128,8 @@ class SpoolWriter:
         path = self._directory / spool.file_name(self._number)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            kept.directory(self._directory)
+            kept.clear(path)
             self._trim(each.cursor.date for each in cursors.read(self._directory / spool.MARKS) if each.held)
             self._descriptor = os.open(path, flags, 0o600)
         except OSError as error:
@@ -108,26 +152,26 @@ class SpoolWriter:
             if sum(each.size for each in self._files) <= bound:
                 return
             if begin > self.max_bytes // 2 and not file.thinned:
-                self._thin(file)
+                with contextlib.suppress(OSError, ValueError):  # a full disk: then whole files go below
+                    self._thin(file)
         while len(self._files) > 1 and sum(each.size for each in self._files) > bound:
             oldest = next((index for index, each in enumerate(self._files[:-1]) if each.thinned), 0)
             self._files.pop(oldest).path.unlink(missing_ok=True)
 
     def _thin(self, file: File) -> None:
-        data = file.path.read_bytes()
-        kept = b"".join(
+        data = kept.read(file.path, spool.FILE_MOST_BYTES)
+        rest = b"".join(
             data[offset : offset + size] for offset, size in spool.heads(data) if _is_kept(spool.unpack(data, offset))
         )
-        beside = file.path.with_suffix(".new")
-        beside.write_bytes(kept)
-        beside.chmod(0o600)
-        beside.replace(file.path)
-        file.size, file.thinned = len(kept), True
+        files.replace(file.path, rest)
+        file.size, file.thinned = len(rest), True
 
     def _complain(self, error: OSError) -> None:
-        if not self._complained:
-            self._complained = True
-            print(f"the spool in {self._directory} cannot be written, output is not kept: {error}", file=sys.stderr)  # noqa: T201 - its own log
+        """Once, until it could be written again."""
+        why = kept.disk_trouble(error) or str(error)
+        if why != self._complained:
+            self._complained = why
+            kept.say(f"the spool in {self._directory} cannot be written, output is not kept: {why}")
 
 
 def _is_kept(record: Spooled) -> bool:

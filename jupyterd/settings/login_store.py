@@ -152,7 +152,7 @@ def _locked(path: Path, tell: Tell) -> Iterator[None]:
     """Hold <path>.lock. The file itself cannot be locked: it is replaced."""
     files.private_directory(path.parent)
     lock = path.with_name(path.name + ".lock")
-    fd = kept.lock_file(lock, tell)
+    fd = kept.open_own(lock, tell)
     try:
         deadline = time.monotonic() + LOCK_TIMEOUT_S
         while True:

@@ -7,6 +7,7 @@ acknowledges all that was written before its ping. Knows no kernel and no Jupyte
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,7 @@ _PING = b"jupyterd"
 
 
 class Acknowledgements:
-    """Owns the mapping of the kernel's cursor table while the tab is connected."""
+    """Owns the kernel's cursor table while the tab is connected."""
 
     def __init__(
         self, directory: Path, session: str, connected: frozenset[str], ping: Callable[[bytes], object]
@@ -34,7 +35,7 @@ class Acknowledgements:
             self._slot, found = table.claim(session, time.time(), connected)
             self.begin = spool_reader.end(directory) if found is None else found
             table.put(self._slot, self.begin)
-        except ValueError:
+        except (OSError, ValueError):
             table.close()
             raise
         self._table: CursorTable | None = table
@@ -66,14 +67,16 @@ class Acknowledgements:
             return
         header, replied = self._pinged
         self._pinged = None
-        self._table.put(self._slot, Cursor(spool.digest(header), spool.date(header), replied))
+        with contextlib.suppress(OSError):  # a full disk: the tab is shown more than it needs when it comes back
+            self._table.put(self._slot, Cursor(spool.digest(header), spool.date(header), replied))
         if (self._sent, self.replied) != (header, replied):
             asyncio.get_running_loop().call_later(_PING_EVERY_S, self._ping)
 
     def leave(self, *, held: bool) -> None:
         """The websocket is closed; `held` as in CursorTable.leave."""
         if self._table is not None:
-            self._table.leave(self._slot, time.time(), held=held)
+            with contextlib.suppress(OSError):
+                self._table.leave(self._slot, time.time(), held=held)
             self._table.close()
             self._table = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from jupyterd.linux import files, kept
 from jupyterd.protocol import spool
 from jupyterd.protocol.cursors import Cursor
 from jupyterd.protocol.spool import Spooled
@@ -57,10 +58,10 @@ class SpoolReader:
             assert self._descriptor is not None  # noqa: S101 - _next has opened it
             later = self._later()  # asked first: what this file gets until then is read below
             data = self._rest()
-            found = []
+            found, begin = [], self._offset
             for offset, size in spool.heads(data):
                 found.append(spool.unpack(data, offset))
-                self._offset += size
+                self._offset = begin + offset + size
             whole = bool(found)
             if self._after:
                 found = [each for each in found if spool.date(each.frames[1]) > self._after]
@@ -83,7 +84,7 @@ class SpoolReader:
         size = _CHUNK
         while True:
             data = os.pread(self._descriptor, size, self._offset)
-            if len(data) < size or next(spool.heads(data), None) is not None:
+            if len(data) < size or spool.begins_whole(data):
                 return data
             size *= 4  # one record is longer than that
 
@@ -101,13 +102,13 @@ class SpoolReader:
         self.close()
         self._file, self._offset = path, 0
         try:
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except FileNotFoundError:
-            self._descriptor = None  # let go of meanwhile: on to the next one
+            self._descriptor = files.open_regular(path, os.geteuid())
+        except (OSError, ValueError):
+            self._descriptor = None  # let go of meanwhile, or damaged: on to the next one
 
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except FileNotFoundError:
+        return kept.read(path, spool.FILE_MOST_BYTES)
+    except (OSError, ValueError):
         return b""

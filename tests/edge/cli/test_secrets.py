@@ -243,7 +243,7 @@ def test_what_is_planted_is_set_aside_and_its_target_stays(tmp_path: Path, name:
     assert files.read_private(path) == b"ours"
     path.unlink()
     plant()
-    os.close(kept.lock_file(path, told.append))
+    os.close(kept.open_own(path, told.append))
     assert files.read_private(path) == b""
     assert len([*Path("/proc/self/fd").iterdir()]) == before
     assert target.read_bytes() == b"untouched"

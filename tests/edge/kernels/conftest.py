@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.lone_kernel import LoneKernel, lone_kernel
 from support.network import free_port
 from support.waiting import eventually
 
@@ -179,3 +180,9 @@ def notebook(place: Place) -> Iterator[Callable[[str], Notebook]]:
     yield attach
     for each in opened:
         each.close()
+
+
+@pytest.fixture
+def kernel() -> Iterator[LoneKernel]:
+    with lone_kernel() as made:
+        yield made

@@ -68,7 +68,7 @@ def test_a_directory_and_a_lock_in_the_place_of_something_else(tmp_path: Path, s
     for name in ("spool", "lock"):
         DAMAGES[spoil](tmp_path / name)
     kept.directory(tmp_path / "spool", told.append)
-    os.close(kept.lock_file(tmp_path / "lock", told.append))
+    os.close(kept.open_own(tmp_path / "lock", told.append))
     (tmp_path / "spool" / "x").touch()
     assert (tmp_path / "lock").is_file()
     assert not (tmp_path / "lock").is_symlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import struct
 
 from jupyterd.protocol import cursors, spool
@@ -118,19 +119,18 @@ def test_what_a_tab_waits_for_is_kept_and_beyond_the_bound_the_middle_goes(tmp_p
     assert sum(each.stat().st_size for each in spool.files(tmp_path)) < 1 << 19
 
 
-def test_a_full_disk_costs_messages_and_tells_their_number(tmp_path, capsys):
+def test_a_disk_that_takes_no_more_costs_messages_and_tells_their_number(tmp_path, capsys):
     log = filled(tmp_path, 2)
-    log.close()
-    hidden = tmp_path / "elsewhere"
-    for each in spool.files(tmp_path):
-        each.rename(hidden)
-    blocked = tmp_path / spool.file_name(2)
-    blocked.mkdir()  # nothing can be opened there
-    log.append(spool.IOPUB, spool.NOBODY, frames(2))
-    assert "output is not kept" in capsys.readouterr().err
-    blocked.rmdir()
-    log.append(spool.IOPUB, spool.NOBODY, frames(3))
-    assert [each.number for each in read(tmp_path, Cursor())] == [3]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        for number in (2, 3):
+            log.append(spool.IOPUB, spool.NOBODY, frames(number))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert capsys.readouterr().err.count("output is not kept") == 1
+    log.append(spool.IOPUB, spool.NOBODY, frames(4))
+    assert [each.number for each in read(tmp_path, mark(1))] == [4]
 
 
 def test_a_tab_finds_its_mark_again_and_a_new_one_has_none(tmp_path):
