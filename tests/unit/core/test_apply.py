@@ -198,7 +198,8 @@ def test_after_the_end_nothing_changes_any_more() -> None:
 
 def test_a_started_server_has_its_time_to_say_that_it_is_ready() -> None:
     world, effects = play(after(begun(), Bound(())), ChildStarted(Role.SERVER, SERVER, 70), now=NOW + 1)
-    assert match(Record, kind=journal_kinds.SERVER_STARTED, message="started the Jupyter server (pid 7)") in effects
+    told = Record(journal_kinds.SERVER_STARTED, "started the Jupyter server (pid 7)", (("JUPYTERD_PID", "7"),))
+    assert told in effects
     assert step.deadline(replace(world, announced=replace(world.announced, extend_at=None))) == NOW + 1 + 120
 
 
@@ -244,6 +245,7 @@ def test_an_end_that_was_asked_for_is_counted_and_is_no_failure() -> None:
 def test_why_it_cannot_start_is_an_item_until_it_serves() -> None:
     world = after(starting(), said(SERVER, Failed("/c.pem: the key does not fit")))
     assert items(world) == [("server-cannot-start", "/c.pem: the key does not fit")]
+    assert report.snapshot(world).items[0].advice == "journalctl -t jupyterd-server -n 50"
     world = after(world, ChildExited(Role.SERVER, SERVER, 1, None), ChildStarted(Role.SERVER, 17, 170))
     assert items(world) == [("server-cannot-start", "/c.pem: the key does not fit")]
     world = after(world, said(17, Ready()), *map(good, PLAN.targets))
@@ -569,6 +571,17 @@ def test_each_frame_gives_the_sampler_its_time_again() -> None:
     assert of(SendSignal, effects) == []
     world, effects = play(world, DeadlineCame(), now=NOW + 45)
     assert of(SendSignal, effects) == [SendSignal(Role.SAMPLER_RELAY, SAMPLER, "KILL")]
+
+
+def test_the_gpus_shown_are_those_of_the_first_frame_until_a_line_is_due() -> None:
+    frame = Frame((GPU,), None, None)
+    world = after(sampling(), FrameCame(frame))
+    assert report.snapshot(world).gpus == (GPU,)
+    world = after(world, FrameCame(replace(frame, gpus=(replace(GPU, index=1),))), FrameCame(Frame((), None, None)))
+    assert report.snapshot(world).gpus == (GPU,)
+    world, effects = play(world, DeadlineCame(), now=NOW + Policy().gpu_log_every_s)
+    (line,) = [each for each in of(Record, effects) if each.kind is journal_kinds.GPU]
+    assert "RTX 4090" in line.message
 
 
 def test_a_line_that_is_no_frame_is_an_item_until_the_next_frame() -> None:

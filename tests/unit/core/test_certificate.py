@@ -54,7 +54,9 @@ def items(day: float, life_days: float = 90.0, source: str = "installed") -> lis
     ],
 )
 def test_by_share_of_its_lifetime(day: float, life_days: float, code: str | None, severity: str) -> None:
-    assert [each[:2] for each in items(day, life_days)] == ([(code, severity)] if code else [])
+    found = items(day, life_days)
+    assert [each[:2] for each in found] == ([(code, severity)] if code else [])
+    assert all(text and advice for _, _, text, advice in found)
 
 
 @pytest.mark.parametrize(("day", "words"), [(60.1, "in 29 days"), (88.5, "in 1 day"), (89.5, "in less than a day")])

@@ -269,6 +269,7 @@ def test_the_snapshot_is_published_when_it_changes_and_then_only() -> None:
     world, effects = play(serving(), kernels(3, 0))
     assert of(Publish, effects) == [Publish(shot(world))]
     assert (shot(world).kernels, shot(world).kernels_busy) == (3, 0)
+    assert (shot(world).account, shot(world).mode) == ("alice", "service")
     assert of(Publish, play(world, kernels(3, 0), DeadlineCame())[1]) == []
 
 
