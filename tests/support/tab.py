@@ -15,6 +15,8 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 V1 = "v1.kernel.websocket.jupyter.org"
+JSON = None
+"""The older protocol, without a subprotocol: gateways, PyCharm, scripts."""
 
 
 class Tab:
@@ -27,6 +29,8 @@ class Tab:
         self.got: list[tuple[str, dict[str, Any]]] = []
         self.connection: WebSocketClientConnection | None = None
         self._reading: asyncio.Task[None] | None = None
+        self.pings: list[bytes] = []
+        """What the server's pings said, on all connections."""
 
     async def connect(self, port: int, within_s: float = 30) -> None:
         url = f"{self._scheme}://localhost:{port}/api/kernels/{self.kernel}/channels?session_id={self.session}"
@@ -43,6 +47,7 @@ class Tab:
             except (OSError, HTTPClientError):
                 assert asyncio.get_running_loop().time() < until, "the tab cannot reconnect"
                 await asyncio.sleep(0.05)
+        self.connection.on_ping = self.pings.append
         self._reading = asyncio.ensure_future(self._read(self.connection))
 
     async def _read(self, connection: WebSocketClientConnection) -> None:

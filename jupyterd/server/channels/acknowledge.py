@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from jupyterd.protocol import spool
 from jupyterd.protocol.cursors import Cursor, CursorTable
@@ -24,11 +26,10 @@ _PING = b"jupyterd"
 class Acknowledgements:
     """Owns the kernel's cursor table while the tab is connected."""
 
-    def __init__(
-        self, directory: Path, session: str, connected: frozenset[str], ping: Callable[[bytes], object]
-    ) -> None:
+    def __init__(self, directory: Path, session: str, connected: frozenset[str], websocket: WebSocketHandler) -> None:
         """`directory` is the kernel's spool, `connected`: sessions that keep their slots. OSError, ValueError: there
-        is no slot for this tab. A tab without a cursor begins behind all that is in the spool.
+        is no slot for this tab. A tab without a cursor begins behind all that is in the spool. Hears the pongs of
+        `websocket` from now on, beside those who heard them before: Jupyter closes one whose pongs it does not hear.
         """
         table = CursorTable(directory / spool.MARKS)
         try:
@@ -39,7 +40,9 @@ class Acknowledgements:
             table.close()
             raise
         self._table: CursorTable | None = table
-        self._send_ping = ping
+        handler: Any = websocket
+        self._ping_websocket, self._others_pong = websocket.ping, handler.on_pong
+        handler.on_pong = self.pong
         self._sent = b""
         self.replied = self.begin.replied
         """spool.tag of the last request whose execute_reply was written."""
@@ -63,6 +66,7 @@ class Acknowledgements:
 
     def pong(self, data: bytes) -> None:
         """Tornado's WebSocketHandler.on_pong: the browser has all that was written before that ping."""
+        self._others_pong(data)
         if data != _PING or self._pinged is None or self._table is None:
             return
         header, replied = self._pinged
@@ -83,4 +87,5 @@ class Acknowledgements:
     def _ping(self) -> None:
         if self._table is not None and self._pinged is None:
             self._pinged = (self._sent, self.replied)
-            self._send_ping(_PING)
+            with contextlib.suppress(WebSocketClosedError):
+                self._ping_websocket(_PING)

@@ -12,7 +12,8 @@ R3. Numbers missing between two records are output that was dropped: the tab is 
 R4. Each request gets one reply: the kernel's own (live, or SHELL in the spool) or the recorder's (REPLY), the first
     that comes.
 R5. A question of input() is asked again once, behind everything that was read, unless its cell has ended by then.
-R6. A tab that gets more than Jupyter's rate limit reads what is over the limit from the spool, at that rate.
+R6. A tab that gets more than Jupyter's rate limit reads what is over the limit from the spool, at that rate. So does
+    one whose live output has piled up until the kernel may have dropped some (backlog.py).
 """
 
 from __future__ import annotations
@@ -143,7 +144,7 @@ def written(state: Replay, now: float) -> Step:
 
 
 def fell_behind(state: Replay, cursor: Cursor) -> Step:
-    """A live message was over the rate limit and was not written; `cursor`: the last one that was (R6)."""
+    """A live message was not written, for one of the reasons of R6; `cursor`: the last one that was."""
     if not isinstance(state.phase, Live):
         return state, ()
     reading = Reading(holding=False, earlier=state.phase.seen)

@@ -11,11 +11,14 @@ import json
 import time
 from typing import Any, ClassVar
 
+import zmq
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from tornado.websocket import WebSocketClosedError
 
+from jupyterd.protocol import spool
 from jupyterd.server.channels import replay
 from jupyterd.server.channels.acknowledge import Acknowledgements
+from jupyterd.server.channels.backlog import Backlog
 from jupyterd.server.channels.recorder_client import RecorderClient
 from jupyterd.server.channels.replay_state import (
     Deliver,
@@ -47,12 +50,14 @@ class KernelWebsocket(ZMQChannelsWebsocketConnection):
     _acknowledged: Acknowledgements | None = None
     """None where the cursor table cannot be used: the tab then works as in any Jupyter."""
     _replay: Replay
+    _backlog: Backlog
     _waiting: dict[bytes, asyncio.Future[None]]
     """Digest of a record that somebody waits for (`show_record`)."""
     _task: asyncio.Future[None]
     """Reads the spool."""
     _last_write: Any = None
-    _unflushed_bytes = 0
+    _unflushed_bytes = _unpaced_bytes = 0
+    """Of all messages; of those on standard output and error, to which alone Jupyter's limit in bytes applies."""
     _disconnected = False
     _announced_ends: ClassVar[set[tuple[str, bytes]]] = set()
     """(session id, digest of the END record): kernel deaths that Jupyter has shown to that tab."""
@@ -74,11 +79,9 @@ class KernelWebsocket(ZMQChannelsWebsocketConnection):
         directory = self._recorder.directory / self.kernel_id
         connected = self._recorder.connected_tabs(self.kernel_id)
         with contextlib.suppress(OSError, ValueError):
-            self._acknowledged = Acknowledgements(directory, self.session_id, connected, self._ping)
+            self._acknowledged = Acknowledgements(directory, self.session_id, connected, self.websocket_handler)
             self._replay, outputs = replay.begin(self.session_id, self._acknowledged.begin)
-            self._waiting = {}
-            handler: Any = self.websocket_handler
-            handler.on_pong = self._acknowledged.pong
+            self._backlog, self._waiting = Backlog(), {}
         connecting = super().connect()
         if connecting is not None and self._acknowledged is not None:
             connecting.add_done_callback(lambda _: self._apply((self._replay, outputs)))
@@ -148,8 +151,12 @@ class KernelWebsocket(ZMQChannelsWebsocketConnection):
         """jupyter_server's hook: from the kernel to the browser. `stream` is a ZMQStream or the channel's name."""
         if self._acknowledged is None:
             super().handle_outgoing_message(stream, outgoing_msg)
-        else:
-            self._apply(replay.arrived(self._replay, str(getattr(stream, "channel", stream)), outgoing_msg))
+            return
+        channel = str(getattr(stream, "channel", stream))
+        if channel == "iopub":
+            more = bool(stream.socket.getsockopt(zmq.EVENTS) & zmq.POLLIN)
+            self._backlog.note(more=more, now=time.monotonic())
+        self._apply(replay.arrived(self._replay, channel, outgoing_msg))
 
     @property
     def write_message(self) -> Any:  # noqa: ANN401 - jupyter_server's own
@@ -168,8 +175,10 @@ class KernelWebsocket(ZMQChannelsWebsocketConnection):
         """
         if self._acknowledged is not None and not isinstance(self._replay.phase, Live):
             return False
-        over = bool(super()._limit_rate(channel, msg, msg_list))
-        if over and self._acknowledged is not None and self._recorder.connected:
+        recorded = self._acknowledged is not None and self._recorder.connected
+        doubtful = recorded and channel == "iopub" and self._backlog.doubtful
+        over = doubtful or bool(super()._limit_rate(channel, msg, msg_list))
+        if over and recorded and self._acknowledged is not None:
             self._iopub_msgs_exceeded = self._iopub_data_exceeded = False
             self._apply(replay.fell_behind(self._replay, self._acknowledged.sent))
         return over
@@ -260,6 +269,8 @@ class KernelWebsocket(ZMQChannelsWebsocketConnection):
 
     def _write(self, channel: str, frames: list[bytes]) -> None:
         signature = frames[0] or self.session.sign(frames[1:5])
+        if spool.message_type(frames[1]) == b"stream":
+            self._unpaced_bytes += sum(map(len, frames))
         # With the JSON protocol a live message over the rate limit was deserialized already, and would be refused now.
         self.session.digest_history.discard(signature)
         super().handle_outgoing_message(self.channels[channel], [_DELIMITER, signature, *frames[1:]])
@@ -284,11 +295,7 @@ class KernelWebsocket(ZMQChannelsWebsocketConnection):
         """Where much was written, wait until it has left this process; `paced`: and as long as the rate limit says."""
         if self._unflushed_bytes <= _UNPACED_BYTES:
             return
-        written, self._unflushed_bytes = self._unflushed_bytes, 0
+        written, self._unflushed_bytes, self._unpaced_bytes = self._unpaced_bytes, 0, 0
         await self._last_write
         if paced and self.iopub_data_rate_limit > 0:
             await asyncio.sleep(written / self.iopub_data_rate_limit)
-
-    def _ping(self, data: bytes) -> None:
-        with contextlib.suppress(WebSocketClosedError):
-            self.websocket_handler.ping(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -17,9 +18,9 @@ def main() -> None:
     state, port, launcher, *more = sys.argv[1:]
     config = Config()
     for word in more:
-        name, value = word.split("=")
+        name, _, value = word.partition("=")
         section, trait = name.split(".")
-        config[section][trait] = int(value) if value.isdigit() else value
+        config[section][trait] = json.loads(value) if value.isdigit() or value.startswith("{") else value
     app = config.ServerApp
     app.port, app.port_retries, app.ip, app.open_browser = int(port), 0, "127.0.0.1", False
     app.root_dir = str(Path(state) / "home")

@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 
 from edge.kernels.test_recorder import away, numbers, recorder_pid
-from support.tab import Tab
+from support.tab import JSON, V1, Tab
 from support.waiting import eventually
 
 FOR_EVER = "import time\nprint('began', flush=True)\ntime.sleep(600)"
@@ -25,8 +25,8 @@ def parent(pid):
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-async def opened(server, kernel):
-    tab = Tab(kernel)
+async def opened(server, kernel, protocol=V1):
+    tab = Tab(kernel, protocol)
     await tab.connect(server.port)
     return tab
 
@@ -44,7 +44,7 @@ def test_every_tab_is_told_under_the_cell_that_ran(place):
     async def story():
         server = await asyncio.to_thread(place.serve)
         _, kernel = server.new_session()
-        tab, absent = await opened(server, kernel), await opened(server, kernel)
+        tab, absent = await opened(server, kernel), await opened(server, kernel, JSON)
         cell = await tab.run(FOR_EVER)
         for each in (tab, absent):
             await each.until(lambda each=each: "began" in each.text(cell))
@@ -84,7 +84,7 @@ def test_one_that_died_while_no_server_ran_is_told_and_started_again(place):
     async def story():
         first = await asyncio.to_thread(place.serve)
         session, kernel = first.new_session()
-        tab = await opened(first, kernel)
+        tab = await opened(first, kernel, JSON)
         cell = await tab.run(FOR_EVER)
         await tab.until(lambda: "began" in tab.text(cell))
         await asyncio.to_thread(first.end, signal.SIGKILL)

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.tab import V1, Tab
+from support.tab import JSON, V1, Tab
 from support.waiting import eventually
 
 from jupyterd.protocol import recorder_channel, spool
@@ -51,13 +51,13 @@ def recorder_pid(place):
 def tell(place):
     """Play a story that gets a server, a kernel, and a function that opens tabs on it."""
 
-    def play(story, *options):
+    def play(story, *options, protocol=V1):
         async def played():
             server = place.serve(*options)
             _, kernel = server.new_session()
             tabs = []
 
-            async def opened(protocol=V1):
+            async def opened(protocol=protocol):
                 tabs.append(Tab(kernel, protocol))
                 await tabs[-1].connect(server.port)
                 return tabs[-1]
@@ -74,6 +74,8 @@ def tell(place):
 
 
 slow = pytest.mark.slow
+over_both = pytest.mark.parametrize("protocol", [V1, pytest.param(JSON, marks=slow)], ids=["v1", "json"])
+"""What takes long has a tab of each protocol in one story instead."""
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,7 @@ slow = pytest.mark.slow
     [
         (signal.SIGKILL, V1),
         pytest.param(signal.SIGTERM, V1, marks=slow),
-        pytest.param(signal.SIGKILL, None, marks=slow),
+        pytest.param(signal.SIGKILL, JSON, marks=slow),
     ],
 )
 def test_a_counting_cell_arrives_whole(place, tell, signum, protocol):
@@ -100,8 +102,9 @@ def test_a_counting_cell_arrives_whole(place, tell, signum, protocol):
     tell(story)
 
 
+@over_both
 @slow
-def test_a_cell_that_ended_meanwhile_in_an_error_says_so_and_the_next_is_skipped(place, tell):
+def test_a_cell_that_ended_meanwhile_in_an_error_says_so_and_the_next_is_skipped(place, tell, protocol):
     async def story(server, _kernel, opened):
         tab = await opened()
         cell = await tab.run(COUNT.format(8, 0.1) + "\n1 / 0")
@@ -116,12 +119,12 @@ def test_a_cell_that_ended_meanwhile_in_an_error_says_so_and_the_next_is_skipped
         assert (reply["content"]["status"], reply["content"]["ename"]) == ("error", "ZeroDivisionError")
         assert tab.of(behind, "execute_reply")[0]["content"]["status"] == "aborted"
 
-    tell(story)
+    tell(story, protocol=protocol)
 
 
 def test_two_tabs_on_one_notebook_each_get_everything_and_their_own_replies(place, tell):
     async def story(server, _kernel, opened):
-        tab, other = await opened(), await opened()
+        tab, other = await opened(V1), await opened(JSON)
         cell = await tab.run(COUNT.format(10, 0.1))
         others = await other.run(COUNT.format(10, 0.1))
         await tab.until(lambda: "0\n" in tab.text(cell))
@@ -142,8 +145,9 @@ def test_two_tabs_on_one_notebook_each_get_everything_and_their_own_replies(plac
     tell(story)
 
 
+@over_both
 @slow
-def test_a_tab_that_was_away_while_the_server_stayed_misses_nothing(tell):
+def test_a_tab_that_was_away_while_the_server_stayed_misses_nothing(tell, protocol):
     async def story(server, _kernel, opened):
         tab = await opened()
         cell = await tab.run(COUNT.format(20, 0.05))
@@ -159,11 +163,12 @@ def test_a_tab_that_was_away_while_the_server_stayed_misses_nothing(tell):
         await tab.until(lambda: tab.done(again))
         assert tab.text(again) == "again\n"
 
-    tell(story)
+    tell(story, protocol=protocol)
 
 
+@over_both
 @pytest.mark.parametrize("by_death", [True, pytest.param(False, marks=slow)])
-def test_a_question_asked_meanwhile_is_asked_in_the_tab(place, tell, by_death):
+def test_a_question_asked_meanwhile_is_asked_in_the_tab(place, tell, by_death, protocol):
     async def story(server, _kernel, opened):
         tab = await opened()
         cell = await tab.run("import time; time.sleep(1)\nprint('told', input('who? '))", stdin=True)
@@ -181,7 +186,7 @@ def test_a_question_asked_meanwhile_is_asked_in_the_tab(place, tell, by_death):
         await tab.until(lambda: tab.done(cell))
         assert tab.text(cell) == "told me\n"
 
-    tell(story)
+    tell(story, protocol=protocol)
 
 
 RICH = """
@@ -200,8 +205,9 @@ print('gone'); clear_output(wait=True); print('seen')
 """
 
 
+@over_both
 @slow
-def test_rich_outputs_and_widget_messages_come_in_their_order(place, tell):
+def test_rich_outputs_and_widget_messages_come_in_their_order(place, tell, protocol):
     async def story(server, _kernel, opened):
         tab = await opened()
         cell = await tab.run(RICH)
@@ -222,10 +228,10 @@ def test_rich_outputs_and_widget_messages_come_in_their_order(place, tell):
         assert kinds.index("clear_output") > len(kinds) - 8
         assert tab.text(cell).endswith("seen\n")
 
-    tell(story)
+    tell(story, protocol=protocol)
 
 
-@pytest.mark.parametrize("protocol", [pytest.param(V1, marks=slow), None])
+@pytest.mark.parametrize("protocol", [pytest.param(V1, marks=slow), JSON])
 def test_output_over_the_rate_limit_arrives_whole_and_once(tell, protocol):
     async def story(_server, _kernel, opened):
         tab = await opened(protocol)
@@ -237,19 +243,67 @@ def test_output_over_the_rate_limit_arrives_whole_and_once(tell, protocol):
     tell(story, "ZMQChannelsWebsocketConnection.iopub_msg_rate_limit=30")
 
 
+def test_what_a_kernel_dropped_for_a_server_that_stood_still_arrives_whole_and_once(place, tell):
+    """libzmq drops what is more than 1000 messages ahead of a subscriber, and nobody is told."""
+
+    go, ended = place.state / "home" / "go", place.state / "home" / "ended"
+    code = f"""
+import pathlib
+print("ready", flush=True)
+while not pathlib.Path({str(go)!r}).exists(): pass
+for n in range(5000): print(n, flush=True)
+pathlib.Path({str(ended)!r}).touch()
+"""
+
+    async def story(server, _kernel, opened):
+        tab, other = await opened(V1), await opened(JSON)
+        cell = await tab.run(code)
+        for each in (tab, other):
+            await each.until(lambda each=each: "ready" in each.text(cell))
+        server.process.send_signal(signal.SIGSTOP)
+        go.touch()
+        try:
+            await asyncio.to_thread(eventually, ended.exists)
+        finally:
+            server.process.send_signal(signal.SIGCONT)
+        for each in (tab, other):
+            await each.until(lambda each=each: each.text(cell).endswith("4999\n"))
+            assert each.text(cell).split() == ["ready", *map(str, range(5000))]
+        await tab.until(lambda: tab.done(cell))
+
+    tell(story)
+
+
+def test_jupyter_hears_the_pongs_too_and_leaves_the_websocket_open(tell):
+    """Jupyter closes a websocket after 90 s without one."""
+
+    async def story(_server, _kernel, opened):
+        tabs = [await opened(V1), await opened(JSON)]
+        for each in tabs:
+            first = each.connection
+            await each.until(lambda each=each: each.pings.count(b"") > 10)
+            assert each.connection is first and first.close_code is None
+
+    tell(story, 'ServerApp.tornado_settings={"ws_ping_interval": 100, "ws_ping_timeout": 300}')
+
+
 @slow
 def test_fifty_megabytes_arrive_whole(place, tell):
     async def story(server, _kernel, opened):
-        tab = await opened()
+        tab, other = await opened(V1), await opened(JSON)
         cell = await tab.run("import time; time.sleep(1)\nfor n in range(500_000): print(f'{n:0100d}')")
-        await tab.until(lambda: tab.of(cell, "execute_input"))
+        for each in (tab, other):
+            await each.until(lambda each=each: each.of(cell, "execute_input"))
         second = await away(place, server, while_s=1)
-        await tab.lost()
-        await tab.connect(second.port)
+        for each in (tab, other):
+            await each.lost()
+            await each.connect(second.port)
         begin = time.monotonic()
         await tab.until(lambda: tab.done(cell), 120)
         print(f"50 MB replayed in {time.monotonic() - begin:.1f} s; recorder {rss_mb(recorder_pid(place)):.1f} MB")  # noqa: T201 - a measurement
-        assert numbers(tab.text(cell)) == list(range(500_000))
+        await other.until(lambda: other.of(cell, "status")[-1]["content"]["execution_state"] == "idle", 120)
+        for each in (tab, other):
+            assert numbers(each.text(cell)) == list(range(500_000))
 
     tell(story)
 
@@ -303,7 +357,7 @@ pathlib.Path({str(ended)!r}).touch()
 @slow
 def test_the_recorder_comes_back_and_ends_with_the_kernels(place, tell):
     async def story(server, kernel, opened):
-        tab = await opened()
+        tab, other = await opened(V1), await opened(JSON)
         cell = await tab.run(COUNT.format(60, 0.05))
         await tab.until(lambda: "3\n" in tab.text(cell))
         first = recorder_pid(place)
@@ -311,10 +365,12 @@ def test_the_recorder_comes_back_and_ends_with_the_kernels(place, tell):
         await asyncio.to_thread(eventually, lambda: recorder_pid(place) != first)
         await asyncio.sleep(0.5)
         second = await away(place, server, while_s=0.5)
-        await tab.lost()
-        await tab.connect(second.port)
+        for each in (tab, other):
+            await each.lost()
+            await each.connect(second.port)
+            await each.until(lambda each=each: "59\n" in each.text(cell))
+            assert repeated(each.text(cell), 60) <= 1
         await tab.until(lambda: tab.done(cell))
-        assert repeated(tab.text(cell), 60) <= 1
         assert (place.state / "spool" / kernel).stat().st_mode & 0o077 == 0
         await asyncio.to_thread(second.end)
 
@@ -370,7 +426,7 @@ def can_be_called(place):
 @slow
 def test_twenty_random_kills_lose_no_number(place, tell):
     async def story(server, _kernel, opened):
-        tab = await opened()
+        tab, other = await opened(V1), await opened(JSON)
         cell = await tab.run(COUNT.format(2000, 0.02))
         dice = random.Random(7)
         for _ in range(20):
@@ -383,10 +439,13 @@ def test_twenty_random_kills_lose_no_number(place, tell):
                 await asyncio.sleep(0.3)
                 continue
             server = await away(place, server, while_s=0)
-            await tab.lost()
-            await tab.connect(server.port)
+            for each in (tab, other):
+                await each.lost()
+                await each.connect(server.port)
         await tab.until(lambda: tab.done(cell), 60)
-        print(f"20 kills during 2000 numbers: {repeated(tab.text(cell), 2000)} came twice")  # noqa: T201 - a measurement
+        await other.until(lambda: "1999\n" in other.text(cell))
+        twice = [repeated(each.text(cell), 2000) for each in (tab, other)]
+        print(f"20 kills during 2000 numbers: {twice} came twice")  # noqa: T201 - a measurement
         assert len(tab.of(cell, "execute_reply")) == 1
 
     tell(story)
