@@ -35,7 +35,7 @@ from jupyterd.server.auth.identity_provider import IdentityProvider
 from jupyterd.server.auth.proxies import TrustedProxies
 from jupyterd.server.auth.security_headers import SecurityHeaders
 from jupyterd.server.channels.websocket import KernelWebsocket
-from jupyterd.server.http import certificate
+from jupyterd.server.http import certificate, websockets
 from jupyterd.server.http.gate import HEADER_BYTES
 from jupyterd.server.http.log_limit import LogLimit
 from jupyterd.server.http.server import BoundedHTTPServer
@@ -145,6 +145,7 @@ class JupyterdServerApp(ServerApp):
             with self._step_of(name):
                 self.extension_manager.load_extension(name)
         self._refuse_to_be_open()  # once more: an extension has been at the settings
+        websockets.guard(self.web_app)
 
     @contextmanager
     def _step_of(self, name: str) -> Iterator[None]:

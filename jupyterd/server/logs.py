@@ -33,6 +33,8 @@ _HARMLESS = re.compile(
     | The\ websocket_ping_timeout\ \(\d+\)\ cannot
     # The browser shows its warning, and goes on refusing some connections after the user has accepted.
     | SSL\ Error\ on\ .*\ alert\ (certificate\ (unknown|expired)|unknown\ ca|bad\ certificate)\b
+    # A page was left while its kernel said something (pyzmq).
+    | Got\ events\ for\ closed\ stream
     # A link that leads nowhere, or a file that was just renamed: at each look into a directory.
     | .*\ doesn't\ exist$
     """,

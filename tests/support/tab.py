@@ -10,7 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 from jupyter_client.session import Session
-from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1, serialize_msg_to_ws_v1
+from jupyter_server.services.kernels.connection.base import (
+    deserialize_binary_message,
+    deserialize_msg_from_ws_v1,
+    serialize_msg_to_ws_v1,
+)
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
@@ -58,7 +62,7 @@ class Tab:
                 message = {name: json.loads(part) for name, part in zip(names, parts, strict=False)}
                 message["buffers"] = parts[4:]
             else:
-                message = json.loads(data)
+                message = deserialize_binary_message(data) if isinstance(data, bytes) else json.loads(data)
                 channel = message["channel"]
             self.got.append((channel, message))
 

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tornado.websocket import WebSocketClosedError, WebSocketHandler
+from tornado.websocket import WebSocketClosedError
 
 from jupyterd.protocol import spool
 from jupyterd.protocol.cursors import Cursor, CursorTable
@@ -26,7 +26,13 @@ _PING = b"jupyterd"
 class Acknowledgements:
     """Owns the kernel's cursor table while the tab is connected."""
 
-    def __init__(self, directory: Path, session: str, connected: frozenset[str], websocket: WebSocketHandler) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        session: str,
+        connected: frozenset[str],
+        websocket: Any,  # noqa: ANN401 - a WebSocketHandler, whose method is replaced
+    ) -> None:
         """`directory` is the kernel's spool, `connected`: sessions that keep their slots. OSError, ValueError: there
         is no slot for this tab. A tab without a cursor begins behind all that is in the spool. Hears the pongs of
         `websocket` from now on, beside those who heard them before: Jupyter closes one whose pongs it does not hear.
@@ -40,9 +46,8 @@ class Acknowledgements:
             table.close()
             raise
         self._table: CursorTable | None = table
-        handler: Any = websocket
-        self._ping_websocket, self._others_pong = websocket.ping, handler.on_pong
-        handler.on_pong = self.pong
+        self._websocket, self._others_pong = websocket, websocket.on_pong
+        websocket.on_pong = self.pong
         self._sent = b""
         self.replied = self.begin.replied
         """spool.tag of the last request whose execute_reply was written."""
@@ -83,9 +88,10 @@ class Acknowledgements:
                 self._table.leave(self._slot, time.time(), held=held)
             self._table.close()
             self._table = None
+            del self._websocket.on_pong
 
     def _ping(self) -> None:
         if self._table is not None and self._pinged is None:
             self._pinged = (self._sent, self.replied)
             with contextlib.suppress(WebSocketClosedError):
-                self._ping_websocket(_PING)
+                self._websocket.ping(_PING)

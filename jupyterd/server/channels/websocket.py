@@ -58,7 +58,8 @@ class KernelWebsocket(ZMQChannelsWebsocketConnection):
     _last_write: Any = None
     _unflushed_bytes = _unpaced_bytes = 0
     """Of all messages; of those on standard output and error, to which alone Jupyter's limit in bytes applies."""
-    _disconnected = False
+    _connected = _disconnected = False
+    """`connect` was called; `disconnect` was."""
     _announced_ends: ClassVar[set[tuple[str, bytes]]] = set()
     """(session id, digest of the END record): kernel deaths that Jupyter has shown to that tab."""
 
@@ -71,11 +72,16 @@ class KernelWebsocket(ZMQChannelsWebsocketConnection):
 
     async def prepare(self) -> None:
         """jupyter_server's hook, before the channels are made: take the tab's ZMQ identity back from the recorder."""
+        info = getattr(self.kernel_manager, "_kernel_info_future", None)
+        if info is not None and info.done():
+            self.kernel_info_timeout = 0  # of a timer that else holds this connection for a minute after its end
         await super().prepare()
+        self.kernel_info_timeout = self.multi_kernel_manager.kernel_info_timeout
         await self._recorder.take_identity(self.kernel_id, self.session_id)
 
     def connect(self) -> Any:  # noqa: ANN401 - jupyter_server's own
         """jupyter_server's hook: the websocket is open. Reading the spool begins once the channels work."""
+        self._connected = True
         directory = self._recorder.directory / self.kernel_id
         connected = self._recorder.connected_tabs(self.kernel_id)
         with contextlib.suppress(OSError, ValueError):
@@ -84,15 +90,22 @@ class KernelWebsocket(ZMQChannelsWebsocketConnection):
             self._backlog, self._waiting = Backlog(), {}
         connecting = super().connect()
         if connecting is not None and self._acknowledged is not None:
-            connecting.add_done_callback(lambda _: self._apply((self._replay, outputs)))
+            connecting.add_done_callback(lambda _: self._apply((self._replay, () if self._disconnected else outputs)))
+        if connecting is None:  # the kernel is gone; jupyter_server awaits the answer all the same
+            self.websocket_handler.close()
+            connecting = asyncio.get_running_loop().create_future()
+            connecting.set_result(None)
         return connecting
 
     def disconnect(self) -> None:  # type: ignore[override]  # as in the class above
-        """jupyter_server's hook; may be called twice."""
-        super().disconnect()
+        """jupyter_server's hook; may be called twice, and before `connect`: the browser left while `prepare` ran."""
         if self._disconnected:
             return
         self._disconnected = True
+        if not self._connected:  # what is given back below was not taken yet
+            self.multi_kernel_manager.notify_connect(self.kernel_id)
+            self._open_sockets.add(self)
+        super().disconnect()
         if self._acknowledged is not None:
             self._apply(replay.leave(self._replay))
             self._acknowledged.leave(held=getattr(self.websocket_handler, "close_code", None) != _GOING_AWAY)
@@ -160,12 +173,14 @@ class KernelWebsocket(ZMQChannelsWebsocketConnection):
 
     @property
     def write_message(self) -> Any:  # noqa: ANN401 - jupyter_server's own
-        """jupyter_server's own, counting bytes; its result is awaited by `_flush`."""
+        """jupyter_server's own, counting bytes; its result is awaited by `_flush`. Nothing where the browser left and
+        `disconnect` is about to be called.
+        """
 
-        def write(message: bytes | str, binary: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002 - tornado's
-            self._last_write = self.websocket_handler.write_message(message, binary=binary)
-            self._unflushed_bytes += len(message)
-            return self._last_write
+        def write(message: bytes | str, binary: bool = False) -> None:  # noqa: FBT001, FBT002 - tornado's
+            with contextlib.suppress(WebSocketClosedError):
+                self._last_write = self.websocket_handler.write_message(message, binary=binary)
+                self._unflushed_bytes += len(message)
 
         return write
 

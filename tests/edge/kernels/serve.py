@@ -1,17 +1,36 @@
-"""A Jupyter server with jupyterd's kernel classes and nothing else of jupyterd: STATE PORT [launcher]."""
+"""A Jupyter server with jupyterd's kernel classes and nothing else of jupyterd: STATE PORT [launcher].
+
+/websockets answers with the number of websocket handlers and connections that are still in memory.
+"""
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from pathlib import Path
 
+from jupyter_server.base.handlers import APIHandler
 from jupyter_server.serverapp import ServerApp
+from tornado.web import authenticated
+from tornado.websocket import WebSocketHandler
 from traitlets.config import Config
 
 from jupyterd.server.channels.websocket import KernelWebsocket
+from jupyterd.server.http import websockets
 from jupyterd.server.kernels.kernelspecs import KernelSpecManager
 from jupyterd.server.kernels.manager import KernelManager
+
+
+class Websockets(APIHandler):
+    """How many there are."""
+
+    @authenticated
+    def get(self) -> None:
+        """Garbage is collected first."""
+        gc.collect()
+        kinds = (WebSocketHandler, KernelWebsocket)
+        self.finish(str(sum(isinstance(each, kinds) for each in gc.get_objects())))
 
 
 def main() -> None:
@@ -36,6 +55,8 @@ def main() -> None:
     config.KernelSpecManager.kernelspecs_dir = f"{state}/share"
     server = ServerApp.instance(config=config)
     server.initialize([])
+    websockets.guard(server.web_app)
+    server.web_app.add_handlers(".*$", [("/websockets", Websockets)])
     server.start()
 
 

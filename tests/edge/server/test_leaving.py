@@ -1,0 +1,86 @@
+"""Pages that are left while their websockets connect, at every stage of it: nothing is said, nothing is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sys
+from pathlib import Path
+
+from support import leaver
+from support.tab import Tab
+from support.waiting import eventually
+from tornado.httpclient import HTTPRequest
+from tornado.websocket import websocket_connect
+
+from jupyterd.protocol import cursors
+
+TOKEN = "a-lasting-token-0123456789"
+HEADERS = {"Authorization": f"token {TOKEN}"}
+WARM_UP, LEFT = 200, 1200
+"""Pages before the baseline is taken, and after it."""
+TICKS = (
+    "import time\nn = 0\nwhile True:\n    print(str(n) + chr(10), end='', flush=True)\n    n += 1\n    time.sleep(0.02)"
+)
+
+
+def open_files(pid: int) -> int:
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def test_pages_that_are_left_while_they_connect_leave_nothing_behind(prepare, place):
+    served = prepare(tls=False, login={"token": TOKEN})
+    spec = place / "home/.local/share/jupyter/kernels/here"
+    spec.mkdir(parents=True)
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    (spec / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "Here", "language": "python"}))
+    served.own(place / "home")
+    served.start()
+    browser, pid = served.browser(), served.process.pid
+    kernel = json.loads(browser.request("POST", "/api/kernels", '{"name": "here"}', **HEADERS).text)["id"]
+    terminal = json.loads(browser.request("POST", "/api/terminals", "{}", **HEADERS).text)["name"]
+
+    def connections() -> int:
+        return int(json.loads(browser.get(f"/api/kernels/{kernel}", **HEADERS).text)["connections"])
+
+    async def play() -> None:
+        tab = Tab(kernel, token=TOKEN)
+        await tab.connect(served.port)
+        cell = await tab.run(TICKS)
+        shell = await websocket_connect(
+            HTTPRequest(f"ws://localhost:{served.port}/terminals/websocket/{terminal}", headers=HEADERS)
+        )
+        await shell.write_message(json.dumps(["stdin", "while sleep 0.02; do echo tick-$((n++)).; done\r"]))
+        crowd = leaver.Leaver(served.port, TOKEN, kernel, terminal, random.Random(20))
+        recorder = int(json.loads((served.paths.state / "spool/recorder.lock").read_bytes())["pid"])
+        await crowd.leave(WARM_UP)
+        await asyncio.to_thread(eventually, lambda: connections() == 1)
+        files, recorders_files = open_files(pid), open_files(recorder)
+        await crowd.leave(LEFT)
+        await asyncio.to_thread(eventually, lambda: connections() == 1)
+        await asyncio.to_thread(eventually, lambda: open_files(pid) <= files)
+        await asyncio.to_thread(eventually, lambda: open_files(recorder) <= recorders_files)
+        marks = {each.session for each in cursors.read(served.paths.state / f"spool/{kernel}/marks")}
+        assert marks <= {tab.session, *(f"page{n}" for n in range(leaver.PAGES))}
+        seen = len(tab.text(cell).split())
+        await tab.until(lambda: len(tab.text(cell).split()) > seen + 10)
+        found = tab.text(cell).split()
+        assert found == [str(n) for n in range(len(found))], "the page that stayed has all, once"
+        await tab.close()
+        await asyncio.to_thread(eventually, lambda: connections() == 0)
+        shown = ""
+        while "tick-200." not in shown:
+            kind, said = json.loads(await shell.read_message())
+            shown += said if kind == "stdout" else ""
+        assert all(f"tick-{n}." in shown for n in range(200)), "the terminal that stayed has all"
+        shell.close()
+        while await shell.read_message() is not None:
+            pass
+
+    try:
+        asyncio.run(play())
+    finally:
+        browser.request("DELETE", f"/api/kernels/{kernel}", **HEADERS)
+    said = [line for line in served.output().splitlines() if not line.strip() or "Traceback" in line or "Error" in line]
+    assert not said, "\n".join(said[:20])
