@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from jupyterd.core import apply_exit, apply_plan, gpu_cull_actions, gpu_health, journal_kinds, probes
+from jupyterd.core import apply_exit, apply_plan, busy, gpu_cull_actions, gpu_health, journal_kinds, probes
 from jupyterd.core.child import Inspection, Running, Serving, Spawning, Standby, Starting, Verifying, Working
 from jupyterd.core.effects import Record
 from jupyterd.core.events import (
@@ -107,6 +107,8 @@ def _child_started(world: World, event: ChildStarted, now: float) -> Step:
             starting = Running(running, before.started_with, Starting(now + policy.start_timeout_s))
             record = Record(journal_kinds.SERVER_STARTED, f"started the Jupyter server (pid {event.pid})", fields)
             return replace(world, server=starting, probes=()), (record,)
+        case Role.RETIRED:
+            raise AssertionError("nobody starts a retired server")
         case Role.SPARE:
             deadline = now + policy.start_timeout_s
         case Role.PLANNER:
@@ -158,10 +160,14 @@ def _said(world: World, event: ServerSaid, now: float) -> Step:  # noqa: C901, P
 
 
 def _inspected(world: World, event: ProcessInspected, now: float) -> World:
-    server = world.server
+    server, retired = world.server, world.retired
+    inspection = Inspection(
+        now, event.state, event.ran_s, event.run_delay_s, event.turned, event.worked_s, event.waits, event.on_disk
+    )
+    if isinstance(retired, Running) and retired.process.pid == event.pid:
+        return busy.inspected(world, retired, inspection, now)
     if not isinstance(server, Running) or server.process.pid != event.pid or not isinstance(server.stage, Serving):
         return world
-    inspection = Inspection(now, event.state, event.ran_s, event.run_delay_s, event.turned)
     first, last = server.stage.first_inspection or inspection, server.stage.last_inspection
     if last is not None and last.at - first.at > plan_of(world).policy.hang_after_s:
         first = last  # judge the latest inspections, not those from when the trouble began

@@ -31,7 +31,7 @@ def child_exited(world: World, event: ChildExited, now: float, jitter: float) ->
     return gone(world, event.role, ended, now, jitter)
 
 
-def gone(world: World, role: Role, ended: ExitReason, now: float, jitter: float) -> Step:  # noqa: PLR0911 - one for each role
+def gone(world: World, role: Role, ended: ExitReason, now: float, jitter: float) -> Step:  # noqa: C901, PLR0911 - one for each role
     """The child of this role is no longer there, or could not be started. `jitter` is in [0, 1)."""
     before = child_in(world, role)
     reason = before.reason if isinstance(before, Stopping | Killing) else ended
@@ -48,6 +48,11 @@ def gone(world: World, role: Role, ended: ExitReason, now: float, jitter: float)
             return apply_plan.refused(
                 world, (f"the settings could not be read: the planner {reasons.text(ended)}",), now
             )
+        case Role.RETIRED:
+            text = "the retired server has finished and ended"
+            if isinstance(before, Stopping | Killing) or ended != Exited(0):
+                text = f"the retired server {reasons.text(ended)}"
+            return replace(world, retired=Stopped()), (Record(journal_kinds.SERVER_BUSY, text),)
         case Role.SPARE:
             rests = reasons.counts_as_failure(reason)
             return replace(world, spare=BackingOff(now + HELPER_REST_S, reason) if rests else Stopped()), ()

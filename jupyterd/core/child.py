@@ -100,9 +100,39 @@ class Inspection:
     ran_s: float
     run_delay_s: float
     turned: float | None
+    worked_s: float = 0.0
+    waits: str | None = None
+    on_disk: bool = False
 
 
-Stage = Working | Standby | Starting | Verifying | Serving
+@value
+class Finishing:
+    """A retired server (busy.py). `doing`: with what it was busy when it was last inspected, `seen`; `look_at`: when it
+    is inspected again, None: an inspection is under way; `verdict`: why it has to end.
+    """
+
+    since: float
+    doing: Works | WaitsForDisk
+    seen: Inspection
+    look_at: float | None
+    verdict: StopReason | None = None
+
+
+@value
+class Works:
+    """It uses processor time; or it waits for `what`, a time, another program or the network."""
+
+    what: str = ""
+
+
+@value
+class WaitsForDisk:
+    """A thread of it waits in a file system call. `what`: the call, the path and the mount, as a phrase."""
+
+    what: str
+
+
+Stage = Working | Standby | Starting | Verifying | Serving | Finishing
 
 
 @value
@@ -171,7 +201,7 @@ def process(child: Child) -> ProcessIdentity | None:
             assert_never(child)
 
 
-def deadline(child: Child) -> float | None:
+def deadline(child: Child) -> float | None:  # noqa: PLR0911 - one line a state
     """The monotonic time at which this child's state needs attention; None for never."""
     match child:
         case Stopped() | Spawning():
@@ -184,6 +214,8 @@ def deadline(child: Child) -> float | None:
             return child.abandon_at
         case Running(stage=Serving() | Standby()):
             return None
+        case Running(stage=Finishing(look_at=at)):
+            return at
         case Running(stage=Working() | Starting() | Verifying() as stage):
             return stage.deadline
         case _:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from jupyterd.core import gpu_health, health, reasons
-from jupyterd.core.child import BackingOff, process
+from jupyterd.core.child import BackingOff, Finishing, Running, WaitsForDisk, process
 from jupyterd.core.events import BindFailed, Role
 from jupyterd.core.health import Condition
 from jupyterd.core.world import Listening, Stop, Unbound, World, plan_of
@@ -38,6 +38,7 @@ def current(world: World, now: float) -> Iterator[Condition]:
     if plan.certificate is not None and world.clock.wall_offset_s:
         yield from _certificate(plan.certificate, world.clock.unix(now), world)
     yield from _settings(world)
+    yield from _retired(world)
     yield from _wedged(world)
     yield from _gpu(world, now)
     for each in world.culling.warned:
@@ -127,6 +128,18 @@ def _settings(world: World) -> Iterator[Condition]:
         yield Condition(health.LIVE_REFUSED, "", world.live_problem, "jupyterd config check")
     for trouble in (*plan_of(world).warnings, *world.advised):
         yield Condition(health.ADVISED, trouble.code, trouble.text, trouble.advice, code=trouble.code)
+
+
+def _retired(world: World) -> Iterator[Condition]:
+    if not isinstance(world.retired, Running) or not isinstance(world.retired.stage, Finishing):
+        return
+    pid, doing = world.retired.process.pid, world.retired.stage.doing
+    text = f"an earlier server (pid {pid}) still works on a request; a new one serves everybody else"
+    advice = "journalctl -t jupyterd-server -n 100"
+    if isinstance(doing, WaitsForDisk):
+        text = f"an earlier server (pid {pid}) waits: {doing.what}; a new one serves everybody else"
+        advice = f"is that disk there? sudo cat /proc/{pid}/stack; {advice}"
+    yield Condition(health.SERVER_BUSY, str(pid), text, advice)
 
 
 def _wedged(world: World) -> Iterator[Condition]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jupyterd.core import apply_exit, child, journal_kinds, reasons
+from jupyterd.core.busy import DUMP_S
 from jupyterd.core.child import Killing, Running, Starting, Stopping, Verifying, Working
 from jupyterd.core.effects import CancelProbes, Effect, Record
 from jupyterd.core.events import Role
-from jupyterd.core.liveness import DUMP_S
 from jupyterd.core.reasons import HelperTimeout, StartTimeout
 from jupyterd.core.world import Step, Stop, Wedged, World, child_in, plan_of, with_child
 

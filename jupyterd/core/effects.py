@@ -56,8 +56,17 @@ class Promote:
 
 
 @value
+class Retire:
+    """Give the child in the role SERVER the role RETIRED, and tell it: it accepts nothing any more, closes what is
+    idle, lets go of kernels and terminals, answers what it has begun, and ends.
+    """
+
+    pid: int
+
+
+@value
 class InspectProcess:
-    """Read the state and processor time of the server's process. Answer: ProcessInspected."""
+    """Read the state, the processor time and the waits of a server's process. Answer: ProcessInspected."""
 
     pid: int
 
@@ -135,6 +144,7 @@ Effect = (
     | SendSignal
     | Abandon
     | Promote
+    | Retire
     | InspectProcess
     | SendToServer
     | Probe

@@ -16,10 +16,11 @@ from jupyterd.protocol.value import value
 @unique
 class Role(Enum):
     """The children that the supervisor may have; at most one of each at a time, wedged ones apart. A spare becomes
-    the server by Promote.
+    the server by Promote, a server that is busy becomes the retired one by Retire.
     """
 
     SERVER = "server"
+    RETIRED = "retired server"
     SPARE = "spare"
     SAMPLER_RELAY = "sampler relay"
     PLANNER = "planner"
@@ -107,7 +108,8 @@ class ChildExited:
 class ProcessInspected:
     """The answer to InspectProcess. `state`: field 3 of /proc/PID/stat ("T": stopped), "" if there is no such process;
     `ran_s` and `run_delay_s` are how long it has had a processor and waited for one in all (/proc/PID/schedstat),
-    `turned` when its event loop last turned (monotonic; None: it does not say).
+    `turned` when its event loop last turned (monotonic; None: it does not say). `worked_s`: processor time of all its
+    threads; `waits`: what it waits for, as a phrase, None: for nothing that comes by itself; `on_disk`: that is a file.
     """
 
     pid: int
@@ -115,6 +117,9 @@ class ProcessInspected:
     ran_s: float
     run_delay_s: float
     turned: float | None
+    worked_s: float = 0.0
+    waits: str | None = None
+    on_disk: bool = False
 
 
 @value

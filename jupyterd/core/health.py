@@ -50,6 +50,8 @@ SETTINGS_REFUSED = HealthKind("settings-refused", "warning")
 """The settings on disk are refused; older ones are in force."""
 LIVE_REFUSED = HealthKind("live-refused", "warning")
 """The running server refused a changed setting."""
+SERVER_BUSY = HealthKind("server-busy", "warning")
+"""An earlier server still works on a request, or waits for a disk, while another one serves."""
 WEDGED = HealthKind("wedged", "error")
 """A process does not end even after SIGKILL."""
 WEDGED_RELAY = HealthKind("wedged-sampler-relay", "error")

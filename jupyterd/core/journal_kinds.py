@@ -34,6 +34,11 @@ SERVER_HUNG = RecordKind(
     "server-hung", "cb9daa7f812c4fdf8d1e4d48375e7634", 3, "The Jupyter server did not answer on any address",
     "Its process ran but answered no request, so it is replaced. Kernels are separate processes and keep running.",
 )  # fmt: skip
+SERVER_BUSY = RecordKind(
+    "server-busy", "2f3b6f6e0d1c4c0b9a57c4f1e8d2ab90", 4, "The Jupyter server is busy; another one serves",
+    "It may finish that request, a large save for example, and then ends. If it waits for a disk, the record names\n"
+    "the path: is that disk, or the file server behind it, there? At what it works: journalctl -t jupyterd-server.",
+)  # fmt: skip
 SERVER_STARTED = RecordKind(
     "server-started", "183d3986c3724d038cc869d3bad3ec4c", 6, "The Jupyter server was started",
     "It counts as serving once it reports that it is ready and every listening socket has answered a probe.",
@@ -103,7 +108,7 @@ EVENT_LOG = RecordKind(
 NOTE = RecordKind("note", "e44fe999c38c46fbbcc324164391dabf", 6, "A note about this start", "")
 
 KINDS = (
-    SERVING, SERVER_EXITED, SERVER_HUNG, SERVER_STARTED, RELOADED, RELOAD_REFUSED, ITEM_RAISED, ITEM_CLEARED,
-    CERTIFICATE, NETWORK, STOPPING, STOPPED, WEDGED, GPU, GPU_RAISED, TROUBLE, KERNEL_CULLED,
+    SERVING, SERVER_EXITED, SERVER_HUNG, SERVER_BUSY, SERVER_STARTED, RELOADED, RELOAD_REFUSED, ITEM_RAISED,
+    ITEM_CLEARED, CERTIFICATE, NETWORK, STOPPING, STOPPED, WEDGED, GPU, GPU_RAISED, TROUBLE, KERNEL_CULLED,
     EVENT_LOG, NOTE,
 )  # fmt: skip

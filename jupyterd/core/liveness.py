@@ -6,14 +6,16 @@
 4. Starved: it waited for a processor for more than STARVED_SHARE of the time since it fell silent. The machine is slow,
    and it gets more time, unless it has used hang_after_s of processor time while its event loop stood still.
 5. Its event loop turned within hang_after_s: it is slow. It gets mute_after_s from the first question on.
-6. Everything else hangs: SIGUSR1 writes its stack to the journal, DUMP_S later SIGKILL.
+6. Its event loop stood still, and it works or waits for a disk: it is retired (busy.py), and another one serves.
+7. Everything else hangs: SIGUSR1 writes its stack to the journal, DUMP_S later SIGKILL.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from jupyterd.core import child, journal_kinds, probes, reasons
+from jupyterd.core import busy, child, journal_kinds, probes, reasons
+from jupyterd.core.busy import DUMP_S
 from jupyterd.core.child import Inspection, Running, Serving
 from jupyterd.core.effects import CancelProbes, InspectProcess, Record
 from jupyterd.core.events import Role
@@ -21,8 +23,6 @@ from jupyterd.core.reasons import ProcessStopped, StopReason, Unresponsive
 from jupyterd.core.world import Step, World, plan_of
 from jupyterd.protocol.policy import Policy
 
-DUMP_S = 0.5
-"""Time for faulthandler to write the stack of a hung server to the journal before SIGKILL."""
 STOPPED = "T"
 """The process state after a stop signal (proc_pid_stat(5)); under a debugger it would be "t"."""
 STARVED_SHARE = 0.5
@@ -41,7 +41,11 @@ def replace_hung(world: World, now: float) -> Step:
     at = probes.hung_at(world.probes, plan.policy)
     if last is not None and last.state == STOPPED:
         reason: StopReason = ProcessStopped()
-    elif _hangs(server.stage, at, plan.policy):
+    elif last is not None and _hangs(server.stage, at, plan.policy):
+        doing = busy.judge(server.stage.loop_stood_at or last, last)
+        stands = last.turned is None or now - last.turned >= plan.policy.hang_after_s
+        if doing is not None and stands and busy.may_retire(world):
+            return busy.retire(world, server, doing, last, now)
         reason = Unresponsive(world.probes[0].problem)
     else:
         return world, ()

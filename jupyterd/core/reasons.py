@@ -42,6 +42,20 @@ class Unresponsive:
 
 
 @value
+class Retired:
+    """The server was busy with one request, so that another one took over. `doing`: a phrase."""
+
+    doing: str
+
+
+@value
+class Unfinished:
+    """A retired server did not finish its requests in time."""
+
+    after_s: float
+
+
+@value
 class StartTimeout:
     """The server did not begin to serve in time. `ready`: it said Ready, and then did not answer every probe."""
 
@@ -82,6 +96,8 @@ StopReason = (
     | SpareMisfit
     | ProcessStopped
     | Unresponsive
+    | Retired
+    | Unfinished
     | StartTimeout
     | HelperTimeout
 )
@@ -96,7 +112,7 @@ def counts_as_failure(reason: ExitReason) -> bool:
     return not isinstance(reason, ServiceStops | SettingsChanged | AddressesChanged | SpareMisfit)
 
 
-def text(reason: ExitReason) -> str:  # noqa: C901, PLR0911 - one line a reason
+def text(reason: ExitReason) -> str:  # noqa: C901, PLR0911, PLR0912 - one line a reason
     """The rest of a sentence whose subject is the process: "the server " + "was ended by SIGKILL"."""
     match reason:
         case ServiceStops(at_once):
@@ -111,6 +127,10 @@ def text(reason: ExitReason) -> str:  # noqa: C901, PLR0911 - one line a reason
             return "was replaced because it was stopped (state T)"
         case Unresponsive(problem):
             return f"was replaced because it did not answer on any address ({problem})"
+        case Retired(doing):
+            return f"is busy with a request ({doing})"
+        case Unfinished(after_s):
+            return f"has not finished its requests within {after_s / 60:.0f} min"
         case StartTimeout(after_s, ready):
             missing = "answer on every address" if ready else "report that it is ready"
             return f"did not {missing} within {after_s:.0f} s"

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jupyterd.core import child, journal_kinds, probes, shown
+from jupyterd.core.busy import watch_retired
 from jupyterd.core.child import (
     BackingOff,
     Killing,
@@ -250,6 +251,7 @@ _RUN = (
     _start,
     _finish_verifying,
     replace_hung,
+    watch_retired,
     _send_live_key,
     _probe,
     _keep_spare,

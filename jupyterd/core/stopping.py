@@ -26,6 +26,7 @@ def stop_children(world: World, now: float) -> Step:
     # The ender is never hurried: it has its own deadline, and without it kernels would be left behind.
     patience = {
         Role.SERVER: policy.stop_timeout_s,
+        Role.RETIRED: policy.stop_timeout_s,
         Role.SPARE: 0.5,
         Role.SAMPLER_RELAY: 1.0,
         Role.PLANNER: 0.0,

@@ -17,7 +17,8 @@
    before its start deadline is replaced.
 8. A probe that fails is doubt, not proof (liveness.py). A server is replaced for silence when no address answers, or
    its process is stopped, not while the machine starves it of processor time, nor, for a while, while its
-   event loop turns.
+   event loop turns. One that is busy with a request is not ended but retired (busy.py): it finishes that request while
+   another one serves.
 9. Restarts follow one decaying score (backoff.py). Only an end that nobody wanted counts (reasons.py), and of those
    only one before the server has served for a moment: a crash after that costs no delay, nor does a change of settings
    or addresses, and the kernels do not notice any of them. A server that is abandoned counts, whatever it did before.
@@ -178,6 +179,7 @@ class World:
     wanted: Run | Stop = Run()
     sockets: Unbound | Binding | Listening = Unbound()
     server: Child = Stopped()
+    retired: Child = Stopped()
     spare: Child = Stopped()
     planner: Child = Stopped()
     sampler_relay: Child = Stopped()
@@ -227,11 +229,13 @@ def plan_of(world: World) -> Plan:
     return world.plan
 
 
-def child_in(world: World, role: Role) -> Child:
+def child_in(world: World, role: Role) -> Child:  # noqa: PLR0911 - one line a role
     """The child in the role `role`."""
     match role:
         case Role.SERVER:
             return world.server
+        case Role.RETIRED:
+            return world.retired
         case Role.SPARE:
             return world.spare
         case Role.PLANNER:
@@ -244,11 +248,13 @@ def child_in(world: World, role: Role) -> Child:
             return world.culler
 
 
-def with_child(world: World, role: Role, after: Child) -> World:
+def with_child(world: World, role: Role, after: Child) -> World:  # noqa: PLR0911 - one line a role
     """The world with `after` as the child in the role `role`."""
     match role:
         case Role.SERVER:
             return replace(world, server=after)
+        case Role.RETIRED:
+            return replace(world, retired=after)
         case Role.SPARE:
             return replace(world, spare=after)
         case Role.PLANNER:

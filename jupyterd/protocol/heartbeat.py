@@ -10,6 +10,10 @@ import struct
 
 BEAT = "JUPYTERD_BEAT_FD"
 """Environment variable: the number of the inherited descriptor."""
+RETIRE = "JUPYTERD_RETIRE_FD"
+"""Environment variable: the number of the inherited eventfd(2) by which the supervisor says that the server is retired
+(core/busy.py), which a thread hears while the event loop stands still.
+"""
 STAMP = struct.Struct("d")
 """Monotonic seconds, the same in every process (clock_gettime(2)), in the machine's own order: written in one piece."""
 

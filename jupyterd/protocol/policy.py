@@ -33,6 +33,10 @@ class Policy:
     """
     mute_after_s: float = 60.0
     """The same when its event loop turns: it is slow, and is given more time, but not for ever."""
+    busy_most_s: float = 1800.0
+    """A server that is busy with one request is retired, and has this long to finish it; one that waits for a disk has
+    no limit.
+    """
     spare: bool = True
     """Keep a second server with everything imported, which takes over in a tenth of a second."""
     served_s: float = 1.0

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from jupyterd.linux.proc import die_with_parent, volunteer_for_oom
 from jupyterd.protocol.server_channel import SPARE, Failed
-from jupyterd.server import live_settings, spare, supervisor_link
+from jupyterd.server import live_settings, retirement, spare, supervisor_link
 from jupyterd.settings.paths import Paths
 
 EXIT_FAILED = 1
@@ -50,22 +50,30 @@ def main() -> int:
         again = dict(os.environ)
         channel, sockets = supervisor_link.take(os.environ)
         beat = supervisor_link.take_heartbeat(os.environ)
+        retired = retirement.take(os.environ)
     except (ValueError, KeyError) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_FAILED
     if waits:
-        inherited = (channel.fd, *(each.fileno() for each in sockets), *(() if beat is None else (beat,)))
+        others = tuple(each for each in (beat, retired) if each is not None)
+        inherited = (channel.fd, *(each.fileno() for each in sockets), *others)
         spare.wait(channel, inherited, paths, {**again, "JUPYTERD_LOG": mode})
     if beat is not None:
         supervisor_link.use_heartbeat(beat)
-    return _serve(mode, paths, channel, sockets)
+    return _serve(mode, paths, channel, sockets, retired)
 
 
-def _serve(mode: str, paths: Paths, channel: supervisor_link.SupervisorLink, sockets: list[socket.socket]) -> NoReturn:
+def _serve(
+    mode: str,
+    paths: Paths,
+    channel: supervisor_link.SupervisorLink,
+    sockets: list[socket.socket],
+    retired: int | None,
+) -> NoReturn:
     from jupyterd.server import app, logs, start_errors  # noqa: PLC0415 - Jupyter, 0.3 s
 
     try:
-        app.start(paths, channel, sockets, logs.traits(mode))
+        app.start(paths, channel, sockets, logs.traits(mode), retired)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the supervisor must be told
         problem = start_errors.sentence(error, start_errors.config_dirs(os.environ))
         if not isinstance(error, start_errors.StartFailed):

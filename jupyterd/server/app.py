@@ -29,7 +29,7 @@ from traitlets.config import Config
 
 from jupyterd.linux import proc
 from jupyterd.protocol.server_channel import Advised, Go, LookAgain, Notice, Ready, Reload, Reloaded, ToServer
-from jupyterd.server import configuration, leave, live_settings, notices, replaced, spare
+from jupyterd.server import configuration, leave, live_settings, notices, replaced, retirement, spare
 from jupyterd.server.auth import header_login, rate_limit, unsafe_settings
 from jupyterd.server.auth.identity_provider import IdentityProvider
 from jupyterd.server.auth.proxies import TrustedProxies
@@ -52,13 +52,14 @@ _TERMINALS = "jupyterd.server.terminals.manager.AccountTerminalManager"
 
 
 class JupyterdServerApp(ServerApp):
-    """Jupyter's own hook (ExtensionApp.serverapp_class). `start` below gives it the first three."""
+    """Jupyter's own hook (ExtensionApp.serverapp_class). `start` below gives it the first four."""
 
     paths: Paths
     link: SupervisorLink
     sockets: list[socket.socket]
     generated: dict[str, Any]
     """What jupyterd.planner.jupyter_config has generated."""
+    retired: int | None
     _live: live_settings.LiveSettings
     _settings: SettingsInForce
     _http_server: BoundedHTTPServer
@@ -263,6 +264,9 @@ class JupyterdServerApp(ServerApp):
         await super()._post_start()
         self.link.say(Ready())
         self.link.say(Advised(tuple(replaced.told(self, self._changes))))
+        if self.retired is not None:
+            steps = (self._let_go, self._http_server.hang_up_idle, lambda: self.io_loop.add_callback(self._finish))
+            retirement.listen(self.retired, steps, self.log)
         if isinstance(self.kernel_manager, KernelManager):
             self.kernel_manager.report_counts(self.link.say)
         certificate.Watcher(
@@ -296,11 +300,28 @@ class JupyterdServerApp(ServerApp):
         await leave.leave(self._http_server, self._cleanup)
         self.io_loop.stop()
 
+    def _let_go(self) -> None:
+        """Retired (core/busy.py): release what the next server needs. In a thread of its own."""
+        if isinstance(self.kernel_manager, KernelManager):
+            KernelWebsocket.let_go()
+            self.kernel_manager.let_go()
+
+    async def _finish(self) -> None:
+        """Retired, and the event loop turns again: answer what has begun, and end."""
+        if not self._leaving:
+            self._leaving = True
+            await leave.finish(self._http_server, self._release)
+            self.session_manager.close()
+            self.io_loop.stop()
+
     async def _cleanup(self) -> None:
         """Jupyter's hook, which /api/shutdown calls too: the supervisor then starts the next server."""
+        await self._release()
+        self.session_manager.close()
+
+    async def _release(self) -> None:
         steps = (self.extension_manager.stop_all_extensions(), self.cleanup_kernels(), self._close_websockets())
         await leave.run_steps(steps, self.log)
-        self.session_manager.close()
 
     async def cleanup_kernels(self) -> None:
         """Jupyter's hook: let go of the kernels without ending them."""
@@ -314,8 +335,12 @@ class JupyterdServerApp(ServerApp):
             await connections.close_all()
 
 
-def start(paths: Paths, link: SupervisorLink, sockets: list[socket.socket], log: dict[str, Any]) -> None:
-    """Make the application, serve, and come back when it has left. Raises what makes a start impossible."""
+def start(
+    paths: Paths, link: SupervisorLink, sockets: list[socket.socket], log: dict[str, Any], retired: int | None
+) -> None:
+    """Make the application, serve, and come back when it has left. `retired`: the eventfd by which the supervisor
+    retires this server, None: it never does. Raises what makes a start impossible.
+    """
     open_files = {"open_files": proc.raise_open_files_limit()}
     # Of extensions' handlers that do not say who may call them. Here Jupyter asks for a login in their place
     # (allow_unauthenticated_access in jupyterd.planner.jupyter_config), so nobody has to do anything about it.
@@ -323,6 +348,6 @@ def start(paths: Paths, link: SupervisorLink, sockets: list[socket.socket], log:
     terminals = {"TerminalsExtensionApp": {"terminal_manager_class": _TERMINALS}, "AccountTerminalManager": open_files}
     traits = Config(log | terminals | {"KernelManager": open_files})
     app = JupyterdServerApp.instance(config=traits, jpserver_extensions={NEEDED: True})
-    app.paths, app.link, app.sockets = paths, link, sockets
+    app.paths, app.link, app.sockets, app.retired = paths, link, sockets, retired
     app.initialize(argv=[], starter_extension=NEEDED)
     app.start()

@@ -10,6 +10,7 @@ from jupyterd.server.http.server import BoundedHTTPServer
 
 DRAIN_TIMEOUT_S = 3.0
 """For the requests under way."""
+FINISH_TIMEOUT_S = 86400.0
 STEP_TIMEOUT_S = 2.0
 """For each further step; past it the process ends all the same."""
 
@@ -21,6 +22,15 @@ async def leave(server: BoundedHTTPServer, cleanup: Callable[[], Awaitable[None]
     server.stop()
     await server.drain(DRAIN_TIMEOUT_S)
     await cleanup()
+
+
+async def finish(server: BoundedHTTPServer, release: Callable[[], Awaitable[None]]) -> None:
+    """The same for a retired server (core/busy.py): `release` first, because the next server runs already, and then as
+    much time for the requests under way as they need. How much is too much the supervisor decides.
+    """
+    server.stop()
+    await release()
+    await server.drain(FINISH_TIMEOUT_S)
 
 
 async def run_steps(steps: tuple[Awaitable[object], ...], log: Logger) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 
 from jupyterd.core.effects import SendableSignal, Spawn
 from jupyterd.core.events import ChildExited, ChildStarted, Event, ProcessInspected, Role, SpawnFailed
-from jupyterd.linux import proc
+from jupyterd.linux import proc, waits
 from jupyterd.protocol import heartbeat, server_channel
 from jupyterd.protocol.plan import Command
 from jupyterd.protocol.value import value
@@ -23,11 +23,13 @@ from jupyterd.supervisor.poller import READ, Poller
 from jupyterd.supervisor.server_channel import Channel, Complain
 
 NAMES = {
-    Role.SERVER: "server", Role.SPARE: "server", Role.SAMPLER_RELAY: "gpu", Role.PLANNER: "planner",
+    Role.SERVER: "server", Role.RETIRED: "server", Role.SPARE: "server", Role.SAMPLER_RELAY: "gpu",
+    Role.PLANNER: "planner",
     Role.ENDER: "ender", Role.CULLER: "culler",
 }  # fmt: skip
 """Role -> the name that marks its output; the journal identifier has "jupyterd-" before it."""
 
+_TICKS = os.sysconf("SC_CLK_TCK")
 SPARE_NICE = 10
 """The nice value of a spare: it imports while the server answers its first requests."""
 Streams = Callable[[str], int]
@@ -44,13 +46,16 @@ class _Child:
     """Reads what it sends us; None for a child that sends nothing."""
     beat: int | None = None
     """Server and spare: descriptor of the shared memory of protocol.heartbeat."""
+    retire: int | None = None
+    """The same: an eventfd (protocol.heartbeat.RETIRE)."""
 
     def close(self) -> None:
         """Close our descriptors of this child."""
         if self.voice is not None:
             self.voice.close()
-        if self.beat is not None:
-            os.close(self.beat)
+        for each in (self.beat, self.retire):
+            if each is not None:
+                os.close(each)
 
 
 class Children:
@@ -94,19 +99,32 @@ class Children:
         """Give the spare with this pid the role of the server, which has ended. It may still import: it is in a hurry
         from here on.
         """
-        spare = self._by_role.get(Role.SPARE)
-        if spare is not None and spare.process.pid == pid:
+        if (spare := self._change_role(Role.SPARE, pid, Role.SERVER)) is not None:
             process.set_nice(spare.process, 0)
-            del self._by_role[Role.SPARE]
-            server = self._by_role[Role.SERVER] = replace(spare, role=Role.SERVER)
-            self._poller.register(server.process.pidfd, READ, partial(self._ended, server))
+
+    def retire(self, pid: int) -> None:
+        """Give the server with this pid the role of the retired one, and wake the thread in it that waits for that."""
+        server = self._change_role(Role.SERVER, pid, Role.RETIRED)
+        if server is not None and server.retire is not None:
+            os.eventfd_write(server.retire, 1)
+
+    def _change_role(self, before: Role, pid: int, after: Role) -> _Child | None:
+        child = self._by_role.get(before)
+        if child is None or child.process.pid != pid:
+            return None
+        del self._by_role[before]
+        changed = self._by_role[after] = replace(child, role=after)
+        self._poller.register(changed.process.pidfd, READ, partial(self._ended, changed))
+        return changed
 
     def inspect(self, pid: int) -> ProcessInspected:
         """The state of the process, from /proc and the shared memory, which never block."""
-        child = self._by_role.get(Role.SERVER)
-        memory = child.beat if child is not None and child.process.pid == pid else None
+        children = (self._by_role.get(Role.SERVER), self._by_role.get(Role.RETIRED))
+        memory = next((each.beat for each in children if each is not None and each.process.pid == pid), None)
         turned = None if memory is None else heartbeat.read(memory)
-        return ProcessInspected(pid, proc.state(pid), *proc.scheduled_s(pid), turned)
+        found = proc.stat(pid)
+        state, worked_s = ("", 0.0) if found is None else (found.state, found.cpu / _TICKS)
+        return ProcessInspected(pid, state, *proc.scheduled_s(pid), turned, worked_s, *waits.of(pid))
 
     def abandon(self, role: Role, pid: int) -> None:
         """Stop listening to a child that SIGKILL did not end; it is still reaped when it ends."""
@@ -128,26 +146,28 @@ class Children:
             os.close(stream)
 
     def _start_server(self, role: Role, command: Command, stream: int, listeners: tuple[int, ...]) -> _Child:
-        memory = heartbeat.create()
+        memory, retire = heartbeat.create(), os.eventfd(0, os.EFD_CLOEXEC)
         ours, theirs = socket.socketpair()
         with theirs:
             handed = (
                 (heartbeat.BEAT, str(memory)),
+                (heartbeat.RETIRE, str(retire)),
                 (server_channel.CHANNEL, str(theirs.fileno())),
                 (server_channel.LISTEN, ",".join(str(fd) for fd in listeners)),
             )
             spare = ((server_channel.SPARE, "1"),) if role is Role.SPARE else ()
             told = Command(command.argv, (*command.env, *handed, *spare), command.cwd)
-            fds = (memory, theirs.fileno(), *listeners)
+            fds = (memory, retire, theirs.fileno(), *listeners)
             try:
                 started = process.spawn(told, stdout=stream, stderr=stream, pass_fds=fds)
             except OSError:
                 ours.close()
                 os.close(memory)
+                os.close(retire)
                 raise
         if role is Role.SPARE:
             process.set_nice(started, SPARE_NICE)
-        return _Child(role, started, Channel(self._poller, ours, started.pid, self._complain), memory)
+        return _Child(role, started, Channel(self._poller, ours, started.pid, self._complain), memory, retire)
 
     def _start_speaker(self, role: Role, command: Command, stream: int) -> _Child:
         reading, writing = os.pipe2(os.O_CLOEXEC)

@@ -66,6 +66,8 @@ class Performer:
                 self.children.abandon(role, pid)
             case effects.Promote(pid):
                 self.children.promote(pid)
+            case effects.Retire(pid):
+                self.children.retire(pid)
             case effects.InspectProcess(pid):
                 return [self.children.inspect(pid)]
             case effects.SendToServer(message):

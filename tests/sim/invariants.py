@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from jupyterd.core import health, journal_kinds
 from jupyterd.core import step as core
 from jupyterd.core.child import BackingOff
-from jupyterd.core.effects import Abandon, CancelProbes, Effect, Notify, Promote, Publish, Record, ShowBanner
+from jupyterd.core.effects import Abandon, CancelProbes, Effect, Notify, Promote, Publish, Record, Retire, ShowBanner
 from jupyterd.core.events import (
     Bound,
     ChildExited,
@@ -118,7 +118,7 @@ class Witness:
                 self.failing.clear()
             case Promote():
                 self.proved.clear()
-            case Abandon(role=Role.SERVER) if self.machine.stop_at is None:
+            case Abandon(role=Role.SERVER) | Retire() if self.machine.stop_at is None:
                 self.ends.append("")
             case ShowBanner():
                 self.banners += 1

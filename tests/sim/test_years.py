@@ -17,7 +17,7 @@ CALM = Policy(probe_every_s=12 * HOUR, probe_others_every_s=48 * HOUR, gpu_log_e
 """The same decisions with fewer routine probes, so that years pass in seconds."""
 
 EVERYTHING = Faults(
-    crash=0.3, hang=0.3, never_ready=0.1, ignores_term=0.3, wedge=0.05, spawn_fails=0.05, planner_refuses=0.2,
+    crash=0.3, hang=0.3, busy=0.3, never_ready=0.1, ignores_term=0.3, wedge=0.05, spawn_fails=0.05, planner_refuses=0.2,
     planner_dies=0.1, planner_hangs=0.1, changes=0.5, sampler_bad=0.3, signal_every_s=HOUR, trouble_every_s=4 * HOUR,
 )  # fmt: skip
 
@@ -167,16 +167,65 @@ def test_an_hour_of_load_on_all_cores_is_no_hang_and_a_hang_in_it_is_found(starv
     assert server.gone, shown(machine)
 
 
-def test_a_busy_loop_on_a_starved_machine_is_a_hang_all_the_same() -> None:
+def test_an_endless_loop_has_half_an_hour_also_on_a_starved_machine() -> None:
     machine = Machine(31, Faults(), plan())
     played(machine, 1060.0)
     stuck = machine.alive[Role.SERVER]
     stuck.mute_from, stuck.deaf, stuck.spinning = machine.now, True, True
     machine.starved = (machine.now, machine.now + HOUR)
     machine.run(machine.now + 30.0)
-    assert not stuck.gone, shown(machine)  # ten seconds of work would take it as long
+    assert stuck.role is Role.SERVER, shown(machine)  # ten seconds of work would take it as long
     machine.run(machine.now + 30.0)
-    assert stuck.gone, shown(machine)
+    assert stuck.role is Role.RETIRED and serves(machine.world), shown(machine)
+    machine.run(machine.now + 1700.0)
+    assert not stuck.gone, shown(machine)
+    machine.run(machine.now + 120.0)
+    assert stuck.gone and serves(machine.world), shown(machine)
+
+
+@pytest.mark.parametrize(("on_disk", "takes_s"), [(False, 600.0), (True, 600.0), (True, 3 * HOUR)])
+def test_a_long_request_is_finished_while_another_server_serves(on_disk: bool, takes_s: float) -> None:  # noqa: FBT001 - a table
+    machine = Machine(37, Faults(), plan())
+    played(machine, 1060.0)
+    busy = machine.alive[Role.SERVER]
+    busy.busy_from, busy.busy_until, busy.on_disk = machine.now, machine.now + takes_s, on_disk
+    machine.run(machine.now + 15.6)
+    assert busy.role is Role.RETIRED and machine.promotions == 1, shown(machine)
+    machine.run(machine.now + 1.0)
+    assert serves(machine.world), shown(machine)
+    machine.run(busy.busy_until - 1.0)
+    assert not busy.gone and not busy.signalled_to_end, shown(machine)
+    items = {each.code: each.text for each in (machine.witness.shown.items if machine.witness.shown else ())}
+    assert ("/mnt/a.ipynb (nfs4 on /mnt)" in items["server-busy"]) is on_disk, items
+    machine.run(machine.now + 3.0)
+    assert busy.gone and not machine.world.conditions, shown(machine)
+
+
+def test_a_second_busy_server_is_ended_and_the_first_one_is_left_alone() -> None:
+    machine = Machine(41, Faults(), plan())
+    played(machine, 1060.0)
+    servers = []
+    for _ in range(2):
+        servers.append(machine.alive[Role.SERVER])
+        servers[-1].busy_from, servers[-1].busy_until, servers[-1].on_disk = machine.now, float("inf"), True
+        machine.run(machine.now + 30.0)
+        assert serves(machine.world), shown(machine)
+    assert (servers[0].role, servers[0].gone, servers[1].gone) == (Role.RETIRED, False, True), shown(machine)
+    machine.signal(Signal.TERM)
+    machine.run(machine.now + HOUR)
+    assert machine.quit_at is not None and not machine.alive, shown(machine)
+
+
+def test_a_retired_server_that_does_nothing_any_more_is_ended() -> None:
+    machine = Machine(43, Faults(), plan())
+    played(machine, 1060.0)
+    busy = machine.alive[Role.SERVER]
+    busy.busy_from, busy.busy_until = machine.now, float("inf")
+    machine.run(machine.now + 30.0)
+    assert busy.role is Role.RETIRED, shown(machine)
+    busy.busy_until, busy.mute_from, busy.deaf = machine.now, machine.now, True
+    machine.run(machine.now + 30.0)
+    assert busy.gone, shown(machine)
 
 
 def test_a_loop_that_turns_and_answers_nobody_is_given_a_minute() -> None:
@@ -214,7 +263,7 @@ def test_a_ten_second_request_is_no_hang(offset: float) -> None:
     machine = Machine(5, Faults(), plan())
     played(machine, 1060.0 + offset)
     server = machine.alive[Role.SERVER]
-    server.busy_until = machine.now + 10.0
+    server.busy_from, server.busy_until = machine.now, machine.now + 10.0
     machine.run(machine.now + 60.0)
     assert server.kept_waiting, "no probe fell into the ten seconds"
     assert not server.gone, shown(machine)

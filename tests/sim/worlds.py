@@ -27,6 +27,7 @@ from jupyterd.core.effects import (
     Publish,
     Quit,
     Record,
+    Retire,
     SendSignal,
     SendToServer,
     ShowBanner,
@@ -70,6 +71,8 @@ class Faults:
     crash: float = 0.0
     """That a server ends by itself; then after `life_s` on average."""
     hang: float = 0.0
+    busy: float = 0.0
+    """That a server gets a request that takes up to an hour, or that waits for a disk as long."""
     never_ready: float = 0.0
     ignores_term: float = 0.0
     wedge: float = 0.0
@@ -106,11 +109,15 @@ class Fake:
     started: bool = False
     """ChildStarted has been delivered."""
     signalled: bool = False
+    signalled_to_end: bool = False
     imported_at: float = float("inf")
     ready_at: float = 0.0
     mute_from: float = float("inf")
+    busy_from: float = 0.0
     busy_until: float = 0.0
-    """Answers nothing before, everything then: one long synchronous request."""
+    """Answers nothing from the one to the other, everything then: one long synchronous request."""
+    on_disk: bool = False
+    """It waits for a disk meanwhile, and does not work."""
     kept_waiting: int = 0
     sha256: str = "aa"
     stopped_from: float = float("inf")
@@ -121,6 +128,10 @@ class Fake:
     loaded_until: float = 0.0
     """Answers when it gets there, long before or long after a probe gives up."""
     gone: bool = False
+
+    def is_busy(self, now: float) -> bool:
+        """Whether it is inside a long synchronous request."""
+        return self.busy_from <= now < self.busy_until
 
 
 @dataclass
@@ -152,6 +163,7 @@ class Machine:
         self.stop_at: float | None = None
         self.starts = 0
         self.promotions = 0
+        self.retirements = 0
         self.misfits = 0
         """Spares that stood by and did not fit the plan any more."""
         self.starved = (0.0, 0.0)
@@ -321,12 +333,18 @@ class Machine:
                 self.promotions += 1
             case SendToServer(message=message):
                 self._told(self.alive[Role.SERVER], message)
+            case Retire(pid=pid):
+                server = self.alive.pop(Role.SERVER)
+                assert server.pid == pid and Role.RETIRED not in self.alive, "one retired server at most"
+                server.role = Role.RETIRED
+                self.alive[Role.RETIRED] = server
+                self.retirements += 1
+                if self.now < server.busy_until < float("inf"):
+                    self.later(server.busy_until - self.now + 0.1, ChildExited(Role.RETIRED, pid, 0, None))
             case InspectProcess(pid=pid):
                 fake = self._fake(pid)
-                state = "" if fake is None else "T" if self.now >= fake.stopped_from else "S"
-                ran_s = 0.3 * (self.now - fake.mute_from) if fake is not None and fake.spinning else 0.0
-                turned = None if fake is None else self.turned(fake)
-                self.later(0.0, ProcessInspected(pid, state, ran_s, self.starved_s(self.now), turned))
+                assert fake is not None
+                self.later(0.0, self._inspected(fake))
             case Probe(target=target) as probe:
                 assert target not in self.pending, "one probe of an address at a time"
                 self.pending[target] = probe
@@ -341,6 +359,14 @@ class Machine:
                 pass  # seen by the witness
             case _:
                 assert_never(effect)
+
+    def _inspected(self, fake: Fake) -> ProcessInspected:
+        state = "T" if self.now >= fake.stopped_from else "S"
+        works = fake.spinning or (fake.is_busy(self.now) and not fake.on_disk)
+        ran_s = 0.3 * self.now if works else 0.0
+        waits = "fsync of /mnt/a.ipynb (nfs4 on /mnt)" if fake.on_disk and fake.is_busy(self.now) else None
+        delay_s, turned = self.starved_s(self.now), self.turned(fake)
+        return ProcessInspected(fake.pid, state, ran_s, delay_s, turned, ran_s, waits, waits is not None)
 
     def _told(self, server: Fake, message: server_channel.ToServer) -> None:
         match message:
@@ -405,6 +431,8 @@ class Machine:
     def turned(self, fake: Fake) -> float:
         """When its event loop last did: while it is loaded, one request of up to ten seconds comes after another."""
         now = min(self.now, fake.mute_from)
+        if fake.is_busy(now):
+            return fake.busy_from
         return now - self.random.uniform(0.0, 10.0) if now < fake.loaded_until else now
 
     def _server(self, fake: Fake, *, spare: bool = False) -> None:
@@ -423,6 +451,10 @@ class Machine:
             self.later(fake.ready_at + 0.2 - self.now, ServerSaid(fake.pid, counts))
         if self.chance(faults.hang):
             fake.mute_from = self.now + self.random.expovariate(1 / faults.life_s)
+        if self.chance(faults.busy):
+            fake.busy_from = self.now + self.random.expovariate(1 / faults.life_s)
+            fake.busy_until = fake.busy_from + self.random.choice((20.0, 600.0, HOUR))
+            fake.on_disk = self.chance(0.5)
         if self.chance(faults.crash):
             after = self.random.choice((0.01, 1.0, self.random.expovariate(1 / faults.life_s)))
             self.later(after, ChildExited(Role.SERVER, fake.pid, None, "SIGSEGV"))
@@ -467,6 +499,7 @@ class Machine:
         if fake is None or fake.gone:
             return
         fake.signalled = True
+        fake.signalled_to_end = fake.signalled_to_end or name != "USR1"
         self.misfits += role is Role.SPARE and fake.imported_at <= self.now and not self.fits(fake)
         if role is Role.SERVER and self.serving(fake) and self.stop_at is None:
             reason = getattr(self.world.server, "reason", None)
@@ -484,7 +517,8 @@ class Machine:
 
     def serving(self, fake: Fake) -> bool:
         """Whether a person would be served now."""
-        return fake.ready_at + 1.0 < self.now < fake.mute_from and not fake.silent
+        free = not fake.silent and not fake.is_busy(self.now)
+        return fake.ready_at + 1.0 < self.now < fake.mute_from and free
 
     def _answer(self, probe: Probe) -> None:
         server, made = self.alive.get(Role.SERVER), self.world.plan
@@ -495,7 +529,7 @@ class Machine:
         if server is None or server.silent or self.now >= server.mute_from or self.now < server.ready_at:
             self.later(probe.timeout_s, ProbeEnded(probe.target, f"no answer for {probe.timeout_s:.0f} s", None, clock))
             return
-        wait = max(0.0, server.busy_until - self.now)
+        wait = server.busy_until - self.now if server.is_busy(self.now) else 0.0
         if self.now < server.loaded_until:
             wait += self.random.uniform(0.0, 20.0)
         server.kept_waiting += wait > 0

@@ -86,6 +86,11 @@ class Acknowledgements:
         if self._table is not None:
             with contextlib.suppress(OSError):
                 self._table.leave(self._slot, time.time(), held=held)
+            self.close()
+
+    def close(self) -> None:
+        """Write no more: another server has the tab."""
+        if self._table is not None:
             self._table.close()
             self._table = None
             del self._websocket.on_pong

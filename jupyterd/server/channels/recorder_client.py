@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import sys
 from collections.abc import Callable
 from logging import Logger
@@ -61,6 +62,15 @@ class RecorderClient:
         self._closed = True
         if self._task is not None:
             self._task.cancel()
+
+    def hang_up(self) -> None:
+        """Close, and end the connection now, in a thread while the event loop may stand still: the recorder takes the
+        tabs' identities, as after a crash.
+        """
+        self._closed = True
+        if self._writer is not None:
+            with contextlib.suppress(OSError):
+                self._writer.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
     @property
     def connected(self) -> bool:
@@ -117,7 +127,7 @@ class RecorderClient:
         pause, launched = _FIRST_S, -_LAUNCH_EVERY_S
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        while True:
+        while not self._closed:
             try:
                 reader, self._writer = await asyncio.open_unix_connection(str(self._address))
             except OSError:

@@ -113,6 +113,24 @@ class KernelWebsocket(ZMQChannelsWebsocketConnection):
             self._recorder.give_identity(self.kernel_id, self.session_id)
 
     @classmethod
+    def let_go(cls) -> None:
+        """Retired (core/busy.py): free every tab's ZMQ identity and cursor for the next server. In a
+        thread, while the event loop may stand still: what it does to these tabs later finds them disconnected.
+        """
+        for each in tuple(cls._open_sockets):
+            if isinstance(each, KernelWebsocket):
+                each.release()
+
+    def release(self) -> None:
+        """See let_go."""
+        self._disconnected = True
+        if self._acknowledged is not None:
+            self._acknowledged.close()
+        for stream in tuple(self.channels.values()):
+            if not stream.closed():
+                stream.close(linger=0)
+
+    @classmethod
     async def close_all(cls) -> None:
         """jupyter_server's hook: the server ends. Waits a moment for acknowledgements of what was written."""
         tabs = cls.open_tabs()

@@ -102,8 +102,11 @@ class Connections:
     @property
     def unread(self) -> bool:
         """Whether a response has not been read in full by its client."""
-        everybody = (self.known, *self.strangers.values())
-        return any(each.phase is Phase.WAITING and each.unread() for group in everybody for each in group)
+        return any(each.phase is Phase.WAITING and each.unread() for each in self.everybody())
+
+    def everybody(self) -> list[Connection]:
+        """Every open connection."""
+        return [each for group in (self.known, *self.strangers.values()) for each in tuple(group)]
 
     # --- what they do -------------------------------------------------------------------------------------------
 

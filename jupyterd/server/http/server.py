@@ -11,6 +11,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -86,6 +87,15 @@ class BoundedHTTPServer(HTTPServer):
                 return
             await asyncio.sleep(DRAIN_STEP_S)
 
+    def hang_up_idle(self) -> None:
+        """Shut down every connection that has no request under way, websockets too, without the event loop: for a
+        thread, while the loop stands still. Browsers then connect again, and reach the next server.
+        """
+        for each in self.connections.everybody():
+            if each.phase not in {Phase.HEADER, Phase.BODY, Phase.WAITING}:
+                with suppress(OSError):
+                    each.hang_up()
+
     def request_ended(self, connection: object) -> None:
         """Note that a response is complete, or that its connection has closed."""
         self.open_requests.discard(connection)
@@ -110,6 +120,7 @@ class BoundedHTTPServer(HTTPServer):
     def _arrived(self, connection: socket.socket, address: Any) -> None:  # noqa: ANN401 - as accept(2) gives it
         connection.setblocking(False)  # noqa: FBT003 - socket's own
         tracked = self.connections.admit(address, connection.close)
+        tracked.hang_up = partial(connection.shutdown, socket.SHUT_RDWR)
         if self.ssl_options is None:
             self._serve(Plain(connection, max_buffer_size=self.max_buffer_size), tracked, address)
         else:
@@ -189,9 +200,12 @@ class _CountedStream:
         self.connections, self.tracked = connections, tracked
         tracked.close, tracked.unread = self.close, self.writing
         tracked.buffered = lambda: self._read_buffer_size
+        # Not SSLSocket's own, which would also drop the TLS state that the event loop may be using.
+        tracked.hang_up = lambda: socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
 
     close: Any
     writing: Any
+    socket: Any
     _read_buffer_size: int
 
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:

@@ -116,6 +116,8 @@ class Connection:
     close: Callable[[], None]
     since: float
     """When its phase began, on the event loop's clock."""
+    hang_up: Callable[[], object] = bool
+    """Shuts the socket down; the event loop notices that and closes it."""
     unread: Callable[[], bool] = bool
     """Whether the client has not read a part of the response yet."""
     phase: Phase = Phase.SILENT

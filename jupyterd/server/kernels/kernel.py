@@ -67,6 +67,8 @@ class Restarter(AsyncIOLoopKernelRestarter):
     async def poll(self) -> None:  # type: ignore[override]  # as in the class above
         """jupyter_client's hook, every 3 s."""
         kernel = self.kernel_manager
+        if getattr(kernel.parent, "retired", False):
+            return
         ours = kernel.provisioner
         if not isinstance(ours, Provisioner) or kernel.shutting_down or await kernel.is_alive():
             await super().poll()

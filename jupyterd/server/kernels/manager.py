@@ -37,6 +37,8 @@ _LOCK_TRIES, _LOCK_EVERY_S = 100, 0.01
 class KernelManager(KernelPaths, AsyncMappingKernelManager):
     """The value of ServerApp.kernel_manager_class: manages all kernels."""
 
+    retired = False
+    """Whether another server looks after the kernels now (core/busy.py)."""
     _lock: int | None = None
     _on_counts: Callable[[KernelCounts], None] | None = None
     _last_counts: KernelCounts | None = None
@@ -160,6 +162,13 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
         if counts != self._last_counts and self._on_counts is not None:
             self._last_counts = counts
             self._on_counts(counts)
+
+    def let_go(self) -> None:
+        """Retired (core/busy.py): another server restarts kernels and talks to the recorder. In a thread,
+        while the event loop may stand still; `leave` follows.
+        """
+        self.retired = True
+        self.recorder.hang_up()
 
     # --- the server ends ----------------------------------------------------------------------------------------
 

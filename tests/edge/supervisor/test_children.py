@@ -8,8 +8,10 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
+from support.waiting import eventually
 
 from jupyterd.core.effects import Spawn
 from jupyterd.core.events import ChildExited, ChildStarted, Event, FrameCame, PlanMade, Role, ServerSaid, SpawnFailed
@@ -17,7 +19,7 @@ from jupyterd.protocol import gpu_frames, plan
 from jupyterd.protocol.gpu_frames import Frame
 from jupyterd.protocol.plan import Command, Plan, Refused
 from jupyterd.protocol.policy import Policy
-from jupyterd.protocol.server_channel import Go, KernelCounts, Ready, Reload
+from jupyterd.protocol.server_channel import Go, Imported, KernelCounts, Ready, Reload
 from jupyterd.supervisor.children import Children
 from jupyterd.supervisor.poller import Poller
 
@@ -209,6 +211,29 @@ def test_a_spare_is_nice_until_it_takes_over(
     supervised.children.send(Go())
     said = drive(exited)
     assert said == [ServerSaid(started.pid, Ready()), ChildExited(Role.SERVER, started.pid, 0, None)]
+
+
+def test_a_retired_server_is_told_by_a_descriptor_and_is_still_looked_at(
+    supervised: Supervised, drive: Drive, python: Python, listener: socket.socket, tmp_path: Path
+) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    code = SERVER + (
+        "from jupyterd.server import retirement; retired = retirement.take(os.environ); say(channel.Ready())\n"
+        f"os.read(retired, 8); say(channel.Imported()); open({str(fifo)!r}).read()"
+    )
+    started = supervised.children.spawn(Spawn(Role.SERVER, python(code)), (listener.fileno(),))
+    assert isinstance(started, ChildStarted)
+    drive(bool)
+    supervised.children.retire(started.pid + 1)  # not this one
+    supervised.children.retire(started.pid)
+    assert drive(bool) == [ServerSaid(started.pid, Imported())]
+    seen = eventually(lambda: (found := supervised.children.inspect(started.pid)).on_disk and found)
+    assert str(seen.waits).startswith(f"openat of {fifo} (")
+    assert seen.worked_s > 0.0
+    supervised.children.signal(Role.SERVER, started.pid, "KILL")  # it is no longer the server
+    fifo.write_text("")
+    assert drive(exited) == [ChildExited(Role.RETIRED, started.pid, 0, None)]
 
 
 def test_a_hundred_lives_of_every_role_leak_nothing(

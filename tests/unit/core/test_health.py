@@ -130,6 +130,7 @@ def test_what_is_an_error_when_it_shows_and_what_explains_it() -> None:
         "certificate-almost-over": ("error", 0.0),
         "settings-refused": ("warning", 0.0),
         "live-refused": ("warning", 0.0),
+        "server-busy": ("warning", 0.0),
         "wedged": ("error", 0.0),
         "wedged-sampler-relay": ("error", 0.0),
         "gpu-sampler": ("warning", 0.0, "wedged-sampler-relay"),

@@ -14,11 +14,13 @@ from jupyterd.core.reasons import (
     HelperTimeout,
     NotStarted,
     ProcessStopped,
+    Retired,
     ServiceStops,
     SettingsChanged,
     Signalled,
     SpareMisfit,
     StartTimeout,
+    Unfinished,
     Unresponsive,
 )
 
@@ -30,6 +32,8 @@ ROWS: list[tuple[ExitReason, bool, str]] = [
     (SpareMisfit(), False, "no longer fits the settings"),
     (ProcessStopped(), True, "was replaced because it was stopped (state T)"),
     (Unresponsive("HTTP 500"), True, "was replaced because it did not answer on any address (HTTP 500)"),
+    (Retired("it works"), True, "is busy with a request (it works)"),
+    (Unfinished(1800.0), True, "has not finished its requests within 30 min"),
     (StartTimeout(90.0, ready=False), True, "did not report that it is ready within 90 s"),
     (StartTimeout(90.0, ready=True), True, "did not answer on every address within 90 s"),
     (HelperTimeout(), True, "did not respond in time"),

@@ -247,6 +247,7 @@ def test_each_wedged_process_is_named_by_what_it_is(role: Role) -> None:
     world, effects = play(with_child(serving(), role, dying), TICK)
     names = {
         Role.SERVER: "server",
+        Role.RETIRED: "retired server",
         Role.SPARE: "spare",
         Role.PLANNER: "planner",
         Role.SAMPLER_RELAY: "sampler relay",

@@ -1,0 +1,111 @@
+"""A busy server is not a hung one: it is retired, so that it can finish what it does while another one serves.
+
+liveness.py asks `judge` before it ends a server whose event loop stands still:
+
+1. It *works* when its threads, together, have used WORKING_SHARE of the time since its loop stood still (a large save,
+   a computation), or when its main thread waits for a time, another program or the network (a synchronous request). It
+   *waits for a disk* when one of its threads is in a file system call or in state D. linux/waits.py tells these apart.
+   One that does none of that hangs (a dead lock, for example), and is ended as before.
+2. Retired: the supervisor gives the process the role RETIRED and wakes a thread in it, so that it lets go of everything
+   that the next server needs, although its event loop stands still. The listening sockets stay open all the time: the
+   next server (the spare) accepts at once what waits there.
+3. What the old server does, in this order (server/retirement.py). At once, by that thread: it stops restarting kernels,
+   and hangs up every connection that is idle and every websocket, so that browsers connect again and reach the next
+   server. As soon as its loop turns: it stops accepting, closes its connections to kernels, recorder and terminals
+   (which all go on), answers the requests that it had begun, and ends. While native code holds the interpreter's lock
+   the thread cannot run; what is idle is then hung up when that is over.
+4. What both may touch at once: kernels (each server has its own connections to their sockets, and only the new one
+   restarts them), the registry's lock (servers share it), marks (each is written by the server that has the tab's
+   websocket, and the old one has none), sessions.db (each statement is its own transaction), and the user's files,
+   which the old one writes as it would have done alone.
+5. There is one retired server at most. While there is one, a second busy server is ended like one that hangs.
+6. A retired server is inspected every LOOK_S. While it waits for a disk it is left alone, named in STATUS; while it
+   works, or its loop turns, it has `busy_most_s` in all; when it does neither, it hangs: its stack is written, and it
+   is killed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from jupyterd.core import child, journal_kinds, reasons
+from jupyterd.core.child import Finishing, Inspection, Running, Stopped, WaitsForDisk, Works
+from jupyterd.core.effects import CancelProbes, InspectProcess, Record, Retire, SendSignal
+from jupyterd.core.events import Role
+from jupyterd.core.reasons import Retired, StopReason, Unfinished, Unresponsive
+from jupyterd.core.world import Step, World, is_wedged, plan_of, with_restart
+
+WORKING_SHARE = 0.1
+"""Of the time: a save on a machine that is loaded gets no more. A thread that looks after something uses far less."""
+LOOK_S = 10.0
+DUMP_S = 0.5
+"""Time for faulthandler to write the stack of a hung server to the journal before SIGKILL."""
+Doing = Works | WaitsForDisk
+
+
+def judge(before: Inspection, last: Inspection) -> Doing | None:
+    """What the process does, by two inspections; None: nothing."""
+    if last.at > before.at and last.worked_s - before.worked_s >= WORKING_SHARE * (last.at - before.at):
+        return Works()
+    if last.waits is None:
+        return None
+    return WaitsForDisk(last.waits) if last.on_disk else Works(last.waits)
+
+
+def phrase(doing: Doing) -> str:
+    """For the journal: "it works", or the wait."""
+    return f"it waits: {doing.what}" if doing.what else "it works"
+
+
+def may_retire(world: World) -> bool:
+    """Whether the place of the retired server is free."""
+    return isinstance(world.retired, Stopped) and not is_wedged(world, Role.RETIRED)
+
+
+def retire(world: World, server: Running, doing: Doing, last: Inspection, now: float) -> Step:
+    """Make the server the retired one. Its stack goes to the journal: it says at what it works."""
+    pid = server.process.pid
+    stage = Finishing(now, doing, last, now + LOOK_S)
+    reason = Retired(phrase(doing))
+    text = f"the server {reasons.text(reason)}; it may finish that while another one serves"
+    world = replace(world, server=Stopped(), retired=replace(server, stage=stage), probes=(), down_since=now)
+    record = Record(journal_kinds.SERVER_BUSY, text, (("JUPYTERD_PID", str(pid)),))
+    return with_restart(world, reason, now), (
+        CancelProbes(),
+        record,
+        Retire(pid),
+        SendSignal(Role.RETIRED, pid, "USR1"),
+    )
+
+
+def inspected(world: World, retired: Running, last: Inspection, now: float) -> World:
+    """The world after an inspection of the retired server."""
+    stage, policy = retired.stage, plan_of(world).policy
+    if not isinstance(stage, Finishing):
+        return world
+    doing = judge(stage.seen, last)
+    turns = last.turned is not None and last.turned > stage.seen.at
+    verdict: StopReason | None = None
+    if doing is None and not turns:
+        verdict = Unresponsive("it neither works nor waits for a disk")
+    elif not isinstance(doing, WaitsForDisk) and now - stage.since >= policy.busy_most_s:
+        verdict = Unfinished(policy.busy_most_s)
+    after = replace(stage, doing=doing or Works(), seen=last, look_at=now + LOOK_S, verdict=verdict)
+    return replace(world, retired=replace(retired, stage=after))
+
+
+def watch_retired(world: World, now: float) -> Step:
+    """Inspect the retired server when that is due, and end it when it hangs or has had its time."""
+    retired = world.retired
+    if not isinstance(retired, Running) or not isinstance(retired.stage, Finishing):
+        return world, ()
+    stage, pid = retired.stage, retired.process.pid
+    if stage.verdict is not None:
+        ending, effects = child.stop(retired, Role.RETIRED, now + DUMP_S, stage.verdict, signal="USR1")
+        text = f"the retired server (pid {pid}) {reasons.text(stage.verdict)}; it is ended"
+        record = Record(journal_kinds.SERVER_HUNG, text, (("JUPYTERD_PID", str(pid)),))
+        return replace(world, retired=ending), (record, *effects)
+    if stage.look_at is not None and now >= stage.look_at:
+        looking = replace(retired, stage=replace(stage, look_at=None))
+        return replace(world, retired=looking), (InspectProcess(pid),)
+    return world, ()

@@ -1,0 +1,153 @@
+"""A save that takes long is finished by the server that began it, while another one serves everybody else."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import os
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.served import UID, Served
+from support.tab import Tab
+from support.waiting import eventually
+
+from jupyterd.linux import proc
+
+TOKEN = "a-lasting-token-for-this-test"
+PATIENCE_S = 120.0
+CONFIG = """
+import os
+
+def hook(model, path, contents_manager, **_):
+    if path == "disk.ipynb":
+        open({there!r} + "/fifo").read()
+    if path == "work.ipynb":
+        while not os.path.exists({there!r} + "/go"):
+            pass
+
+c.ContentsManager.pre_save_hook = hook
+"""
+NOTEBOOK: dict[str, Any] = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+
+
+class Busy(Served):
+    """`jupyterd run` that takes a server for busy or hung after three seconds."""
+
+    def account(self) -> dict[str, Any]:
+        own = super().account()
+        return {**own, "env": {**own["env"], "JUPYTERD_LOGIN_TOKEN": TOKEN}}
+
+    def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        headers = {"Authorization": f"token {TOKEN}", "Content-Type": "application/json"}
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)) as connection:
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            text = answer.read()
+        return answer.status, json.loads(text) if text else None
+
+    def serving(self) -> int | None:
+        """The pid of the server that serves."""
+        told = self.status()
+        return int(told["server"]["pid"]) if told.get("state") == "serving" else None
+
+    def items(self) -> dict[str, str]:
+        return {each["code"]: each["text"] for each in self.status()["items"]}
+
+
+@dataclass
+class Save:
+    """A save in a thread of its own."""
+
+    server: Busy
+    name: str
+    status: list[int] = field(default_factory=list)
+
+    def begin(self) -> Save:
+        threading.Thread(target=self._run, daemon=True).start()
+        return self
+
+    def _run(self) -> None:
+        body = {"type": "notebook", "format": "json", "content": NOTEBOOK}
+        self.status.append(self.server.ask("PUT", f"/api/contents/{self.name}", body)[0])
+
+
+@pytest.fixture
+def there() -> Iterator[Path]:
+    made = Path(tempfile.mkdtemp(prefix="jupyterd-busy-"))
+    made.chmod(0o755)
+    (made / "jupyter_server_config.py").write_text(CONFIG.format(there=str(made)))
+    os.mkfifo(made / "fifo")
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def server(there: Path) -> Iterator[Busy]:
+    home = Path(tempfile.mkdtemp(prefix="jupyterd-busy-"))
+    if os.geteuid() == 0:
+        for each in (there, there / "fifo", home):
+            os.chown(each, UID, UID)
+    here = Busy(
+        home, "--no-tls", "--no-lab", "--jupyter-config-dir", str(there), "--root-dir", str(home),
+        "--kernels-environment", sys.prefix, "--hang-after", "3", "--probe-every", "1",
+    )  # fmt: skip
+    try:
+        eventually(lambda: "serving http" in here.said, "it serves", PATIENCE_S)
+        yield here
+    finally:
+        here.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def release(there: Path, name: str) -> None:
+    if name == "disk.ipynb":
+        (there / "fifo").write_text("")
+    else:
+        (there / "go").touch()
+
+
+@pytest.mark.parametrize("name", ["disk.ipynb", "work.ipynb"])
+def test_a_save_is_finished_and_the_kernels_go_on_with_another_server(server: Busy, there: Path, name: str) -> None:
+    asyncio.run(saved(server, there, name))
+
+
+async def saved(server: Busy, there: Path, name: str) -> None:
+    kernel = (await asyncio.to_thread(server.ask, "POST", "/api/kernels"))[1]["id"]
+    first = await asyncio.to_thread(server.serving)
+    tab = Tab(kernel, token=TOKEN)
+    await tab.connect(server.port)
+    asked = await tab.run("x = 41")
+    await tab.until(lambda: tab.done(asked))
+
+    save = Save(server, name).begin()
+    await tab.lost(PATIENCE_S)  # hung up by the old server, whose event loop stands still
+    await tab.connect(server.port)
+    asked = await tab.run("print(x + 1)")
+    await tab.until(lambda: tab.done(asked) and tab.text(asked) == "42\n")
+    second = await asyncio.to_thread(server.serving)
+    assert second not in (None, first), server.said
+    assert proc.started(int(first or 0)) is not None and save.status == [], "the first one is still busy"
+    items = await asyncio.to_thread(server.items)
+    assert (str(there / "fifo") in items["server-busy"]) is (name == "disk.ipynb"), items
+    assert "in hook" in server.said, "its stack says where it is"
+
+    await asyncio.to_thread(release, there, name)
+    await asyncio.to_thread(eventually, lambda: save.status, "the save's answer", PATIENCE_S)
+    assert save.status == [201], server.said
+    assert json.loads((server.home / name).read_text())["nbformat"] == 4
+    await asyncio.to_thread(eventually, lambda: proc.started(int(first or 0)) is None, "the first one ends", PATIENCE_S)
+    asked = await tab.run("print(x + 2)")
+    await tab.until(lambda: tab.done(asked) and tab.text(asked) == "43\n")
+    assert await asyncio.to_thread(server.serving) == second, server.said
+    await asyncio.to_thread(eventually, lambda: "server-busy" not in server.items(), "the item is over", PATIENCE_S)
+    await tab.close()
