@@ -5,11 +5,13 @@ Pure: no clock, no locale, no time zone database. linux/local_time.py gives date
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 MIB, GIB = 1 << 20, 1 << 30
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86400
 _WEEKDAYS = ("Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed")  # 1 January 1970 was a Thursday
+_COLOUR = re.compile(r"(\x1b\[[0-9;]{0,20}m)")
 _FINGERPRINT_LINE = 16
 """Bytes on one line: 47 columns, so SHA-256 takes two."""
 
@@ -85,6 +87,16 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+def for_terminal(text: str) -> str:
+    """Whole lines of text. What a terminal obeys is written as an escape, except colours (SGR of ECMA-48)."""
+    parts = _COLOUR.split(text.replace("\r\n", "\n"))
+    return "".join(part if place % 2 else _escaped(part) for place, part in enumerate(parts))
+
+
+def _escaped(text: str) -> str:
+    return "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text)
 
 
 def cleaned(value: Any) -> Any:  # noqa: ANN401 - JSON

@@ -5,22 +5,24 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import attrs
 
-from jupyterd.cli import typed
-from jupyterd.linux.accounts import become_owner
+from jupyterd.cli import as_account, typed
+from jupyterd.linux import accounts, proc
 from jupyterd.settings.paths import Paths, discover
 from jupyterd.settings.problems import Invalid
+from jupyterd.text import for_terminal
 
 if TYPE_CHECKING:  # `jupyterd run` needs neither it nor psutil
     from jupyterd.cli.status.read import Nothing, ServerStatus
 
-DONE, TROUBLE, USAGE, NOT_RUNNING = 0, 1, 2, 3
+DONE, TROUBLE, USAGE, NOT_RUNNING, INTERRUPTED = 0, 1, 2, 3, 130
 EX_TEMPFAIL, EX_CONFIG = 75, 78
 """sysexits.h."""
 
@@ -70,16 +72,45 @@ def snapshots(where: tuple[Paths, ...]) -> tuple[Path, ...]:
     return tuple(each.status for each in where)
 
 
-def find_server(which: Which | None) -> Server:
-    """The running server, else the one that would run. Root becomes its account for the rest of the process, before
-    any file of the account is opened. Raises Invalid; PermissionError when the server is another account's.
+def as_the_account(args: argparse.Namespace, work: Callable[[], int], typed: Callable[[], bytes] = bytes) -> int:
+    """The exit code of `work`, done by the account whose server `args` mean, in an environment that names this server;
+    what `typed` returns is its standard input. Root itself does it where nobody but root can change anything of that
+    server, and keeps its own standard input. Raises Invalid, OSError.
     """
-    where = places(which, os.environ, os.geteuid())
-    if os.geteuid() == 0 and where[0].state.is_dir():
-        where = where[:1]
-        become_owner(where[0].state)
+    here, who = _meant(args)
+    if who is None:
+        return work()
+    environ = as_account.environment(who, os.environ, getattr(args, "handed_on", ()))
+    environ |= {"JUPYTERD_MODE": here.mode, "JUPYTERD_STATE_DIR": str(here.state)}
+    if here.mode == "service":
+        environ["JUPYTERD_RUNTIME_DIR"] = str(here.runtime)
+    return as_account.run(who, work, environ, typed())
+
+
+def _meant(args: argparse.Namespace) -> tuple[Paths, accounts.Account | None]:
+    """The place of the server that root means: where there is one, else the likeliest; and whose it is, None for root.
+    Only root can say whose it is: it has made or changed every file on the way there.
+    """
+    where = places(
+        getattr(args, "which", None) or ("system" if getattr(args, "system", False) else None), os.environ, 0
+    )
+    if getattr(args, "state", None) is not None:
+        state = Path.cwd() / args.state
+        where = (Paths("foreground", state, state / "run"),)
+    for each in where:
+        who = accounts.master_of(each.state) or accounts.master_of(each.runtime)
+        if who is not None or os.path.lexists(each.state):
+            return each, who
+    return where[0], None
+
+
+def find_server(which: Which | None) -> Server:
+    """The running server, else the one that would run. Raises Invalid; PermissionError when the server is another
+    account's.
+    """
     from jupyterd.cli.status.read import look  # noqa: PLC0415 - as above
 
+    where = places(which, os.environ, os.geteuid())
     return server_of(look(snapshots(where)), where)
 
 
@@ -95,9 +126,24 @@ def server_of(found: ServerStatus | Nothing, where: tuple[Paths, ...]) -> Server
     return Server(where[0], None)
 
 
+def tell(running: ServerStatus) -> bool:
+    """Send SIGHUP to exactly this supervisor, which then makes another plan. False if it has ended. PermissionError."""
+    told = running.snapshot.supervisor
+    pidfd = proc.open_pidfd_since(told.pid, told.started)
+    if pidfd is None:
+        return False
+    try:
+        signal.pidfd_send_signal(pidfd, signal.SIGHUP)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(pidfd)
+    return True
+
+
 def say(text: str) -> None:
-    """A message on standard error."""
-    print(f"jupyterd: {typed.commands(text, os.environ)}", file=sys.stderr)
+    """A message on standard error. What an account may have written into it is no command for root's terminal."""
+    print(for_terminal(f"jupyterd: {typed.commands(text, os.environ)}"), file=sys.stderr)
 
 
 def fail(text: str, code: int = TROUBLE) -> int:

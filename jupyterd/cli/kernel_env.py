@@ -9,6 +9,7 @@ import argparse
 import os
 from pathlib import Path
 
+from jupyterd.cli import as_account
 from jupyterd.cli._common import fail
 from jupyterd.launch import kernel_environment
 from jupyterd.launch.kernel_environment import EnvironmentFailed
@@ -20,6 +21,7 @@ HELP = "create or repair the default Python environment of notebooks"
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Its options: another directory than the one in the settings, and --check."""
     parser.add_argument("--environment", type=Path, help="its directory (default: the one in the settings)")
+    parser.set_defaults(handed_on=as_account.FOR_PIP)
     parser.add_argument("--check", action="store_true", help="only check whether it exists (exit 0) or not (exit 1)")
 
 

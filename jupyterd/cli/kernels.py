@@ -1,6 +1,6 @@
 """`jupyterd kernels`: list, interrupt, restart, stop; also while no server runs.
 
-Reads the records of kernels on disk, and needs no server. Root becomes the account that owns them.
+Reads the records of kernels on disk, and needs no server.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from jupyterd.cli._common import USAGE, fail, say
 from jupyterd.launch import launcher, recorder_process, registry, sampler_process, stop
 from jupyterd.launch.registry import Entry
 from jupyterd.launch.user_unit import LaunchFailed
-from jupyterd.linux import accounts, local_time, proc, systemd
+from jupyterd.linux import local_time, proc, systemd
 from jupyterd.protocol.policy import Policy
 from jupyterd.settings import paths
 from jupyterd.text import plural, size
@@ -64,7 +64,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """0: done; 1: something is left or missing; 2: the id fits no kernel, or several."""
     directory = (args.state or paths.discover(os.environ, os.getuid()).state) / "kernels"
-    accounts.become_owner(directory if os.path.lexists(directory) else directory.parent)
     every, problems = registry.read_all(directory)
     for problem in problems:
         say(str(problem))
@@ -149,7 +148,7 @@ def _stop_said(directory: Path, every: list[Entry], running: list[Entry], args: 
     with ThreadPoolExecutor() as beside:
         terminals = None
         if args.terminals:
-            where, units = directory.parent / "terminals", os.environ.get("JUPYTERD_MODE") in {"service", "user"}
+            where, units = directory.parent / "terminals", args.unless_restarting
             terminals = beside.submit(stop.end_terminals, where, _TERMINALS_GRACE_S, units=units)
         asker = beside.submit(_stop_sampler, directory.parent / "gpu.lock") if args.sampler else None
         code = _stop(directory, chosen, args.grace, args.why)

@@ -1,6 +1,7 @@
 """The `jupyterd` command. It knows the verbs by name and imports only the one that is called.
 
-Exit codes: 0 success, 1 failure, 2 usage, 3 not running, 75 another jupyterd is running, 78 invalid settings.
+Exit codes: 0 success, 1 failure, 2 usage, 3 not running, 75 another jupyterd is running, 78 invalid settings,
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ PACKAGES = ("setup", "status", "cert", "gpu")
 
 
 class Verb(Protocol):
-    """The interface of a verb's module."""
+    """The interface of a verb's module. `main` runs as the account whose server is meant. What root has to do itself is
+    in a function `by_root(args, as_the_account)` beside it, which calls `as_the_account(typed)` for `main` and
+    returns an exit code. Where root is not the account itself, what `typed` returns is the standard input of `main`.
+    """
 
     HELP: str
     arguments: Callable[[argparse.ArgumentParser], None]
@@ -53,15 +57,29 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(verb: Verb, args: argparse.Namespace) -> int:
+    if os.geteuid() != 0:
+        return _guarded(lambda: verb.main(args))
     from jupyterd.cli import _common  # noqa: PLC0415 - `jupyterd --help` needs neither
+
+    def as_the_account(typed: Callable[[], bytes] = bytes) -> int:
+        return _common.as_the_account(args, lambda: _guarded(lambda: verb.main(args)), typed)
+
+    by_root = getattr(verb, "by_root", None)
+    return _guarded(as_the_account if by_root is None else lambda: by_root(args, as_the_account))
+
+
+def _guarded(work: Callable[[], int]) -> int:
+    from jupyterd.cli import _common  # noqa: PLC0415 - as above
     from jupyterd.settings.problems import Invalid  # noqa: PLC0415
 
     try:
-        code = verb.main(args)
+        code = work()
         sys.stdout.flush()
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _common.TROUBLE
+    except KeyboardInterrupt:
+        return _common.INTERRUPTED
     except Invalid as invalid:
         return _common.refuse(invalid)
     except OSError as error:

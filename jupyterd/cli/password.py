@@ -6,6 +6,7 @@ import argparse
 import getpass
 import os
 import sys
+from collections.abc import Callable
 
 from jupyterd.cli import _common, login_state
 from jupyterd.cli._common import TROUBLE, fail
@@ -15,6 +16,7 @@ from jupyterd.settings.values import Fault
 
 HELP = "set the password; a running server uses it at once and logs out every browser"
 NONE = 3
+_LINE_BYTES = 4 * login_store.PASSWORD_MOST + 2
 _FIXED = """\
 the settings of this server fix the password ([login] password_hash), so it cannot be set here.
     jupyterd config show --origin     shows which file sets it
@@ -34,28 +36,55 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     # For setup: --if-new stores only a password that differs from the current one; --is-set exits 3 if none is set.
     parser.add_argument("--if-new", action="store_true", help=argparse.SUPPRESS)
     how.add_argument("--is-set", action="store_true", help=argparse.SUPPRESS)
+    parser.set_defaults(may_set=False)
+
+
+def by_root(args: argparse.Namespace, as_the_account: Callable[..., int]) -> int:
+    """Root asks: the account's process gets what was typed, and no terminal."""
+
+    def typed() -> bytes:
+        if args.stdin or args.hash_stdin:
+            return sys.stdin.buffer.readline(_LINE_BYTES)
+        line = f"{_typed(from_stdin=False)}\n"
+        args.stdin = True
+        return line.encode("utf-8", "surrogateescape")
+
+    if args.is_set or args.remove:
+        return as_the_account()
+    args.may_set = True
+    code = as_the_account()
+    args.may_set = False
+    return code or _told(lambda: as_the_account(typed))
 
 
 def main(args: argparse.Namespace) -> int:
     """Ask, hash, store."""
+    return _told(lambda: _set(args))
+
+
+def _told(work: Callable[[], int]) -> int:
     try:
-        where = _common.places(args.which, os.environ, os.geteuid())[0]
-        if os.geteuid() == 0 and where.mode == "service" and not where.state.is_dir():
-            return fail("there is no service on this machine yet. Type: sudo ./install")
-        server = _common.find_server(args.which)
-        return _set(server.paths, args, runs=server.running is not None)
+        return work()
     except (OSError, ValueError) as error:
         return fail(f"nothing was changed: {error}")
     except (KeyboardInterrupt, EOFError):
         return fail("nothing was changed")
 
 
-def _set(paths: Paths, args: argparse.Namespace, *, runs: bool) -> int:
-    known = login_state.read(paths)
+def _set(args: argparse.Namespace) -> int:
+    where = _common.places(args.which, os.environ, os.geteuid())[0]
+    if os.geteuid() == 0 and where.mode == "service" and not where.state.is_dir():
+        return fail("there is no service on this machine yet. Type: sudo ./install")
+    server = _common.find_server(args.which)
+    paths, known = server.paths, login_state.read(server.paths)
     if args.is_set:
         return 0 if known.fixed or known.browsers else NONE
     if known.fixed:
         return fail(_FIXED)
+    return 0 if args.may_set else _change(paths, args, runs=server.running is not None)
+
+
+def _change(paths: Paths, args: argparse.Namespace, *, runs: bool) -> int:
     if args.remove:
         login_store.set_password(paths.login, "")
         print("The password is removed. To log in from now on, type: jupyterd token")
@@ -76,8 +105,8 @@ def _hashed(paths: Paths, args: argparse.Namespace) -> str | None:
     from jupyter_server.auth.security import passwd, passwd_check  # noqa: PLC0415 - slow
 
     password = _typed(from_stdin=args.stdin)
-    fault = "The two passwords differ." if password is None else login_store.password_fault(password)
-    if fault or password is None:
+    fault = login_store.password_fault(password)
+    if fault:
         fail(f"{fault} Nothing was changed.")
         return None
     old = login_store.read_or_set_aside(paths.login).password_hash
@@ -99,12 +128,14 @@ def _given_hash() -> str | None:
     return None
 
 
-def _typed(*, from_stdin: bool) -> str | None:
-    """The password as typed; None if it was repeated differently."""
+def _typed(*, from_stdin: bool) -> str:
+    """The password as typed. ValueError if it was repeated differently, or there is no terminal."""
     if from_stdin:
-        line = sys.stdin.buffer.readline(4 * login_store.PASSWORD_MOST + 2)
+        line = sys.stdin.buffer.readline(_LINE_BYTES)
         return line.decode("utf-8", "surrogateescape").removesuffix("\n").removesuffix("\r")
     if not sys.stdin.isatty():
         raise ValueError("there is no terminal to ask for it; in a script use: jupyterd password --stdin")
     password = getpass.getpass("New password: ")
-    return password if getpass.getpass("Repeat the password: ") == password else None
+    if getpass.getpass("Repeat the password: ") != password:
+        raise ValueError("the two passwords differ")
+    return password

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import time
 from collections.abc import Callable
 
-from jupyterd.cli._common import DONE, NOT_RUNNING, TROUBLE, fail, say
+from jupyterd.cli._common import DONE, NOT_RUNNING, TROUBLE, fail, say, tell
 from jupyterd.cli.status import read
 from jupyterd.cli.status.read import Nothing, ServerStatus
 from jupyterd.protocol.policy import Policy
@@ -42,12 +41,8 @@ def main(args: argparse.Namespace) -> int:
     if before is None:
         return fail(f"no server runs that writes {file}; see: jupyterd status", NOT_RUNNING)
     try:
-        pidfd = os.pidfd_open(before.supervisor.process.pid)
-        if look() is None:  # check once more: while the descriptor is open, no other process can have this pid
-            raise ProcessLookupError
-        signal.pidfd_send_signal(pidfd, signal.SIGHUP)
-    except ProcessLookupError:
-        return fail("the server has just stopped; see: jupyterd status", NOT_RUNNING)
+        if not tell(before):
+            return fail("the server has just stopped; see: jupyterd status", NOT_RUNNING)
     except PermissionError:
         return fail(f"the server belongs to {before.snapshot.account}. Type: sudo jupyterd reload")
     after = _later(look, before)

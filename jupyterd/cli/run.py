@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import sdnotify
@@ -18,11 +19,11 @@ import sdnotify
 import jupyterd
 from jupyterd.cli import banner, login_state, ssh, typed
 from jupyterd.cli._common import EX_CONFIG, EX_TEMPFAIL, fail, say
-from jupyterd.linux import kept
+from jupyterd.linux import accounts, kept
 from jupyterd.planner import plan
 from jupyterd.protocol.plan import Plan, Refused, encode
 from jupyterd.settings import options
-from jupyterd.settings.paths import Paths, prepare
+from jupyterd.settings.paths import Paths, discover, mode_of, prepare
 
 _AGAIN_S, _EXTEND_S = 10.0, 60.0
 HELP = "Run the Jupyter server under its supervisor: in this terminal, or as the systemd service."
@@ -31,6 +32,16 @@ HELP = "Run the Jupyter server under its supervisor: in this terminal, or as the
 def arguments(parser: argparse.ArgumentParser) -> None:
     """An option for every setting that is not a secret."""
     options.add(parser)
+
+
+def by_root(args: argparse.Namespace, _: Callable[[], int]) -> int:
+    """A server of root's own: in another account's directories root makes nothing."""
+    state = discover(os.environ, 0, mode_of(os.environ)).state
+    who = accounts.master_of(state)
+    if who is not None:
+        advice = f"run it as {who.name}, without sudo, or name another place: JUPYTERD_STATE_DIR=DIRECTORY"
+        return fail(f"{state} is {who.name}'s: {advice}", EX_CONFIG)
+    return main(args)
 
 
 def main(args: argparse.Namespace) -> int:  # noqa: RET503 - execv does not return

@@ -20,12 +20,19 @@ HELP = "print a new one-time link: for the first login, or if you forgot the pas
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Its options."""
     _common.which_arguments(parser)
+    parser.set_defaults(here=None)
     parser.add_argument("--if-needed", action="store_true", help="print no new link if there is another way to log in")
+
+
+def by_root(args: argparse.Namespace, as_the_account: Callable[[], int]) -> int:
+    """The account may not read how sudo's caller reached this machine."""
+    args.here = ssh.here()
+    return as_the_account()
 
 
 def main(args: argparse.Namespace) -> int:
     """Make the token and print the banner, or the bare token when no server runs."""
-    here = ssh.here()  # while this is root: the account may not read the environment of sudo's caller
+    here = args.here or ssh.here()
     try:
         server = _common.find_server(args.which)
         if args.if_needed:

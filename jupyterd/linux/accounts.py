@@ -5,9 +5,13 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+_PARTS_MAX = 512
+"""Parts of a path, those of links included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,9 @@ class Account:
     uid: int
     gid: int
     home: str
+
+
+ROOT = Account("root", 0, 0, "/root")
 
 
 def account(uid: int, environ: Mapping[str, str], *, service: bool) -> Account:
@@ -58,35 +65,62 @@ def others_in_group(gid: int, mine: Account) -> tuple[str, ...]:
     return tuple(sorted(members - {mine.name, "root"}))
 
 
-def become_owner(directory: Path) -> None:
-    """Root becomes the account that owns the directory, for the rest of the process: it must not touch the account's
-    files and sockets as root. Does nothing for anybody else, or when there is no such directory.
+def master_of(path: Path) -> Account | None:
+    """The account that can change what `path` leads to: the owner of the first part of it, links included, that is not
+    root's; None when nobody but root can, or when there is no such file. For root: it looks at what is root's and at
+    the owner of the first thing that is not, and at nothing beyond. PermissionError for a part that several accounts
+    may change.
     """
-    if os.geteuid() != 0:
-        return
-    try:
-        owner = directory.lstat()
-    except OSError:
-        return
-    if owner.st_uid != 0:
-        become(owner.st_uid, owner.st_gid)
+    rest = os.path.abspath(path).split("/")  # noqa: PTH100 - follows no link
+    at = "/"
+    for _ in range(_PARTS_MAX):
+        if not rest:
+            return None
+        name = rest.pop(0)
+        if name == "..":
+            at = os.path.dirname(at)  # noqa: PTH120 - a path without links
+        if name in ("", ".", ".."):
+            continue
+        here = os.path.join(at, name)  # noqa: PTH118 - as above
+        try:
+            found = os.lstat(here)
+        except FileNotFoundError:
+            return None
+        if found.st_uid != 0:
+            return _owner(found)
+        if stat.S_ISLNK(found.st_mode):
+            target = os.readlink(here)  # noqa: PTH115 - as above
+            rest = target.split("/") + rest
+            at = "/" if target.startswith("/") else at
+            continue
+        if _is_shared(found):
+            raise PermissionError(f"{here} can be changed by accounts other than root; type: chmod go-w {here}")
+        at = here
+    raise PermissionError(f"{path} leads through too many links")
 
 
-def become(uid: int, gid: int) -> None:
-    """Root becomes the account for the rest of the process: its groups, its HOME and its runtime directory, and nothing
-    of root's own XDG directories. `gid` counts where the password database does not know the account.
-    """
+def _is_shared(found: os.stat_result) -> bool:
+    """Whether others than root may change this file of root's. In a sticky directory people change only their own."""
+    if stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX:
+        return False
+    return bool(found.st_mode & 0o002 or (found.st_mode & 0o020 and others_in_group(found.st_gid, ROOT)))
+
+
+def _owner(found: os.stat_result) -> Account:
+    """The owner of a file; its group counts only where the password database does not know the account."""
+    mine = account(found.st_uid, {}, service=True)
+    return mine if _is_known(mine) else replace(mine, gid=found.st_gid or found.st_uid)
+
+
+def _is_known(who: Account) -> bool:
     try:
-        entry = pwd.getpwuid(uid)
-    except KeyError:  # a number without a name, as in some containers
-        os.setgroups([])
-        os.setgid(gid)
-        os.environ["HOME"] = "/"
-    else:
-        os.initgroups(entry.pw_name, entry.pw_gid)
-        os.setgid(entry.pw_gid)
-        os.environ.update(HOME=entry.pw_dir, USER=entry.pw_name, LOGNAME=entry.pw_name)
-    os.setuid(uid)
-    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
-        os.environ.pop(name, None)
-    os.environ["XDG_RUNTIME_DIR"] = f"/run/user/{uid}"
+        return pwd.getpwuid(who.uid).pw_name == who.name
+    except KeyError:
+        return False
+
+
+def become(who: Account) -> None:
+    """Root becomes this account, with its groups, for the rest of the process."""
+    os.setgroups(os.getgrouplist(who.name, who.gid) if _is_known(who) else [])
+    os.setgid(who.gid)
+    os.setuid(who.uid)

@@ -15,7 +15,7 @@ from typing import Literal
 import attrs
 
 from jupyterd.linux import files
-from jupyterd.linux.accounts import account
+from jupyterd.linux.accounts import account, master_of
 from jupyterd.settings.problems import Invalid, Origin, Problem
 
 Mode = Literal["service", "user", "foreground"]
@@ -204,7 +204,9 @@ def _mode_meant(environ: Mapping[str, str], uid: int, service_state: Path) -> Mo
         serves = service_state.stat().st_uid == uid
     except OSError:
         return "service" if uid == 0 and not _own_state(environ, uid).exists() else "foreground"
-    if (uid == 0 or serves) and not files.is_locked(_own_state(environ, uid) / "lock"):
+    own = _own_state(environ, uid)
+    # With sudo's $HOME root's own is the account's, which root does not open.
+    if (uid == 0 or serves) and not ((uid != 0 or master_of(own) is None) and files.is_locked(own / "lock")):
         return "service"
     return "foreground"
 

@@ -6,10 +6,12 @@ The bytes that were read and checked are those of the pair: no path is opened tw
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
+from jupyterd.linux.accounts import master_of
 from jupyterd.text import days
 from jupyterd.tls import chain, files, handshake
 from jupyterd.tls.files import Block, PemFile, quoted
@@ -29,11 +31,30 @@ class Collected:
     remarks: tuple[PairProblem, ...]
 
 
-def collect(paths: Sequence[Path], now: float) -> Collected | PairProblem:
+Known = Mapping[Path, PemFile | PairProblem]
+"""Files that have been read already, and what was wrong with those that could not be."""
+
+
+def read_by_root(paths: Sequence[Path]) -> Known:
+    """Those of the files that nobody but root can change, which the account may not be able to read. Root opens no
+    other: a link in the account's place would show it a key of somebody else's.
+    """
+    found: dict[Path, PemFile | PairProblem] = {}
+    for path in paths:
+        try:
+            who = master_of(path)
+        except OSError:
+            continue
+        if who is None:
+            found[path] = files.read(path)
+    return found
+
+
+def collect(paths: Sequence[Path], now: float, known: Known = MappingProxyType({})) -> Collected | PairProblem:
     """The pair in these files; a PairProblem if no browser would accept it. `now` is Unix time."""
     read: list[PemFile] = []
     for path in paths:
-        file = files.read(path)
+        file = known.get(path) or files.read(path)
         if isinstance(file, PairProblem):
             return file
         read.append(file)

@@ -128,6 +128,9 @@ def _not_opened(path: Path, error: OSError) -> PairProblem:
 def _denied(path: Path) -> PairProblem:
     """Name the directory that is closed, when it is not the file itself: the usual case with /etc/letsencrypt/live."""
     who = account()
+    own = next((each for each in reversed((path, *path.parents)) if _is_own_link(each)), None)
+    if own is not None:  # nobody should open a directory because a link of the account's leads into it
+        return PairProblem(f"{path} cannot be read: {own} is a link to what is closed to {who}", f"ls -l {quoted(own)}")
     for place in (path, Path(os.path.realpath(path))):
         for directory in reversed(place.parents):
             if not os.access(directory, os.X_OK, effective_ids=True):
@@ -140,6 +143,14 @@ def _denied(path: Path) -> PairProblem:
         f"{path} cannot be read as account {who}",
         f"sudo chgrp {who} {quoted(real)} && sudo chmod g+r {quoted(real)}",
     )
+
+
+def _is_own_link(path: Path) -> bool:
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISLNK(found.st_mode) and found.st_uid == os.geteuid()
 
 
 def _deepest(path: Path) -> Path:

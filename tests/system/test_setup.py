@@ -52,10 +52,10 @@ def test_what_the_settings_refuse_is_taken_back(service: Service) -> None:
         done = machine.attempt(f"jupyterd setup --yes {options}")
         assert done.returncode == 2, (options, done.stderr)
         assert "Traceback" not in done.stderr
-    machine.write("/etc/jupyter-of-old.json", json.dumps({"NotebookApp": {"notebook_dir": "/root"}}))
+    machine.write("/etc/jupyter-of-old.json", json.dumps({"NotebookApp": {"notebook_dir": "/root/notebooks"}}))
     done = machine.attempt("jupyterd setup --yes --import /etc/jupyter-of-old.json")
     assert done.returncode == 78, done.stderr
-    assert "server.root_dir /root cannot be read" in done.stderr
+    assert "server.root_dir /root/notebooks cannot be read" in done.stderr
     assert machine.run(facts) == before
     assert service.is_active()
 

@@ -92,3 +92,18 @@ def test_plurals(count: int, expected: str) -> None:
 )
 def test_whole_days(seconds: float, expected: str) -> None:
     assert text.days(seconds) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("plain ä \N{WHITE BULLET}\n", "plain ä \N{WHITE BULLET}\n"),
+        ("\x1b[1;31mred\x1b[0m\n", "\x1b[1;31mred\x1b[0m\n"),
+        ("a,b\r\nc\td\n", "a,b\nc\td\n"),
+        ("over\rwritten", "over\\rwritten"),
+        ("\x1b]0;title\x07\x1b[2J\x1b[6n\x9b2J", "\\x1b]0;title\\x07\\x1b[2J\\x1b[6n\\x9b2J"),
+        ("\x1b[" + "1" * 30 + "m\N{RIGHT-TO-LEFT OVERRIDE}", "\\x1b[" + "1" * 30 + "m\\u202e"),
+    ],
+)
+def test_a_terminal_gets_no_commands_but_colours(given: str, shown: str) -> None:
+    assert text.for_terminal(given) == shown

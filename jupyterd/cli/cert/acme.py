@@ -21,7 +21,7 @@ from jupyterd.cli import _common
 from jupyterd.cli._common import TROUBLE, USAGE, fail, say
 from jupyterd.cli.cert import install
 from jupyterd.cli.setup import unit_files
-from jupyterd.linux import unit_file
+from jupyterd.linux import accounts, unit_file
 
 LINEAGE = "jupyterd"
 """certbot's name for it: one, whatever the domains, so that no older one is renewed and installed over it."""
@@ -44,6 +44,11 @@ class Certbot:
 
 def main(args: argparse.Namespace) -> int:
     """Get the certificate, set up its renewal, install it."""
+    return obtain(args) or install.main(args)
+
+
+def obtain(args: argparse.Namespace) -> int:
+    """Get the certificate and set up its renewal; then `args` are those of `cert install`."""
     if not args.agree_tos and not sys.stdin.isatty():
         return fail(
             "there is no terminal to ask about the terms of service: read them, then add --agree-tos",
@@ -67,7 +72,7 @@ def main(args: argparse.Namespace) -> int:
     live = certbot.config / "live" / LINEAGE
     # certbot has run the hook, unless it kept a certificate that it had; and it does not fail if the hook fails.
     args.what, args.files = "install", [live / "fullchain.pem", live / "privkey.pem"]
-    return install.main(args)
+    return 0
 
 
 def request(certbot: Certbot, args: argparse.Namespace, hook: str) -> list[str]:
@@ -105,20 +110,28 @@ def _program() -> Path:
 def _unfit(args: argparse.Namespace) -> str | None:
     """Why the request cannot succeed, or None. Checked first, because authorities count failed requests."""
     if os.geteuid() == 0:
-        owner = os.stat(os.path.realpath(_program())).st_uid  # noqa: PTH116 - one call
-        return (
-            None
-            if owner == 0
-            else (
-                f"root's certbot would run {_program()}, which uid {owner} can modify\n"
-                "    install jupyterd for root (sudo ./install), then type: sudo jupyterd cert acme"
-            )
-        )
+        return _unfit_for_root(args.webroot)
     first = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text("ascii"))
     if args.webroot is None and args.http_port < first:
         return (
             f"the challenge comes over port {args.http_port}, which only root may use: use sudo,\n"
             "    or give --webroot DIR of the web server on that port, or --http-port N if a router forwards to it"
+        )
+    return None
+
+
+def _unfit_for_root(webroot: Path | None) -> str | None:
+    who = accounts.master_of(_program())
+    if who is not None:
+        return (
+            f"root's certbot would run {_program()}, which {who.name} can change\n"
+            "    install jupyterd for root (sudo ./install), then type: sudo jupyterd cert acme"
+        )
+    who = None if webroot is None else accounts.master_of(webroot)
+    if who is not None and who.uid >= _FIRST_PERSON:
+        return (
+            f"root's certbot would write into {webroot}, where {who.name} can lay links\n"
+            "    give a directory of root's or of the web server's, or no --webroot"
         )
     return None
 
@@ -156,6 +169,8 @@ def _install(venv: Path) -> bool:
 
 NAME = "jupyterd-acme"
 _TIMEOUT_S = 30.0
+_FIRST_PERSON = 1000
+"""Of adduser.conf(5): below are accounts of the system's, such as the web server's."""
 _PACKAGED = "certbot.timer"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import signal
 import socket
 import ssl
 import time
@@ -13,9 +12,8 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from jupyterd.cli._common import Server, say
+from jupyterd.cli._common import Server, say, tell
 from jupyterd.cli.status.read import ServerStatus, standing
-from jupyterd.linux import proc
 from jupyterd.linux.accounts import account
 from jupyterd.planner import addresses
 from jupyterd.protocol.plan import Certificate
@@ -57,19 +55,6 @@ def configured(server: Server) -> str:
         return names(server).configured
     except Invalid:
         return ""
-
-
-def tell(running: ServerStatus) -> bool:
-    """Send SIGHUP to exactly this supervisor, which then makes another plan. False if it has ended."""
-    told = running.snapshot.supervisor
-    pidfd = proc.open_pidfd_since(told.pid, told.started)
-    if pidfd is None:
-        return False
-    try:
-        signal.pidfd_send_signal(pidfd, signal.SIGHUP)
-    finally:
-        os.close(pidfd)
-    return True
 
 
 def until_served(running: ServerStatus, wanted: Callable[[Certificate], bool]) -> Certificate | None:

@@ -23,7 +23,7 @@ def main(args: argparse.Namespace) -> int:
     """Check the certificate, put it in place, and wait until the server presents it."""
     if args.what == "remove":
         return _remove(find_server(args.which))
-    found = collect.collect(args.files, time.time())  # while this is root: the account may not be able to read them
+    found = collect.collect(args.files, time.time(), args.read)
     if isinstance(found, PairProblem):
         return fail(f"not installed: {found.text}\n    {found.advice}")
     server = find_server(args.which)

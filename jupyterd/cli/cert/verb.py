@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import subprocess
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ HELP = "Show the certificate, or use another one: your own, Let's Encrypt's, or 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """One sub-verb for each thing to do."""
+    parser.set_defaults(read={})
     verbs = parser.add_subparsers(title="what to do", dest="what", metavar="WHAT", required=True)
 
     def verb(name: str, text: str) -> argparse.ArgumentParser:
@@ -52,11 +54,30 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def by_root(args: argparse.Namespace, as_the_account: Callable[[], int]) -> int:
+    """Certbot is root's; and the account may not be able to read what only root can change."""
+    if args.what == "acme":
+        from jupyterd.cli.cert import acme  # noqa: PLC0415 - as in main
+
+        code = _told(lambda: acme.obtain(args))
+        if code:
+            return code
+    if args.what == "install":
+        from jupyterd.tls import collect  # noqa: PLC0415 - as above
+
+        args.read = collect.read_by_root(args.files)
+    return as_the_account()
+
+
 def main(args: argparse.Namespace) -> int:
     """Run the sub-verb; 1, with the reason on standard error, if it failed. Raises Invalid, OSError."""
     verb: Any = import_module("jupyterd.cli.cert." + ("install" if args.what == "remove" else args.what))
+    return _told(lambda: verb.main(args))
+
+
+def _told(work: Callable[[], int]) -> int:
     try:
-        code: int = verb.main(args)
+        code = work()
     except subprocess.TimeoutExpired as error:
         return fail(f"{error.cmd[0]} did not finish within {error.timeout:.0f} s and was killed")
     except ValueError as error:

@@ -24,7 +24,6 @@ from jupyterd.cli.status import read, verb
 from jupyterd.cli.status.read import Nothing, ServerStatus
 from jupyterd.gpu import driver, history
 from jupyterd.gpu.intervals import Spans
-from jupyterd.linux import accounts
 from jupyterd.protocol.gpu_frames import Gpu
 from jupyterd.settings.paths import Paths
 from jupyterd.text import printable
@@ -126,7 +125,6 @@ def _past(asked: Request, mine: Paths) -> int:
         since = usage.since(wanted.since, until)
     except ValueError as error:
         return fail(f"--since: {error}", USAGE)
-    accounts.become_owner(mine.state)  # SQLite creates files beside the one that it reads
     file = mine.gpu_history
     try:
         every = history.read(file, since, until)

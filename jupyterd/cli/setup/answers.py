@@ -15,12 +15,14 @@ from typing import Literal
 
 import attrs
 
+from jupyterd.cli import as_account
 from jupyterd.cli.setup import jupyter_import
 from jupyterd.cli.setup.target import SetupTarget
 from jupyterd.settings import login_store, rules, table
 from jupyterd.settings.imported import Taken
 from jupyterd.settings.table import Value
 from jupyterd.settings.values import Fault, from_text
+from jupyterd.text import for_terminal
 from jupyterd.tls import collect
 from jupyterd.tls.key_pair import PairProblem
 
@@ -74,6 +76,7 @@ class Existing:
     values: Mapping[str, Value]
     has_password: bool
     has_certificate: bool
+    has_authority: bool
 
 
 @attrs.frozen
@@ -121,14 +124,14 @@ def collect_answers(args: argparse.Namespace, target: SetupTarget, known: Existi
             values[name] = value
     if known.fresh and target.account.uid == 0:
         values[ROOT] = True  # root serves only if the user named root or the machine has no other account
-    return Answers(values, secret, _certificate(args, known, ask=ask), tuple(remarks))
+    return Answers(values, secret, _certificate(args, target, known, ask=ask), tuple(remarks))
 
 
 def _imported(take: str | bool | None, target: SetupTarget, known: Existing, *, ask: bool) -> Taken:  # noqa: FBT001 - argparse's
     if take is False:
         return Taken()
     where = Path(take) if isinstance(take, str) and take else Path(target.account.home, ".jupyter")
-    files = jupyter_import.found(where.absolute())
+    files = jupyter_import.found(where.absolute(), target.account)
     if take is None and not (ask and known.fresh and files):
         return Taken()
     if not files:
@@ -175,18 +178,18 @@ def _setting(asked: _Question, target: SetupTarget, *, ask: bool) -> Value:
     return found
 
 
-def _certificate(args: argparse.Namespace, known: Existing, *, ask: bool) -> CertificateAnswer:
+def _certificate(args: argparse.Namespace, target: SetupTarget, known: Existing, *, ask: bool) -> CertificateAnswer:
     which = args.certificate
     if which is None and args.domain:
         which = "acme"
     if which is None and ask:
-        return _asked_certificate(known)
+        return _asked_certificate(target, known)
     kind = _KINDS.get(which or "", "files")
     if kind == "acme" and not (args.domain and args.email):
         raise ValueError("--certificate acme also needs --domain NAME and --email ADDRESS")
     paths = (Path(which), *([args.key] if args.key else [])) if kind == "files" else ()
     if paths:
-        fault = _files_fault(paths)
+        fault = _files_fault(target, paths)
         if fault:
             raise ValueError(fault)
     absolute = tuple(each.absolute() for each in paths)
@@ -194,7 +197,7 @@ def _certificate(args: argparse.Namespace, known: Existing, *, ask: bool) -> Cer
     return CertificateAnswer(kind, absolute, domains, args.email or "", args.acme_server or "", args.agree_tos)
 
 
-def _asked_certificate(known: Existing) -> CertificateAnswer:
+def _asked_certificate(target: SetupTarget, known: Existing) -> CertificateAnswer:
     now = "the current one" if known.has_certificate else "self-signed, made automatically; browsers warn about it once"
     choice = ask_until_valid(
         _CERTIFICATES.format(now=now), "1", lambda text: "" if text in {"1", "2", "3", "4"} else "type 1, 2, 3 or 4"
@@ -205,7 +208,7 @@ def _asked_certificate(known: Existing) -> CertificateAnswer:
         case "3":
             typed = ask_until_valid(
                 "Files (certificate, key, chain), separated by spaces", "",
-                lambda text: _files_fault(tuple(map(Path, text.split()))),
+                lambda text: _files_fault(target, tuple(map(Path, text.split()))),
             )  # fmt: skip
             return CertificateAnswer("files", tuple(Path(each).absolute() for each in typed.split()))
         case "4":
@@ -220,11 +223,16 @@ def _asked_certificate(known: Existing) -> CertificateAnswer:
             return CertificateAnswer()
 
 
-def _files_fault(paths: tuple[Path, ...]) -> str:
+def _files_fault(target: SetupTarget, paths: tuple[Path, ...]) -> str:
     if not paths:
         return "give at least one file"
-    found = collect.collect(paths, time.time())
-    return f"{found.text}; {found.advice}" if isinstance(found, PairProblem) else ""
+    known = collect.read_by_root(paths) if as_account.is_needed(target.account) else {}
+
+    def fault() -> str:
+        found = collect.collect(paths, time.time(), known)
+        return f"{found.text}; {found.advice}" if isinstance(found, PairProblem) else ""
+
+    return as_account.ask(target.account, fault)
 
 
 def ask_line(question: str, default: str = "") -> str:
@@ -244,7 +252,7 @@ def ask_until_valid(question: str, default: str, fault: Callable[[str], str]) ->
         wrong = fault(typed)
         if not wrong:
             return typed
-        print(f"  {wrong}", file=sys.stderr)
+        print(for_terminal(f"  {wrong}"), file=sys.stderr)
 
 
 def confirmed(question: str) -> bool:

@@ -12,15 +12,18 @@ from pathlib import Path
 
 import attrs
 
+from jupyterd.cli import as_account
 from jupyterd.cli._common import say
 from jupyterd.cli.setup import options, services
 from jupyterd.cli.setup import unit_files as files
 from jupyterd.cli.setup.answers import Answers, CertificateAnswer, Existing, collect_answers, confirmed
 from jupyterd.cli.setup.target import SetupTarget
-from jupyterd.linux.accounts import others_in_group
+from jupyterd.linux.accounts import Account, others_in_group
+from jupyterd.linux.files import ABSENT
 from jupyterd.settings import sample, table
 from jupyterd.settings.table import Value
 from jupyterd.settings.values import toml
+from jupyterd.text import for_terminal
 
 
 @attrs.frozen
@@ -46,9 +49,10 @@ def todo(args: argparse.Namespace, target: SetupTarget) -> Todo | None:
     if not quiet and not sys.stdin.isatty():
         raise ValueError("there is no terminal to ask questions. Use --yes, with your answers as options (see --help)")
     answers = collect_answers(args, target, known, ask=not quiet)
-    text = _text(target, answers.values)
+    before = target.text()
+    text = _text(target, before, answers.values)
     settings = table.build({**known.values, **answers.values})
-    new_text = known.fresh or text != target.settings.read_text()
+    new_text = text != before
     if target.user:
         made = Todo(text, new_text, (), services.user_unit(target.account), answers)
     else:
@@ -62,31 +66,28 @@ def todo(args: argparse.Namespace, target: SetupTarget) -> Todo | None:
         whose = "your own server" if target.user else f"the machine's service of {target.account.name}"
         say("\n  ".join((f"this will be done for {whose}:", *shown)))
     for each in answers.remarks:
-        print(f"  note: {each}", file=sys.stderr)
+        print(for_terminal(f"  note: {each}"), file=sys.stderr)
     return made if quiet or not shown or confirmed("Continue?") else None
 
 
 def _known(target: SetupTarget) -> Existing:
     loaded = target.load()
     values = {name: table.value_of(loaded.settings, row) for name, row in table.SETTINGS.items()}
-    fresh = not target.settings.exists()
+    standing, fresh = target.standing(), target.text() is None
     if fresh and not target.user:
         values["server.ip"] = ("*",)
-    state = target.paths.state.is_dir()
     return Existing(
         fresh=fresh,
         values=values,
-        has_password=state and target.verb("password", target.flag, "--is-set") == 0,
-        has_certificate=bool(values["tls.certificate"])
-        or any(each.is_file() for each in (target.paths.installed, target.paths.authority)),
+        has_password=standing.state and target.verb("password", target.flag, "--is-set") == 0,
+        has_certificate=bool(values["tls.certificate"]) or {standing.installed, standing.authority} != {ABSENT},
+        has_authority=standing.authority != ABSENT,
     )
 
 
-def _text(target: SetupTarget, values: Mapping[str, Value]) -> str:
+def _text(target: SetupTarget, before: str | None, values: Mapping[str, Value]) -> str:
     """The new text of the settings file. A new file lists every setting; in an existing one only values change."""
-    try:
-        before = target.settings.read_text()
-    except FileNotFoundError:
+    if before is None:
         return sample.text(values)
     try:
         return sample.edited(before, values)
@@ -109,7 +110,7 @@ def _shown(target: SetupTarget, made: Todo, known: Existing) -> Iterator[str]:
         yield f"{target.paths.login}   the hash of the password, if it is new; only {account} can read it"
     elif known.fresh and not known.has_password:
         yield f"{target.paths.login}   the hash of a one-time token; you choose the password in the browser"
-    yield from _certificate(target, answers.certificate)
+    yield from _certificate(target, answers.certificate, known)
     if known.fresh:
         yield f"{target.paths.state}   state, and the Python environment of notebooks; only for {account}"
         yield f"a service that starts at boot; {account}'s processes keep running after logout (loginctl enable-linger)"
@@ -123,9 +124,9 @@ def _values(answers: Answers, known: Existing) -> Iterator[str]:
             yield f"    [{row.section}] {row.key} = {'(secret)' if row.secret else toml(value)}{was}"
 
 
-def _certificate(target: SetupTarget, certificate: CertificateAnswer) -> Iterator[str]:
+def _certificate(target: SetupTarget, certificate: CertificateAnswer, known: Existing) -> Iterator[str]:
     match certificate.kind:
-        case "authority" if not target.paths.authority.is_file():
+        case "authority" if not known.has_authority:
             yield f"{target.paths.authority}   a local certificate authority"
         case "files":
             yield f"{target.paths.installed}   from {', '.join(map(str, certificate.files))}"
@@ -140,17 +141,17 @@ def put_settings(target: SetupTarget, todo: Todo) -> int:
     """Write the settings, and restore the old ones if the service would refuse the new ones. Returns the exit code of
     `jupyterd config check`.
     """
-    before = target.settings.read_text() if target.settings.exists() else None
+    before = target.text()
     if todo.new_text:
         _write(target, todo.text)
-    elif not target.user:
+    elif not target.user and target.reader.uid == 0:
         _let_read(target)
     refused = target.verb("config", "check", *([] if target.user else ["--system"]))
     if not refused:
         _overruled(target, todo.answers.values)
         return 0
     if todo.new_text and before is None:
-        target.settings.unlink()
+        as_account.ask(target.writer, target.settings.unlink, type(None))
     elif todo.new_text and before is not None:
         _write(target, before)
     kept = (
@@ -170,17 +171,21 @@ def _overruled(target: SetupTarget, values: Mapping[str, Value]) -> None:
 
 def _write(target: SetupTarget, text: str) -> None:
     """An existing file keeps its owner and mode, unless others could then read a secret in it."""
-    path, mine = target.settings, target.account
-    uid, gid, mode = (mine.uid, mine.gid, 0o600) if target.user else (0, mine.gid, 0o640)
+    by_root = target.writer.uid == 0 and not target.user
+    as_account.ask(target.writer, lambda: _put(target.settings, text, target.account, by_root=by_root), bool)
+
+
+def _put(path: Path, text: str, mine: Account, *, by_root: bool) -> bool:
+    uid, gid, mode = (0, mine.gid, 0o640) if by_root else (mine.uid, mine.gid, 0o600)
     try:
         found = path.stat()
     except FileNotFoundError:
         pass
     else:
         uid, gid, mode = found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)
-    if not target.user and _holds_secret(text):
+    if by_root and _holds_secret(text):
         uid, gid, mode = (mine.uid, mine.gid, 0o600) if others_in_group(mine.gid, mine) else (0, mine.gid, 0o640)
-    files.put(path, text, mode=mode, uid=uid, gid=gid)
+    return files.put(path, text, mode=mode, uid=uid, gid=gid)
 
 
 def _holds_secret(text: str) -> bool:

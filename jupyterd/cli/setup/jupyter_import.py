@@ -16,20 +16,27 @@ import time
 from pathlib import Path
 from typing import Any
 
+from jupyterd.cli import as_account
 from jupyterd.cli.setup import jupyter_import_child
 from jupyterd.linux.accounts import Account
 from jupyterd.settings.imported import NAMES, Assignment, Odd, Taken, taken
+from jupyterd.text import printable
 
 DEADLINE_S = 30.0
 _LARGEST_BYTES = 1 << 20
 _END_S = 5.0
 
 
-def found(where: Path) -> tuple[Path, ...]:
-    """The configuration files in a directory, or the one file; () if there is none. May raise PermissionError."""
-    if where.is_dir():
-        return tuple(file for name in NAMES for end in (".py", ".json") if (file := where / f"{name}{end}").is_file())
-    return (where,) if where.is_file() else ()
+def found(where: Path, mine: Account) -> tuple[Path, ...]:
+    """The configuration files in a directory, or the one file, as the account sees them; () if there is none. May raise
+    OSError.
+    """
+
+    def look() -> tuple[str, ...]:
+        names = [f"{name}{end}" for name in NAMES for end in (".py", ".json")] if where.is_dir() else [""]
+        return tuple(str(where / name) for name in names if (where / name).is_file())
+
+    return tuple(map(Path, as_account.ask(mine, look, tuple[str, ...])))
 
 
 def take(files: tuple[Path, ...], mine: Account, deadline_s: float = DEADLINE_S) -> Taken:
@@ -38,10 +45,10 @@ def take(files: tuple[Path, ...], mine: Account, deadline_s: float = DEADLINE_S)
     remarks: list[str] = []
     for file in files:
         answer = _evaluated(file, mine, deadline_s)
-        if "error" in answer:
-            remarks.append(f"{file} is ignored: it could not be read as Jupyter reads it ({answer['error']})")
+        if isinstance(answer, str):
+            remarks.append(f"{file} is ignored: it could not be read as Jupyter reads it ({printable(answer)})")
             continue
-        for owner, section in answer["classes"].items():
+        for owner, section in answer.items():
             for key, value in section.items():
                 kind = jupyter_import_child.odd(value)
                 said.append(Assignment(str(file), owner, key, value if kind is None else Odd(kind)))
@@ -49,8 +56,10 @@ def take(files: tuple[Path, ...], mine: Account, deadline_s: float = DEADLINE_S)
     return Taken(made.values, made.places, (*remarks, *made.remarks))
 
 
-def _evaluated(file: Path, mine: Account, deadline_s: float) -> dict[str, Any]:
-    """The answer of jupyter_import_child, which gets no terminal, no variable and no group of root."""
+def _evaluated(file: Path, mine: Account, deadline_s: float) -> dict[str, dict[str, Any]] | str:
+    """What jupyter_import_child found, class -> key -> value, or why it found nothing. It runs a program of the
+    account's: it gets no terminal, no variable, no group and no memory of root's, and its answer is checked.
+    """
     reader, writer = os.pipe()
     other = os.geteuid() != mine.uid
     argv = [sys.executable, "-I", "-m", "jupyterd.cli.setup.jupyter_import_child", str(writer), str(file)]
@@ -67,17 +76,22 @@ def _evaluated(file: Path, mine: Account, deadline_s: float) -> dict[str, Any]:
         os.close(writer)
     try:
         data = _all(reader, time.monotonic() + deadline_s)
-        process.wait(deadline_s)
-    except (TimeoutError, subprocess.TimeoutExpired):
-        return {"error": f"it did not finish within {deadline_s:.0f} s"}
+    except TimeoutError:
+        return f"it did not finish within {deadline_s:.0f} s"
     finally:
         os.close(reader)
         _end(process)
     try:
-        answer: dict[str, Any] = json.loads(data)
-    except ValueError:
-        return {"error": "it ended the process that read it"}
-    return answer
+        answer = json.loads(data)
+    except (ValueError, RecursionError):
+        return "it ended the process that read it"
+    match answer:
+        case {"error": str(text)}:
+            return text
+        case {"classes": dict(classes)} if all(isinstance(each, dict) for each in classes.values()):
+            return classes
+        case _:
+            return "it changed what the process that read it answered"
 
 
 def _all(reader: int, deadline: float) -> bytes:
@@ -92,7 +106,7 @@ def _all(reader: int, deadline: float) -> bytes:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill the process and everything else in its session."""
+    """Kill the process, which nobody has waited for yet, and everything else in its group."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     with contextlib.suppress(subprocess.TimeoutExpired):

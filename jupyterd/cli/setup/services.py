@@ -4,6 +4,7 @@ home. Runs as root.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -12,9 +13,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from jupyterd.cli import as_account
 from jupyterd.cli.setup import sandbox, systemctl
 from jupyterd.cli.setup import unit_files as files
-from jupyterd.linux import unit_file
+from jupyterd.linux import accounts, unit_file
 from jupyterd.linux.accounts import Account
 from jupyterd.settings.schema import Settings
 
@@ -32,16 +34,22 @@ def is_program_of_roots() -> bool:
 def openings(account: Account, settings: Settings) -> sandbox.Openings:
     """What the server may write to. ValueError if the sandbox is never opened for the root directory."""
     root = settings.server.root_dir
-    places = [sandbox.Wanted(root, os.path.realpath(root), "server.root_dir"), *sandbox.links(Path(root))]
-    for each in _OF_JUPYTER:
-        path = f"{account.home}/{each}"
-        places.append(sandbox.Wanted(path, os.path.realpath(path), "a directory of Jupyter's in the home"))
+    places = as_account.ask(account, lambda: _wanted(root, account.home), tuple[sandbox.Wanted, ...])
     others = {each.pw_dir: each.pw_name for each in pwd.getpwall() if each.pw_dir != account.home}
     found = sandbox.decide(places, account.home, others)
     for refused in found.refused:
         if refused.wanted.path == root:
             raise ValueError(f"{refused}. Choose a directory in it: [server] root_dir in {files.SETTINGS}")
     return found
+
+
+def _wanted(root: str, home: str) -> tuple[sandbox.Wanted, ...]:
+    """What the account asks for: the root directory, what is linked there, and Jupyter's directories."""
+    places = [sandbox.Wanted(root, os.path.realpath(root), "server.root_dir"), *sandbox.links(Path(root))]
+    for each in _OF_JUPYTER:
+        path = f"{home}/{each}"
+        places.append(sandbox.Wanted(path, os.path.realpath(path), "a directory of Jupyter's in the home"))
+    return tuple(places)
 
 
 def service_of(account: Account, settings: Settings, opened: sandbox.Openings) -> files.Service:
@@ -77,7 +85,10 @@ def foreign_state(account: Account) -> str | None:
         owner = files.STATE.stat().st_uid
     except FileNotFoundError:
         return None
-    if owner == account.uid or not any(files.STATE.iterdir()):
+    if owner == account.uid:
+        return None
+    holder = accounts.master_of(files.STATE) or accounts.ROOT
+    if not as_account.ask(holder, lambda: any(files.STATE.iterdir()), bool):
         return None
     try:
         name = pwd.getpwuid(owner).pw_name
@@ -100,21 +111,18 @@ def put_in_place(account: Account, wanted: tuple[files.Put | files.Point, ...]) 
         systemctl.run("journalctl", "--update-catalog")
         systemctl.run("systemctl", "daemon-reload")
     systemctl.user_manager(account.name, account.uid)
-    _make_places(account)
-    files.STATE.mkdir(mode=0o700, exist_ok=True)
-    os.chown(files.STATE, account.uid, account.gid)
+    as_account.ask(account, lambda: _make_places(account.home), type(None))
+    if accounts.master_of(files.STATE) is None:  # else it is the account's already, or a link of root's leads to it
+        files.STATE.mkdir(mode=0o700, exist_ok=True)
+        os.chown(files.STATE, account.uid, account.gid)
     return changed
 
 
-def _make_places(account: Account) -> None:
-    """Create Jupyter's directories as the account, because its home may contain links. The sandbox can only allow
-    writing to directories that exist.
-    """
-    wanted = [f"{account.home}/{place}" for place in _OF_JUPYTER]
-    subprocess.run(
-        ["mkdir", "--parents", "--mode=700", *wanted],
-        user=account.uid, group=account.gid, extra_groups=(), cwd="/", timeout=_COMMAND_TIMEOUT_S, check=False,
-    )  # fmt: skip
+def _make_places(home: str) -> None:
+    """Create Jupyter's directories: the sandbox can only allow writing to directories that exist."""
+    for place in _OF_JUPYTER:
+        with contextlib.suppress(OSError):
+            Path(home, place).mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def current() -> Path | None:

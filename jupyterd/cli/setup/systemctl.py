@@ -12,6 +12,7 @@ import time
 from jupyterd.cli._common import say
 from jupyterd.cli.setup.unit_files import UNIT
 from jupyterd.linux import systemd
+from jupyterd.text import for_terminal
 
 _COMMAND_TIMEOUT_S = 60.0
 _START_TIMEOUT_S = 180.0
@@ -99,5 +100,7 @@ def _show_trouble(manager: tuple[str, ...]) -> None:
             "--identifier=jupyterd-server",
         ),
     ):
-        sys.stderr.flush()
-        subprocess.run(argv, stdout=sys.stderr, check=False, timeout=_COMMAND_TIMEOUT_S)
+        done = subprocess.run(
+            argv, stdout=subprocess.PIPE, text=True, errors="replace", check=False, timeout=_COMMAND_TIMEOUT_S
+        )
+        sys.stderr.write(for_terminal(done.stdout))  # the account writes the status line and the journal

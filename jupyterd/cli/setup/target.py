@@ -4,35 +4,30 @@ from __future__ import annotations
 
 import os
 import pwd
-import subprocess
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import attrs
 
-from jupyterd.cli.setup import service_account, services
+from jupyterd.cli import as_account
+from jupyterd.cli.setup import service_account, services, settings_reader
 from jupyterd.cli.setup import unit_files as files
-from jupyterd.linux.accounts import Account, account
+from jupyterd.linux import accounts
+from jupyterd.linux.accounts import ROOT, Account, account
+from jupyterd.linux.files import read_untrusted, stat_mark
 from jupyterd.settings import load, paths
 from jupyterd.settings.load import Loaded
 from jupyterd.settings.paths import Paths
 
-_HANDED_ON = (
-    "PIP_",
-    "UV_",
-    "SSL_CERT_",
-    "REQUESTS_CA_BUNDLE",
-    "LANG",
-    "LC_",
-    "TERM",
-    "SSH_CONNECTION",  # for the ssh line that it ends with: who reaches this machine, and how
-    "SUDO_USER",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-)
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What there is in the state directory: whether there is one, and the marks of three files in it (ABSENT: none)."""
+
+    state: bool
+    login: str
+    installed: str
+    authority: str
 
 
 @attrs.frozen
@@ -53,40 +48,59 @@ class SetupTarget:
         """The option that selects this server in other verbs."""
         return "--user" if self.user else "--system"
 
+    @property
+    def reader(self) -> Account:
+        """Who reads the settings file: the account that can change it, else root."""
+        return accounts.master_of(self.settings) or ROOT if os.geteuid() == 0 else self.account
+
+    @property
+    def writer(self) -> Account:
+        """Who writes the settings file: the account that can change its directory, else root."""
+        return accounts.master_of(self.settings.parent) or ROOT if os.geteuid() == 0 else self.account
+
     def load(self) -> Loaded:
         """The current settings. Raises Invalid."""
         environ = dict(os.environ) if self.user else {}
-        return load.load(load.sources(self.paths.mode, None, environ, {}, self.account))
+        return settings_reader.read(load.sources(self.paths.mode, None, environ, {}, self.account))
 
-    def verb(self, *verb: str, typed: str | None = None, timeout_s: float = 90.0) -> int:
+    def text(self) -> str | None:
+        """The settings file; None if there is none."""
+        return as_account.ask(self.reader, lambda: _read(self.settings), str | None)
+
+    def standing(self) -> Standing:
+        """As the account sees it."""
+        return as_account.ask(self.account, lambda: _standing(self.paths), Standing)
+
+    def verb(self, *verb: str, typed: str = "", timeout_s: float = 90.0) -> int:
         """Run a verb of this program as the account, with the environment of its service; returns the exit code.
-        `typed` is the standard input, for secrets.
+        `typed` is the standard input, for secrets. OSError when it does not end in time.
         """
-        who = self.account
-        other = os.geteuid() != who.uid
-        done = subprocess.run(
-            [str(Path(sys.prefix, "bin", "jupyterd")), *verb],
-            input=(typed or "").encode("utf-8", "surrogateescape"),
-            user=who.uid if other else None, group=who.gid if other else None,
-            extra_groups=os.getgrouplist(who.name, who.gid) if other else None,
-            env=self._environ(), cwd="/", timeout=timeout_s, check=False,
-        )  # fmt: skip
-        return done.returncode
+        from jupyterd.cli.main import main  # noqa: PLC0415 - it imports the verb that imports this
+
+        given = typed.encode("utf-8", "surrogateescape")
+        return as_account.run(self.account, lambda: main([*verb]), self._environ(), given, timeout_s)
 
     def _environ(self) -> dict[str, str]:
         if self.user:
             return os.environ | {"JUPYTERD_MODE": "user"}
-        handed = {name: value for name, value in os.environ.items() if name.startswith(_HANDED_ON)}
-        return handed | {
-            "PATH": "/usr/local/bin:/usr/bin:/bin",
-            "HOME": self.account.home,
-            "USER": self.account.name,
-            "LOGNAME": self.account.name,
+        handed = as_account.environment(self.account, os.environ, as_account.FOR_PIP)
+        own = {name: value for name, value in handed.items() if not name.startswith("JUPYTERD_")}
+        return own | {
             "JUPYTERD_MODE": "service",
             "STATE_DIRECTORY": str(files.STATE),
             "RUNTIME_DIRECTORY": "/run/jupyterd",
-            "XDG_RUNTIME_DIR": f"/run/user/{self.account.uid}",
         }
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return read_untrusted(path).decode()
+    except FileNotFoundError:
+        return None
+
+
+def _standing(paths: Paths) -> Standing:
+    return Standing(paths.state.is_dir(), *map(stat_mark, (paths.login, paths.installed, paths.authority)))
 
 
 def find_target(named: str | None) -> SetupTarget:

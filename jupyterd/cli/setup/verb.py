@@ -9,6 +9,7 @@ import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from jupyterd.cli import typed
@@ -16,8 +17,8 @@ from jupyterd.cli._common import EX_CONFIG, TROUBLE, USAGE, fail, refuse, say
 from jupyterd.cli.setup import changes, options, services, systemctl
 from jupyterd.cli.setup.answers import Answers
 from jupyterd.cli.setup.changes import Todo
-from jupyterd.cli.setup.target import SetupTarget, find_target
-from jupyterd.linux.files import stat_mark
+from jupyterd.cli.setup.target import SetupTarget, Standing, find_target
+from jupyterd.linux.files import ABSENT
 from jupyterd.settings.problems import Invalid
 
 HELP = "Install a permanent server: the machine's service (as root), or your own. Run it again to change the answers."
@@ -29,6 +30,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """An option for each answer."""
     options.add(parser)
     parser.add_argument("--installing", action="store_true", help=argparse.SUPPRESS)  # by ./install, which has asked
+
+
+def by_root(args: argparse.Namespace, _: Callable[[], int]) -> int:
+    """Root writes root's files itself, and has the account do the rest."""
+    return main(args)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -61,23 +67,24 @@ def _do(target: SetupTarget, todo: Todo, args: argparse.Namespace) -> int:
     previous = services.current()
     mine = target.account
     changed = services.put_user_unit(todo.unit) if target.user else services.put_in_place(mine, todo.pieces)
-    login = stat_mark(target.paths.login)
+    before = target.standing()
     if not _password(target, todo.answers):
         return TROUBLE
     if target.verb("kernel-env", timeout_s=_ENVIRONMENT_TIMEOUT_S):
         say("notebooks have no Python environment yet; to try again, type the same command")
-    new_login, ran = stat_mark(target.paths.login) != login, systemctl.runs(user=target.user)
+    new_login, ran = target.standing().login != before.login, systemctl.runs(user=target.user)
     if (changed or todo.new_text or not ran or args.installing) and not systemctl.start(
         changed=changed, user=target.user
     ):
         return TROUBLE
     if not target.user:
         services.forget_old_versions(previous)
-    pair = stat_mark(target.paths.installed), stat_mark(target.paths.authority)
-    code = _certificate(target, todo.answers)
+    old = target.standing()
+    code = _certificate(target, todo.answers, old)
     if code:
         return code
-    new_pair = pair != (stat_mark(target.paths.installed), stat_mark(target.paths.authority))
+    new = target.standing()
+    new_pair = (old.installed, old.authority) != (new.installed, new.authority)
     if ran and not (changed or todo.new_text or new_login or new_pair or args.installing):
         print(f"Nothing had to be changed. To log in: {typed.program(os.environ)} token", flush=True)
         return 0
@@ -91,14 +98,14 @@ def _password(target: SetupTarget, answers: Answers) -> bool:
     return target.verb("password", target.flag, how, "--if-new", typed=answers.secret.text + "\n") == 0
 
 
-def _certificate(target: SetupTarget, answers: Answers) -> int:
+def _certificate(target: SetupTarget, answers: Answers, standing: Standing) -> int:
     """Run `jupyterd cert` as whoever runs the setup: it becomes the account by itself. Returns its exit code."""
     wanted = answers.certificate
     match wanted.kind:
         case "auto":
             return 0
         case "authority":
-            if target.paths.authority.is_file():
+            if standing.authority != ABSENT:
                 return 0
             argv = ["new", target.flag]
         case "files":

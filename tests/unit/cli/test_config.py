@@ -7,14 +7,12 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from jupyterd.cli.main import main
-from jupyterd.linux import accounts
 from jupyterd.linux.accounts import account
 from jupyterd.settings import sample
 
@@ -147,25 +145,3 @@ def test_a_reader_that_has_seen_enough_is_no_error(home: Path) -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30, check=True, env=environ)
     assert done.stderr == ""
     assert done.stdout.count("\n") == 1
-
-
-@pytest.fixture
-def service_state() -> Iterator[Path]:
-    made = Path(tempfile.mkdtemp())
-    yield made
-    made.rmdir()
-
-
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
-def test_root_looks_at_the_service_as_its_account(service_state: Path) -> None:
-    os.chown(service_state, 65534, 65534)
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            accounts.become_owner(service_state)
-            who = account(os.geteuid(), {}, service=True)
-            code = 0 if (who.uid, os.getuid(), 0 in os.getgroups()) == (65534, 65534, False) else 2
-        finally:
-            os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -12,6 +12,8 @@ from jupyterd.cli.setup import jupyter_import
 from jupyterd.linux.accounts import Account
 
 NOBODY = 65534
+_ANSWERS = "import os, sys\nos.write(int(sys.argv[1]), {})\nos._exit(0)"
+"""A configuration that answers in the place of the program that reads it."""
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def write(home: Path, name: str, text: str) -> None:
 
 
 def take(mine: Account, deadline_s: float = 30.0):
-    return jupyter_import.take(jupyter_import.found(Path(mine.home, ".jupyter")), mine, deadline_s)
+    return jupyter_import.take(jupyter_import.found(Path(mine.home, ".jupyter"), mine), mine, deadline_s)
 
 
 def test_a_directory_of_them_is_read_as_jupyter_reads_it(public_path: Path, mine: Account) -> None:
@@ -58,6 +60,10 @@ def test_a_directory_of_them_is_read_as_jupyter_reads_it(public_path: Path, mine
         ("\nraise ValueError('the password is hunter2')", "ValueError in line 2"),
         ("import time; time.sleep(600)", "did not finish within 2 s"),
         ("import os\nif os.fork(): os._exit(0)\nimport time; time.sleep(600)", "did not finish within 2 s"),
+        (_ANSWERS.format("b'[]'"), "changed what the process"),
+        (_ANSWERS.format("""b'{"classes": {"A": 3}}'"""), "changed what the process"),
+        (_ANSWERS.format("""b'{"error": "\\u001b[2J"}'"""), r"\x1b[2J"),
+        (_ANSWERS.format("b'[' * 100000"), "ended the process"),
     ],
 )
 def test_one_that_misbehaves_is_a_remark(public_path: Path, mine: Account, text: str, words: str) -> None:
@@ -85,7 +91,8 @@ def test_root_evaluates_it_as_the_account_and_shows_it_nothing(public_path: Path
     assert "terminal" not in seen
 
 
-def test_none_is_none(public_path: Path) -> None:
-    assert jupyter_import.found(public_path / "nothing") == ()
+def test_none_is_none(public_path: Path, mine: Account) -> None:
+    assert jupyter_import.found(public_path / "nothing", mine) == ()
     (public_path / "other.txt").touch()
-    assert jupyter_import.found(public_path) == ()
+    assert jupyter_import.found(public_path, mine) == ()
+    assert jupyter_import.found(public_path / "other.txt", mine) == (public_path / "other.txt",)
