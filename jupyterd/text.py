@@ -54,6 +54,16 @@ def days(seconds: float) -> str:
     return plural(whole, "day") if whole else "less than a day"
 
 
+_PROGRAMS = ("sudo", "jupyterd", "systemctl", "journalctl", "loginctl", "nvidia-smi", "ip", "ss", "ls")
+
+
+def advised(advice: str) -> str:
+    """What to do about a problem, for the end of a sentence: "type: COMMAND" if it begins with one, else "fix: ..."."""
+    if advice.startswith("type: "):
+        return advice
+    return f"type: {advice}" if advice.partition(" ")[0] in _PROGRAMS else f"fix: {advice}"
+
+
 def expiry(left_s: float, end: str) -> str:
     """What a certificate does on the date `end`, `left_s` from now: "expires on END, in 12 days", "expired on END"."""
     return f"expires on {end}, in {days(left_s)}" if left_s > 0 else f"expired on {end}"

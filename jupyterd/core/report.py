@@ -12,7 +12,7 @@ from jupyterd.core.probes import Probing
 from jupyterd.core.world import Listening, Step, Stop, World, plan_of, serves
 from jupyterd.protocol.gpu_frames import Gpu
 from jupyterd.protocol.status import Address, Item, ProcessIdentity, Snapshot
-from jupyterd.text import bracketed, plural
+from jupyterd.text import advised, bracketed, plural
 
 EXTEND_EVERY_S = 20.0
 EXTEND_BY_S = 90.0
@@ -34,7 +34,7 @@ def _health(world: World, now: float) -> Step:
     for each in raised:
         fields = (("HEALTH_CODE", each.named), ("HEALTH_ADVICE", each.advice))
         kind = journal_kinds.GPU_RAISED if each.kind.code.startswith("gpu") else journal_kinds.ITEM_RAISED
-        effects.append(Record(kind, f"{each.text}  (type: {each.advice})", fields))
+        effects.append(Record(kind, f"{each.text}  ({advised(each.advice)})", fields))
     for old in cleared:
         text = f"resolved after {now - old.since:.0f} s: {old.condition.text}"
         effects.append(Record(journal_kinds.ITEM_CLEARED, text, (("HEALTH_CODE", old.condition.named),)))

@@ -1,6 +1,6 @@
 """Making and mending the default Python environment of notebooks, in place, finished by a marker file.
 
-A half-made one is made anew; one that somebody else made is completed, never removed. Prints through `say`.
+A half-made one is replaced; one that somebody else made is completed, never removed. Prints through `say`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def is_ready(environment: Path) -> bool:
 
 
 def ensure(environment: Path, say: Say, deadline_s: float = 600.0) -> None:
-    """Make or mend it, or wait for another process that does. Raises EnvironmentFailed."""
+    """Make or repair it, or wait for another process that does. Raises EnvironmentFailed."""
     until = time.monotonic() + deadline_s
     try:
         environment.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -138,7 +138,7 @@ def _failed(error: ssl.SSLError, file: PemFile, key_file: PemFile) -> PairProble
         if position:
             return PairProblem(
                 f"{path}: the server's own certificate is number {position} in the file, and must be the first",
-                f"write the file anew: first the server's own certificate, then the one that signed it, and so on"
+                f"write a new file: first the server's own certificate, then the one that signed it, and so on"
                 f" (openssl storeutl -noout -text -certs {quoted(path)} | grep -E 'Subject:|Issuer:' shows the order)",
             )
         return PairProblem(

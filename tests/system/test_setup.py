@@ -16,7 +16,7 @@ from system.machine import ACCOUNT, Machine
 from system.service import SETTINGS, Service
 
 PASSWORD = "correct horse battery"
-NOTHING = "Nothing had to be changed"
+NOTHING = "Nothing to change"
 MARKS = f"stat -c '%n %i %y %a %U' {SETTINGS} /var/lib/jupyterd/login.json /etc/systemd/system/jupyterd.service.d/*"
 
 

@@ -107,3 +107,28 @@ def test_whole_days(seconds: float, expected: str) -> None:
 )
 def test_a_terminal_gets_no_commands_but_colours(given: str, shown: str) -> None:
     assert text.for_terminal(given) == shown
+
+
+@pytest.mark.parametrize(
+    ("advice", "shown"),
+    [
+        ("sudo certbot renew", "type: sudo certbot renew"),
+        ("jupyterd config check", "type: jupyterd config check"),
+        ("type: mkdir -p /x   (or mount its disk)", "type: mkdir -p /x   (or mount its disk)"),
+        ("choose a port of 1024 or more", "fix: choose a port of 1024 or more"),
+    ],
+)
+def test_only_commands_are_to_be_typed(advice: str, shown: str) -> None:
+    assert text.advised(advice) == shown
+
+
+@pytest.mark.parametrize(
+    ("left_s", "shown"),
+    [
+        (3.5 * 86400, "expires on 2027-02-24, in 3 days"),
+        (60.0, "expires on 2027-02-24, in less than a day"),
+        (-1.0, "expired on 2027-02-24"),
+    ],
+)
+def test_the_expiry_of_a_certificate(left_s: float, shown: str) -> None:
+    assert text.expiry(left_s, "2027-02-24") == shown

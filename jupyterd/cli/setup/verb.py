@@ -86,7 +86,7 @@ def _do(target: SetupTarget, todo: Todo, args: argparse.Namespace) -> int:
     new = target.standing()
     new_pair = (old.installed, old.authority) != (new.installed, new.authority)
     if ran and not (changed or todo.new_text or new_login or new_pair or args.installing):
-        print(f"Nothing had to be changed. To log in: {typed.program(os.environ)} token", flush=True)
+        print(f"Nothing to change. To log in: {typed.program(os.environ)} token", flush=True)
         return 0
     return target.verb("token", target.flag, "--if-needed")
 
