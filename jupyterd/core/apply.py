@@ -141,6 +141,8 @@ def _said(world: World, event: ServerSaid, now: float) -> Step:  # noqa: C901, P
             return world, ()
         case server_channel.KernelCounts() as kernels:
             return replace(world, kernels=kernels, kernels_of=event.pid), ()
+        case server_channel.Problems() as reported:
+            return replace(world, reported=reported), ()
         case server_channel.Failed(problem=problem):
             return replace(world, cannot_start=problem), ()
         case server_channel.Reloaded(live_key=live_key, problem=problem):

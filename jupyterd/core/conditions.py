@@ -23,6 +23,8 @@ RENEWAL = {
     "self-signed": "see why it was not renewed automatically: journalctl -u jupyterd -p warning",
 }
 """Certificate.source -> advice."""
+REPORTED_FOR_S = 10.0
+"""What a server reported is not claimed for longer than this after its end."""
 LOG_ADVICE = "journalctl -t jupyterd-server -n 50"
 
 
@@ -40,6 +42,9 @@ def current(world: World, now: float) -> Iterator[Condition]:
     yield from _settings(world)
     yield from _retired(world)
     yield from _wedged(world)
+    if world.down_since is None or now - world.down_since < REPORTED_FOR_S:
+        for code, about, text, advice in world.reported.problems:
+            yield Condition(health.of_server(code), about, text, advice)
     yield from _gpu(world, now)
     for each in world.culling.warned:
         yield Condition(health.CULL_SOON, each.kernel, each.text, "jupyterd gpu")

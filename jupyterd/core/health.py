@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
+from jupyterd.protocol import server_channel
 from jupyterd.protocol.value import value
 
 Severity = Literal["error", "warning"]
@@ -52,11 +53,17 @@ LIVE_REFUSED = HealthKind("live-refused", "warning")
 """The running server refused a changed setting."""
 SERVER_BUSY = HealthKind("server-busy", "warning")
 """An earlier server still works on a request, or waits for a disk, while another one serves."""
+USER_MANAGER = HealthKind(server_channel.USER_MANAGER, "error")
+"""The account's user manager, in which kernels, terminals, recorder and sampler live, does not run."""
+NOT_RECORDED = HealthKind(server_channel.NOT_RECORDED, "warning", visible_after_s=3.0, hidden_by=("user-manager",))
+"""No recorder listens to the kernels."""
+RECORDER_ENDS = HealthKind(server_channel.RECORDER_ENDS, "warning", hidden_by=("user-manager", "output-not-kept"))
+"""The recorder ends again and again."""
 WEDGED = HealthKind("wedged", "error")
 """A process does not end even after SIGKILL."""
 WEDGED_RELAY = HealthKind("wedged-sampler-relay", "error")
 """The same for the sampler relay, which explains SAMPLER. People see the code "wedged"."""
-SAMPLER = HealthKind("gpu-sampler", "warning", hidden_by=("wedged-sampler-relay",))
+SAMPLER = HealthKind("gpu-sampler", "warning", hidden_by=("wedged-sampler-relay", "user-manager"))
 """The GPU sampler does not work."""
 GPU = HealthKind("gpu", "error")
 """A GPU or its driver is in trouble."""
@@ -76,6 +83,13 @@ CULL_SOON = HealthKind("gpu-cull-soon", "warning")
 """A kernel is ended soon to free a GPU."""
 ADVISED = HealthKind("advised", "warning")
 """The settings work, but the planner recommends a change."""
+
+_OF_SERVER = {each.code: each for each in (USER_MANAGER, NOT_RECORDED, RECORDER_ENDS)}
+
+
+def of_server(code: str) -> HealthKind:
+    """The kind of a problem that the server reports. A server of a later version may know more of them."""
+    return _OF_SERVER.get(code) or HealthKind(code, "warning")
 
 
 @value

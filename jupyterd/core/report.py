@@ -11,6 +11,7 @@ from jupyterd.core.health import ActiveCondition
 from jupyterd.core.probes import Probing
 from jupyterd.core.world import Listening, Step, Stop, World, plan_of, serves
 from jupyterd.protocol.gpu_frames import Gpu
+from jupyterd.protocol.server_channel import KernelCounts
 from jupyterd.protocol.status import Address, Item, ProcessIdentity, Snapshot
 from jupyterd.text import advised, bracketed, plural
 
@@ -78,14 +79,21 @@ def _visible(world: World) -> tuple[ActiveCondition, ...]:
 def status_text(world: World) -> str:
     """The text of STATUS=, for `systemctl status`: what the service does, the number of kernels, the first problem."""
     parts = [_doing(world)]
-    if world.kernels is not None and world.state == "serving":
-        total, busy = world.kernels.total, world.kernels.busy
+    kernels = _kernels(world)
+    if kernels is not None and world.state == "serving":
+        total, busy = kernels.total, kernels.busy
         parts.append(plural(total, "kernel") + (f", {busy} busy" if busy else ""))
     visible = _visible(world)
     if visible and world.state != "waiting":
         more = f" (and {len(visible) - 1} more: jupyterd status)" if len(visible) > 1 else ""
         parts.append(f"problem: {visible[0].condition.text}{more}")
     return "; ".join(parts)
+
+
+def _kernels(world: World) -> KernelCounts | None:
+    """As the server that runs now has reported; None: it has not."""
+    server = process(world.server)
+    return world.kernels if server is not None and server.pid == world.kernels_of else None
 
 
 def _doing(world: World) -> str:
@@ -150,7 +158,7 @@ def _publish(world: World, now: float) -> Step:  # noqa: ARG001 - every part has
 
 def snapshot(world: World) -> Snapshot:
     """The status document, with monotonic times; supervisor/status_file.py converts them to Unix seconds."""
-    plan = plan_of(world)
+    plan, kernels = plan_of(world), _kernels(world)
     scheme = "http" if plan.certificate is None else "https"
     unproved = shown.unproved_names(world)
     return Snapshot(
@@ -169,8 +177,8 @@ def snapshot(world: World) -> Snapshot:
             _address(each, scheme, plan.base_url, world) for each in world.probes if each.target.name not in unproved
         ),
         certificate=plan.certificate,
-        kernels=None if world.kernels is None else world.kernels.total,
-        kernels_busy=None if world.kernels is None else world.kernels.busy,
+        kernels=None if kernels is None else kernels.total,
+        kernels_busy=None if kernels is None else kernels.busy,
         reloads=world.reloads,
         restarts=world.restarts,
         recent=world.recent,
@@ -178,6 +186,7 @@ def snapshot(world: World) -> Snapshot:
         gpus=world.gpus.shown,
         state_dir=plan.state_dir,
         culled=world.culling.ended,
+        refused=world.refused,
     )
 
 

@@ -53,7 +53,7 @@ from jupyterd.core.probes import Probing
 from jupyterd.core.reasons import ExitReason
 from jupyterd.protocol.gpu_frames import Frame, Gpu
 from jupyterd.protocol.plan import Listen, Plan, Target, Trouble
-from jupyterd.protocol.server_channel import KernelCounts
+from jupyterd.protocol.server_channel import KernelCounts, Problems
 from jupyterd.protocol.status import ProcessIdentity, Restart, Snapshot
 from jupyterd.protocol.value import value
 
@@ -204,6 +204,8 @@ class World:
     kernels: KernelCounts | None = None
     kernels_of: int = 0
     """The pid of the server that reported it."""
+    reported: Problems = Problems(())
+    """What the server last said is wrong; of the server before, until a new one has said something."""
     reloads: int = 0
     restarts: int = 0
     recent: tuple[Restart, ...] = ()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -56,6 +57,11 @@ def cause(ending: ExitStatus, *, oom: bool | None, why: str = "") -> str:
     if ending.code is not None:
         return _CODES.get(ending.code, "it ended by itself with exit code {}").format(ending.code)
     return "its end was not seen by anyone"
+
+
+def cause_at_start(cause: str, words: Sequence[str]) -> str:
+    """The cause of one that ended before it had said anything; `words`: the last lines that it wrote, [] for none."""
+    return f"{cause}, at its start" + (f": {words[-1]}" if words else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from jupyterd.launch import kernel_log
 from jupyterd.launch.deaths import ExitStatus
 from jupyterd.launch.registry import Entry
 from jupyterd.launch.user_unit import WRAPPER, LaunchFailed
 from jupyterd.linux import kept
 
-LOG_MAX_BYTES = 1 << 20
 # The waiting shell is the cheapest parent (0.1 MB of its own) that can tell how a process ended after the server
 # that asked for it is gone: nobody but the parent learns the exit code before Linux 6.15.
 # It says so only while the kernel is on record: whoever ended it on purpose may have forgotten it already.
@@ -30,10 +30,8 @@ def launch(directory: Path, record: Entry, deadline_s: float) -> None:
 
     LaunchFailed when /bin/sh does not start it within `deadline_s`.
     """
-    log = directory / f"{record.id}.log"
-    # O_APPEND: whoever shortens the file from outside leaves no hole in it
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-    output = os.open(log, flags, 0o600)
+    log = kernel_log.create(directory, record.id)
+    output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         done = subprocess.run(
             ["/bin/sh", "-c", _SCRIPT, "jupyterd-kernel", sys.executable, str(WRAPPER), str(directory), record.id],
@@ -60,19 +58,3 @@ def ending(directory: Path, kernel_id: str) -> ExitStatus:
         return ExitStatus(signal=signal.Signals(status - _BY_SIGNAL).name)
     except ValueError:
         return ExitStatus(code=status)
-
-
-def trim_log(directory: Path, kernel_id: str) -> None:
-    """Keep the last half of a log that exceeds LOG_MAX_BYTES; called whenever the server inspects the kernel."""
-    path = directory / f"{kernel_id}.log"
-    try:
-        if path.stat().st_size <= LOG_MAX_BYTES:
-            return
-        with path.open("r+b") as file:
-            file.seek(-LOG_MAX_BYTES // 2, os.SEEK_END)
-            rest = file.read()
-            file.seek(0)
-            file.truncate()
-            file.write(b"[...]\n" + rest.partition(b"\n")[2])
-    except OSError:  # it is gone, or the disk is full: the log is no reason to lose sight of its kernel
-        return

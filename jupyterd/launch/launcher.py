@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from jupyterd.launch import detached, registry, user_unit
+from jupyterd.launch import detached, registry, user_manager, user_unit
 from jupyterd.launch.deaths import ExitStatus
 from jupyterd.launch.registry import Entry
 from jupyterd.launch.user_unit import LaunchFailed
@@ -104,7 +104,7 @@ def socket_stem(kernel_id: str) -> str:
 
 def manager_environment(env: Mapping[str, str]) -> dict[str, str]:
     """`env` with the variable that a program needs to reach the account's user manager."""
-    return {**env, "XDG_RUNTIME_DIR": str(user_unit.runtime_dir())}
+    return {**env, "XDG_RUNTIME_DIR": str(user_manager.runtime_dir())}
 
 
 def signal_group(process: Identity, signum: int) -> bool:

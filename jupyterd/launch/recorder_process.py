@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jupyterd.launch import user_unit
+from jupyterd.launch import user_manager, user_unit
 from jupyterd.launch.user_unit import LaunchFailed
 from jupyterd.linux import kept, proc
 from jupyterd.linux.proc import Identity
@@ -46,7 +46,7 @@ def unit_name(directory: Path) -> str:
 def launch(program: Sequence[str], directory: Path, *, as_unit: bool) -> None:
     """Start the recorder unless one runs already. Raises LaunchFailed."""
     if as_unit:
-        if (problem := user_unit.trouble()) is not None:
+        if (problem := user_manager.trouble()) is not None:
             raise LaunchFailed(f"the recorder of output: {problem}")
         unit = unit_name(directory)
         try:
@@ -59,10 +59,11 @@ def launch(program: Sequence[str], directory: Path, *, as_unit: bool) -> None:
         return
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
     output = os.open(directory / spool.LOG, flags, 0o600)
+    env = {proc.BOOT_ID: os.environ[proc.BOOT_ID]} if proc.BOOT_ID in os.environ else {}
     try:
         subprocess.run(
             ["/bin/sh", "-c", _SCRIPT, "jupyterd-recorder", *program],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", env={}, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", env=env, start_new_session=True,
             timeout=_DEADLINE_S, check=True,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError) as error:

@@ -1,6 +1,6 @@
 """The records of kernels on disk, and in another directory those of terminals: `ID.json` (written by the launcher),
-`ID.env` (its environment), `ID.pid` (by the wrapper), `ID.end` and `ID.log` (detached processes only), `ID.why` (by
-whoever ends it on purpose). All 0600 in a 0700 directory. A damaged record is set aside and reported.
+`ID.env` (its environment), `ID.pid` (by the wrapper), `ID.end` (detached processes only), `ID.log` (kernel_log.py),
+`ID.why` (by whoever ends it on purpose). All 0600 in a 0700 directory. A damaged record is set aside and reported.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from jupyterd.launch import user_unit
+from jupyterd.launch import user_manager, user_unit
 from jupyterd.launch.user_unit import LaunchFailed
 from jupyterd.linux import files, proc
 from jupyterd.protocol import sampler_lock
@@ -61,7 +61,7 @@ def launch(program: Sequence[str], env: Mapping[str, str], lock: Path, *, as_uni
         except OSError as error:
             raise LaunchFailed(f"the GPU sampler does not start: {error}") from error
         return
-    if (problem := user_unit.trouble()) is not None:
+    if (problem := user_manager.trouble()) is not None:
         raise LaunchFailed(f"the GPU sampler: {problem}")
     variables = (f"{name}={value}" for name, value in env.items())  # none of them is a secret
     user_unit.start(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from jupyterd.launch import sampler_process, user_unit
+from jupyterd.launch import sampler_process, user_manager
 from jupyterd.launch.sampler_process import RunningSampler
 from jupyterd.launch.user_unit import LaunchFailed
 from jupyterd.linux import proc
@@ -126,7 +126,7 @@ def _launched(asked: _Asked, beat: _Beat) -> socket.socket | None:
             if attempt < _ATTEMPTS - 1:
                 _pause(beat, _SOON_S)  # the unit of the one before may not be gone yet
             else:
-                advice = f"sudo loginctl enable-linger {user_unit.account_name()}; systemctl --user status"
+                advice = f"{user_manager.advice()}; systemctl --user status"
                 beat.say(Frame((), str(error), advice))
                 _pause(beat, _AGAIN_S)
         else:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import zmq
 
-from jupyterd.launch import launcher, registry, user_unit
+from jupyterd.launch import launcher, registry, user_manager, user_unit
 from jupyterd.launch.registry import Entry
 from jupyterd.launch.user_unit import LaunchFailed
 from jupyterd.linux import files, kept, proc
@@ -89,7 +89,7 @@ def end_terminals(directory: Path, grace_s: float, *, units: bool) -> None:
     _await(open_fds, forget, begin + grace_s)
     _signal(open_fds.values(), signal.SIGKILL)
     _await(open_fds, forget, begin + grace_s + _AFTER_KILL_S)
-    if units and user_unit.trouble() is None:
+    if units and user_manager.trouble() is None:
         with contextlib.suppress(LaunchFailed):
             user_unit.end_terminals(grace_s)
 

@@ -6,16 +6,14 @@ works from a fully sandboxed system service).
 
 from __future__ import annotations
 
-import os
-import pwd
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from jupyterd.launch import kernel_log, user_manager
 from jupyterd.launch.deaths import ExitStatus
 from jupyterd.launch.registry import Entry
 from jupyterd.linux import systemd, unit_file
@@ -47,41 +45,15 @@ def terminal_unit_name(terminal: str) -> str:
     return f"jupyterd-terminal-{terminal}.service"
 
 
-def runtime_dir() -> Path:
-    """XDG_RUNTIME_DIR of the user manager, which the environment of a system service lacks."""
-    return Path(f"/run/user/{os.getuid()}")
-
-
-def account_name() -> str:
-    """Name of the account that this process runs as; its uid where the password database has none."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
-
-
-def trouble() -> str | None:
-    """Why no kernel can be started in the user manager, as a sentence that says what to type; None when one can."""
-    where = runtime_dir() / "systemd/private"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe:
-        probe.settimeout(_ANSWER_S)
-        try:
-            probe.connect(str(where))
-        except OSError as error:
-            account = account_name()
-            return (
-                f"the user manager of {account} is not running ({where}: {error.strerror or error}), and kernels "
-                f"live in it; type: sudo loginctl enable-linger {account}"
-            )
-    return None
-
-
 def launch(record: Entry, directory: Path, deadline_s: float) -> None:
     """Start the unit of a kernel or terminal; returns when its wrapper runs (Type=exec). Raises LaunchFailed."""
-    if (problem := trouble()) is not None:
+    if (problem := user_manager.trouble()) is not None:
         raise LaunchFailed(f"{record.kind} {record.name}: {problem}")
     own = (f"SyslogIdentifier=jupyterd-{record.kind}", *_OF_KIND[record.kind])
     properties = [*_PROPERTIES, *own, *(f"{name}={value}" for name, value in record.limits)]
+    if record.kind == "kernel":
+        output = kernel_log.create(directory, record.id)
+        properties += [f"StandardOutput=append:{output}", f"StandardError=append:{output}"]
     program = [sys.executable, "-I", "-S", str(WRAPPER), str(directory), record.id]
     start(str(record.unit), f"Jupyter {record.kind} {record.name} {record.id}", properties, program, deadline_s)
 
@@ -178,7 +150,11 @@ def show(unit: str) -> dict[str, str]:
 
 
 def _run(argv: list[str], deadline_s: float) -> subprocess.CompletedProcess[str]:
-    env = {"PATH": "/usr/local/bin:/usr/bin:/bin", "XDG_RUNTIME_DIR": str(runtime_dir()), "LC_ALL": "C.UTF-8"}
+    env = {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "XDG_RUNTIME_DIR": str(user_manager.runtime_dir()),
+        "LC_ALL": "C.UTF-8",
+    }
     try:
         return subprocess.run(
             argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=deadline_s, check=False, env=env

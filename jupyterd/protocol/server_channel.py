@@ -16,6 +16,10 @@ LISTEN = "JUPYTERD_LISTEN_FDS"
 """Environment variable: "5,6", the inherited listening sockets in the order of Plan.listen."""
 SPARE = "JUPYTERD_SPARE"
 """Environment variable: set for a server that imports everything and then waits for Go."""
+PROBLEMS = "JUPYTERD_HEARS_PROBLEMS"
+"""Environment variable: set by a supervisor that knows the message Problems; others would end the conversation."""
+USER_MANAGER, NOT_RECORDED, RECORDER_ENDS = "user-manager", "output-not-kept", "recorder-ends"
+"""Codes in Problems."""
 LINE_MAX = 65536
 """Bytes; a longer line ends the conversation."""
 
@@ -56,6 +60,16 @@ class Failed:
 
 
 @value
+class Problems:
+    """Server: everything that is wrong as far as it can see, after Ready and then whenever that changes; () when all is
+    well. Only to a supervisor that has set PROBLEMS.
+    """
+
+    problems: tuple[tuple[str, str, str, str], ...]
+    """(code of core/health.py, what it is about or "", one sentence, what to type)."""
+
+
+@value
 class LookAgain:
     """Server: a file that the planner read has changed, or a renewal is due: another plan is needed."""
 
@@ -90,10 +104,12 @@ class Reload:
     live_key: str
 
 
-FromServer = Ready | Imported | KernelCounts | Reloaded | Failed | LookAgain | Advised
+FromServer = Ready | Imported | KernelCounts | Reloaded | Failed | Problems | LookAgain | Advised
 ToServer = Reload | Go | Notice
 
-_KINDS = codec.by_name(Ready, Imported, KernelCounts, Reloaded, Failed, LookAgain, Advised, Reload, Go, Notice)
+_KINDS = codec.by_name(
+    Ready, Imported, KernelCounts, Reloaded, Failed, Problems, LookAgain, Advised, Reload, Go, Notice
+)
 
 
 def encode(message: FromServer | ToServer) -> bytes:

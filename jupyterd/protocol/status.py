@@ -92,6 +92,8 @@ class Snapshot:
     state_dir: str
     culled: tuple[Restart, ...] = ()
     """The last ten kernels that were ended to free a GPU: when, and which and why."""
+    refused: tuple[str, ...] = ()
+    """Every problem of the last settings that were refused; () when the settings on disk are in force."""
 
     @property
     def where(self) -> str:

@@ -42,6 +42,7 @@ from jupyterd.server.http.server import BoundedHTTPServer
 from jupyterd.server.http.timeouts import Limits
 from jupyterd.server.kernels.kernelspecs import KernelSpecManager
 from jupyterd.server.kernels.manager import KernelManager
+from jupyterd.server.problems import Problems
 from jupyterd.server.reload import SettingsInForce
 from jupyterd.server.start_errors import StartFailed
 from jupyterd.server.supervisor_link import SupervisorLink
@@ -52,7 +53,7 @@ _TERMINALS = "jupyterd.server.terminals.manager.AccountTerminalManager"
 
 
 class JupyterdServerApp(ServerApp):
-    """Jupyter's own hook (ExtensionApp.serverapp_class). `start` below gives it the first four."""
+    """Jupyter's own hook (ExtensionApp.serverapp_class). `start` below gives it the first four and `problems`."""
 
     paths: Paths
     link: SupervisorLink
@@ -65,6 +66,7 @@ class JupyterdServerApp(ServerApp):
     _http_server: BoundedHTTPServer
     _changes: replaced.Changes
     _leaving = False
+    problems: Problems
     connections_max = Integer(Limits().connections_max, help="[server] connections_max").tag(config=True)
     limits = Dict(help="Other numbers than http/timeouts.py has, by their names: for tests").tag(config=True)
     _refusals: LogLimit
@@ -267,7 +269,10 @@ class JupyterdServerApp(ServerApp):
         if self.retired is not None:
             steps = (self._let_go, self._http_server.hang_up_idle, lambda: self.io_loop.add_callback(self._finish))
             retirement.listen(self.retired, steps, self.log)
+        if self.link.hears_problems:
+            self.problems.report_to(self.link.say)
         if isinstance(self.kernel_manager, KernelManager):
+            self.kernel_manager.tell_pages = lambda text: notices.show(self.event_logger, text)
             self.kernel_manager.report_counts(self.link.say)
         certificate.Watcher(
             lambda: self._settings.live, lambda why: self.io_loop.add_callback(self.link.say, LookAgain(why))
@@ -348,6 +353,6 @@ def start(
     terminals = {"TerminalsExtensionApp": {"terminal_manager_class": _TERMINALS}, "AccountTerminalManager": open_files}
     traits = Config(log | terminals | {"KernelManager": open_files})
     app = JupyterdServerApp.instance(config=traits, jpserver_extensions={NEEDED: True})
-    app.paths, app.link, app.sockets, app.retired = paths, link, sockets, retired
+    app.paths, app.link, app.sockets, app.retired, app.problems = paths, link, sockets, retired, Problems()
     app.initialize(argv=[], starter_extension=NEEDED)
     app.start()

@@ -92,14 +92,32 @@ class Strangers(logging.Filter):
         return record.name != "tornado.general" or record.levelno > logging.WARNING or self._budget.take()
 
 
+class Sentences(logging.Filter):
+    """An error whose text is for people and says all (`is_sentence`) gets one line and no traceback: Jupyter logs it in
+    each layer that it passes.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is shown; takes its traceback away."""
+        error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+        if error is None or not getattr(error, "is_sentence", False):
+            return True
+        record.exc_info = None
+        first = not getattr(error, "was_logged", False)
+        error.was_logged = True  # type: ignore[attr-defined]  # errors take any attribute
+        return first
+
+
 def traits(mode: str) -> dict[str, Any]:
     """The Jupyter configuration that makes the server and every extension write this way."""
     formatter = JournalFormatter if mode == "journal" else TerminalFormatter
     console = {"class": f"{formatter.__module__}.{formatter.__name__}", "format": "%(message)s"}
     logging_config = {
         "formatters": {"console": console},
-        "filters": {each.__name__.lower(): {"()": f"{__name__}.{each.__name__}"} for each in (Chatter, Strangers)},
-        "handlers": {"console": {"filters": ["chatter", "strangers"]}},
+        "filters": {
+            each.__name__.lower(): {"()": f"{__name__}.{each.__name__}"} for each in (Chatter, Strangers, Sentences)
+        },
+        "handlers": {"console": {"filters": ["chatter", "strangers", "sentences"]}},
     }
     return {"Application": {"logging_config": logging_config}}
 

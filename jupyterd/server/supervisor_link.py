@@ -24,8 +24,9 @@ SEND_TIMEOUT_S = 2.0
 class SupervisorLink(asyncio.Protocol):
     """Owns the inherited socket."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._socket = sock
+    def __init__(self, sock: socket.socket, *, hears_problems: bool = False) -> None:
+        """`hears_problems`: the supervisor knows the message Problems."""
+        self._socket, self.hears_problems = sock, hears_problems
         self._transport: asyncio.Transport | None = None
         self._lines = Lines(server_channel.LINE_MAX)
         self._heard: Callable[[server_channel.ToServer], None] = lambda _: None
@@ -99,12 +100,13 @@ def take(environ: MutableMapping[str, str]) -> tuple[SupervisorLink, list[socket
         listen = [int(each) for each in environ.pop(server_channel.LISTEN).split(",")]
     except (KeyError, ValueError) as error:
         raise ValueError("this program is started by jupyterd, not by hand: type jupyterd run") from error
+    hears_problems = environ.pop(server_channel.PROBLEMS, None) is not None
     sockets = [socket.socket(fileno=each) for each in (fd, *listen)]
     for each in sockets:
         each.set_inheritable(False)
     for each in sockets[1:]:
         each.setblocking(False)  # noqa: FBT003 - socket's own
-    return SupervisorLink(sockets[0]), sockets[1:]
+    return SupervisorLink(sockets[0], hears_problems=hears_problems), sockets[1:]
 
 
 class _Selector(selectors.EpollSelector):

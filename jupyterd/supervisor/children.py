@@ -154,6 +154,7 @@ class Children:
                 (heartbeat.RETIRE, str(retire)),
                 (server_channel.CHANNEL, str(theirs.fileno())),
                 (server_channel.LISTEN, ",".join(str(fd) for fd in listeners)),
+                (server_channel.PROBLEMS, "1"),
             )
             spare = ((server_channel.SPARE, "1"),) if role is Role.SPARE else ()
             told = Command(command.argv, (*command.env, *handed, *spare), command.cwd)

@@ -10,14 +10,17 @@ import asyncio
 import contextlib
 import socket
 import sys
+from collections import deque
 from collections.abc import Callable
 from logging import Logger
 from pathlib import Path
 
-from jupyterd.launch import recorder_process
+from jupyterd.launch import recorder_process, user_manager
 from jupyterd.launch.user_unit import LaunchFailed
 from jupyterd.protocol import recorder_channel, spool
 from jupyterd.protocol.recorder_channel import Away, Back, Hello, Over, RecorderPaths, Told, ToRecorder, Yours
+from jupyterd.protocol.server_channel import NOT_RECORDED, RECORDER_ENDS
+from jupyterd.server.problems import Problems
 
 _ANSWER_S = 0.5
 _TOLD_S = 3.0
@@ -28,6 +31,11 @@ _FIRST_S, _SOON_S, _MOST_S = 0.02, 0.2, 5.0
 third later.
 """
 _LAUNCH_EVERY_S = 3.0
+_MISSED_S = 3.0
+"""Without a recorder for so long it is a problem."""
+_LOSSES, _LOSSES_WITHIN_S = 3, 60.0
+"""So many ends of a recorder within so many seconds are one too."""
+_ADVICE = "journalctl -t jupyterd-recorder -n 20"
 _HANDED_OVER_S = 0.02
 """The kernel needs a moment to notice that the identity is free; most kernels refuse a second socket with the same one.
 """
@@ -38,7 +46,7 @@ class RecorderClient:
 
     def __init__(  # noqa: PLR0913 - the places are three
         self, log: Logger, *, sockets: Path, directory: Path, records: Path, max_bytes: int, as_unit: bool,
-        kernels: Callable[[], int],
+        kernels: Callable[[], int], problems: Problems,
     ) -> None:  # fmt: skip
         self._log, self._kernels = log, kernels
         self._address, self.directory, self._as_unit = sockets / spool.SOCKET, directory, as_unit
@@ -47,15 +55,32 @@ class RecorderClient:
         self._writer: asyncio.StreamWriter | None = None
         self._tabs: set[tuple[str, str]] = set()
         self._releasing: dict[tuple[str, str], asyncio.Future[bool]] = {}
-        self._ending: dict[str, asyncio.Future[bytes]] = {}
+        self._ending: dict[str, asyncio.Future[bytes | None]] = {}
+        """None: the recorder has ended meanwhile, and the next one has to be asked."""
         self._there, self._hopeless = asyncio.Event(), False
         self._task: asyncio.Task[None] | None = None
         self._closed = False
+        self._wanted_at = 0.0
+        """When a kernel was about to start last, in the event loop's time."""
+        self._problems = problems
+        self._failed = ""
+        """Why the last attempt to start a recorder failed."""
+        self._losses: deque[float] = deque(maxlen=_LOSSES)
+        """When a connection ended, in the event loop's time."""
+        self._in_service = False
+        """The recorder was started in our own service, for as long as there is no user manager."""
 
     def start(self) -> None:
         """Keep a connection from now on: there is a kernel, or will be in a moment."""
+        self._wanted_at = asyncio.get_running_loop().time()
         if not self._closed and (self._task is None or self._task.done()):
+            self._there, self._hopeless = asyncio.Event(), False
             self._task = asyncio.ensure_future(self._keep())
+
+    def go_home(self) -> None:
+        """The user manager runs again: a recorder that was started in our service goes, and one comes in its unit."""
+        if self._in_service:
+            asyncio.get_running_loop().run_in_executor(None, recorder_process.end, self.directory)
 
     def close(self) -> None:
         """Stop connecting. The connection itself ends with the process: only then are the tabs' identities free."""
@@ -102,16 +127,20 @@ class RecorderClient:
         """End cells of this kernel in its spool (recorder_channel.Over). Returns the digest of the last record, b""
         where none was written.
         """
-        if not await self._is_there():
-            return b""
-        answer = self._ending[kernel] = asyncio.get_running_loop().create_future()
-        self._say(Over(kernel, why, before))
-        try:
-            return await asyncio.wait_for(answer, _TOLD_S)
-        except TimeoutError:
-            return b""
-        finally:
-            self._ending.pop(kernel, None)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _COMING_S
+        while loop.time() < until and await self._is_there():
+            answer = self._ending[kernel] = loop.create_future()
+            self._say(Over(kernel, why, before))
+            try:
+                last: bytes | None = await asyncio.wait_for(answer, _TOLD_S)
+                if last is not None:
+                    return last
+            except TimeoutError:
+                break
+            finally:
+                self._ending.pop(kernel, None)
+        return b""
 
     async def _is_there(self) -> bool:
         if self._writer is None and self._task is not None and not self._task.done() and not self._hopeless:
@@ -132,20 +161,31 @@ class RecorderClient:
                 reader, self._writer = await asyncio.open_unix_connection(str(self._address))
             except OSError:
                 if self._kernels() == 0 and loop.time() - begun > _MOST_S:
+                    self._problems.clear(NOT_RECORDED)
                     return
                 if loop.time() - launched >= _LAUNCH_EVERY_S:
                     await self._launch()
                     launched = loop.time()
+                if self._kernels() and loop.time() - begun > _MISSED_S:
+                    why = self._failed or "the recorder does not answer"
+                    self._problems.put(NOT_RECORDED, f"what kernels print is not kept for absent pages: {why}", _ADVICE)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _SOON_S if loop.time() - begun < _COMING_S else _MOST_S)
                 continue
-            pause, self._hopeless = _FIRST_S, False
+            pause, self._hopeless, self._failed = _FIRST_S, False, ""
+            self._problems.clear(NOT_RECORDED)
             self._say(Hello(sys.executable, self._max_bytes, tuple(sorted(self._tabs))))
             self._there.set()
             await self._listen(reader)
             self._writer = None
             self._there.clear()
+            for answer in self._ending.values():
+                if not answer.done():
+                    answer.set_result(None)
+            if not self._kernels() and loop.time() - self._wanted_at > _COMING_S:
+                return  # it has ended because there is no kernel; the next one starts another
             begun = loop.time()
+            self._lost(begun)
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -161,10 +201,34 @@ class RecorderClient:
                             told.set_result(bytes.fromhex(digest))
 
     async def _launch(self) -> None:
+        self._in_service = self._as_unit and not await asyncio.to_thread(user_manager.accepts)
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            await asyncio.to_thread(recorder_process.launch, self._argv, self.directory, as_unit=self._as_unit)
+            # Without a user manager there are dying kernels only, whose cells it ends: our own service will do.
+            as_unit = self._as_unit and not self._in_service
+            await asyncio.to_thread(recorder_process.launch, self._argv, self.directory, as_unit=as_unit)
         except (OSError, LaunchFailed) as error:
             self._hopeless = True
             self._there.set()
-            self._log.warning("What kernels say while no server listens is not kept: %s", error)
+            if str(error) != self._failed:
+                self._failed = str(error)
+                self._log.warning("What kernels say while no server listens is not kept: %s", error)
+
+    def _lost(self, now: float) -> None:
+        """The recorder has ended: once for another version or with the user manager; again and again, it is ill."""
+        if self._in_service:
+            return
+        self._losses.append(now)
+        if len(self._losses) == _LOSSES and now - self._losses[0] < _LOSSES_WITHIN_S:
+            text = f"the recorder of what kernels print has ended {_LOSSES} times within {_LOSSES_WITHIN_S:.0f} s"
+            self._problems.put(
+                RECORDER_ENDS, f"{text}; what is printed while it is away is lost to absent pages", _ADVICE
+            )
+            asyncio.get_running_loop().call_later(_LOSSES_WITHIN_S, self._look_back)
+
+    def _look_back(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._losses[-1] >= _LOSSES_WITHIN_S:
+            self._problems.clear(RECORDER_ENDS)
+        else:
+            asyncio.get_running_loop().call_later(_LOSSES_WITHIN_S, self._look_back)

@@ -81,6 +81,7 @@ def take(make: Callable[..., Kernel], record: Entry, pidfd: int | None) -> Kerne
     kernel._attempted_start = True  # noqa: SLF001 - else the first restart waits for a start that never was
     kernel.provisioner = Provisioner(kernel_id=record.id, kernel_spec=_spec(kernel, record), parent=kernel)
     kernel.provisioner.attach(record, pidfd)
+    kernel.heard()  # it has long started
     kernel.provisioner.adopt_ports()
     kernel.ready.set_result(None)
     kernel.execution_state = "busy"  # until it says otherwise, or culling may end a working kernel

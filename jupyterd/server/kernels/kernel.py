@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import sys
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -13,23 +14,31 @@ from typing import Any
 from jupyter_client.ioloop.restarter import AsyncIOLoopKernelRestarter
 from jupyter_server.services.kernels.kernelmanager import ServerKernelManager
 from tornado import web
+from tornado.ioloop import IOLoop
 from traitlets import Enum, HasTraits, Integer, Unicode
 
-from jupyterd.launch import kernel_environment, launcher, registry, user_unit
+from jupyterd.launch import deaths, kernel_environment, launcher, registry, user_manager, user_unit
 from jupyterd.launch.user_unit import LaunchFailed
 from jupyterd.linux import files
 from jupyterd.linux.proc import Identity
 from jupyterd.protocol import spool
 from jupyterd.server.kernels import death_notice
 from jupyterd.server.kernels.kernelspecs import user_environment
-from jupyterd.server.kernels.provisioner import Provisioner
+from jupyterd.server.kernels.provisioner import EndedAtStart, Provisioner
 
 _ENVIRONMENT_S = 600.0
+_START_S = 60.0
+"""A kernel that has been silent for longer than this has started: some say nothing before they are asked."""
 _SOCKET_PATH_MAX = 107 - len("/123456789012-10")
 
 
 class CannotStart(web.HTTPError):
     """A kernel cannot start. `str` and log message are the bare sentence, because the notebook shows either of them."""
+
+    is_sentence = True
+    """For the log (logs.Sentences)."""
+    kernelspec: str = ""
+    """The directory of its kernelspec, if its process was started and ended."""
 
     def __str__(self) -> str:
         return self.get_message() or ""
@@ -59,31 +68,87 @@ class KernelPaths(HasTraits):
 
 
 class Restarter(AsyncIOLoopKernelRestarter):
-    """Announces why a kernel died before it is restarted, and does not restart one that was stopped on purpose."""
+    """Announces why a kernel died, and starts it again; not one that was stopped on purpose, nor one that has never
+    said a word, nor where none can be started: that one is dead, as after stock's last attempt.
+    """
 
     _announced: Identity | None = None
     """The process whose end was announced last."""
+    _pidfd: int | None = None
+    """Of the process that is watched: a copy, because the provisioner closes its own."""
+    _polling = False
+
+    def start(self) -> None:
+        """jupyter_client's hook. Its end is noticed by pidfd, at once; stock looks every 3 s."""
+        super().start()
+        self._watch()
+
+    def stop(self) -> None:
+        """jupyter_client's hook."""
+        super().stop()
+        self._unwatch()
+
+    def _watch(self) -> None:
+        ours = self.kernel_manager.provisioner
+        if self._pidfd is None and isinstance(ours, Provisioner) and (pidfd := ours.copy_pidfd()) is not None:
+            self._pidfd = pidfd
+            self.loop.add_handler(pidfd, self._exited, IOLoop.READ)
+
+    def _unwatch(self) -> None:
+        if self._pidfd is not None:
+            self.loop.remove_handler(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = None
+
+    def _exited(self, _fd: int, _events: int) -> None:
+        self._unwatch()
+        self.loop.add_callback(self.poll)
 
     async def poll(self) -> None:  # type: ignore[override]  # as in the class above
-        """jupyter_client's hook, every 3 s."""
+        """jupyter_client's hook, every 3 s, and when the process has exited."""
+        if self._polling or self._pcallback is None:  # or it was stopped meanwhile
+            return
+        self._polling = True
+        try:
+            await self._poll()
+        finally:
+            self._polling = False
+
+    async def _poll(self) -> None:
         kernel = self.kernel_manager
         if getattr(kernel.parent, "retired", False):
             return
         ours = kernel.provisioner
-        if not isinstance(ours, Provisioner) or kernel.shutting_down or await kernel.is_alive():
+        if kernel.shutting_down:
+            return
+        if not isinstance(ours, Provisioner) or await kernel.is_alive():
             await super().poll()
             return
-        on_purpose = bool(ours.stopped_on_purpose())
+        at_start = kernel.never_spoke
+        restarts = not ours.stopped_on_purpose() and not at_start and await asyncio.to_thread(ours.can_restart)
         if ours.record is not None and ours.record.process != self._announced:
             self._announced = ours.record.process
-            await death_notice.announce(
-                kernel, ours.record, await asyncio.to_thread(ours.cause), restarted=not on_purpose
-            )
-        if not on_purpose:
-            await super().poll()
+            cause = await asyncio.to_thread(ours.cause)
+            if at_start:
+                cause = deaths.cause_at_start(cause, ours.words())
+                kernel.tell_pages(f"The kernel {ours.record.name} ended: {cause}")
+            await death_notice.announce(kernel, ours.record, cause, restarted=restarts)
+        if kernel.shutting_down or await kernel.is_alive():
+            return  # somebody was faster
+        if restarts and await self._restarted():
             return
         self._fire_callbacks("dead")
         self.stop()
+
+    async def _restarted(self) -> bool:
+        """Whether stock has started it again; False after its last attempt too, of which it has told by itself."""
+        try:
+            await super().poll()
+        except Exception as error:  # noqa: BLE001 - whatever it is, there is no kernel now
+            self.log.error("Kernel %s cannot be restarted: %s", self.kernel_manager.kernel_id, error)  # noqa: TRY400
+            self.kernel_manager.tell_pages(f"A kernel cannot be restarted: {error}")
+            return False
+        return True
 
 
 class Kernel(KernelPaths, ServerKernelManager):
@@ -93,6 +158,25 @@ class Kernel(KernelPaths, ServerKernelManager):
     provisioner: Any = None
     _kernel_info_future: Any
     _activity_stream: Any
+    _heard: Identity | None = None
+    """The process that has published something, the last one if there were several."""
+
+    def heard(self) -> None:
+        """The process that runs now has published something (or was adopted)."""
+        record = getattr(self.provisioner, "record", None)
+        self._heard = None if record is None else record.process
+
+    @property
+    def never_spoke(self) -> bool:
+        """Whether the process of this kernel, launched a moment ago, has published nothing: not even that it starts."""
+        record = getattr(self.provisioner, "record", None)
+        return record is not None and record.process != self._heard and time.time() - record.created < _START_S
+
+    def tell_pages(self, text: str) -> None:
+        """Show a sentence on every page that is open."""
+        tell = getattr(self.parent, "tell_pages", None)
+        if tell is not None:
+            tell(text)
 
     def __del__(self) -> None:
         """Stock unlinks the connection file here: a kernel that outlives this object would be lost."""
@@ -117,7 +201,10 @@ class Kernel(KernelPaths, ServerKernelManager):
             await super()._async_launch_kernel(kernel_cmd, **kw)
         except LaunchFailed as error:
             await self._async_cleanup_resources()
-            raise CannotStart(503, str(error)) from error
+            refusal = CannotStart(503, str(error))
+            if isinstance(error, EndedAtStart):
+                refusal.kernelspec = str(getattr(self.kernel_spec, "resource_dir", ""))
+            raise refusal from error
 
     def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
         """Stock takes "python" in a foreign kernelspec for the server's own interpreter; the account's is meant."""
@@ -157,7 +244,7 @@ class Kernel(KernelPaths, ServerKernelManager):
         argv = [sys.executable, "-I", "-m", "jupyterd", "kernel-env", "--environment", str(environment)]
         env, output = user_environment(os.environ), Path(self.records_dir) / registry.ENVIRONMENT_LOG
         if self.launcher == "user-unit":  # out of the service's sandbox: it may lie anywhere in the account's home
-            if (problem := user_unit.trouble()) is not None:
+            if (problem := user_manager.trouble()) is not None:
                 raise LaunchFailed(problem)
             argv, env = user_unit.once(argv, env, output, _ENVIRONMENT_S), launcher.manager_environment(env)
         with output.open("wb") as words:

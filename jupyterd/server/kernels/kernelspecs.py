@@ -9,7 +9,9 @@ import importlib.util
 import json
 import os
 import shutil
+import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,10 @@ from traitlets import Unicode
 
 SYSTEM_DIRS = ("/usr/local/share/jupyter/kernels", "/usr/share/jupyter/kernels")
 _MODULE = ("-Xfrozen_modules=off", "-m", "ipykernel_launcher")
+_JUDGED_FOR_S = 60.0
+"""How long it is believed whether a kernelspec can start: somebody may install what it lacks."""
+_ANSWER_S = 2.0
+_NO_MODULE = 3
 METADATA = "jupyterd"
 """Key of a kernelspec's metadata that jupyterd reads: {"environment", "transport", "memory_max", ...}."""
 
@@ -33,6 +39,7 @@ class KernelSpecManager(StockManager):
     def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401 - traitlets passes what it likes
         """Write the default kernelspec if it is not there as it should be."""
         super().__init__(**kwargs)
+        self._judged: dict[Path, tuple[str, float]] = {}
         self.ensure_native_kernel = False
         if self.environment and self.kernelspecs_dir:
             write_default(Path(self.kernelspecs_dir), Path(self.environment))
@@ -46,13 +53,33 @@ class KernelSpecManager(StockManager):
         return str(self.kernel_dirs[0])
 
     def find_kernel_specs(self) -> dict[str, str]:
-        """Names and directories. A "python3" of the account's own whose interpreter is gone gives way to ours."""
+        """Names and directories. A "python3" of the account's own that cannot start gives way to ours."""
         found: dict[str, str] = super().find_kernel_specs()
         name = NATIVE_KERNEL_NAME
-        if name in found and self.kernelspecs_dir and not _starts(Path(found[name])):
-            self.log.warning("The kernelspec in %s names a program that does not exist; it is ignored", found[name])
+        if name in found and self.kernelspecs_dir and self._cannot_start(Path(found[name])):
             found[name] = str(Path(self.kernelspecs_dir) / "kernels" / name)
         return found
+
+    def failed_start(self, directory: str, why: str) -> bool:
+        """A kernel of the kernelspec in this directory has ended at its start. Whether ours is used instead from now
+        on, for a minute.
+        """
+        ours = Path(self.kernelspecs_dir) / "kernels" / NATIVE_KERNEL_NAME
+        if Path(directory).name != NATIVE_KERNEL_NAME or not self.kernelspecs_dir or Path(directory) == ours:
+            return False
+        self._judged[Path(directory)] = (why, time.monotonic() + _JUDGED_FOR_S)
+        return True
+
+    def _cannot_start(self, directory: Path) -> str:
+        """Why a kernelspec cannot start, "" if it can; looked at again after a minute, and told when it changes."""
+        said, until = self._judged.get(directory, ("", 0.0))
+        if time.monotonic() < until:
+            return said
+        why = cannot_start(directory)
+        if why and why != said:
+            self.log.warning("%s; jupyterd's own is used in its place", why)
+        self._judged[directory] = (why, time.monotonic() + _JUDGED_FOR_S)
+        return why
 
     def _find_spec_directory(self, kernel_name: str) -> str | None:
         return {name.lower(): where for name, where in self.find_kernel_specs().items()}.get(kernel_name)
@@ -84,14 +111,43 @@ def write_default(kernelspecs_dir: Path, environment: Path) -> None:
     beside.replace(file)
 
 
-def _starts(directory: Path) -> bool:
+def cannot_start(directory: Path) -> str:
+    """Why the kernelspec in this directory cannot start, as a sentence without its end; "" if it can, as far as a look
+    shows: its program is there, and if that is a Python that runs a module, it has it. Blocks for some 30 ms.
+    """
     try:
         document = json.loads((directory / "kernel.json").read_text(encoding="utf-8"))
         if "environment" in document.get("metadata", {}).get(METADATA, {}):
-            return True
-        return shutil.which(document["argv"][0]) is not None
+            return ""
+        argv = [str(each) for each in document["argv"]]
+        program = shutil.which(argv[0])
+        if program is None:
+            return f"The kernelspec in {directory} names a program that does not exist"
+        if "-m" not in argv or not Path(program).name.startswith("python"):
+            return ""
+        at = argv.index("-m")
+        given = {str(name): str(value) for name, value in document.get("env", {}).items()}
+        return (
+            ""
+            if _has_module([program, *argv[1:at]], argv[at + 1], given)
+            else (f"The kernelspec in {directory} cannot start: {program} has no module {argv[at + 1]}")
+        )
     except (OSError, ValueError, LookupError, AttributeError, TypeError):
-        return True  # the stock code says what is wrong with it
+        return ""  # the stock code says what is wrong with it
+
+
+def _has_module(python: list[str], module: str, env: Mapping[str, str]) -> bool:
+    """Also where the interpreter gives no answer in time: then the choice is the user's."""
+    code = "import importlib.util, sys; sys.exit(3 if importlib.util.find_spec(sys.argv[1]) is None else 0)"
+    try:
+        done = subprocess.run(
+            [*python, "-c", code, module], env={**user_environment(os.environ), **env}, cwd=Path.home(),
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=_ANSWER_S,
+            check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return True
+    return done.returncode != _NO_MODULE
 
 
 _PREFIXES = ("JUPYTER_", "JUPYTERLAB_", "JUPYTERD_", "JPY_", "LISTEN_", "WATCHDOG_", "MEMORY_PRESSURE_", "TRAITLETS_")

@@ -23,9 +23,12 @@ from jupyterd.launch import launcher, registry
 from jupyterd.linux import files
 from jupyterd.protocol.server_channel import KernelCounts
 from jupyterd.server.channels.recorder_client import RecorderClient
-from jupyterd.server.kernels import adoption
-from jupyterd.server.kernels.kernel import Kernel, KernelPaths
+from jupyterd.server.kernels import adoption, user_manager_watch
+from jupyterd.server.kernels.kernel import CannotStart, Kernel, KernelPaths, Restarter
+from jupyterd.server.kernels.kernelspecs import KernelSpecManager
 from jupyterd.server.kernels.provisioner import Provisioner
+from jupyterd.server.kernels.user_manager_watch import Told
+from jupyterd.server.problems import Problems
 from jupyterd.text import plural
 
 _AGAIN_MS = 20
@@ -42,6 +45,8 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
     _lock: int | None = None
     _on_counts: Callable[[KernelCounts], None] | None = None
     _last_counts: KernelCounts | None = None
+    tell_pages: Callable[[str], None] = staticmethod(lambda _text: None)
+    """Shows a sentence on every page that is open; set by the application."""
 
     @default("kernel_manager_class")
     def _default_kernel_manager_class(self) -> str:
@@ -56,10 +61,15 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
         files.private_directory(directory)
         files.private_directory(Path(self.sockets_dir))
         self._take_lock(directory)
+        self.problems: Problems = getattr(self.parent, "problems", None) or Problems()
         self.recorder = RecorderClient(
             self.log, sockets=Path(self.sockets_dir), directory=Path(self.spool_dir), records=directory,
             max_bytes=self.spool_max_bytes, as_unit=self.launcher == "user-unit", kernels=lambda: len(self._kernels),
+            problems=self.problems,
         )  # fmt: skip
+        if self.launcher == "user-unit":
+            told = Told(self.problems, self._manager_ended, self.recorder.go_home, self._tell_pages)
+            IOLoop.current().add_callback(user_manager_watch.watch, told)
         self._adopt(directory)
 
     def _take_lock(self, directory: Path) -> None:
@@ -98,7 +108,14 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
     async def _async_start_kernel(self, **kwargs: Any) -> str:  # noqa: ANN401 - Jupyter's signature
         """Jupyter's hook: the recorder is started beside the first kernel, and there before it says anything."""
         self.recorder.start()
-        started: str = await super()._async_start_kernel(**kwargs)
+        try:
+            started: str = await super()._async_start_kernel(**kwargs)
+        except CannotStart as error:
+            specs, where = self.kernel_spec_manager, error.kernelspec
+            if not isinstance(specs, KernelSpecManager) or not specs.failed_start(where, str(error)):
+                raise
+            self.log.warning("The kernelspec in %s cannot start; jupyterd's own is used in its place: %s", where, error)
+            started = await super()._async_start_kernel(**kwargs)
         return started
 
     start_kernel = _async_start_kernel  # type: ignore[assignment]  # as in the class above
@@ -127,10 +144,22 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
         kernel = self._kernels.get(kernel_id)
         super()._handle_kernel_died(kernel_id)
         provisioner = getattr(kernel, "provisioner", None)
-        if isinstance(provisioner, Provisioner) and provisioner.record is not None and kernel is not None:
+        if kernel is not None:
             KERNEL_CURRENTLY_RUNNING_TOTAL.labels(type=kernel.kernel_name).dec()
+        if isinstance(provisioner, Provisioner) and provisioner.record is not None:
             record, provisioner.record = provisioner.record, None
             IOLoop.current().run_in_executor(None, launcher.forget, Path(self.records_dir), record)
+
+    # --- the user manager, and what pages are told ------------------------------------------------------------
+
+    def _manager_ended(self) -> None:
+        """The user manager has ended: every kernel with it, some of them in a moment."""
+        for kernel in self._kernels.values():
+            if isinstance(restarter := kernel._restarter, Restarter):  # noqa: SLF001
+                IOLoop.current().add_callback(restarter.poll)
+
+    def _tell_pages(self, text: str) -> None:
+        self.tell_pages(text)
 
     # --- counts -------------------------------------------------------------------------------------------------
 
@@ -142,7 +171,16 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
     def start_watching_activity(self, kernel_id: str) -> None:
         """jupyter_server's hook: a kernel was started or adopted."""
         super().start_watching_activity(kernel_id)
-        self._kernels[kernel_id].observe(self._count, "execution_state")
+        kernel = self._kernels[kernel_id]
+        kernel.observe(self._count, "execution_state")
+        stream = kernel._activity_stream  # noqa: SLF001 - Jupyter gives no other way to hear that it speaks
+        known = stream._recv_callback  # noqa: SLF001
+
+        def heard(parts: list[bytes]) -> None:
+            kernel.heard()
+            known(parts)
+
+        stream.on_recv(heard)
         self._count()
 
     def remove_kernel(self, kernel_id: str) -> Any:  # noqa: ANN401 - Jupyter's own

@@ -6,8 +6,10 @@ So its state is read from a pidfd, never by waitpid.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 from jupyter_client.connect import LocalPortCache
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
-from jupyterd.launch import deaths, detached, launcher, registry
+from jupyterd.launch import deaths, kernel_log, launcher, registry, user_manager
 from jupyterd.launch.registry import Entry
 from jupyterd.launch.user_unit import LaunchFailed
 from jupyterd.linux import proc
@@ -24,9 +26,15 @@ from jupyterd.server.kernels.kernelspecs import kernel_environment, user_environ
 
 _WAIT_S = 0.05
 _PATIENCE_S = 0.5
+_FIRST_SIGN_S, _FIRST_LOOK_S = 3.0, 0.01
+"""How long a start is held for the kernel's first socket: what ends before that is told to the page that asked."""
 _OF_THE_SPEC = {"memory_max": "MemoryMax", "memory_high": "MemoryHigh", "cpu_weight": "CPUWeight"} | {
     "tasks_max": "TasksMax"
 }
+
+
+class EndedAtStart(LaunchFailed):
+    """The kernel's process was started, and ended before it had bound a socket."""
 
 
 class Provisioner(LocalProvisioner):
@@ -38,6 +46,8 @@ class Provisioner(LocalProvisioner):
     _pidfd: int | None = None
     _found_dead: bool = False
     _oom_kills: int | None = None
+    _log_begin: int = 0
+    """Where the words of this process begin in the kernel's log."""
 
     # --- what jupyterd adds -------------------------------------------------------------------------------------
 
@@ -70,11 +80,25 @@ class Provisioner(LocalProvisioner):
         """Why it ended, as a phrase; call it after the end. Blocks while systemd is asked, a few milliseconds."""
         if self.record is None:
             return ""
+        why = self.stopped_on_purpose()
+        process = self.record.process if self.record.unit is not None and not why else None
+        if process is not None and user_manager.ended_with_it(process):
+            return f"{user_manager.outage().text}, and the kernel, which lived in it, ended with it"
         now = proc.oom_kills()
         oom = None if None in {now, self._oom_kills} else now != self._oom_kills
-        return deaths.cause(
-            launcher.ending(self.directory, self.record, _PATIENCE_S), oom=oom, why=self.stopped_on_purpose()
-        )
+        return deaths.cause(launcher.ending(self.directory, self.record, _PATIENCE_S), oom=oom, why=why)
+
+    def can_restart(self) -> bool:
+        """Whether it could be launched again now. Blocks for some milliseconds."""
+        return self.record is not None and (self.record.unit is None or user_manager.accepts())
+
+    def words(self) -> list[str]:
+        """The last lines that this process wrote, as kernel_log.last_lines gives them."""
+        return kernel_log.last_lines(self.directory, str(self.kernel_id), self._log_begin)
+
+    def copy_pidfd(self) -> int | None:
+        """A pidfd of the process, the caller's to close; None where there is none."""
+        return None if self._pidfd is None else os.dup(self._pidfd)
 
     def _let_go(self) -> None:
         self._found_dead = False
@@ -95,8 +119,8 @@ class Provisioner(LocalProvisioner):
             return 0
         if not proc.has_exited(self._pidfd):
             self._oom_kills = proc.oom_kills()
-            if self.record is not None and self.record.unit is None:
-                detached.trim_log(self.directory, self.record.id)
+            if self.record is not None:
+                kernel_log.trim(self.directory, self.record.id)
             return None
         return 1
 
@@ -138,14 +162,37 @@ class Provisioner(LocalProvisioner):
             await asyncio.to_thread(launcher.clear, self.record)
         ordered = self._order(cmd, str(kwargs.get("cwd") or Path.home()))
         env = kernel_environment(kwargs["env"], cmd[0])
+        self._log_begin = kernel_log.size(self.directory, ordered.id)
         record = await asyncio.to_thread(launcher.launch, self.directory, ordered, env)
-        pidfd = None if record.process is None else proc.open_pidfd(record.process)
-        if pidfd is None:
-            ended = await asyncio.to_thread(launcher.ending, self.directory, record, _PATIENCE_S)
-            launcher.forget(self.directory, record)
-            raise LaunchFailed(f"kernel {record.name}: ended at once, {deaths.cause(ended, oom=False)}")
-        self.attach(record, pidfd)
+        self.attach(record, None if record.process is None else proc.open_pidfd(record.process))
+        if not await self._comes_up():
+            raise EndedAtStart(await self._failed_start(record))
         return self.connection_info
+
+    async def _comes_up(self) -> bool:
+        """Wait until it has bound its first socket, or for 3 s: a slow one may still come. False when it has ended."""
+        km = self.parent
+        until = time.monotonic() + _FIRST_SIGN_S
+        while time.monotonic() < until:
+            if self._pidfd is None or proc.has_exited(self._pidfd):
+                return False
+            if _listens(km.transport, km.ip, km.shell_port):
+                return True
+            await asyncio.sleep(_FIRST_LOOK_S)
+        return True
+
+    async def _failed_start(self, record: Entry) -> str:
+        """Why it ended at its start, for the page; the same in the journal, with all its words, and in `status`."""
+        words = self.words()
+        cause = deaths.cause_at_start(await asyncio.to_thread(self.cause), words)
+        for line in words[:-1]:
+            self.log.warning("Kernel %s (%s) wrote: %s", record.id, record.name, line)
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(deaths.note, self.directory, record, cause)
+        await asyncio.to_thread(launcher.forget, self.directory, record)
+        self.attach(record, None)
+        self.record = None
+        return f"kernel {record.name}: {cause}"
 
     def _order(self, cmd: list[str], cwd: str) -> Entry:
         km = self.parent
@@ -166,3 +213,12 @@ class Provisioner(LocalProvisioner):
         if self.record is not None and not restart:
             record, self.record = self.record, None
             await asyncio.to_thread(launcher.forget, self.directory, record)
+
+
+def _listens(transport: str, host: str, port: int) -> bool:
+    """Whether the kernel has bound this socket: TCP on this machine refuses or accepts at once."""
+    if transport == "ipc":
+        return Path(f"{host}-{port}").exists()
+    with socket.socket() as probe:
+        probe.settimeout(_FIRST_LOOK_S)
+        return probe.connect_ex((host, port)) == 0

@@ -97,3 +97,53 @@ def test_it_outlives_the_server_and_does_what_any_kernel_does(place, notebook, k
     assert notebook(kernel).run(code.show) != "42"
     assert second.ask("DELETE", f"/api/sessions/{session}")[0] == 204
     assert not list(place.records.glob("*.json"))
+
+
+def put_spec(place, name, argv):
+    spec = place.state / f"home/.local/share/jupyter/kernels/{name}/kernel.json"
+    spec.parent.mkdir(parents=True)
+    spec.write_text(json.dumps({"argv": argv, "display_name": name, "language": "python"}))
+
+
+def told(place):
+    return [(each["name"], each["cause"]) for each in json.loads((place.records / "ended").read_text())]
+
+
+def test_one_that_ends_at_its_start_says_why_and_is_not_started_again(place):
+    """At once, before the page has its answer; and late, when it seems to come up."""
+    words = "import sys; sys.exit('Traceback\\nNo module named torch')"
+    put_spec(place, "at-once", [PYTHON, "-c", words, "{connection_file}"])
+    put_spec(place, "late", [PYTHON, "-c", f"import time; time.sleep(4); {words}", "{connection_file}"])
+    server = place.serve()
+    body = {"path": "a.ipynb", "name": "a.ipynb", "type": "notebook", "kernel": {"name": "at-once"}}
+    status, answer = server.ask("POST", "/api/sessions", body)
+    cause = "it ended by itself with exit code 1, at its start: No module named torch"
+    assert status >= 500
+    assert answer["message"] == f"kernel at-once: {cause}"
+    assert server.get("/api/kernels") == server.get("/api/sessions") == []
+    assert told(place) == [("at-once", cause)]
+    _, late = server.new_session("late")
+    eventually(lambda: server.get("/api/kernels") == [], "it is dead", 30)
+    assert told(place) == [("at-once", cause), ("late", cause)]
+    eventually(lambda: {each.name for each in place.records.iterdir()} == {"server.lock", "ended"}, "nothing is left")
+    log = place.log()
+    assert f"kernel at-once: {cause}" in log
+    assert f"Kernel {late} (late) ended: {cause}" in log
+    assert "restarting kernel" not in log
+
+
+@pytest.mark.parametrize("flaw", ["no such module", "ends at its start"])
+def test_an_old_python3_of_the_users_own_that_cannot_start_gives_way_to_ours(place, notebook, flaw):
+    if flaw == "no such module":
+        put_spec(place, "python3", ["/usr/bin/python3", "-I", "-S", *IPYKERNEL])
+        why = "/usr/bin/python3 has no module ipykernel_launcher"
+    else:
+        put_spec(place, "python3", [PYTHON, "-c", "import nowhere", "{connection_file}"])
+        why = "No module named 'nowhere'"
+    server = place.serve()
+    _, kernel = server.new_session()
+    assert notebook(kernel).run("print(6 * 7)") == "42"
+    assert why in place.log()
+    _, another = server.new_session(name="b.ipynb")
+    assert notebook(another).run("print(6 * 7)") == "42"
+    assert place.log().count("jupyterd's own is used in its place") == 1

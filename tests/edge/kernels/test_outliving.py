@@ -15,7 +15,7 @@ from support.waiting import eventually
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
-from jupyterd.launch import user_unit
+from jupyterd.launch import user_manager
 
 
 def adopted(place, notebook, signum=signal.SIGKILL, *options):
@@ -197,7 +197,7 @@ def test_another_account_can_neither_read_nor_reach_a_kernel(place):
 
 
 @pytest.mark.skipif(
-    os.getuid() != 0 and user_unit.trouble() is None,
+    os.getuid() != 0 and user_manager.trouble() is None,
     reason="needs an account without a user manager: this one's is running, and only root can take another account",
 )
 def test_without_a_user_manager_a_service_says_what_to_type(place):

@@ -73,6 +73,7 @@ from jupyterd.protocol.server_channel import (
     Imported,
     KernelCounts,
     LookAgain,
+    Problems,
     Ready,
     Reload,
     Reloaded,
@@ -255,6 +256,47 @@ def test_why_it_cannot_start_is_an_item_until_it_serves() -> None:
 def test_kernels_are_those_of_the_server_that_says_so() -> None:
     world = after(serving(), said(SERVER, KernelCounts(3, 1)))
     assert (world.kernels, world.kernels_of) == (KernelCounts(3, 1), SERVER)
+    assert (report.snapshot(world).kernels, report.snapshot(world).kernels_busy) == (3, 1)
+    for gone in (after(world, CRASH), after(world, CRASH, ChildStarted(Role.SERVER, 17, 170))):
+        assert (report.snapshot(gone).kernels, report.snapshot(gone).kernels_busy) == (None, None)
+
+
+GONE = ("user-manager", "", "the user manager of alice was stopped", "sudo systemctl start user@1001.service")
+
+
+@pytest.mark.parametrize(
+    ("reported", "shown"),
+    [
+        ((), []),
+        ((GONE,), [("user-manager", "error", GONE[2])]),
+        ((("of-a-later-version", "x", "text", "advice"),), [("of-a-later-version", "warning", "text")]),
+        ((GONE, ("recorder-ends", "", "again", "a")), [("user-manager", "error", GONE[2])]),  # the one explains it
+    ],
+)
+def test_what_the_server_reports_is_shown_until_it_says_otherwise(
+    reported: tuple[tuple[str, str, str, str], ...], shown: list[tuple[str, str, str]]
+) -> None:
+    world = after(serving(), said(SERVER, Problems(reported)))
+    assert [(each.code, each.severity, each.text) for each in report.snapshot(world).items] == shown
+    assert items(after(world, said(SERVER, Problems(())))) == []
+    assert items(after(serving(), said(99, Problems(reported)))) == []
+
+
+def test_what_a_server_reported_is_claimed_until_the_next_one_speaks_or_ten_seconds() -> None:
+    world = after(serving(), said(SERVER, Problems((GONE,))), CRASH, ChildStarted(Role.SERVER, 17, 170))
+    assert ("user-manager", GONE[2]) in items(after(world, DeadlineCame(), now=NOW + 9))
+    late = after(world, DeadlineCame(), now=NOW + 10)
+    assert "user-manager" not in [code for code, _ in items(late)]
+    world = after(world, said(17, Ready()), *map(good, PLAN.targets))
+    assert items(world) == [("user-manager", GONE[2])]
+    assert items(after(world, said(17, Problems(())))) == []
+
+
+def test_a_recorder_that_is_missing_for_a_moment_is_no_problem() -> None:
+    world = after(serving(), said(SERVER, Problems((("output-not-kept", "", "no recorder", "look"),))))
+    assert items(world) == []
+    assert step.deadline(world) is not None
+    assert items(after(world, DeadlineCame(), now=NOW + 3)) == [("output-not-kept", "no recorder")]
 
 
 def test_a_spare_that_has_imported_everything_waits() -> None:
@@ -289,6 +331,7 @@ def test_a_refused_reload_leaves_an_item_until_one_is_accepted(answer: Refused |
     assert lines == [f"reload refused: {each}" for each in problems]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     assert items(world) == [("settings-refused", problems[0] + more)]
+    assert report.snapshot(world).refused == tuple(problems)
     assert world.plan == PLAN
     assert isinstance(world.server, Running) and isinstance(world.server.stage, Serving)
     world = after(world, DeadlineCame(), now=NOW + 3)

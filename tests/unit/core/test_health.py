@@ -93,6 +93,10 @@ def test_which_problems_explain_which() -> None:
         ("address-mute", "waiting"),
         ("server-down", "waiting"),
         ("gpu-sampler", "wedged-sampler-relay"),
+        ("gpu-sampler", "user-manager"),
+        ("output-not-kept", "user-manager"),
+        ("recorder-ends", "user-manager"),
+        ("recorder-ends", "output-not-kept"),
     }
 
 
@@ -133,7 +137,10 @@ def test_what_is_an_error_when_it_shows_and_what_explains_it() -> None:
         "server-busy": ("warning", 0.0),
         "wedged": ("error", 0.0),
         "wedged-sampler-relay": ("error", 0.0),
-        "gpu-sampler": ("warning", 0.0, "wedged-sampler-relay"),
+        "gpu-sampler": ("warning", 0.0, "wedged-sampler-relay", "user-manager"),
+        "user-manager": ("error", 0.0),
+        "output-not-kept": ("warning", 3.0, "user-manager"),
+        "recorder-ends": ("warning", 0.0, "user-manager", "output-not-kept"),
         "gpu": ("error", 0.0),
         "gpu-error": ("error", 0.0),
         "gpu-xid": ("warning", 0.0),

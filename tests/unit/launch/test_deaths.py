@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jupyterd.launch import deaths, launcher, user_unit
+from jupyterd.launch import deaths, launcher, user_manager, user_unit
 from jupyterd.launch.deaths import ExitStatus
 from jupyterd.server.kernels.kernelspecs import kernel_environment, user_environment
 
@@ -28,6 +28,53 @@ from jupyterd.server.kernels.kernelspecs import kernel_environment, user_environ
 )
 def test_why_it_ended(ending, oom, why, expected):
     assert expected in deaths.cause(ending, oom=oom, why=why)
+
+
+def test_the_last_line_of_one_that_ended_at_its_start():
+    cause = deaths.cause(ExitStatus(code=1), oom=False)
+    assert deaths.cause_at_start(cause, []) == "it ended by itself with exit code 1, at its start"
+    assert deaths.cause_at_start(cause, ["Traceback", "No module named x"]) == (
+        "it ended by itself with exit code 1, at its start: No module named x"
+    )
+
+
+@pytest.mark.parametrize(
+    ("shown", "lingers", "how"),
+    [
+        ({}, True, "has ended"),
+        ({"ActiveState": "active", "Result": "success", "ExecMainStatus": "0"}, True, "has ended"),
+        ({"ActiveState": "inactive", "Result": "success", "ExecMainStatus": "0"}, True, "was stopped"),
+        ({"ActiveState": "deactivating", "Result": "success", "ExecMainStatus": "0"}, True, "was stopped"),
+        (
+            {"ActiveState": "inactive", "Result": "success", "ExecMainStatus": "0"},
+            False,
+            "was stopped (lingering is off: it ends with the last login of alice)",
+        ),
+        (
+            {"ActiveState": "failed", "Result": "signal", "ExecMainCode": "2", "ExecMainStatus": "9"},
+            True,
+            "was killed (SIGKILL)",
+        ),
+        (
+            {"ActiveState": "deactivating", "Result": "signal", "ExecMainCode": "2", "ExecMainStatus": "9"},
+            False,
+            "was killed (SIGKILL)",
+        ),
+        (
+            {"ActiveState": "failed", "Result": "core-dump", "ExecMainCode": "3", "ExecMainStatus": "99"},
+            True,
+            "was killed (signal 99)",
+        ),
+        ({"ActiveState": "failed", "Result": "oom-kill"}, True, "was killed for lack of memory"),
+        (
+            {"ActiveState": "failed", "Result": "exit-code", "ExecMainCode": "1", "ExecMainStatus": "1"},
+            True,
+            "has failed (exit-code)",
+        ),
+    ],
+)
+def test_how_a_user_manager_ended(shown, lingers, how):
+    assert user_manager.how("alice", shown, lingers=lingers) == f"the user manager of alice {how}"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from support.waiting import eventually
 
-from jupyterd.launch import detached, launcher, registry, stop
+from jupyterd.launch import kernel_log, launcher, registry, stop
 from jupyterd.launch.deaths import ExitStatus
 from jupyterd.launch.registry import Entry
 from jupyterd.linux import proc
@@ -136,15 +136,34 @@ def test_a_signal_to_one_that_is_gone_is_no_error(launch):
 def test_a_log_is_kept_short_without_a_hole(tmp_path):
     log = tmp_path / "k.log"
     with log.open("ab") as writer:
-        writer.write(b"line\n" * (detached.LOG_MAX_BYTES // 4))
+        writer.write(b"line\n" * (kernel_log.MAX_BYTES // 4))
         writer.flush()
-        detached.trim_log(tmp_path, "k")
+        kernel_log.trim(tmp_path, "k")
         writer.write(b"last\n")
     text = log.read_bytes()
-    assert len(text) < detached.LOG_MAX_BYTES
+    assert len(text) < kernel_log.MAX_BYTES
     assert text.startswith(b"[...]\nline\n")
     assert text.endswith(b"line\nlast\n")
     assert b"\0" not in text
+
+
+@pytest.mark.parametrize(
+    ("written", "begin", "lines"),
+    [
+        ("", 0, []),
+        ("old\n", 4, []),
+        ("old\nNo module named x\n", 4, ["No module named x"]),
+        ("a\n\n  \nb\n", 0, ["a", "b"]),
+        ("\x1b[31mred\x1b[0m \x07bell\n", 0, ["red \N{REPLACEMENT CHARACTER}bell"]),
+        ("".join(f"{number}\n" for number in range(100)), 0, [str(number) for number in range(88, 100)]),
+        ("x" * 9000 + "\nlast", 0, ["x" * (8192 - 5), "last"]),
+    ],
+)
+def test_the_last_lines_of_a_kernel(tmp_path, written, begin, lines):
+    assert kernel_log.last_lines(tmp_path, "k") == []
+    kernel_log.create(tmp_path, "k").write_text(written)
+    assert kernel_log.last_lines(tmp_path, "k", begin) == lines
+    assert (tmp_path / "k.log").stat().st_mode & 0o777 == 0o600
 
 
 def test_the_record_is_plain_json(tmp_path, launch):

@@ -63,3 +63,29 @@ def test_what_nobody_has_to_read_is_left_out_but_for_debugging(level: int, text:
         assert logs.Chatter().filter(_record(level, text))
     finally:
         own.removeHandler(handler)
+
+
+class SentenceError(Exception):
+    is_sentence = True
+
+
+def test_an_error_that_is_a_sentence_is_one_line_without_a_traceback():
+    lines: list[str] = []
+    logger = logging.getLogger("x")
+    logger.propagate = False
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(logs.JournalFormatter().format(record))
+    handler.addFilter(logs.Sentences())
+    logger.addHandler(handler)
+    for error in (SentenceError("no kernel"), SentenceError("no kernel again")):
+        for _layer in range(2):
+            try:
+                raise error
+            except SentenceError as caught:
+                logger.exception(caught)  # noqa: TRY401 - as jupyter_client does
+    assert lines == ["<3>x: no kernel", "<3>x: no kernel again"]
+    try:
+        raise ValueError("a bug")
+    except ValueError:
+        logger.exception("it failed")
+    assert "Traceback" in lines[2]

@@ -23,10 +23,12 @@ def test_what_was_inherited_is_taken_once_and_not_passed_on():
     environ = {
         server_channel.CHANNEL: str(theirs.detach()),
         server_channel.LISTEN: str(listening.detach()),
+        server_channel.PROBLEMS: "1",
         "HOME": "/",
     }
     made, sockets = supervisor_link.take(environ)
     assert environ == {"HOME": "/"}
+    assert made.hears_problems
     assert len(sockets) == 1
     assert not sockets[0].get_inheritable()
     made.say(server_channel.Ready())

@@ -1,0 +1,32 @@
+"""What the server says is wrong: all of it, at each change and then only."""
+
+from __future__ import annotations
+
+from jupyterd.protocol import server_channel
+from jupyterd.server.problems import Problems
+
+
+def test_all_is_said_at_once_at_each_change_and_then_only():
+    said: list[tuple] = []
+    problems = Problems()
+    problems.put("user-manager", "it ended", "type this")
+    problems.report_to(lambda message: said.append(message.problems))
+    problems.put("user-manager", "it ended", "type this")
+    problems.put("output-not-kept", "no recorder", "look", about="k1")
+    problems.put("user-manager", "it was killed", "type this")
+    problems.clear("user-manager", about="k1")
+    problems.clear("user-manager")
+    problems.clear("user-manager")
+    problems.report_to(None)
+    problems.clear("output-not-kept", about="k1")
+    manager, killed = ("user-manager", "", "it ended", "type this"), ("user-manager", "", "it was killed", "type this")
+    recorder = ("output-not-kept", "k1", "no recorder", "look")
+    assert said == [(manager,), (manager, recorder), (killed, recorder), (recorder,)]
+
+
+def test_a_server_without_problems_says_so():
+    said: list[server_channel.Problems] = []
+    Problems().report_to(said.append)
+    assert [server_channel.decode(server_channel.encode(each).strip()) for each in said] == [
+        server_channel.Problems(())
+    ]
