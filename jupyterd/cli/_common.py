@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import attrs
 
 from jupyterd.cli import as_account, typed
-from jupyterd.linux import accounts, proc
+from jupyterd.linux import accounts, files, proc
 from jupyterd.settings.paths import Paths, discover
 from jupyterd.settings.problems import Invalid
 from jupyterd.text import for_terminal
@@ -27,6 +28,8 @@ EX_TEMPFAIL, EX_CONFIG = 75, 78
 """sysexits.h."""
 
 Which = Literal["system", "user"]
+_WRITTEN_AGAIN_S, _LOOK_EVERY_S = 8.0, 0.25
+"""Longer than the 5 s within which the supervisor notices that its status file is gone."""
 
 
 @attrs.frozen
@@ -108,10 +111,22 @@ def find_server(which: Which | None) -> Server:
     """The running server, else the one that would run. Raises Invalid; PermissionError when the server is another
     account's.
     """
-    from jupyterd.cli.status.read import look  # noqa: PLC0415 - as above
-
     where = places(which, os.environ, os.geteuid())
-    return server_of(look(snapshots(where)), where)
+    return server_of(patiently(where, lambda: any(files.is_locked(each.lock) for each in where)), where)
+
+
+def patiently(where: tuple[Paths, ...], runs: Callable[[], object]) -> ServerStatus | Nothing:
+    """The first snapshot whose supervisor runs. Where there is none although something `runs`, one is waited for: a
+    supervisor that has just started writes it, and one whose file somebody has removed writes it again.
+    """
+    from jupyterd.cli.status.read import Nothing, look  # noqa: PLC0415 - see above
+
+    until = time.monotonic() + _WRITTEN_AGAIN_S
+    while isinstance(found := look(snapshots(where)), Nothing):
+        if found.denied or not runs() or time.monotonic() > until:
+            break
+        time.sleep(_LOOK_EVERY_S)
+    return found
 
 
 def server_of(found: ServerStatus | Nothing, where: tuple[Paths, ...]) -> Server:

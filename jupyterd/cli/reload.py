@@ -10,9 +10,11 @@ import os
 import time
 from collections.abc import Callable
 
+from jupyterd.cli import _common
 from jupyterd.cli._common import DONE, NOT_RUNNING, TROUBLE, fail, say, tell
 from jupyterd.cli.status import read
 from jupyterd.cli.status.read import Nothing, ServerStatus
+from jupyterd.linux import files
 from jupyterd.protocol.policy import Policy
 from jupyterd.settings import paths
 from jupyterd.text import span
@@ -31,13 +33,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """0: the settings are in effect; 1: refused, or not finished in time; 3: no server runs."""
-    file = paths.discover(os.environ, os.getuid(), "service" if args.system else None).status
+    place = paths.discover(os.environ, os.getuid(), "service" if args.system else None)
+    file = place.status
 
     def look() -> ServerStatus | None:
         found = read.look((file,))
         return None if isinstance(found, Nothing) else found
 
-    before = look()
+    found = _common.patiently((place,), lambda: files.is_locked(place.lock))
+    before = None if isinstance(found, Nothing) else found
     if before is None:
         return fail(f"no server runs that writes {file}; see: jupyterd status", NOT_RUNNING)
     try:
@@ -51,6 +55,8 @@ def main(args: argparse.Namespace) -> int:
     refused = [each for each in after.snapshot.items if each.code in REFUSED]
     for each in refused:
         say(f"the settings were refused, and the old ones stay in effect: {each.text}")
+    for problem in after.snapshot.refused[1:]:
+        say(problem)
     if not refused:
         print(after.snapshot.status)
     return TROUBLE if refused else DONE

@@ -17,7 +17,7 @@ from pathlib import Path
 import sdnotify
 
 import jupyterd
-from jupyterd.cli import banner, login_state, ssh, typed
+from jupyterd.cli import banner, failed_start, login_state, ssh, typed
 from jupyterd.cli._common import EX_CONFIG, EX_TEMPFAIL, fail, say
 from jupyterd.linux import accounts, kept
 from jupyterd.planner import plan
@@ -51,11 +51,17 @@ def main(args: argparse.Namespace) -> int:  # noqa: RET503 - execv does not retu
     lock = _lock(asked.paths)
     if lock is None:
         return _already_serves(asked.paths)
-    made = plan.make_plan(asked, write=True, at_start=True)
+    try:
+        made = plan.make_plan(asked, write=True, at_start=True)
+    except OSError as error:
+        failed_start.note(asked.paths, (str(error),))
+        raise
     if isinstance(made, Refused):
         for problem in made.problems:
             say(problem)
+        failed_start.note(asked.paths, made.problems)
         return EX_CONFIG
+    failed_start.forget(asked.paths)
     os.set_inheritable(lock, True)
     given = ["--plan-fd", str(_memory("plan", encode(made))), "--lock-fd", str(lock)]
     if made.mode == "foreground":

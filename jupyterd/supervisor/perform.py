@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, assert_never
 
@@ -91,16 +92,26 @@ class Performer:
         return ()
 
     def rest(self, now: float, *, healthy: bool) -> float | None:
-        """Called at the end of an iteration; returns when it must be called again (Notifier.rest)."""
-        return self.notifier.rest(now, healthy=healthy)
+        """Called at the end of an iteration; returns when it must be called again."""
+        again = self.notifier.rest(now, healthy=healthy)
+        if now >= self.status.look_at:
+            with self._publishing():
+                self.status.keep(now)
+        return self.status.look_at if again is None else min(again, self.status.look_at)
 
     def _publish(self, snapshot: Snapshot) -> None:
-        try:
+        with self._publishing():
             self.status.publish(snapshot)
+
+    @contextmanager
+    def _publishing(self) -> Iterator[None]:
+        """Report an OSError once, not at each change."""
+        try:
+            yield
             self.publish_problem = None
         except OSError as error:
             problem = f"cannot write the status for `jupyterd status`: {error}"
-            if problem != self.publish_problem:  # once, not at each change
+            if problem != self.publish_problem:
                 self.publish_problem = problem
                 self.log.write(Record(TROUBLE, problem))
 

@@ -6,6 +6,7 @@ It converts the core's monotonic times to Unix seconds.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import replace
 
 from jupyterd.linux import files, kept
@@ -13,6 +14,8 @@ from jupyterd.protocol.status import NAME, Snapshot, encode
 from jupyterd.supervisor import clock
 
 _SAME_CLOCK_S = 1.0
+_LOOK_EVERY_S = 5.0
+"""More than between two probes of a server that serves: then looking wakes nobody up."""
 
 
 class Status:
@@ -21,6 +24,11 @@ class Status:
     def __init__(self, runtime_dir: str) -> None:
         self._path = os.path.join(runtime_dir, NAME)
         self._last: Snapshot | None = None
+        self._data = b""
+        self._mark = ""
+        """files.stat_mark of what was written last, "" before that."""
+        self.look_at = 0.0
+        """When `keep` is due (monotonic)."""
         self._offset_s = clock.read().wall_offset_s
 
     def publish(self, snapshot: Snapshot) -> None:
@@ -30,13 +38,28 @@ class Status:
         offset_s = clock.read().wall_offset_s
         if abs(offset_s - self._offset_s) > _SAME_CLOCK_S:  # the clock was set: a small drift must not move dates
             self._offset_s = offset_s
-        data = encode(_dated(snapshot, self._offset_s))
+        self._data = encode(_dated(snapshot, self._offset_s))
+        self._last = None
+        self._write()
+        self._last = snapshot
+
+    def keep(self, now: float) -> None:
+        """Write the file again if somebody has removed or changed it. Call it at `look_at`. OSError if it cannot be
+        written.
+        """
+        self.look_at = now + _LOOK_EVERY_S
+        if self._data and files.stat_mark(self._path) != self._mark:
+            self._write()
+
+    def _write(self) -> None:
+        with suppress(OSError):
+            os.mkdir(os.path.dirname(self._path), 0o700)
         try:
-            files.replace(self._path, data)
+            files.replace(self._path, self._data)
         except IsADirectoryError:  # somebody's, in the place of the file
             os.rename(self._path, self._path + kept.ASIDE)
-            files.replace(self._path, data)
-        self._last = snapshot
+            files.replace(self._path, self._data)
+        self._mark = files.stat_mark(self._path)
 
 
 def _dated(snapshot: Snapshot, offset_s: float) -> Snapshot:

@@ -17,6 +17,7 @@ from jupyterd.text import expiry, fingerprint, size, span
 LABEL = 13
 """Columns of the left edge."""
 NAMES_SHOWN = 4
+REFUSED = "settings-refused"
 ENDED_SHOWN, ENDED_SHOWN_S = 5, 7 * 86400.0
 """How many kernels that died recently are shown, and for how long."""
 LOGS = {
@@ -52,7 +53,7 @@ def page(found: ServerStatus, look: PageOptions) -> str:
     if not told.addresses:
         lines += [line for url in told.urls[:1] for line in _row("Address", url, look)]
     lines += _processes(found, look)
-    lines += _row("Kernels", _kernels(told.kernels, told.kernels_busy), look)
+    lines += _row("Kernels", _kernels(found), look)
     lines += _reach(found, look)
     lines += _ended(found, look)
     for number, each in enumerate(told.gpus):
@@ -75,6 +76,8 @@ def page(found: ServerStatus, look: PageOptions) -> str:
     lines += _row("Log", log, look)
     for item in told.items:
         lines += _item(item, look)
+        if item.code == REFUSED and len(told.refused) > 1:
+            lines += ["  all that is wrong:", *(f"      {problem}" for problem in told.refused)]
     return "\n".join(lines) + "\n"
 
 
@@ -118,9 +121,11 @@ def _processes(found: ServerStatus, look: PageOptions) -> Iterator[str]:
             yield from _row(name, look.ink("warning", "not running"), look)
 
 
-def _kernels(total: int | None, busy: int | None) -> str:
-    if total is None:
-        return "unknown"
+def _kernels(found: ServerStatus) -> str:
+    """As the server counts them; without one, the processes that run."""
+    total, busy, server = found.snapshot.kernels, found.snapshot.kernels_busy, found.server
+    if total is None or server is None or server.rss_bytes is None:
+        return f"{len(found.kernels)}, no server to say whether they are busy" if found.kernels else "none"
     return f"{total}, {busy or 'none'} busy" if total else "none"
 
 

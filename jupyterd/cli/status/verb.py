@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ import attrs
 
 from jupyterd.cli import _common
 from jupyterd.cli._common import NOT_RUNNING, TROUBLE
-from jupyterd.cli.status import page
-from jupyterd.cli.status.read import Nothing, ServerStatus, look
+from jupyterd.cli.status import beside, page
+from jupyterd.cli.status.beside import Beside
+from jupyterd.cli.status.read import Nothing, ServerStatus
 from jupyterd.text import plural, span
 
 HELP = (
@@ -38,29 +40,39 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Print the status; the exit code says the same to scripts."""
-    files = _common.snapshots(_common.places(args.which, os.environ, os.geteuid()))
-    found = look(files)
+    where = _common.places(args.which, os.environ, os.geteuid())
+    files = _common.snapshots(where)
+    services = beside.look(where)
+    found = _common.patiently(where, lambda: beside.running(where, services))
     if args.json:
-        print(json.dumps(document(found, files), indent=1))
+        print(json.dumps(document(found, files, services), indent=1))
     elif isinstance(found, ServerStatus):
         columns = _common.columns(NARROWEST, WIDEST)
         sys.stdout.write(page.page(found, page.PageOptions(time.time(), columns, _common.has_colour())))
+        if lines := list(beside.troubles(services)):
+            print("", *lines, sep="\n")
     else:
-        print(absent(found, files))
-    return code(found)
+        print(absent(found, files, services, beside.running(where, services)))
+    return code(found, running=bool(beside.running(where, services)))
 
 
-def code(found: ServerStatus | Nothing) -> int:
-    """The exit code."""
+def code(found: ServerStatus | Nothing, *, running: bool = False) -> int:
+    """The exit code. `running`: something runs, snapshot or not."""
     if isinstance(found, Nothing):
-        return TROUBLE if found.damaged or (found.denied and found.left is None) else NOT_RUNNING
+        return TROUBLE if running or found.damaged or (found.denied and found.left is None) else NOT_RUNNING
     errors = any(item.severity == "error" for item in found.snapshot.items)
     serves = found.life == "runs" and found.snapshot.state == "serving" and not errors
     return SERVING if serves else TROUBLE
 
 
-def document(found: ServerStatus | Nothing, files: tuple[Path, ...]) -> dict[str, Any]:
+def document(found: ServerStatus | Nothing, files: tuple[Path, ...], services: Sequence[Beside] = ()) -> dict[str, Any]:
     """The document for --json. Without a supervisor it holds no pids: other processes may have them by now."""
+    told = {"services": [attrs.asdict(each.unit) | {"trouble": each.unit.trouble} for each in services if each.unit]}
+    failed = [attrs.asdict(each.failed) for each in services if each.failed is not None]
+    return {**_document(found, files, services), **told, "failed_starts": failed}
+
+
+def _document(found: ServerStatus | Nothing, files: tuple[Path, ...], services: Sequence[Beside]) -> dict[str, Any]:
     if isinstance(found, ServerStatus):
         halted = found.life == "halted"
         problem = f"the supervisor (pid {found.supervisor.process.pid}) is suspended" if halted else None
@@ -68,7 +80,7 @@ def document(found: ServerStatus | Nothing, files: tuple[Path, ...]) -> dict[str
         return {"running": True, "problem": problem, **found.document, **_kernels(found), "kernels_ended": lately}
     left = {} if found.left is None else _kernels(found.left)
     nobody = {"state": "stopped", "supervisor": None, "server": None, "spare": None, "sampler": None}
-    return {"running": False, "problem": absent(found, files), **nobody, **left}
+    return {"running": False, "problem": absent(found, files, services), **nobody, **left}
 
 
 def _remain(mode: str, count: int) -> str:
@@ -86,8 +98,16 @@ def _kernels(found: ServerStatus) -> dict[str, Any]:
     return {"kernels_running": [attrs.asdict(each) for each in found.kernels]}
 
 
-def absent(found: Nothing, files: tuple[Path, ...]) -> str:
-    """Why there is nothing to show, and what to type."""
+def absent(found: Nothing, files: tuple[Path, ...], services: Sequence[Beside] = (), running: str = "") -> str:
+    """Why there is nothing to show, and what to type. `running`: what runs all the same, as beside.running says it."""
+    if running and not found.denied:
+        return (
+            f"jupyterd: {running}, but it has written no status that can be read. Type:\n    journalctl -u jupyterd -e"
+        )
+    return "\n".join([_absent(found, files), *beside.troubles(services)])
+
+
+def _absent(found: Nothing, files: tuple[Path, ...]) -> str:
     if found.damaged:
         return "\n".join(f"jupyterd: cannot read the status: {each}" for each in found.damaged)
     if found.denied:

@@ -144,6 +144,25 @@ def test_kernels_that_run_are_told_also_when_nobody_serves_them(tmp_path: Path, 
     assert len(verb.document(left, ())["kernels_running"]) == 2
 
 
+def test_without_a_server_the_kernels_are_those_that_run(tmp_path: Path, sleeper: ProcessIdentity) -> None:
+    (tmp_path / "kernels").mkdir()
+    (tmp_path / "kernels/k.json").write_text(json.dumps({"name": "x", "unit": "u", "connection_file": "/c"}))
+    gone = replace(sleeper, started=1)
+    for changes in ({"server": None}, {"server": gone}, {"kernels": None, "kernels_busy": None}):
+        here = put(tmp_path / "s", shot(sleeper, state_dir=str(tmp_path), **changes))
+        (tmp_path / "kernels/k.pid").write_text(json.dumps({"pid": sleeper.pid, "started": sleeper.started}))
+        assert rows(painted(look([here])))["Kernels"][0] == "1, no server to say whether they are busy"  # type: ignore[arg-type]
+        (tmp_path / "kernels/k.pid").write_text(json.dumps({"pid": 1, "started": 1}))
+        assert rows(painted(look([here])))["Kernels"] == ["none"]  # type: ignore[arg-type]
+
+
+def test_every_mistake_of_refused_settings_is_shown(tmp_path: Path, sleeper: ProcessIdentity) -> None:
+    item = Item("settings-refused", "warning", "a.toml:3: x (and 1 more)", "jupyterd config check", NOW - 5)
+    found = look([put(tmp_path / "s", shot(sleeper, items=(item,), refused=("a.toml:3: x", "a.toml:4: y")))])
+    assert isinstance(found, ServerStatus)
+    assert painted(found).endswith("  all that is wrong:\n      a.toml:3: x\n      a.toml:4: y\n")
+
+
 def test_trouble_exits_1_and_shows_the_advice(tmp_path: Path, sleeper: ProcessIdentity) -> None:
     item = Item("port", "error", "0.0.0.0:8888 is in use", "sudo ss -ltnp", NOW - 5)
     found = look([put(tmp_path / "s", shot(sleeper, items=(item,)))])
