@@ -101,7 +101,7 @@ def _addresses(world: World) -> Iterator[Condition]:
             )
         elif each.absent:
             text = f"no interface has the address {each.target.address}"
-            yield Condition(health.ADDRESS_MUTE, each.target.name, text, "ip address show", code="listen-absent")
+            yield Condition(health.ADDRESS_MUTE, each.target.name, text, "ip address show")
         elif each.failing_since is not None:
             text = f"{each.target.name}, port {each.target.port}: {each.problem}"
             advice = f"a firewall on this machine? sudo nft list ruleset; sudo ss -ltn 'sport = :{each.target.port}'"

@@ -133,8 +133,7 @@ def _notify(world: World, now: float) -> Step:
     elif announced.reloading and world.reload.close_by is None:
         note, announced = replace(note, ready=True), replace(announced, reloading=False)
     if not announced.ready and not announced.stopping and (announced.extend_at is None or now >= announced.extend_at):
-        if announced.extend_at is not None:
-            note = replace(note, extend_timeout_s=EXTEND_BY_S)
+        note = replace(note, extend_timeout_s=EXTEND_BY_S)  # at once: a drop-in may have shortened TimeoutStartSec=
         announced = replace(announced, extend_at=now + EXTEND_EVERY_S)
     status = status_text(world)
     if status != announced.status:

@@ -21,12 +21,13 @@ from system.machine import ACCOUNT
 from system.service import UNIT, Service
 
 DRIVER = "/srv/driver"
+HEALTHY = {"ecc": 0, "remapped": "0 0 0 0"}
 
 
 def with_driver(service: Service, **more: object) -> None:
     """Two GPUs, and what else the driver does."""
     inside = Path(f"/proc/{service.machine.leader}/root{DRIVER}")
-    fake_nvml.write(inside, {"count": 2, **gpu(0), **gpu(1, name="NVIDIA H200"), **more})
+    fake_nvml.write(inside, {"count": 2, **gpu(0, **HEALTHY), **gpu(1, name="NVIDIA H200"), **more})
 
 
 @pytest.fixture
@@ -83,6 +84,22 @@ def test_the_past_goes_by_notebooks_and_an_idle_one_is_ended(with_gpus: Service)
     assert ended["NOTEBOOK"].endswith("/held.ipynb")
     eventually(lambda: kernel not in service.request("/api/kernels")[1], "the server to forget it", 60)
     assert "held.ipynb" in service.machine.run("jupyterd status").replace("\n", "")
+
+
+def test_what_is_wrong_with_a_gpu_is_told_and_over_again(with_gpus: Service) -> None:
+    def items() -> set[tuple[str, str]]:
+        return {(each["code"], each["severity"]) for each in with_gpus.status().get("items", ())}
+
+    wrong = {("gpu-memory-errors", "error"), ("gpu-memory-worn", "warning")}
+    with_driver(with_gpus, **{"gpu0.ecc": 2, "gpu0.remapped": "1 3 1 0"})
+    eventually(lambda: wrong <= items(), "both items", 60)
+    assert "problem: " in with_gpus.show("StatusText")
+    raised = {each["HEALTH_CODE"]: each["MESSAGE"] for each in with_gpus.events("gpu-raised")}
+    assert {code for code, _ in wrong} <= raised.keys()
+    with_driver(with_gpus)
+    eventually(lambda: not wrong & items(), "their end", 90)
+    cleared = {each["HEALTH_CODE"] for each in with_gpus.events("health-cleared")}
+    assert {code for code, _ in wrong} <= cleared
 
 
 DETACH = """

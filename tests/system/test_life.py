@@ -165,18 +165,6 @@ def test_one_busy_address_of_two_is_named_and_heals_by_itself(service: Service, 
 
 
 @pytest.mark.slow
-def test_a_supervisor_that_makes_no_progress_is_replaced_by_systemd(service: Service) -> None:
-    pids = service.pids()
-    kernel = service.start_kernel()
-    service.evaluate(kernel, "x = 41")
-    service.machine.run(f"kill -STOP {pids['supervisor']}")
-    eventually(lambda: int(service.show("NRestarts")) > 0, "a restart by the watchdog", within_s=60)
-    service.wait_active()
-    assert service.http("/api") == 200
-    assert service.evaluate(kernel, "print(x + 1)") == "42"
-
-
-@pytest.mark.slow
 def test_a_hung_server_is_replaced(service: Service) -> None:
     pids = service.pids()
     service.machine.run(f"kill -STOP {pids['server']}")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from system.health_items import MADE, NOT_MADE
 
 from jupyterd.core import health
 from jupyterd.core.health import ActiveCondition, Condition, HealthKind
@@ -151,3 +154,12 @@ def test_what_is_an_error_when_it_shows_and_what_explains_it() -> None:
         "gpu-cull-soon": ("warning", 0.0),
         "advised": ("warning", 0.0),
     }
+
+
+def test_every_kind_is_made_with_real_processes_somewhere_or_it_is_said_why_not() -> None:
+    """A new kind gets a row in tests/system/health_items.py."""
+    kinds = {each.code for each in vars(health).values() if isinstance(each, HealthKind)}
+    assert kinds <= MADE.keys() | NOT_MADE.keys()
+    assert not MADE.keys() & NOT_MADE.keys()
+    root = Path(__file__).parents[3]
+    assert [file for file in MADE.values() if not (root / file).exists()] == []

@@ -51,6 +51,7 @@ from jupyterd.core.events import (
     ServerSaid,
     Signal,
     SignalReceived,
+    Started,
 )
 from jupyterd.core.world import Wedged, World
 from jupyterd.protocol.plan import Refused
@@ -222,6 +223,12 @@ def test_systemd_is_asked_for_more_time_until_ready(world: World, said: dict[int
         if second in said or marks(effects).startswith("extend"):
             heard[second] = marks(effects)
     assert heard == said
+
+
+def test_time_is_asked_for_at_once_because_a_drop_in_may_give_little() -> None:
+    assert marks(play(step.start(), Started(PLAN, CLOCK, ProcessIdentity(1, 10)))[1]) == "extend 90"
+    ready = [good(LOCAL), good(LOCAL6)]
+    assert marks(play(verifying(), *ready)[1]) == "ready"
 
 
 def test_time_is_asked_for_often_enough_and_by_its_own_deadline() -> None:
