@@ -29,7 +29,7 @@ Traits = dict[str, dict[str, Any]]
 _PAGES: Traits = {
     "LabServerApp": {"extra_labextensions_path": [str(Path(__file__).parents[1] / "server/labextensions")]}
 }
-"""An extension that every page of Notebook and JupyterLab loads: it shows the supervisor's notices."""
+"""An extension that every page of Notebook and JupyterLab loads (server/labextensions/jupyterd/static/page.js)."""
 _FORMER = "jupyter_server_config.json"
 _CONFIGURATION = re.compile(r"(jupyter|ipython).*config.*", re.DOTALL)
 """Names of configuration files and directories: jupyter_server_config.py, jupyter_lab_config.d, jupyter_config.json."""
