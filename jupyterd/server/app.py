@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import functools
 import os
 import signal
 import socket
@@ -14,7 +15,6 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +30,14 @@ from traitlets.config import Config
 from jupyterd.linux import proc
 from jupyterd.protocol.server_channel import Advised, Go, LookAgain, Notice, Ready, Reload, Reloaded, ToServer
 from jupyterd.server import configuration, leave, live_settings, notices, replaced, retirement, spare
-from jupyterd.server.auth import header_login, rate_limit, unsafe_settings
+from jupyterd.server.auth import header_login, unsafe_settings
 from jupyterd.server.auth.identity_provider import IdentityProvider
 from jupyterd.server.auth.proxies import TrustedProxies
-from jupyterd.server.auth.security_headers import SecurityHeaders
+from jupyterd.server.auth.security_headers import SecurityHeaders, XsrfCookie
 from jupyterd.server.channels.websocket import KernelWebsocket
 from jupyterd.server.http import certificate, websockets
 from jupyterd.server.http.gate import HEADER_BYTES
-from jupyterd.server.http.log_limit import LogLimit
+from jupyterd.server.http.log_limit import BOUNDED
 from jupyterd.server.http.server import BoundedHTTPServer
 from jupyterd.server.http.timeouts import Limits
 from jupyterd.server.kernels.kernelspecs import KernelSpecManager
@@ -69,7 +69,6 @@ class JupyterdServerApp(ServerApp):
     problems: Problems
     connections_max = Integer(Limits().connections_max, help="[server] connections_max").tag(config=True)
     limits = Dict(help="Other numbers than http/timeouts.py has, by their names: for tests").tag(config=True)
-    _refusals: LogLimit
 
     # --- what is installed ------------------------------------------------------------------------------------
 
@@ -201,6 +200,7 @@ class JupyterdServerApp(ServerApp):
         """Jupyter's hook. Host names are checked by BoundedHTTPServer, for every handler and on every address."""
         self.allow_remote_access = True
         self.tornado_settings["log_function"] = self._log_request
+        self.tornado_settings.setdefault("xsrf_cookie_kwargs", XsrfCookie(self.base_url))
         super().init_webapp()
         self.web_app.add_transform(SecurityHeaders)
         self._refuse_to_be_open()
@@ -215,12 +215,8 @@ class JupyterdServerApp(ServerApp):
             raise StartFailed(refusal)
 
     def _log_request(self, handler: Any) -> None:  # noqa: ANN401 - tornado's
-        status = handler.get_status()
-        known = self._http_server.answered(handler, getattr(handler, "_jupyter_current_user", None))
-        if rate_limit.is_logged(handler):
-            return
-        if known or status < HTTPStatus.BAD_REQUEST or self._refusals.take():
-            log_request(handler, record_prometheus_metrics=self.record_http_request_metrics)
+        self._http_server.answered(handler, getattr(handler, "_jupyter_current_user", None))
+        log_request(handler, record_prometheus_metrics=self.record_http_request_metrics)
 
     def init_httpserver(self) -> None:
         """Jupyter's hook: our HTTPServer, with the inherited sockets as soon as the loop runs."""
@@ -233,14 +229,14 @@ class JupyterdServerApp(ServerApp):
             max_header_size=HEADER_BYTES,
         )
         self._http_server.limits, warning = configuration.limits(self.connections_max, self.limits)
-        self._http_server.tell = self.log.warning
+        self._http_server.tell = functools.partial(self.log.warning, extra=BOUNDED)
         if warning:
             self.log.warning(warning)
-        self._refusals = LogLimit(self.log.warning, "requests without a login were refused")
         login = self.identity_provider if isinstance(self.identity_provider, IdentityProvider) else None
         if login is not None:
             self._http_server.knows = header_login.by_cookie(login, self.cookie_secret)
             self._http_server.judge_token = header_login.by_token(login, self.cookie_secret)
+        self._http_server.allows_origin = configuration.allows_origin(self.web_app.settings)
         self._http_server.set_origin = proxies.set_origin
         self._settings = SettingsInForce(self._live, self._http_server, proxies, login)
         self.io_loop.add_callback(self._http_server.add_sockets, self.sockets)

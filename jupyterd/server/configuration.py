@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 from jupyter_server.base.handlers import RedirectWithParams
 from jupyter_server.extension.config import ExtensionConfigManager
-from jupyter_server.utils import url_path_join
+from jupyter_server.utils import origin_matches_pat, url_path_join
 from tornado import web
 
 from jupyterd.server.http import descriptors
@@ -63,6 +63,18 @@ def enter_root_dir(directory: str) -> None:
         os.chdir(directory)
     except OSError as error:
         raise StartFailed(f"the root directory {directory} cannot be entered: {error.strerror}") from error
+
+
+def allows_origin(settings: Mapping[str, Any]) -> Callable[[str], bool]:
+    """Whether Jupyter's options `allow_origin` and `allow_origin_pat` name an origin (lower case)."""
+
+    def named(origin: str) -> bool:
+        pattern = settings.get("allow_origin_pat")
+        if settings.get("allow_origin") or not pattern:
+            return settings.get("allow_origin") in {"*", origin}
+        return bool(origin_matches_pat(pattern, origin))
+
+    return named
 
 
 def lab_redirect(base_url: str) -> list[tuple[str, type[web.RequestHandler], dict[str, Any]]]:

@@ -5,14 +5,23 @@ The journal has its own time stamps and stores each line apart (sd-daemon(3), "<
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 from typing import Any
 
-from jupyterd.server.http.log_limit import LogLimit
+from jupyterd import text
+from jupyterd.server.http.caller import CALLER
+from jupyterd.server.http.log_limit import BOUNDED, LogLimit
 
 OWN = "JupyterdServerApp"
 """The name of the server's own logger: it goes without saying."""
+
+_ECHOES = ("wrote error", "Uncaught exception in write_error")
+"""What Jupyter and tornado say, beside the line about a request, when they make the page for its error."""
+LONGEST = 300
+"""Characters of a line about a stranger."""
+NEW_LINE = "\n"
 
 _CHATTER = re.compile(
     r"""
@@ -81,15 +90,44 @@ class Chatter(logging.Filter):
 
 
 class Strangers(logging.Filter):
-    """Bounds what anybody can make tornado say: broken handshakes and requests, each a line."""
+    """Bounds what somebody without a login can make the server say, whoever says it: one record for each request, 60 a
+    minute in all, each of them one short line without control characters and without a stack.
+    """
 
-    def __init__(self, *_: object, **__: object) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._budget = LogLimit(logging.getLogger("tornado").warning, "connections spoke neither TLS nor HTTP properly")
+        tell = functools.partial(logging.getLogger("tornado").warning, extra=BOUNDED)
+        self._budget = LogLimit(tell, "lines about requests and connections without a login")
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is shown."""
-        return record.name != "tornado.general" or record.levelno > logging.WARNING or self._budget.take()
+        """Whether the record is shown; it may be shortened."""
+        caller = CALLER.get()
+        if BOUNDED.keys() <= vars(record).keys() or (caller is not None and caller.known):
+            return True
+        if caller is None:  # the server's own; but tornado tells of broken connections when they are gone
+            if record.name != "tornado.general" or record.levelno > logging.WARNING:
+                return True
+        elif caller.told or str(record.msg).startswith(_ECHOES):
+            return False
+        else:
+            caller.told = True
+        if not self._budget.take():
+            return False
+        _shorten(record)
+        return True
+
+
+def _shorten(record: logging.LogRecord) -> None:
+    try:
+        said = record.getMessage()
+    except (TypeError, ValueError):  # arguments that do not fit: logging itself would print a stack
+        said = str(record.msg)
+    error = record.exc_info[1] if record.exc_info else None
+    if error is not None:
+        said = f"{said.partition(NEW_LINE)[0]}: {type(error).__name__}: {error}"
+    line = text.printable(said[: 2 * LONGEST])
+    record.msg, record.args = line if len(line) <= LONGEST else f"{line[:LONGEST]}...", ()
+    record.exc_info = record.exc_text = record.stack_info = None
 
 
 class Sentences(logging.Filter):
@@ -112,12 +150,15 @@ def traits(mode: str) -> dict[str, Any]:
     """The Jupyter configuration that makes the server and every extension write this way."""
     formatter = JournalFormatter if mode == "journal" else TerminalFormatter
     console = {"class": f"{formatter.__module__}.{formatter.__name__}", "format": "%(message)s"}
+    strangers = Strangers()  # one budget, whatever applications extensions make
     logging_config = {
         "formatters": {"console": console},
         "filters": {
-            each.__name__.lower(): {"()": f"{__name__}.{each.__name__}"} for each in (Chatter, Strangers, Sentences)
+            **{each.__name__.lower(): {"()": f"{__name__}.{each.__name__}"} for each in (Chatter, Sentences)},
+            "strangers": {"()": lambda: strangers},
         },
         "handlers": {"console": {"filters": ["chatter", "strangers", "sentences"]}},
+        "root": {"handlers": ["console"], "level": "WARNING"},  # asyncio, and libraries that know no Jupyter
     }
     return {"Application": {"logging_config": logging_config}}
 
@@ -126,5 +167,5 @@ def _priority(level: int) -> int:
     return next((priority for least, priority in _PRIORITIES if level >= least), 7)
 
 
-def _named(record: logging.LogRecord, text: str) -> str:
-    return text if record.name in (OWN, "root") else f"{record.name}: {text}"
+def _named(record: logging.LogRecord, said: str) -> str:
+    return said if record.name in (OWN, "root") else f"{record.name}: {said}"

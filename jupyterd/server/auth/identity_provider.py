@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import math
 import time
 from pathlib import Path
@@ -23,6 +24,7 @@ from jupyterd.server.auth.login_page import Answer, LoginHandler
 from jupyterd.server.auth.open_websockets import OpenWebsockets
 from jupyterd.server.auth.rate_limit import Attempt, Busy, RateLimit
 from jupyterd.server.http.caller import CALLER
+from jupyterd.server.http.log_limit import BOUNDED
 from jupyterd.server.live_settings import LiveSettings
 from jupyterd.settings import login_store
 from jupyterd.settings.login_store import StoredLogin
@@ -44,7 +46,9 @@ class IdentityProvider(PasswordIdentityProvider):
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - traitlets' own
         super().__init__(**options)
         self._stored: tuple[tuple[int, ...], StoredLogin] = ((), StoredLogin())
-        self._rate_limit = RateLimit(self.log, time.monotonic)
+        # What it has to say is told also where a stranger's request is the first to notice it.
+        self._own_log = logging.LoggerAdapter(self.log, BOUNDED)
+        self._rate_limit = RateLimit(self._own_log, time.monotonic)
         self._websockets = OpenWebsockets(self._generation)
         self._in_force: str | None = None
         self._unread = ""
@@ -52,6 +56,10 @@ class IdentityProvider(PasswordIdentityProvider):
     @default("token")
     def _token_default(self) -> str:
         return ""
+
+    @default("cookie_options")
+    def _cookie_options_default(self) -> dict[str, Any]:
+        return {"samesite": "Lax"}  # not "Strict": a link to a notebook, from elsewhere, would lead to the login page
 
     @default("login_handler_class")
     def _login_handler_class_default(self) -> type[web.RequestHandler]:
@@ -70,11 +78,11 @@ class IdentityProvider(PasswordIdentityProvider):
         try:
             mark = _mark(self.store)
             if mark != self._stored[0]:
-                self._stored = (mark, login_store.read_or_set_aside(self.store, self.log.error))
+                self._stored = (mark, login_store.read_or_set_aside(self.store, self._own_log.error))
         except OSError as error:
             if str(error) != self._unread:
                 self._unread = str(error)
-                self.log.error("%s", error)  # noqa: TRY400 - a sentence, not a stack
+                self._own_log.error("%s", error)
         return self._stored[1]
 
     @property
@@ -108,7 +116,7 @@ class IdentityProvider(PasswordIdentityProvider):
         if changed:
             closed = self._websockets.close_others(now)
             open_ones = f": closed {plural(closed, 'open websocket')}" if closed else ""
-            self.log.info("the password or the token was changed%s", open_ones)
+            self._own_log.info("the password or the token was changed%s", open_ones)
 
     def get_user(self, handler: web.RequestHandler) -> Any:  # noqa: ANN401 - Jupyter's own union
         """Jupyter's hook, for each request."""
@@ -119,6 +127,8 @@ class IdentityProvider(PasswordIdentityProvider):
         mark = self._generation()
         found = super().get_user(handler)
         user = found if isinstance(found, User) or found is None else await found
+        if user is not None:
+            _recognise_caller()
         if user is not None and isinstance(handler, websocket.WebSocketHandler):
             self._websockets.add(handler, mark)
         return user
@@ -160,6 +170,7 @@ class IdentityProvider(PasswordIdentityProvider):
 
     def set_login_cookie(self, handler: web.RequestHandler, user: User) -> None:
         """Jupyter's hook, after each login."""
+        _recognise_caller()
         super().set_login_cookie(handler, user)
         rate_limit.remember(handler, handler.base_url, secure=handler.request.protocol == "https")  # type: ignore[attr-defined]
 
@@ -206,7 +217,7 @@ class IdentityProvider(PasswordIdentityProvider):
         """Check `typed` as the password or the lasting token."""
         attempt = self._rate_limit.admit(handler)
         if isinstance(attempt, Refusal):
-            rate_limit.mark_logged(handler)
+            rate_limit.mark_logged()
             await self._rate_limit.pause()
             problem = f"Too many wrong passwords. Wait {math.ceil(attempt.wait_s)} s. {_HOW_TO_GET_ONE}"
             return Answer(None, problem, TOO_MANY, attempt.wait_s)
@@ -237,12 +248,14 @@ class IdentityProvider(PasswordIdentityProvider):
             return Answer(None, f"{fault} The token is still valid: type all three again.")
         try:
             hashed = await self._rate_limit.hash(None, passwd, new) if new else None
-            verdict = await self._rate_limit.hash(None, login_store.consume, self.store, token, hashed, self.log.error)
+            verdict = await self._rate_limit.hash(
+                None, login_store.consume, self.store, token, hashed, self._own_log.error
+            )
         except Busy:
             return Answer(None, "Many are logging in at this moment: try again.", UNAVAILABLE, 1.0)
         if verdict != "fresh":
             return Answer(None, f"This one-time token has just been used. {_HOW_TO_GET_ONE}")
-        self.log.info("the one-time token was used%s", " and a password was set" if new else "")
+        self._own_log.info("the one-time token was used%s", " and a password was set" if new else "")
         self.look_again()
         return Answer(self.generate_anonymous_user(handler))
 
@@ -250,6 +263,13 @@ class IdentityProvider(PasswordIdentityProvider):
         if self.fixed_password:
             return "the settings of this server fix it ([login] password_hash)"
         return "the settings of this server do not allow it ([login] allow_password_change)"
+
+
+def _recognise_caller() -> None:
+    """The lines of this request are the owner's from here on."""
+    caller = CALLER.get()
+    if caller is not None:
+        caller.known = True
 
 
 def _mark(path: Path) -> tuple[int, ...]:
@@ -274,7 +294,7 @@ def _same(one: str, other: str) -> bool:
 
 def _too_many(handler: web.RequestHandler, refusal: Refusal) -> web.Finish:
     """The answer to a request whose token was not checked: 429 with Retry-After."""
-    rate_limit.mark_logged(handler)
+    rate_limit.mark_logged()
     handler.set_status(TOO_MANY)
     handler.set_header("Retry-After", str(math.ceil(refusal.wait_s)))
     handler.set_header("Content-Type", "application/json")

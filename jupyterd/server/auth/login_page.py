@@ -7,6 +7,7 @@ import secrets
 from functools import cached_property
 from http import HTTPStatus
 from typing import Protocol, cast
+from urllib.parse import urlsplit
 
 import attrs
 from jupyter_server.auth.decorator import allow_unauthenticated
@@ -53,6 +54,17 @@ class FormLogin(Protocol):
         """Set the login cookie on the response."""
 
 
+def may_go_to(address: bytes) -> bool:
+    """Whether Jupyter's LoginFormHandler can make a Location header of it, or of what it falls back to."""
+    text = address.decode("latin-1")
+    scheme, colon, rest = text.partition(":")
+    try:
+        urlsplit(f"{scheme}://{rest.lstrip('/')}" if colon else text)  # as its _redirect_safe writes it
+    except ValueError:
+        return False
+    return not any(each < " " or each == "\x7f" for each in text)
+
+
 class LoginHandler(LoginFormHandler):
     """Handles /login: shows the form and processes it."""
 
@@ -75,6 +87,13 @@ class LoginHandler(LoginFormHandler):
         self.set_header("Cache-Control", "no-store")
         # Not "no-referrer": with it a browser posts the form with `Origin: null`, which Jupyter treats as foreign.
         self.set_header("Referrer-Policy", "same-origin")
+
+    async def prepare(self) -> None:  # type: ignore[override]  # as Jupyter's own
+        """Tornado's hook: an address that cannot be gone to is refused before anything else is done."""
+        await super().prepare()
+        for each in self.request.arguments.get("next", ()):
+            if not may_go_to(each):
+                raise web.HTTPError(400, "next is no address of this server")
 
     @allow_unauthenticated
     async def post(self) -> None:

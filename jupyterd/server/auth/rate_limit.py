@@ -14,7 +14,7 @@ import secrets
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from logging import Logger
+from logging import LoggerAdapter
 from typing import Any, Literal
 
 import attrs
@@ -23,6 +23,7 @@ from tornado import web
 from jupyterd.linux import net
 from jupyterd.server.auth import allowance
 from jupyterd.server.auth.allowance import Allowance, Guess, Refusal
+from jupyterd.server.http.caller import CALLER
 
 PAUSE_S = 1.0
 """Seconds before a refusal is answered: eight persistent guessers then cost eight small responses a second."""
@@ -34,7 +35,6 @@ NICE = 10
 """Nice value of the thread that hashes the attempts of unknown browsers (setpriority(2))."""
 KNOWN_DAYS = 400
 """Lifetime of the cookie in days, the most that browsers allow."""
-_LOGGED = "jupyterd_logged"
 _NO_NAME = re.compile(r"[^A-Za-z0-9]")
 
 
@@ -53,7 +53,7 @@ class Attempt:
 class RateLimit:
     """The rate limit of a server. Owns two threads, so that a browser that logged in before never waits for others."""
 
-    def __init__(self, log: Logger, clock: Callable[[], float]) -> None:
+    def __init__(self, log: LoggerAdapter[Any], clock: Callable[[], float]) -> None:
         self._log = log
         self._clock = clock
         self._strangers = Allowance(allowance.PER_ADDRESS, allowance.STRANGERS_IN_ALL)
@@ -83,7 +83,7 @@ class RateLimit:
     async def failed(self, handler: web.RequestHandler, what: Literal["password", "token"]) -> None:
         """Log a failed login, in the form that etc/fail2ban/filter.d/jupyterd.conf reads, and delay the answer."""
         self._log.warning("login failed from %s (%s)", handler.request.remote_ip, what)
-        mark_logged(handler)
+        mark_logged()
         await self.pause()
 
     async def pause(self) -> None:
@@ -112,14 +112,11 @@ def remember(handler: web.RequestHandler, path: str, *, secure: bool) -> None:
     )  # fmt: skip
 
 
-def mark_logged(handler: web.RequestHandler) -> None:
-    """Note that this request was logged, so that the access log leaves it out."""
-    vars(handler.request)[_LOGGED] = True
-
-
-def is_logged(handler: web.RequestHandler) -> bool:
-    """Whether this request's failed login was logged already (then it gets no access-log line)."""
-    return _LOGGED in vars(handler.request)
+def mark_logged() -> None:
+    """Note that this request was logged: the lines that follow about it say nothing new."""
+    caller = CALLER.get()
+    if caller is not None:
+        caller.told = True
 
 
 def _known_as(handler: web.RequestHandler) -> str | None:

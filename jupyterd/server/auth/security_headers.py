@@ -1,11 +1,15 @@
-"""Security headers on every response of every handler, including those of extensions and errors.
+"""Security headers on every response of every handler, including those of extensions and errors; the XSRF cookie.
 
 A header that a handler or the user's own Jupyter configuration has set is kept.
 """
 
 from __future__ import annotations
 
+from collections import UserDict
+
 from tornado import httputil, web
+
+from jupyterd.server.http.caller import CALLER
 
 CAREFUL = {
     "X-Content-Type-Options": "nosniff",
@@ -36,3 +40,16 @@ class SecurityHeaders(web.OutputTransform):
         for name, value in CAREFUL.items():
             headers.setdefault(name, value)
         return status_code, headers, chunk
+
+
+class XsrfCookie(UserDict[str, str | bool]):
+    """Tornado's setting xsrf_cookie_kwargs: Secure where a request came over TLS, to us or to a trusted proxy. A
+    dictionary, because tornado itself adds to it.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__({"path": path, "samesite": "Lax", "secure": False})
+
+    def __getitem__(self, name: str) -> str | bool:
+        caller = CALLER.get()
+        return caller.secure if name == "secure" and caller is not None else super().__getitem__(name)

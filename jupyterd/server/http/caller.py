@@ -16,6 +16,10 @@ class Caller:
 
     known: bool = False
     """Whether it carries a valid login."""
+    secure: bool = False
+    """Whether it came over TLS."""
+    told: bool = False
+    """Whether the log has a line about it: a stranger's request gets one."""
     token: str = attrs.field(default="", repr=False)
     """The lasting token, once found right in the header of this request."""
 

@@ -10,6 +10,7 @@ import asyncio
 import json
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import attrs
 from tornado.httputil import (
@@ -59,7 +60,7 @@ class Gate(HTTPMessageDelegate):
         """Bytes that the rest of the body may have; None: as many as tornado's own limit allows."""
         self.body_follows = False
         self.refused_bytes = 0
-        self.is_api = False
+        self.is_api = self.is_head = False
         front.connections.request_ended(self.tracked)
         if self.tracked.served:
             front.connections.enter(self.tracked, Phase.KEEP_ALIVE)
@@ -69,7 +70,7 @@ class Gate(HTTPMessageDelegate):
         assert isinstance(start_line, RequestStartLine)  # noqa: S101 - of a server's connection
         self.tracked.served += 1
         self.front.connections.enter(self.tracked, Phase.BODY)
-        self.is_api = "/api/" in start_line.path
+        self.is_api, self.is_head = "/api/" in start_line.path, start_line.method == "HEAD"
         announced = _announced_bytes(headers)
         self.body_follows = announced > 0 and "Expect" not in headers
         if sum(1 for _ in headers.get_all()) > HEADER_LINES:
@@ -81,8 +82,11 @@ class Gate(HTTPMessageDelegate):
             self._refuse(_foreign(host))
             return None
         self.front.set_origin(self.connection.context, headers)
+        if refusal := self._foreign_page(host, headers):
+            self._refuse(refusal)
+            return None
         asked = HTTPServerRequest(connection=self.connection, start_line=start_line, headers=headers)
-        CALLER.set(caller := Caller())
+        CALLER.set(caller := Caller(secure=self.connection.context.protocol == "https"))
         if self.front.knows(asked):
             caller.known = True
             self.front.connections.recognise(self.tracked)
@@ -91,6 +95,27 @@ class Gate(HTTPMessageDelegate):
         if announced > self.room:
             return self._ask_first(caller, asked, start_line, headers)
         return self._pass_on(start_line, headers)
+
+    def _foreign_page(self, host: str, headers: HTTPHeaders) -> Refusal | None:
+        """The refusal of a page that came over plain HTTP from the host and port that serve TLS: Jupyter compares host
+        and port only, and somebody between the browser and us can make such a page.
+        """
+        context = self.connection.context
+        for name in ("Origin", "Sec-Websocket-Origin"):
+            if name not in headers:
+                continue
+            origin = headers[name].lower()
+            scheme, netloc = _split(origin)
+            if scheme is None:
+                return Refusal(400, "Bad Request", f"The header {name} is no origin.")
+            downgraded = context.protocol == "https" and scheme != "https" and netloc == host.lower()
+            if downgraded and not self.front.allows_origin(origin):
+                return Refusal(403, "Forbidden", "This comes from a page over plain HTTP: open it with https://")
+        if "Referer" in headers:
+            scheme, netloc = _split(headers["Referer"].lower())
+            if scheme is None or (context.protocol == "https" and scheme != "https" and netloc == host.lower()):
+                del headers["Referer"]  # Jupyter refuses what needs one
+        return None
 
     async def _ask_first(
         self, caller: Caller, asked: HTTPServerRequest, start_line: RequestStartLine, headers: HTTPHeaders
@@ -164,7 +189,9 @@ class Gate(HTTPMessageDelegate):
         if refusal.retry_after_s is not None:
             answer["Retry-After"] = str(round(refusal.retry_after_s))
         self.connection.set_max_body_size(_COUNTED_HERE)
-        self.connection.write_headers(ResponseStartLine("HTTP/1.1", refusal.status, refusal.reason), answer, body)
+        self.connection.write_headers(
+            ResponseStartLine("HTTP/1.1", refusal.status, refusal.reason), answer, b"" if self.is_head else body
+        )
         if self.body_follows:
             asyncio.get_running_loop().call_later(self.front.limits.refused_body_s, self.connection.close)
         else:
@@ -179,6 +206,15 @@ class Gate(HTTPMessageDelegate):
         most = self.front.limits.stranger_body_bytes // 1024
         text = f"Without a login a request may have {most} KiB. If you were logged in here: log in again."
         return Refusal(413, "Content Too Large", text)
+
+
+def _split(url: str) -> tuple[str, str] | tuple[None, None]:
+    """(scheme, host and port) of an address; None where it is none (urllib.parse raises, also inside of Jupyter)."""
+    try:
+        found = urlsplit(url)
+    except ValueError:
+        return None, None
+    return found.scheme, found.netloc
 
 
 def _announced_bytes(headers: HTTPHeaders) -> float:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 
 LINES = 60
+BOUNDED = {"bounded": True}
+"""`extra` of a log record that has a limit of its own: it is always shown, whoever caused it."""
 PERIOD_S = 60.0
 
 

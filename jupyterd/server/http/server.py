@@ -7,6 +7,7 @@ not in the handlers of extensions.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
@@ -21,6 +22,7 @@ from tornado.iostream import IOStream, SSLIOStream, StreamClosedError, Unsatisfi
 
 from jupyterd.linux import net
 from jupyterd.server.http.accept import Handshakes, accept_from
+from jupyterd.server.http.caller import CALLER, Caller
 from jupyterd.server.http.connections import Connections
 from jupyterd.server.http.gate import HOST, Gate, Refusal, host_name
 from jupyterd.server.http.timeouts import Connection, Limits, Phase
@@ -43,6 +45,8 @@ class BoundedHTTPServer(HTTPServer):
     """Whether a request's header carries the cookie of a login."""
     judge_token: Callable[[HTTPServerRequest], Awaitable[Literal[True] | Refusal | None]]
     """Whether a request's header carries the lasting token; None: it carries none. A wrong one counts as a guess."""
+    allows_origin: Callable[[str], bool]
+    """Whether the configuration names this origin (lower case) as one whose pages may use the server."""
     set_origin: Callable[[Any, HTTPHeaders], None]
     """Gives the context of a connection the address and the scheme that this request came from."""
 
@@ -55,6 +59,7 @@ class BoundedHTTPServer(HTTPServer):
         super().initialize(*args, **options)
         self.knows = lambda _: False
         self.judge_token = _no_token
+        self.allows_origin = lambda _: False
         self.open_requests: set[object] = set()
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
@@ -100,8 +105,8 @@ class BoundedHTTPServer(HTTPServer):
         """Note that a response is complete, or that its connection has closed."""
         self.open_requests.discard(connection)
 
-    def answered(self, handler: Any, user: object) -> bool:  # noqa: ANN401 - tornado's or an extension's
-        """Note an answered request. Returns whether its connection ever carried a login. `user` None: no login."""
+    def answered(self, handler: Any, user: object) -> None:  # noqa: ANN401 - tornado's or an extension's
+        """Note an answered request. `user` None: no login."""
         connection = handler.request.connection
         self.request_ended(connection)
         tracked: Connection = connection.context.tracked
@@ -111,7 +116,6 @@ class BoundedHTTPServer(HTTPServer):
             self.connections.enter(tracked, Phase.OPEN)
             if user is None:  # of a handler that an extension has opened to everybody
                 handler.ws_connection.params.max_message_size = self.limits.stranger_body_bytes
-        return tracked.known
 
     def start_request(self, server_conn: object, request_conn: Any) -> HTTPMessageDelegate:  # noqa: ANN401 - tornado's
         """Tornado's hook: a connection is ready for its next request."""
@@ -139,7 +143,10 @@ class BoundedHTTPServer(HTTPServer):
 
     def _serve(self, stream: Plain | Secure, tracked: Connection, address: Any) -> None:  # noqa: ANN401 - the same
         stream.watch(self.connections, tracked)
-        self.handle_stream(stream, address)
+        # All that this connection causes from now on runs in this context.
+        context = contextvars.copy_context()
+        context.run(CALLER.set, Caller())
+        context.run(self.handle_stream, stream, address)
 
     def _serve_plain(self, connection: socket.socket, tracked: Connection, _address: object) -> None:
         stream = Plain(connection)

@@ -210,4 +210,4 @@ def test_a_damaged_store_lets_nobody_in_and_is_told(serve):
     served.paths.login.chmod(0o600)
     assert served.browser().login("").status == 401
     assert served.browser().login(LASTING).status == 302
-    assert "login.json is damaged" in served.output()
+    assert "login.json was damaged" in served.output()

@@ -7,6 +7,8 @@ import logging
 import pytest
 
 from jupyterd.server import logs
+from jupyterd.server.http.caller import CALLER, Caller
+from jupyterd.server.http.log_limit import BOUNDED, LINES
 
 
 def _record(level: int, text: str, name: str = logs.OWN) -> logging.LogRecord:
@@ -89,3 +91,46 @@ def test_an_error_that_is_a_sentence_is_one_line_without_a_traceback():
     except ValueError:
         logger.exception("it failed")
     assert "Traceback" in lines[2]
+
+
+STRANGER, OWNER = Caller, lambda: Caller(known=True)
+
+
+@pytest.mark.parametrize(
+    ("caller", "name", "level", "text", "shown"),
+    [
+        (STRANGER, logs.OWN, logging.WARNING, "404 GET /", LINES), (STRANGER, "asyncio", logging.ERROR, "x", LINES),
+        (STRANGER, logs.OWN, logging.WARNING, "wrote error: 'Forbidden'", 0),
+        (OWNER, logs.OWN, logging.WARNING, "wrote error: 'Forbidden'", 99),
+        (lambda: None, logs.OWN, logging.INFO, "the server's own", 99),
+        (lambda: None, "tornado.general", logging.WARNING, "SSL Error on 9", LINES),
+        (lambda: None, "tornado.general", logging.ERROR, "of an extension's loop", 99),
+        (lambda: Caller(told=True), logs.OWN, logging.WARNING, "the second line", 0),
+    ],
+)  # fmt: skip
+def test_whose_lines_are_bounded(caller, name, level, text, shown):
+    strangers = logs.Strangers()
+    found = 0
+    for _ in range(99):
+        CALLER.set(caller())
+        found += strangers.filter(_record(level, text, name))
+        own = _record(level, text, name)
+        vars(own).update(BOUNDED)
+        assert strangers.filter(own)
+    CALLER.set(None)
+    assert found == shown
+
+
+def test_a_line_about_a_stranger_is_short_and_one():
+    CALLER.set(Caller())
+    try:
+        raise ValueError("Illegal characters\n\x1b[31m" + "y" * 5000)
+    except ValueError as error:
+        record = logging.LogRecord(
+            "x", logging.ERROR, "x.py", 1, "Uncaught %s\nrest", ("\x9b",), (ValueError, error, None)
+        )
+    assert logs.Strangers().filter(record)
+    CALLER.set(None)
+    shown = logs.JournalFormatter().format(record)
+    assert shown.startswith("<3>x: Uncaught \\x9b: ValueError: Illegal characters\\n\\x1b[31myyy")
+    assert shown.endswith("yyy...") and len(shown) < logs.LONGEST + 20 and shown.isprintable()
