@@ -32,6 +32,7 @@ from jupyterd.protocol.server_channel import Advised, Go, LookAgain, Notice, Rea
 from jupyterd.server import configuration, leave, live_settings, notices, replaced, retirement, spare
 from jupyterd.server.auth import header_login, unsafe_settings
 from jupyterd.server.auth.identity_provider import IdentityProvider
+from jupyterd.server.auth.logouts import Logouts
 from jupyterd.server.auth.proxies import TrustedProxies
 from jupyterd.server.auth.security_headers import SecurityHeaders, XsrfCookie
 from jupyterd.server.channels.websocket import KernelWebsocket
@@ -169,6 +170,9 @@ class JupyterdServerApp(ServerApp):
         if isinstance(self.identity_provider, IdentityProvider):
             self.identity_provider.live = self._live
             self.identity_provider.store = self.paths.login
+            self.identity_provider.logouts = Logouts(
+                self.paths.logouts, functools.partial(self.log.error, extra=BOUNDED)
+            )
 
     def _keep_ours(self) -> None:
         own = self.generated["ServerApp"]

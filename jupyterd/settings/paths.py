@@ -62,6 +62,11 @@ class Paths:
         return self.state / "login.json"
 
     @property
+    def logouts(self) -> Path:
+        """0600 text: the logins that were ended by logging out."""
+        return self.state / "logouts"
+
+    @property
     def self_signed(self) -> Path:
         """0600 combined PEM of the certificate that jupyterd made by itself."""
         return self.state / "tls" / "self-signed.pem"

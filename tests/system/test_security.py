@@ -103,7 +103,7 @@ owner = Browser(given["away"])
 found["owner"] = owner.login(given["first"])
 guesses = []
 def guess():
-    guesses.append(Browser(given["away"]).login("wrong"))
+    guesses.append(Browser(given["away"]).login("wrong " + os.urandom(4).hex()))
 for _ in range(12):  # four at a time: a line of hashes that is full answers 503, and that is no guess
     four = [threading.Thread(target=guess) for _ in range(4)]
     [each.start() for each in four]

@@ -18,11 +18,14 @@ from jupyter_server.auth.security import passwd, passwd_check
 from tornado import web, websocket
 from traitlets import default
 
+from jupyterd.linux import kept
 from jupyterd.server.auth import rate_limit
 from jupyterd.server.auth.allowance import Refusal
 from jupyterd.server.auth.login_page import Answer, LoginHandler
+from jupyterd.server.auth.logout_page import LogoutHandler
+from jupyterd.server.auth.logouts import Logouts
 from jupyterd.server.auth.open_websockets import OpenWebsockets
-from jupyterd.server.auth.rate_limit import Attempt, Busy, RateLimit
+from jupyterd.server.auth.rate_limit import Busy, RateLimit
 from jupyterd.server.http.caller import CALLER
 from jupyterd.server.http.log_limit import BOUNDED
 from jupyterd.server.live_settings import LiveSettings
@@ -31,6 +34,8 @@ from jupyterd.settings.login_store import StoredLogin
 from jupyterd.text import plural
 
 TOO_MANY, UNAVAILABLE = 429, 503
+COOKIE_DAYS = 31
+"""How long tornado accepts a signed cookie (RequestHandler.get_signed_cookie), unless the configuration says so."""
 
 _HOW_TO_GET_ONE = "For a new one, type on the server: jupyterd token"
 
@@ -42,6 +47,7 @@ class IdentityProvider(PasswordIdentityProvider):
     """Set by the application, and again on Reload."""
     store: Path
     """login.json."""
+    logouts: Logouts
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - traitlets' own
         super().__init__(**options)
@@ -49,7 +55,7 @@ class IdentityProvider(PasswordIdentityProvider):
         # What it has to say is told also where a stranger's request is the first to notice it.
         self._own_log = logging.LoggerAdapter(self.log, BOUNDED)
         self._rate_limit = RateLimit(self._own_log, time.monotonic)
-        self._websockets = OpenWebsockets(self._generation)
+        self._websockets = OpenWebsockets(self._is_in_force)
         self._in_force: str | None = None
         self._unread = ""
 
@@ -64,6 +70,10 @@ class IdentityProvider(PasswordIdentityProvider):
     @default("login_handler_class")
     def _login_handler_class_default(self) -> type[web.RequestHandler]:
         return LoginHandler
+
+    @default("logout_handler_class")
+    def _logout_handler_class_default(self) -> type[web.RequestHandler]:
+        return LogoutHandler
 
     @property
     def auth_enabled(self) -> bool:
@@ -114,7 +124,7 @@ class IdentityProvider(PasswordIdentityProvider):
             return
         changed, self._in_force = self._in_force is not None, now
         if changed:
-            closed = self._websockets.close_others(now)
+            closed = self._websockets.close_ended()
             open_ones = f": closed {plural(closed, 'open websocket')}" if closed else ""
             self._own_log.info("the password or the token was changed%s", open_ones)
 
@@ -130,7 +140,7 @@ class IdentityProvider(PasswordIdentityProvider):
         if user is not None:
             _recognise_caller()
         if user is not None and isinstance(handler, websocket.WebSocketHandler):
-            self._websockets.add(handler, mark)
+            self._websockets.add(handler, mark, user.username)
         return user
 
     async def get_user_token(self, handler: web.RequestHandler) -> User | None:
@@ -156,17 +166,14 @@ class IdentityProvider(PasswordIdentityProvider):
         caller = CALLER.get()
         if caller is not None and caller.token and _same(caller.token, lasting) and _same(typed, lasting):
             return True  # as the header of this request was found before its body was read
-        attempt = self._rate_limit.admit(handler)
-        if isinstance(attempt, Refusal):
-            await self._rate_limit.pause()
-            return attempt
-        if _same(typed, lasting):
-            self._rate_limit.give_back(attempt)
-            if caller is not None:
-                caller.token = lasting
-            return True
-        await self._rate_limit.failed(handler, "token")
-        return False
+
+        async def check(_stranger: bool) -> bool:  # noqa: FBT001 - rate_limit.Check
+            return _same(typed, lasting)
+
+        verdict = await self._rate_limit.judge(handler, "token", f"token {self._generation()} {typed}", check)
+        if verdict is True and caller is not None:
+            caller.token = lasting
+        return verdict
 
     def set_login_cookie(self, handler: web.RequestHandler, user: User) -> None:
         """Jupyter's hook, after each login."""
@@ -183,7 +190,28 @@ class IdentityProvider(PasswordIdentityProvider):
         generation, _, user = cookie_value.partition(":")
         if not _same(generation, self._generation()):
             return None
-        return super().user_from_cookie(user)
+        found = super().user_from_cookie(user)
+        return None if found is None or found.username in self.logouts else found
+
+    def log_out(self, handler: web.RequestHandler) -> str:
+        """End the login whose cookie the request carries, with every copy of it. Returns what is wrong, or ""."""
+        user = self.get_user_cookie(handler)
+        if not isinstance(user, User):
+            return ""
+        problem = ""
+        try:
+            self.logouts.add(user.username, self.get_secure_cookie_kwargs.get("max_age_days", COOKIE_DAYS))
+        except OSError as error:
+            problem = (
+                f"This login has ended here, but could not be noted for the next server: {kept.unwritable(error)}."
+            )
+            self._own_log.error("%s", problem)
+        closed = self._websockets.close_ended()
+        self._own_log.info("logged out at %s: closed %d open websockets", handler.request.remote_ip, closed)
+        return problem
+
+    def _is_in_force(self, generation: str, login: str) -> bool:
+        return _same(generation, self._generation()) and login not in self.logouts
 
     def cookie_secret_hook(self, h: Any) -> Any:  # noqa: ANN401 - an hmac.HMAC in Jupyter's hook
         """Jupyter's hook. Stock mixes in the password as it was at start; cookies name it instead (user_to_cookie)."""
@@ -215,29 +243,30 @@ class IdentityProvider(PasswordIdentityProvider):
 
     async def _guess(self, handler: web.RequestHandler, typed: str, new: str) -> Answer:
         """Check `typed` as the password or the lasting token."""
-        attempt = self._rate_limit.admit(handler)
-        if isinstance(attempt, Refusal):
-            rate_limit.mark_logged()
-            await self._rate_limit.pause()
-            problem = f"Too many wrong passwords. Wait {math.ceil(attempt.wait_s)} s. {_HOW_TO_GET_ONE}"
-            return Answer(None, problem, TOO_MANY, attempt.wait_s)
+
+        async def check(stranger: bool) -> bool:  # noqa: FBT001 - rate_limit.Check
+            return not new and await self._is_known(typed, stranger=stranger)
+
+        secret = f"{'new ' if new else ''}password {self._generation()} {typed}"
         try:
-            if not new and await self._is_known(typed, attempt):
-                self._rate_limit.give_back(attempt)
-                return Answer(self.generate_anonymous_user(handler))
+            verdict = await self._rate_limit.judge(handler, "password", secret, check)
         except Busy:
-            self._rate_limit.give_back(attempt)  # it was not checked
             return Answer(None, "Many are logging in at this moment: try again.", UNAVAILABLE, 1.0)
-        await self._rate_limit.failed(handler, "password")
+        if isinstance(verdict, Refusal):
+            problem = f"Too many wrong passwords. Wait {math.ceil(verdict.wait_s)} s. {_HOW_TO_GET_ONE}"
+            return Answer(None, problem, TOO_MANY, verdict.wait_s)
+        if verdict:
+            return Answer(self.generate_anonymous_user(handler))
         if new:
             return Answer(None, f"Setting a new password needs a one-time token. {_HOW_TO_GET_ONE}")
         wrong = "Wrong password or token." if self.password else f"Wrong token. {_HOW_TO_GET_ONE}"
         return Answer(None, wrong)
 
-    async def _is_known(self, typed: str, attempt: Attempt) -> bool:
+    async def _is_known(self, typed: str, *, stranger: bool) -> bool:
         if self.lasting_token and _same(typed.strip(), self.lasting_token):
             return True
-        return bool(self.password) and bool(await self._rate_limit.hash(attempt, _fits, self.password, typed))
+        hashed = self.password
+        return bool(hashed) and bool(await self._rate_limit.hash(_fits, hashed, typed, stranger=stranger))
 
     async def _use_token(self, handler: web.RequestHandler, token: str, new: str, again: str) -> Answer:
         if new != again:
@@ -247,10 +276,8 @@ class IdentityProvider(PasswordIdentityProvider):
         if new and (fault := login_store.password_fault(new)):
             return Answer(None, f"{fault} The token is still valid: type all three again.")
         try:
-            hashed = await self._rate_limit.hash(None, passwd, new) if new else None
-            verdict = await self._rate_limit.hash(
-                None, login_store.consume, self.store, token, hashed, self._own_log.error
-            )
+            hashed = await self._rate_limit.hash(passwd, new) if new else None
+            verdict = await self._rate_limit.hash(login_store.consume, self.store, token, hashed, self._own_log.error)
         except Busy:
             return Answer(None, "Many are logging in at this moment: try again.", UNAVAILABLE, 1.0)
         if verdict != "fresh":
@@ -294,7 +321,6 @@ def _same(one: str, other: str) -> bool:
 
 def _too_many(handler: web.RequestHandler, refusal: Refusal) -> web.Finish:
     """The answer to a request whose token was not checked: 429 with Retry-After."""
-    rate_limit.mark_logged()
     handler.set_status(TOO_MANY)
     handler.set_header("Retry-After", str(math.ceil(refusal.wait_s)))
     handler.set_header("Content-Type", "application/json")

@@ -1,4 +1,4 @@
-"""Closes websockets that were opened under another password than the one in force: they outlive their login by days."""
+"""Closes websockets whose login has ended (another password, a logout): otherwise they outlive it by days."""
 
 from __future__ import annotations
 
@@ -15,28 +15,35 @@ POLICY = 1008
 
 
 class OpenWebsockets:
-    """The open websockets of a server. Runs a timer while there are any; `mark` returns the password's generation."""
+    """The open websockets of a server. Runs a timer while there are any; `in_force` tells whether a generation of the
+    password and a login still are.
+    """
 
-    def __init__(self, mark: Callable[[], str]) -> None:
-        self._open: WeakKeyDictionary[websocket.WebSocketHandler, str] = WeakKeyDictionary()
-        self._timer = PeriodicCallback(lambda: self._look(mark()), LOOK_EVERY_MS)
+    def __init__(self, in_force: Callable[[str, str], bool]) -> None:
+        self._in_force = in_force
+        self._open: WeakKeyDictionary[websocket.WebSocketHandler, tuple[str, str]] = WeakKeyDictionary()
+        self._timer = PeriodicCallback(self._look, LOOK_EVERY_MS)
 
-    def add(self, handler: websocket.WebSocketHandler, mark: str) -> None:
-        """Track a websocket that is about to open for a login of generation `mark`."""
-        self._open[handler] = mark
+    def add(self, handler: websocket.WebSocketHandler, generation: str, login: str) -> None:
+        """Track a websocket that is about to open for a login."""
+        self._open[handler] = (generation, login)
         if not self._timer.is_running():
             self._timer.start()
 
-    def close_others(self, mark: str) -> int:
-        """Close the websockets of other generations than `mark`. Returns how many."""
-        others = [handler for handler, own in self._open.items() if own != mark and handler.ws_connection is not None]
-        for handler in others:
+    def close_ended(self) -> int:
+        """Close the websockets whose login has ended. Returns how many."""
+        ended = [
+            handler
+            for handler, of in self._open.items()
+            if handler.ws_connection is not None and not self._in_force(*of)
+        ]
+        for handler in ended:
             del self._open[handler]
             _close(handler)
-        return len(others)
+        return len(ended)
 
-    def _look(self, mark: str) -> None:
-        self.close_others(mark)  # those too that were about to open when it changed
+    def _look(self) -> None:
+        self.close_ended()  # those too that were about to open when it ended
         # A handler that has opened is "finished" as well: no HTTP is to come.
         over = [each for each in self._open if each.ws_connection is None and each._finished]  # noqa: SLF001
         for handler in over:
@@ -47,7 +54,7 @@ class OpenWebsockets:
 
 def _close(handler: websocket.WebSocketHandler) -> None:
     connection = handler.ws_connection
-    handler.close(POLICY, "the password was changed")
+    handler.close(POLICY, "the login has ended")
     # Without waiting for the peer's close frame: until then tornado would pass on its messages.
     stream = getattr(connection, "stream", None)
     if stream is not None:

@@ -8,16 +8,16 @@ nobody in.
 from __future__ import annotations
 
 import asyncio
+import hmac
 import os
 import re
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from logging import LoggerAdapter
 from typing import Any, Literal
 
-import attrs
 from tornado import web
 
 from jupyterd.linux import net
@@ -42,12 +42,8 @@ class Busy(Exception):  # noqa: N818 - it is what it is
     """Too many attempts wait for the hash thread."""
 
 
-@attrs.frozen
-class Attempt:
-    """An attempt that was admitted; `known`: the browser logged in before."""
-
-    guess: Guess
-    known: bool
+Check = Callable[[bool], Awaitable[bool]]
+"""Finds out whether a secret is right; its argument: whether a browser asks that has not logged in before."""
 
 
 class RateLimit:
@@ -60,31 +56,58 @@ class RateLimit:
         self._known = Allowance(allowance.PER_ADDRESS, allowance.KNOWN_IN_ALL)
         self._stranger_hashes, self._hashes = _HashThread("login-strangers", NICE), _HashThread("login", 0)
         self._pausing = 0
+        self._key = secrets.token_bytes()
+        """Under which wrong secrets are remembered: their plain hashes in memory would be a gift."""
+        self._running: dict[tuple[str, bytes], asyncio.Future[bool]] = {}
+        """The checks under way, by who asks and the name of the secret."""
 
-    # --- allowances -------------------------------------------------------------------------------------------
+    # --- guesses ----------------------------------------------------------------------------------------------
 
-    def admit(self, handler: web.RequestHandler) -> Attempt | Refusal:
-        """Admit or refuse the attempt of this request. It counts as failed until `give_back`."""
-        address = net.customer(str(handler.request.remote_ip))
-        known = _known_as(handler)
-        counted = self._strangers if known is None else self._known
-        found = counted.admit(known or address, self._clock())
-        if isinstance(found, Guess):
-            return Attempt(found, known is not None)
-        if found.first:
-            who = f"from {address}" if known is None else f"of a browser that logged in before (at {address})"
-            self._log.warning("logins %s are refused for %.0f s: too many failed", who, found.wait_s)
-        return found
+    async def judge(
+        self, handler: web.RequestHandler, what: Literal["password", "token"], secret: str, check: Check
+    ) -> bool | Refusal:
+        """Whether `secret` is right. `check` finds out, unless too many were wrong, or this one was before. A wrong one
+        counts, and is logged in the form that etc/fail2ban/filter.d/jupyterd.conf reads. `secret` includes all on which
+        the result depends. Raises what `check` raises; then nothing counts.
+        """
+        address, known = net.customer(str(handler.request.remote_ip)), _known_as(handler)
+        counted, key = (self._strangers, address) if known is None else (self._known, known)
+        name = hmac.digest(self._key, secret.encode("utf-8", "surrogatepass"), "sha256")
+        if (refusal := counted.refusal(key, self._clock())) is not None:
+            if refusal.first:
+                who = f"from {address}" if known is None else f"of a browser that logged in before (at {address})"
+                self._log.warning("logins %s are refused for %.0f s: too many failed", who, refusal.wait_s)
+            mark_logged()
+            await self.pause()
+            return refusal
+        if counted.was_wrong(key, name, self._clock()):
+            right = False
+        elif (running := self._running.get((key, name))) is not None:
+            right = await asyncio.shield(running)
+        else:
+            guess = counted.admit(key, self._clock())
+            running = asyncio.ensure_future(self._check(counted, guess, name, check(known is None)))
+            self._running[key, name] = running
+            running.add_done_callback(lambda _: self._running.pop((key, name)))
+            right = await running
+            if not right:
+                self._log.warning("login failed from %s (%s)", handler.request.remote_ip, what)
+        if not right:
+            mark_logged()
+            await self.pause()
+        return right
 
-    def give_back(self, attempt: Attempt) -> None:
-        """Return the attempt to the allowance: the credential was correct, or was not checked."""
-        (self._known if attempt.known else self._strangers).give_back(attempt.guess)
-
-    async def failed(self, handler: web.RequestHandler, what: Literal["password", "token"]) -> None:
-        """Log a failed login, in the form that etc/fail2ban/filter.d/jupyterd.conf reads, and delay the answer."""
-        self._log.warning("login failed from %s (%s)", handler.request.remote_ip, what)
-        mark_logged()
-        await self.pause()
+    async def _check(self, counted: Allowance, guess: Guess, name: bytes, result: Awaitable[bool]) -> bool:
+        try:
+            right = await result
+        except BaseException:
+            counted.give_back(guess)
+            raise
+        if right:
+            counted.give_back(guess)
+        else:
+            counted.found_wrong(guess, name, self._clock())
+        return right
 
     async def pause(self) -> None:
         """Delay an answer to a failed attempt by 1 s."""
@@ -98,9 +121,8 @@ class RateLimit:
 
     # --- hashes -----------------------------------------------------------------------------------------------
 
-    async def hash(self, attempt: Attempt | None, function: Callable[..., Any], *args: object) -> Any:  # noqa: ANN401 - the function's
-        """Call `function` in a thread, one call at a time. `attempt` None: of somebody logged in. Raises Busy."""
-        stranger = attempt is not None and not attempt.known
+    async def hash(self, function: Callable[..., Any], *args: object, stranger: bool = False) -> Any:  # noqa: ANN401 - the function's
+        """Call `function` in a thread, one call at a time; those for strangers wait apart. Raises Busy."""
         return await (self._stranger_hashes if stranger else self._hashes).run(function, *args)
 
 

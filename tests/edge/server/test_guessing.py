@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import ssl
 import threading
 import time
@@ -46,7 +47,7 @@ def test_ten_are_looked_at_and_the_owner_is_not_locked_out(serve):
     served = serve(login={"password_hash": passwd("right one"), "token": LASTING})
     owner, stranger = served.browser(), served.browser()
     assert owner.login("right one").status == 302
-    guess = lambda: served.browser().login("wrong").status  # noqa: E731
+    guess = lambda: served.browser().login(f"wrong {secrets.token_hex(4)}").status  # noqa: E731
     # The line for strangers' hashes has its own end: whoever does not fit in is told so, and it does not count.
     found: list[int] = []
     while found.count(401) < 10:
@@ -77,7 +78,7 @@ def test_ten_are_looked_at_and_the_owner_is_not_locked_out(serve):
 def test_the_one_time_token_works_while_others_guess(serve):
     served = serve(login={"password_hash": passwd("right one")})
     for _ in range(3):
-        statuses(5, lambda: served.browser().login("wrong").status)
+        statuses(5, lambda: served.browser().login(f"wrong {secrets.token_hex(4)}").status)
     assert served.browser().login("right one").status == 429
     read, write = os.pipe()
     as_account(served, lambda: os.write(write, login_store.issue_token(served.paths.login).encode()))
@@ -88,7 +89,7 @@ def test_tokens_count_too(serve):
     served = serve(login={"token": LASTING})
     known = served.browser()
     assert known.get("/api/contents", Authorization=f"token {LASTING}").status == 200
-    wrong = lambda: served.browser().get("/api/contents?token=wrong").status  # noqa: E731
+    wrong = lambda: served.browser().get(f"/api/contents?token=wrong{secrets.token_hex(4)}").status  # noqa: E731
     assert statuses(14, wrong) == [403] * 10 + [429] * 4
     assert served.browser().get("/api/contents", Authorization=f"token {LASTING}").status == 429
     assert known.get("/api/contents", Authorization=f"token {LASTING}").status == 200  # by its cookie
@@ -100,7 +101,11 @@ def test_tokens_count_too(serve):
 
 def test_a_proxy_that_is_named_is_believed(serve):
     served = serve(login={"token": LASTING, "trusted_proxies": ("127.0.0.1",)})
-    wrong = lambda: served.browser().get("/api/contents?token=x", X_Forwarded_For="9.9.9.9, 192.0.2.7").status  # noqa: E731
+
+    def wrong() -> int:
+        path = f"/api/contents?token={secrets.token_hex(4)}"
+        return served.browser().get(path, X_Forwarded_For="9.9.9.9, 192.0.2.7").status
+
     assert 429 in statuses(12, wrong)
     right = {"Authorization": f"token {LASTING}"}
     assert served.browser().get("/api/contents", X_Forwarded_For="192.0.2.7", **right).status == 429
@@ -181,3 +186,24 @@ def test_a_configuration_that_leaves_it_open_is_refused_unless_asked_for(prepare
     served.process.wait(10)
     allowed = prepare(server={"jupyter_config_dir": str(own), "allow_unsafe": (name,)}).start()
     assert allowed.browser().get("/api").status == 200
+
+
+def test_an_old_secret_tried_for_ever_is_one_guess(serve):
+    """An editor with a stale token, and a form sent again and again, from the owner's own address."""
+    served = serve(login={"password_hash": passwd("right one"), "token": LASTING})
+    stale = lambda: served.browser().get("/api/contents", Authorization="token of-last-year-0123456789").status  # noqa: E731
+    form = lambda: served.browser().login("old one").status  # noqa: E731
+    assert statuses(30, stale) == [403] * 30
+    assert set(statuses(20, form)) == {401}
+    assert served.browser().login("right one").status == 302
+    assert served.browser().get("/api/contents", Authorization=f"token {LASTING}").status == 200
+    assert len(re.findall(r"login failed from 127\.0\.0\.1 \(token\)$", served.output(), re.MULTILINE)) == 1
+    assert len(re.findall(r"login failed from 127\.0\.0\.1 \(password\)$", served.output(), re.MULTILINE)) == 1
+    # What was wrong is right once it is made the password, and what was typed in the wrong field is no wrong password.
+    assert (
+        served.browser().login("right one", new_password="another one", new_password_again="another one").status == 401
+    )
+    assert served.browser().login("right one").status == 302
+    assert served.reload(login={"password_hash": passwd("old one")}).problem is None
+    assert served.browser().login("right one").status == 401
+    assert served.browser().login("old one").status == 302

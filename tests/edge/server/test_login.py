@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import ssl
 import threading
 
 import pytest
 from jupyter_server.auth.security import passwd
+from support.network import websocket
 
 from jupyterd.settings import login_store
 
@@ -211,3 +214,40 @@ def test_a_damaged_store_lets_nobody_in_and_is_told(serve):
     assert served.browser().login("").status == 401
     assert served.browser().login(LASTING).status == 302
     assert "login.json was damaged" in served.output()
+
+
+def test_logging_out_ends_that_login_for_good_and_no_other(serve):
+    served = serve(login={"password_hash": passwd("right one"), "token": LASTING})
+    one, other = served.browser(), served.browser()
+    assert one.login("right one").status == other.login("right one").status == 302
+    copied = served.browser()
+    cookies = dict(one.cookies)
+    copied.cookies = dict(cookies)
+    assert copied.logged_in()
+    open_ = websocket(served.port, "/api/events/subscribe", one.cookies, "127.0.0.1")
+    others = websocket(served.port, "/api/events/subscribe", other.cookies, "127.0.0.1")
+    elsewhere = {"Sec_Fetch_Site": "cross-site"}
+    assert one.get("/logout", **elsewhere).status == 403
+    assert one.get("/logout", Referer="https://evil.example/").status == 403
+    assert one.logged_in()
+    assert "Successfully logged out" in one.get("/logout", Sec_Fetch_Site="same-origin").text
+    open_.settimeout(60)
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        while open_.recv(4096):
+            pass  # until it is closed
+    for _ in range(2):
+        copied.cookies = dict(cookies)
+        assert not copied.logged_in()
+        assert not one.logged_in()
+        assert other.logged_in()
+        copied.cookies = dict(cookies)  # a program does not mind that it is asked to forget them
+        large = copied.request("PUT", "/api/contents/a", "x" * 100_000, X_XSRFToken=copied.cookies["_xsrf"])
+        assert large.status == 413  # nor is it a login to the gate
+        if _ == 0:
+            others.close()
+            open_.close()
+            served.end()
+            served.start()
+    assert one.login("right one").status == 302
+    assert one.logged_in()
+    assert served.browser().get("/logout").status == 200  # of nobody
