@@ -209,11 +209,15 @@ def _mode_meant(environ: Mapping[str, str], uid: int, service_state: Path) -> Mo
         serves = service_state.stat().st_uid == uid
     except OSError:
         return "service" if uid == 0 and not _own_state(environ, uid).exists() else "foreground"
-    own = _own_state(environ, uid)
-    # With sudo's $HOME root's own is the account's, which root does not open.
-    if (uid == 0 or serves) and not ((uid != 0 or master_of(own) is None) and files.is_locked(own / "lock")):
-        return "service"
-    return "foreground"
+    return "service" if (uid == 0 or serves) and not _runs(_own_state(environ, uid), uid) else "foreground"
+
+
+def _runs(own: Path, uid: int) -> bool:
+    """Whether a server of one's own runs there. With sudo's $HOME it is the account's, which root does not open."""
+    try:
+        return (uid != 0 or master_of(own) is None) and files.is_locked(own / "lock")
+    except PermissionError:
+        return False
 
 
 def _own_state(environ: Mapping[str, str], uid: int) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ STATE, RUNTIME, VICTIM, TRACE, EVIDENCE = (
 _JUDGE = Path(__file__).with_name("judge.py")
 _PLANT = f"""
 set -eu
-mkdir -p {VICTIM}/tls {VICTIM}/bin && cd {VICTIM}
+mkdir -p {VICTIM}/tls {VICTIM}/kernels && cd {VICTIM} && echo '[]' >kernels/x.json
 for each in 11111111-1111-1111-1111-111111111111.json login.json live.json gpu.db lock key.pem jupyterd.toml x; do
   echo '{{}}' >$each; done
 install -d -m 700 -o {ACCOUNT} -g {ACCOUNT} {STATE} {RUNTIME}
@@ -57,16 +58,22 @@ with open("{EVIDENCE}", "a") as file:
 print("3.11")
 sys.exit(1)
 """
+_RECORD = {
+    "format": 1, "id": "11111111-1111-1111-1111-111111111111", "name": "python3", "argv": ["sleep"], "cwd": VICTIM,
+    "connection_file": f"{VICTIM}/x", "interrupt_mode": "signal", "unit": None, "created": 1.0, "limits": [],
+    "open_files": 0,
+}  # fmt: skip
 _VERBS = f"""
 jupyterd status
 jupyterd status --json
 jupyterd gpu
 jupyterd gpu --since today
 jupyterd kernels list
-jupyterd kernels interrupt 1
-jupyterd kernels restart 1
-jupyterd kernels stop --all --terminals --sampler --grace 1
 jupyterd kernels list --state /home/{ACCOUNT}/state
+jupyterd kernels interrupt 1 --state {STATE}/forged
+jupyterd kernels restart 1
+jupyterd kernels stop --all --terminals --sampler --grace 0.1 --state {STATE}/forged
+jupyterd kernels stop --all
 jupyterd reload
 jupyterd stop
 jupyterd token
@@ -79,6 +86,8 @@ jupyterd cert install /home/{ACCOUNT}/cert.pem
 jupyterd cert remove
 jupyterd config show
 jupyterd config check
+echo 'correct horse' | jupyterd config hash
+jupyterd cert acme --agree-tos --domain a.example.org --email a@example.org --webroot /home/{ACCOUNT}/r
 jupyterd kernel-env --check
 SECRET=of-root PIP_CERT=/etc/ssl/certs/ca-certificates.crt jupyterd kernel-env
 HOME=/home/{ACCOUNT} jupyterd status
@@ -95,7 +104,11 @@ _CALLS = (
 
 @pytest.fixture
 def hostile(service: Service) -> Iterator[Machine]:
-    """The machine with a state, a home and a snapshot that are traps; the snapshot names a process of root's."""
+    """The machine with a state, a home, a snapshot and a kernel's record that are traps; both name a process of root's
+    and a directory of root's.
+    """
+    if shutil.which("strace") is None:
+        pytest.skip("strace is missing: sudo apt install strace")
     machine = service.machine
     shown = json.loads(machine.run(f"cat {RUNTIME}/status.json"))
     machine.run(f"systemctl stop jupyterd && mv {STATE} {STATE}.kept && mv {RUNTIME} {RUNTIME}.kept", timeout_s=90)
@@ -103,6 +116,11 @@ def hostile(service: Service) -> Iterator[Machine]:
     pid = machine.run("setsid sleep 900 >/dev/null 2>&1 </dev/null & echo $!").strip()
     started = machine.run(f"cut -d ' ' -f 22 /proc/{pid}/stat")
     machine.run(_PLANT)
+    boot = machine.run("cat /proc/sys/kernel/random/boot_id").strip()
+    records = {"json": _RECORD, "env": {}, "pid": {"pid": int(pid), "started": int(started), "boot": boot}}
+    for suffix, record in records.items():
+        machine.write(f"{STATE}/forged/kernels/{_RECORD['id']}.{suffix}", json.dumps(record), mode=0o600)
+    machine.run(f"chown -R {ACCOUNT}: {STATE}/forged")
     shown |= {"supervisor": {"pid": int(pid), "started": int(started)}, "state_dir": VICTIM}
     machine.write(f"{RUNTIME}/status.json", json.dumps(shown))
     machine.run(f"chown {ACCOUNT}: {RUNTIME}/status.json && chmod 600 {RUNTIME}/status.json")
@@ -114,11 +132,12 @@ def hostile(service: Service) -> Iterator[Machine]:
 
 
 def test_no_verb_touches_as_root_what_the_account_could_change(hostile: Machine) -> None:
-    before = hostile.run(f"find {VICTIM} -printf '%p %U %m %T@ %C@\\n' | sort; sha256sum /etc/shadow")
+    facts = f"find {VICTIM} -printf '%p %U %m %T@ %C@\\n' | sort; sha256sum /etc/shadow; pgrep -x sleep"
+    before = hostile.run(facts)
     found = _traced(hostile, _VERBS)
     assert found.pop("found") == []
     assert found["root"] > 1000 and found["account"] > 500 and found["processes"] > 50, found  # it looked
-    assert hostile.run(f"find {VICTIM} -printf '%p %U %m %T@ %C@\\n' | sort; sha256sum /etc/shadow") == before
+    assert hostile.run(facts) == before
     _was_alone(hostile)
 
 
@@ -158,6 +177,8 @@ jupyterd setup --yes --import --certificate authority
 
 
 def test_neither_setup_nor_install_does(service: Service) -> None:
+    if shutil.which("strace") is None:
+        pytest.skip("strace is missing: sudo apt install strace")
     machine = service.machine
     machine.write("/srv/hostile", _HOSTILE, mode=0o755)
     machine.run(_LAY, account=ACCOUNT)

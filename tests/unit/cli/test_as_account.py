@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -168,6 +170,55 @@ def _writes(data: bytes) -> Callable[[], str]:
 def test_root_believes_nothing_else(question: Any, kind: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         as_account.ask(NOBODY, question, kind)
+
+
+_WAITS = """
+import os, signal, sys, time
+from jupyterd.cli import as_account
+from jupyterd.linux.accounts import Account
+def work():
+    print(os.getpid(), flush=True)
+    time.sleep(600)
+    return 0
+try:
+    as_account.run(Account("nobody", 65534, 65534, "/"), work, {})
+except KeyboardInterrupt:
+    print("interrupted")
+except BrokenPipeError:
+    sys.stderr.write("nobody reads")
+    os.dup2(2, 1)
+"""
+
+
+def _waiting() -> tuple[subprocess.Popen[str], int]:
+    """The program, and the pid of its child."""
+    program = subprocess.Popen(
+        [sys.executable, "-c", _WAITS], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": ":".join(sys.path)},
+    )  # fmt: skip
+    assert program.stdout is not None
+    return program, int(program.stdout.readline())
+
+
+def test_ctrl_c_ends_the_child_too() -> None:
+    program, child = _waiting()
+    program.send_signal(signal.SIGINT)  # the terminal sends it to root's processes only
+    said, _ = program.communicate(timeout=30)
+    assert said == "interrupted\n"
+    assert not Path(f"/proc/{child}").exists()
+
+
+def test_a_reader_that_has_gone_ends_the_child_too() -> None:
+    program, child = _waiting()
+    assert program.stdout is not None
+    program.stdout.close()
+    with os.fdopen(os.open(f"/proc/{child}/fd/1", os.O_WRONLY), "w") as output:  # as if it said something more
+        output.write("more\n")
+    with program:
+        assert program.stderr is not None
+        assert program.stderr.read() == "nobody reads"
+    assert program.returncode == 0
+    assert not Path(f"/proc/{child}").exists()
 
 
 def test_one_that_never_answers_is_killed_at_the_deadline() -> None:

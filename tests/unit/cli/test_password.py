@@ -17,6 +17,7 @@ from jupyterd.linux import files, kept
 from jupyterd.settings import login_store
 
 GOOD = "correct horse battery"
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -102,8 +103,20 @@ def test_without_a_terminal_it_names_the_option(state: Path) -> None:
     assert "--stdin" in done.stderr
 
 
+@pytest.fixture(params=["own", "another account's"])
+def anybodys(request: pytest.FixtureRequest, public_path: Path) -> Path:
+    state = public_path / "state"
+    state.mkdir(mode=0o700)
+    if request.param != "own":
+        if os.geteuid() != 0:
+            pytest.skip("only root can become another account")
+        os.chown(state, NOBODY, NOBODY)
+    return state
+
+
 @pytest.mark.parametrize(("again", "code"), [(GOOD, 0), ("another one", 1)])
-def test_at_a_terminal_it_asks_twice_and_shows_nothing(state: Path, again: str, code: int) -> None:
+def test_at_a_terminal_it_asks_twice_and_shows_nothing(anybodys: Path, again: str, code: int) -> None:
+    state = anybodys
     pid, terminal = pty.fork()
     if pid == 0:
         environ = {"JUPYTERD_STATE_DIR": str(state), "HOME": str(state.parent), "PATH": "/usr/bin:/bin"}
@@ -116,7 +129,7 @@ def test_at_a_terminal_it_asks_twice_and_shows_nothing(state: Path, again: str, 
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == code
     os.close(terminal)
     assert GOOD.encode() not in shown
-    assert login_store.has_password(state / "login.json") == (code == 0)
+    assert (state / "login.json").exists() == (code == 0)
 
 
 def _until(terminal: int, text: bytes | None) -> bytes:
