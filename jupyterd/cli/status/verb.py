@@ -44,16 +44,17 @@ def main(args: argparse.Namespace) -> int:
     files = _common.snapshots(where)
     services = beside.look(where)
     found = _common.patiently(where, lambda: beside.running(where, services))
+    running = beside.running(where, services)
     if args.json:
-        print(json.dumps(document(found, files, services), indent=1))
+        print(json.dumps(document(found, files, services, running), indent=1))
     elif isinstance(found, ServerStatus):
         columns = _common.columns(NARROWEST, WIDEST)
         sys.stdout.write(page.page(found, page.PageOptions(time.time(), columns, _common.has_colour())))
         if lines := list(beside.troubles(services)):
             print("", *lines, sep="\n")
     else:
-        print(absent(found, files, services, beside.running(where, services)))
-    return code(found, running=bool(beside.running(where, services)))
+        print(absent(found, files, services, running))
+    return code(found, running=bool(running))
 
 
 def code(found: ServerStatus | Nothing, *, running: bool = False) -> int:
@@ -65,22 +66,27 @@ def code(found: ServerStatus | Nothing, *, running: bool = False) -> int:
     return SERVING if serves else TROUBLE
 
 
-def document(found: ServerStatus | Nothing, files: tuple[Path, ...], services: Sequence[Beside] = ()) -> dict[str, Any]:
-    """The document for --json. Without a supervisor it holds no pids: other processes may have them by now."""
+def document(
+    found: ServerStatus | Nothing, files: tuple[Path, ...], services: Sequence[Beside] = (), running: str = ""
+) -> dict[str, Any]:
+    """The document for --json. Without a snapshot it holds no pids: other processes may have them by now. `running`:
+    what runs all the same, as beside.running says it.
+    """
     told = {"services": [attrs.asdict(each.unit) | {"trouble": each.unit.trouble} for each in services if each.unit]}
     failed = [attrs.asdict(each.failed) for each in services if each.failed is not None]
-    return {**_document(found, files, services), **told, "failed_starts": failed}
-
-
-def _document(found: ServerStatus | Nothing, files: tuple[Path, ...], services: Sequence[Beside]) -> dict[str, Any]:
     if isinstance(found, ServerStatus):
-        halted = found.life == "halted"
-        problem = f"the supervisor (pid {found.supervisor.process.pid}) is suspended" if halted else None
-        lately = [asdict(each) for each in found.ended]
-        return {"running": True, "problem": problem, **found.document, **_kernels(found), "kernels_ended": lately}
+        return {**_document(found), **told, "failed_starts": failed}
     left = {} if found.left is None else _kernels(found.left)
-    nobody = {"state": "stopped", "supervisor": None, "server": None, "spare": None, "sampler": None}
-    return {"running": False, "problem": absent(found, files, services), **nobody, **left}
+    nobody = {"state": "unknown" if running else "stopped", "supervisor": None, "server": None, "spare": None}
+    problem = {"running": bool(running), "problem": absent(found, files, services, running)}
+    return {**problem, **nobody, "sampler": None, **left, **told, "failed_starts": failed}
+
+
+def _document(found: ServerStatus) -> dict[str, Any]:
+    halted = found.life == "halted"
+    problem = f"the supervisor (pid {found.supervisor.process.pid}) is suspended" if halted else None
+    lately = [asdict(each) for each in found.ended]
+    return {"running": True, "problem": problem, **found.document, **_kernels(found), "kernels_ended": lately}
 
 
 def _remain(mode: str, count: int) -> str:

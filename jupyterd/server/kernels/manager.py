@@ -177,8 +177,11 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
         known = stream._recv_callback  # noqa: SLF001
 
         def heard(parts: list[bytes]) -> None:
+            first = kernel.never_spoke
             kernel.heard()
             known(parts)
+            if first:
+                self._count()
 
         stream.on_recv(heard)
         self._count()
@@ -190,9 +193,14 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
         return removed
 
     def counts(self) -> KernelCounts:
-        """A kernel whose state is not known yet, as one that was adopted a moment ago, counts as neither."""
+        """A kernel whose state is not known yet, as one that was adopted a moment ago, counts as neither; so does one
+        that has started and was never asked anything: Jupyter calls that "starting" for ever.
+        """
         states = {name: getattr(each, "execution_state", None) for name, each in self._kernels.items()}
-        busy = sum(state in ("busy", "starting", "restarting") for state in states.values())
+        busy = sum(
+            state in ("busy", "restarting") or (state == "starting" and self._kernels[name].never_spoke)
+            for name, state in states.items()
+        )
         return KernelCounts(len(states), busy, tuple(name for name, state in states.items() if state == "idle"))
 
     def _count(self, _change: object = None) -> None:

@@ -93,6 +93,8 @@ def test_who_holds_the_lock_runs_snapshot_or_not(locked: Paths) -> None:
     text = verb.absent(Nothing(), (locked.status,), (), told)
     assert "not running" not in text and told in text
     assert verb.code(Nothing(), running=True) == 1
+    document = verb.document(Nothing(), (), (), told)
+    assert (document["running"], document["state"], document["supervisor"]) == (True, "unknown", None)
     assert beside.running((Paths("user", locked.state / "x", locked.state / "x"),), ()) == ""
 
 
