@@ -185,7 +185,7 @@ class RecorderClient:
             if not self._kernels() and loop.time() - self._wanted_at > _COMING_S:
                 return  # it has ended because there is no kernel; the next one starts another
             begun = loop.time()
-            self._lost(begun)
+            await self._lost(begun)
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -214,9 +214,9 @@ class RecorderClient:
                 self._failed = str(error)
                 self._log.warning("What kernels say while no server listens is not kept: %s", error)
 
-    def _lost(self, now: float) -> None:
-        """The recorder has ended: once for another version or with the user manager; again and again, it is ill."""
-        if self._in_service:
+    async def _lost(self, now: float) -> None:
+        """The recorder has ended: once for another version, or with the user manager; again and again, it is ill."""
+        if self._in_service or (self._as_unit and not await asyncio.to_thread(user_manager.accepts)):
             return
         self._losses.append(now)
         if len(self._losses) == _LOSSES and now - self._losses[0] < _LOSSES_WITHIN_S:

@@ -1,0 +1,55 @@
+"""A recorder that ends again and again, and one that cannot be started: what the server reports, and until when."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from support.waiting import GUARD_S
+
+from jupyterd.protocol import server_channel, spool
+from jupyterd.server.channels.recorder_client import RecorderClient
+from jupyterd.server.problems import Problems
+
+
+async def until(what):
+    async with asyncio.timeout(GUARD_S):
+        while not what():  # noqa: ASYNC110 - it is what a test may do
+            await asyncio.sleep(0.02)
+
+
+def test_it_is_told_until_a_recorder_stays(tmp_path, caplog):
+    (tmp_path / "in-the-way").touch()
+    told = {}
+
+    def say(message):
+        told.clear()
+        told.update({code: text for code, _, text, _ in message.problems})
+
+    async def story():
+        problems = Problems()
+        problems.report_to(say)
+        client = RecorderClient(
+            logging.getLogger("test"), sockets=tmp_path, directory=tmp_path / "in-the-way" / "spool", records=tmp_path,
+            max_bytes=1, as_unit=False, kernels=lambda: 1, problems=problems,
+        )  # fmt: skip
+        address = tmp_path / spool.SOCKET
+        ends = await asyncio.start_unix_server(lambda _reader, writer: writer.close(), address)
+        client.start()
+        await until(lambda: server_channel.RECORDER_ENDS in told)
+        assert "has ended 3 times within" in told[server_channel.RECORDER_ENDS]
+        assert server_channel.NOT_RECORDED not in told
+        ends.close()
+        address.unlink(missing_ok=True)
+        await until(lambda: server_channel.NOT_RECORDED in told)
+        assert "Not a directory" in told[server_channel.NOT_RECORDED]
+        stays = await asyncio.start_unix_server(lambda reader, _writer: reader.read(), address)
+        await until(lambda: server_channel.NOT_RECORDED not in told)
+        assert client.connected
+        client.close()
+        stays.close()
+
+    asyncio.run(story())
+    assert sum("is not kept" in each.message for each in caplog.records) == 1, (
+        "it is said once, and not at each attempt"
+    )
