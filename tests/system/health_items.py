@@ -9,7 +9,7 @@ MADE: dict[str, str] = {
     "certificate-almost-over": HERE, "settings-refused": HERE, "advised": HERE,
     "gpu": "tests/system/test_gpu.py", "gpu-error": "tests/system/test_gpu.py", "gpu-xid": "tests/system/test_gpu.py",
     "gpu-cull-soon": "tests/browser/test_notice.py",
-    "user-manager": "tests/system/test_life.py", "output-not-kept": "tests/edge/kernels",
+    "user-manager": "tests/system/test_user_manager.py", "output-not-kept": "tests/edge/kernels",
     "recorder-ends": "tests/edge/kernels", "server-busy": "tests/edge/foreground/test_hang.py",
 }  # fmt: skip
 """Code of each kind -> where it is made with real processes."""
