@@ -14,17 +14,20 @@ from pathlib import Path
 
 from jupyterd.gpu import history_rows, intervals
 from jupyterd.gpu.intervals import Spans
+from jupyterd.linux import kept
+from jupyterd.linux.sqlite import COMPANIONS, is_damage
 from jupyterd.protocol.gpu_frames import Frame
 from jupyterd.text import DAY_S, HOUR_S
 
 VERSION = 1
+_SOME_VERSION = 1000
+"""No version that will ever be."""
 MINUTES_KEPT_S = 30 * DAY_S
 MAX_BYTES = 256 << 20
 """Two GPUs and four notebooks around the clock need 15 MB for 30 days of minutes (measured), 3 MB a year of hours."""
 _WAIT_S = 2.0
 """Wait for a lock: a writer waits for no reader, so another writer holds it."""
 _PENDING_MOST = 120
-_ASIDE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class Unreadable(Exception):  # noqa: N818 - the sentence is the name
@@ -58,7 +61,7 @@ class History:
         self._pending = [*self._pending, new][-_PENDING_MOST:]
         try:
             self._write()
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, ValueError) as error:
             self._failed(error)
         else:
             self._pending, self._complained = [], None
@@ -87,7 +90,7 @@ class History:
                     return self._file
             self.close()  # somebody has deleted or replaced it
         # 0600 from its beginning; SQLite gives its companions the same mode.
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        os.close(kept.open_own(self._path, self._tell))
         file = sqlite3.connect(self._path, timeout=_WAIT_S, isolation_level=None)
         try:
             _prepare(file)
@@ -99,29 +102,19 @@ class History:
 
     def _failed(self, error: Exception) -> None:
         self.close()
-        code = getattr(error, "sqlite_errorcode", None)
-        if code is not None and code & 0xFF in _ASIDE:
-            aside = self._path.with_name(f"{self._path.name}.damaged")
+        if is_damage(error, self._path) and not isinstance(error, sqlite3.NotSupportedError):
             try:
-                set_aside(self._path, aside)
+                kept.set_aside(self._path, error, self._say, COMPANIONS)
             except OSError as refusal:
                 error = refusal
             else:
-                self._say(f"the GPU history was damaged ({error}); it lies in {aside} now, and a new one begins")
                 return
-        self._say(f"the GPU history {self._path} cannot be written: {error}")
+        self._say(f"the GPU history {self._path} cannot be written: {kept.disk_trouble(error) or error}")
 
     def _say(self, sentence: str) -> None:
         if sentence != self._complained:
             self._complained = sentence
             self._tell(sentence)
-
-
-def set_aside(path: Path, aside: Path) -> None:
-    """Rename the file and its companions (-wal, -shm), over those of the last time: one is enough to look into."""
-    for companion in ("-wal", "-shm", ""):
-        with suppress(FileNotFoundError):
-            path.with_name(path.name + companion).replace(aside.with_name(aside.name + companion))
 
 
 def read(path: Path, since: float, until: float) -> Spans:
@@ -154,6 +147,8 @@ def _prepare(file: sqlite3.Connection) -> None:
     file.execute("PRAGMA journal_mode = WAL")
     file.execute("PRAGMA synchronous = NORMAL")
     version = _version(file)
+    if not 0 <= version < _SOME_VERSION:
+        raise ValueError(f"its format is {version}")
     if version > VERSION:
         raise sqlite3.NotSupportedError(f"a newer jupyterd has written it (its format is {version})")
     if version == 0:

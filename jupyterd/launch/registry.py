@@ -9,11 +9,13 @@ import contextlib
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from jupyterd.launch import traces
 from jupyterd.linux import files, kept
 from jupyterd.linux.kept import Tell
 from jupyterd.linux.proc import Identity
@@ -60,10 +62,14 @@ def write(directory: Path, record: Entry, env: Mapping[str, str]) -> None:
     for part in (".pid", ".end", ".why"):
         (directory / f"{record.id}{part}").unlink(missing_ok=True)
     files.replace(directory / f"{record.id}.env", json.dumps(dict(env)).encode())
+    files.replace(directory / f"{record.id}.json", json.dumps(_document(record), indent=1).encode())
+
+
+def _document(record: Entry) -> dict[str, object]:
     document = {"format": FORMAT, **asdict(replace(record, process=None))}
     if record.kind == "kernel":  # so that a version that knows no terminals still takes it back
         del document["kind"], document["tty"]
-    files.replace(directory / f"{record.id}.json", json.dumps(document, indent=1).encode())
+    return document
 
 
 def read(directory: Path, kernel_id: str) -> Entry:
@@ -112,19 +118,36 @@ def read_all(directory: Path) -> tuple[list[Entry], list[str]]:
     problems: list[str] = []
     for path in sorted(directory.glob("*.json")) if directory.is_dir() else ():
         try:
-            found.append(read(directory, path.stem))
-            if found[-1].process is None:
-                kept.load(path.with_suffix(".pid"), _identity, problems.append)
+            record = _read_or_trace(directory, path, problems.append)
         except FileNotFoundError:
             continue  # ended between the listing and the reading
         except OSError as error:
             problems.append(f"the record {path} cannot be read at present: {error.strerror}")
-        except ValueError as error:
-            try:
-                kept.set_aside(path, error, problems.append)
-            except OSError as refusal:
-                problems.append(f"the record {path} is damaged ({error}) and cannot be set aside: {refusal.strerror}")
+        else:
+            found += [] if record is None else [record]
     return sorted(found, key=lambda each: each.created), problems
+
+
+def _read_or_trace(directory: Path, path: Path, tell: Tell) -> Entry | None:
+    """The record. A damaged one is set aside; that of a kernel that runs is made again from what its process says.
+    None: it is lost. FileNotFoundError, OSError.
+    """
+    try:
+        record = read(directory, path.stem)
+        damaged = record.process is None and kept.load(path.with_suffix(".pid"), _identity, tell) is None
+        if not damaged or (trace := traces.find(path.stem)) is None:
+            return record
+    except ValueError as error:
+        kept.set_aside(path, error, tell)
+        if (trace := traces.find(path.stem)) is None:
+            return None
+        record = Entry(
+            path.stem, trace.name, trace.argv, trace.cwd, trace.connection_file, "signal", trace.unit, time.time()
+        )
+        files.replace(path, json.dumps(_document(record), indent=1).encode())
+        tell(f"the record of kernel {path.stem} was made again from its process {trace.process.pid}")
+    files.replace(path.with_suffix(".pid"), json.dumps(asdict(trace.process)).encode())
+    return replace(record, process=trace.process)
 
 
 def sweep(directory: Path) -> None:

@@ -28,6 +28,9 @@ _NAMED_MOST = 4
 """Files in one sentence."""
 
 
+_SHOWN = 3
+
+
 @attrs.frozen
 class Checked:
     """`problems`: the user has to correct the settings (exit 78). `waiting`: the machine is not ready yet; jupyterd
@@ -158,6 +161,21 @@ def unwritable(error: OSError, paths: Paths) -> Trouble:
     """The state directory takes no more: a full or read-only disk, which somebody has to look at."""
     state = shlex.quote(str(paths.state))
     return Trouble("state-unwritable", kept.unwritable(error), f"df -h {state}; findmnt -T {state}; ls -ld {state}")
+
+
+def set_aside(paths: Paths) -> tuple[Trouble, ...]:
+    """What was damaged and set aside, in every directory that jupyterd keeps, until somebody has looked at it."""
+    places = (paths.state, paths.runtime, paths.self_signed.parent, paths.kernel_records, paths.terminal_records)
+    spools = sorted(each for each in paths.spool.glob("*/") if kept.ASIDE not in each.name)
+    found = [
+        each for place in (*places, paths.kernel_sockets, paths.spool, *spools) for each in kept.set_aside_in(place)
+    ]
+    if not found:
+        return ()
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    text = f"damaged files were set aside: {', '.join(map(str, found[:_SHOWN]))}{more}"
+    advice = f"look at them, delete them (rm -r {shlex.quote(str(found[0]))}), then type: jupyterd reload"
+    return (Trouble("set-aside", text, advice),)
 
 
 def opening(path: Path) -> str:

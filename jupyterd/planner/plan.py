@@ -85,6 +85,7 @@ def make_plan(asked: Ask, *, write: bool, at_start: bool = False) -> Plan | Refu
         if not at_start:
             return Refused((f"{trouble.text}; {trouble.advice}",))
         waiting.append(trouble)
+    warnings += checks.set_aside(paths)
     return replace(made, waiting=tuple(waiting), warnings=tuple(warnings))
 
 

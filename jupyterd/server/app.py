@@ -13,16 +13,15 @@ import signal
 import socket
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jupyter_server.extension.manager import ExtensionManager
 from jupyter_server.log import log_request
 from jupyter_server.serverapp import ServerApp
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
-from jupyter_server.services.sessions.sessionmanager import SessionManager
 from jupyter_server.utils import JupyterServerAuthWarning
 from traitlets import Dict, Integer, default
 from traitlets.config import Config
@@ -45,10 +44,12 @@ from jupyterd.server.kernels.kernelspecs import KernelSpecManager
 from jupyterd.server.kernels.manager import KernelManager
 from jupyterd.server.problems import Problems
 from jupyterd.server.reload import SettingsInForce
+from jupyterd.server.sessions import SessionManager
 from jupyterd.server.start_errors import StartFailed
 from jupyterd.server.supervisor_link import SupervisorLink
 from jupyterd.settings.paths import Paths
 
+Read = TypeVar("Read")
 NEEDED = "notebook"  # the extension that makes the pages
 _TERMINALS = "jupyterd.server.terminals.manager.AccountTerminalManager"
 
@@ -95,7 +96,7 @@ class JupyterdServerApp(ServerApp):
 
     @default("cookie_secret")
     def _default_cookie_secret(self) -> bytes:
-        return header_login.secret(self.paths.state / "cookie_secret")
+        return header_login.secret(self.paths.state / "cookie_secret", self.damaged)
 
     @property
     def template_file_path(self) -> list[str]:
@@ -114,9 +115,22 @@ class JupyterdServerApp(ServerApp):
 
     def load_config_file(self, suppress_errors: bool = True) -> None:  # type: ignore[override]  # noqa: FBT001, FBT002
         """Jupyter's hook: what is generated first, then what the user's own files say."""
-        self.generated = live_settings.traits(self.paths.traits)
+        self.generated = self._ours(live_settings.traits, self.paths.traits)
         self.update_config(Config(self.generated))
         super().load_config_file(suppress_errors)
+
+    def _ours(self, read: Callable[[Path], Read], path: Path) -> Read:
+        """What the planner has written. Damaged or gone, it is written again for the next start. StartFailed."""
+        try:
+            return read(path)
+        except (OSError, ValueError) as error:
+            self.link.say(LookAgain(f"{path} cannot be used"))
+            raise StartFailed(f"{error}; it is written again for the next start") from error
+
+    def damaged(self, sentence: str) -> None:
+        """A file of ours was set aside: tell it, and have the planner look at what there is. From any thread."""
+        self.log.warning("%s", sentence)
+        self.io_loop.add_callback(self.link.say, LookAgain("a damaged file was set aside"))
 
     def migrate_config(self) -> None:
         """Jupyter's hook: nothing of IPython 3 is copied into the generated directory."""
@@ -158,7 +172,7 @@ class JupyterdServerApp(ServerApp):
 
     def init_configurables(self) -> None:
         """Jupyter's hook, after all configuration was read."""
-        self._live = live_settings.read(self.paths.live)
+        self._live = self._ours(live_settings.read, self.paths.live)
         self._keep_ours()
         self.open_browser = False
         self.no_browser_open_file = True
@@ -173,6 +187,7 @@ class JupyterdServerApp(ServerApp):
             self.identity_provider.logouts = Logouts(
                 self.paths.logouts, functools.partial(self.log.error, extra=BOUNDED)
             )
+            self.identity_provider.damaged = self.damaged
 
     def _keep_ours(self) -> None:
         own = self.generated["ServerApp"]

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from jupyter_server.services.sessions.sessionmanager import SessionManager
 from traitlets.utils.importstring import import_item
 
 from jupyterd.server.auth import unsafe_settings
@@ -21,6 +20,7 @@ from jupyterd.server.channels.websocket import KernelWebsocket
 from jupyterd.server.kernels.kernel import Kernel
 from jupyterd.server.kernels.kernelspecs import KernelSpecManager
 from jupyterd.server.kernels.manager import KernelManager
+from jupyterd.server.sessions import SessionManager
 from jupyterd.server.terminals.manager import AccountTerminalManager
 
 _KERNELS_END = "kernels end with the server, so a crash, a restart or an upgrade ends what notebooks run"

@@ -26,8 +26,10 @@ CONTENTS = {
 }  # fmt: skip
 
 
-def contents(good: bytes, head: int = 1 << 20) -> Iterator[tuple[str, bytes]]:
-    """What may be in the file in the place of `good`; each bit of the first `head` bytes is flipped once."""
+def contents(good: bytes, head: int = 1 << 20, page: int = 64) -> Iterator[tuple[str, bytes]]:
+    """What may be in the file in the place of `good`; each bit of the first `head` bytes is flipped once, it is cut
+    there at each byte, and each `page` of all is zeroed.
+    """
     yield from CONTENTS.items()
     for bit in range(8 * min(len(good), head)):
         flipped = bytearray(good)
@@ -35,9 +37,9 @@ def contents(good: bytes, head: int = 1 << 20) -> Iterator[tuple[str, bytes]]:
         yield f"bit {bit} flipped", bytes(flipped)
     for size in range(min(len(good), head)):
         yield f"cut at {size}", good[:size]
-    for at in range(0, len(good), 64):
+    for at in range(0, len(good), page):
         yield f"zeroed from {at}", good[:at] + bytes(len(good) - at)
-        yield f"a zeroed page at {at}", good[:at] + bytes(64) + good[at + 64 :]
+        yield f"a zeroed page at {at}", good[:at] + bytes(page) + good[at + page :]
     yield "twice", good + good
     yield "a tail", good + b"\0" * 100
 

@@ -49,19 +49,19 @@ class Header:
         return values[-1].decode("utf-8", "replace").strip() if values else default
 
 
-def secret(path: Path) -> bytes:
+def secret(path: Path, tell: kept.Tell = kept.say) -> bytes:
     """The key that signs cookies, 32 bytes, kept in the file `path`, so that logins outlive restarts and reboots. A
     missing or empty file is written; Jupyter's own code would use the empty key.
     """
     try:
         found = files.read_private(path) or b""
     except ValueError as error:
-        kept.set_aside(path, error)
+        kept.set_aside(path, error, tell)
         found = b""
     if len(found) < SECRET_BYTES:
         found = os.urandom(SECRET_BYTES)
         with contextlib.suppress(OSError):  # a full disk: logins last as long as this server
-            kept.write(path, found)
+            kept.write(path, found, tell)
     return found
 
 

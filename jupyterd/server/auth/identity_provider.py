@@ -19,6 +19,7 @@ from tornado import web, websocket
 from traitlets import default
 
 from jupyterd.linux import kept
+from jupyterd.linux.kept import Tell
 from jupyterd.server.auth import rate_limit
 from jupyterd.server.auth.allowance import Refusal
 from jupyterd.server.auth.login_page import Answer, LoginHandler
@@ -48,6 +49,8 @@ class IdentityProvider(PasswordIdentityProvider):
     store: Path
     """login.json."""
     logouts: Logouts
+    damaged: Tell = staticmethod(kept.say)
+    """Gets a sentence when the file `store` was set aside. Set by the application."""
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - traitlets' own
         super().__init__(**options)
@@ -88,7 +91,7 @@ class IdentityProvider(PasswordIdentityProvider):
         try:
             mark = _mark(self.store)
             if mark != self._stored[0]:
-                self._stored = (mark, login_store.read_or_set_aside(self.store, self._own_log.error))
+                self._stored = (mark, login_store.read_or_set_aside(self.store, self.damaged))
         except OSError as error:
             if str(error) != self._unread:
                 self._unread = str(error)
@@ -277,7 +280,7 @@ class IdentityProvider(PasswordIdentityProvider):
             return Answer(None, f"{fault} The token is still valid: type all three again.")
         try:
             hashed = await self._rate_limit.hash(passwd, new) if new else None
-            verdict = await self._rate_limit.hash(login_store.consume, self.store, token, hashed, self._own_log.error)
+            verdict = await self._rate_limit.hash(login_store.consume, self.store, token, hashed, self.damaged)
         except Busy:
             return Answer(None, "Many are logging in at this moment: try again.", UNAVAILABLE, 1.0)
         if verdict != "fresh":

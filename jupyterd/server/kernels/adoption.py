@@ -31,17 +31,21 @@ _AGAIN_S = 0.1
 @dataclass(frozen=True, slots=True)
 class RegisteredKernels:
     """What the registry holds: (entry, pidfd) of each running kernel, (entry, None) of each that died by itself and
-    will be restarted, and a sentence about each that has ended or cannot be read.
+    will be restarted, and a sentence about each that has ended.
     """
 
     kernels: tuple[tuple[Entry, int | None], ...]
     told: tuple[str, ...]
+    damaged: tuple[str, ...] = ()
+    """A sentence about each record that was set aside or cannot be read."""
 
 
 def look(directory: Path) -> RegisteredKernels:
     """Read the registry; kernels that were stopped while no server ran are removed from it."""
-    every, told = registry.read_all(directory)
-    registry.sweep(directory)
+    every, damaged = registry.read_all(directory)
+    told: list[str] = []
+    with contextlib.suppress(OSError):  # a read-only disk: another time
+        registry.sweep(directory)
     boot = proc.boot_id()
     found: list[tuple[Entry, int | None]] = []
     for record in every:
@@ -61,8 +65,9 @@ def look(directory: Path) -> RegisteredKernels:
         told.append(f"kernel {record.id} ({record.name}) ended while no server ran: {cause}")
         with contextlib.suppress(OSError):
             deaths.note(directory, record, cause)
-        launcher.forget(directory, record)
-    return RegisteredKernels(tuple(found), tuple(told))
+        with contextlib.suppress(OSError):
+            launcher.forget(directory, record)
+    return RegisteredKernels(tuple(found), tuple(told), tuple(damaged))
 
 
 def take(make: Callable[..., Kernel], record: Entry, pidfd: int | None) -> Kernel:

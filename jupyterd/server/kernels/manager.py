@@ -20,7 +20,7 @@ from tornado.ioloop import IOLoop
 from traitlets import default
 
 from jupyterd.launch import launcher, registry
-from jupyterd.linux import files
+from jupyterd.linux import kept
 from jupyterd.protocol.server_channel import KernelCounts
 from jupyterd.server.channels.recorder_client import RecorderClient
 from jupyterd.server.kernels import adoption, user_manager_watch
@@ -58,8 +58,8 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
         self.context.setsockopt(zmq.RECONNECT_IVL, _AGAIN_MS)
         self.connection_dir = self.sockets_dir
         directory = Path(self.records_dir)
-        files.private_directory(directory)
-        files.private_directory(Path(self.sockets_dir))
+        for each in (directory, Path(self.sockets_dir)):
+            kept.directory(each, getattr(self.parent, "damaged", self.log.warning))
         self._take_lock(directory)
         self.problems: Problems = getattr(self.parent, "problems", None) or Problems()
         self.recorder = RecorderClient(
@@ -75,7 +75,11 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
     def _take_lock(self, directory: Path) -> None:
         """`jupyterd kernels` holds it for milliseconds, and for the length of a restart without a server."""
         for _ in range(_LOCK_TRIES):
-            self._lock = registry.hold_as_server(directory)
+            try:
+                self._lock = registry.hold_as_server(directory, getattr(self.parent, "damaged", self.log.warning))
+            except OSError as error:
+                self.log.warning("The kernels in %s are adopted without a lock: %s", directory, kept.unwritable(error))
+                return
             if self._lock is not None:
                 return
             time.sleep(_LOCK_EVERY_S)
@@ -84,6 +88,8 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
 
     def _adopt(self, directory: Path) -> None:
         found = adoption.look(directory)
+        for sentence in found.damaged:
+            getattr(self.parent, "damaged", self.log.warning)(sentence)
         for sentence in found.told:
             self.log.warning("%s", sentence[:1].upper() + sentence[1:])
         make = partial(

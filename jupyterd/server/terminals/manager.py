@@ -24,7 +24,7 @@ from traitlets import Enum, Integer, Unicode
 from jupyterd.launch import launcher, registry, stop, tmux, user_unit
 from jupyterd.launch.registry import Entry
 from jupyterd.launch.user_unit import LaunchFailed
-from jupyterd.linux import files, proc
+from jupyterd.linux import files, kept, proc
 from jupyterd.server.kernels.kernelspecs import user_environment
 from jupyterd.server.terminals.pty import PtyTerminal
 
@@ -46,7 +46,7 @@ class AccountTerminalManager(TerminalManager):
     def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401 - traitlets passes what it likes
         super().__init__(**kwargs)
         for directory in (self.records_dir, self.sockets_dir):
-            files.private_directory(Path(directory))
+            kept.directory(Path(directory), self.log.warning)
         self._find_again()
 
     # --- terminado's hooks --------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sqlite3
 import stat
@@ -10,6 +11,7 @@ import subprocess
 import sys
 
 import pytest
+from support import damage
 
 from jupyterd.gpu import history
 from jupyterd.gpu.history import History
@@ -107,16 +109,16 @@ def test_it_never_grows_beyond_its_bound(path, told) -> None:
     keeper.close()
 
 
-@pytest.mark.parametrize("damage", ["whole", "header", "middle"])
-def test_a_damaged_file_is_set_aside_told_and_begun_anew(path, told, damage) -> None:
+@pytest.mark.parametrize("what", ["whole", "header", "middle"])
+def test_a_damaged_file_is_set_aside_told_and_begun_anew(path, told, what) -> None:
     keeper = History(path, told.append)
     for at in range(NOW, NOW + 60_000, 60):
         keeper.add(minute(at))
     keeper.close()
     data = bytearray(path.read_bytes())
-    if damage == "whole":
+    if what == "whole":
         data = bytearray(b"nothing like a database" * 100)
-    elif damage == "header":
+    elif what == "header":
         data[:50] = b"x" * 50
     else:
         data[4096 * 4 : 4096 * 9] = b"\xff" * 4096 * 5
@@ -162,15 +164,37 @@ def test_a_deleted_file_is_begun_anew(keeper, path, told) -> None:
 
 
 def test_what_cannot_be_written_is_told_once_and_written_later(path, told) -> None:
-    path.mkdir()
     keeper = History(path, told.append)
-    keeper.add(minute(NOW))
-    keeper.add(minute(NOW + 60))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        keeper.add(minute(NOW))
+        keeper.add(minute(NOW + 60))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert len(told) == 1 and "cannot be written" in told[0]
-    path.rmdir()
     keeper.add(minute(NOW + 120))
     assert len(history.read(path, 0, 2 * NOW).gpus) == 3
     keeper.close()
+
+
+def test_after_any_damage_a_history_is_written(path, told) -> None:
+    """Each bit of the head that SQLite reads first, and whatever else may be in the place of the file."""
+    keeper = History(path, told.append)
+    for at in range(NOW, NOW + 600, 60):
+        keeper.add(minute(at))
+    keeper.close()
+    good = path.read_bytes()
+    for name, spoil in [*damage.written(damage.contents(good, 24, 4096)), *damage.others()]:
+        for each in path.parent.iterdir():
+            if each.name.startswith(path.name) and not each.name.startswith(f"{path.name}.damaged"):
+                damage.remove(each)
+        spoil(path)
+        again = History(path, told.append)
+        for at in range(3):  # the first one may find the damage, and is written with the next
+            again.add(minute(NOW + DAY + 60 * at))
+        again.close()
+        assert history.read(path, NOW + DAY, 2 * NOW).gpus[-1].at == NOW + DAY + 120, name
 
 
 def test_a_link_in_its_place_is_not_followed(path, told, tmp_path) -> None:
