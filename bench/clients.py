@@ -62,6 +62,13 @@ class Clients:
             self._asked.append(Asked(began, time.monotonic(), problem))
             self._over.wait(ASK_EVERY_S)
 
+    def answers(self) -> list[float]:
+        """End the threads; when each good answer came, in order (monotonic)."""
+        self._over.set()
+        for each in self._threads:
+            each.join(TIMEOUT_S)
+        return sorted(each.ended for each in self._asked if each.problem is None)
+
     def stop(self, disturbed: float) -> Loss:
         """End the threads and return what failed; `disturbed` is the time of the disturbance (monotonic)."""
         self._over.set()

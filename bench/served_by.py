@@ -142,6 +142,7 @@ def _ran(pid: int) -> str:
 # --- the four -------------------------------------------------------------------------------------------------
 
 Start = Callable[[], AbstractContextManager[Running]]
+"""Starts one side."""
 
 
 def sides(python: str, stack: ExitStack, only: str | None) -> list[Start]:
@@ -161,8 +162,10 @@ def _side(name: str, python: str, home: Path, binaries: Path, stack: ExitStack) 
         case "jupyterd":
             side = Side(name, common.jupyterd(python, port), tls=True)
             return partial(_process, side, port, home, partial(_change_a_setting, home))
-        case "systemd" if os.geteuid() == 0 and shutil.which("systemd-nspawn"):
-            machine = _machine(stack, python, stock)
+        case "systemd" if has_machines():
+            machine = _machine(stack, python)
+            unit = f"[Service]\nUser=bench\nWorkingDirectory=/home/bench\nExecStart={' '.join(stock)}\nRestart=always\n"
+            machine.write("/etc/systemd/system/notebook.service", unit)
             return partial(_unit, machine, port, home)
         case "systemd":
             side = Side("shell loop", common.shell_loop(stock), tls=False)
@@ -192,8 +195,13 @@ def _change_a_setting(home: Path, running: Running) -> None:
     os.kill(running.root, signal.SIGHUP)
 
 
-def _machine(stack: ExitStack, python: str, stock: tuple[str, ...]) -> Any:  # noqa: ANN401 - of the tests' own
-    """A booted container with a typical unit file, and the environment to measure."""
+def has_machines() -> bool:
+    """Whether a real systemd can be booted here."""
+    return os.geteuid() == 0 and shutil.which("systemd-nspawn") is not None
+
+
+def _machine(stack: ExitStack, python: str) -> Any:  # noqa: ANN401 - of the tests' own
+    """A booted container with the environment to measure, and an account."""
     sys.path.insert(0, str(ROOT / "tests"))
     from system.machine import Machine  # noqa: PLC0415 - needs root and a path of its own
 
@@ -203,11 +211,54 @@ def _machine(stack: ExitStack, python: str, stock: tuple[str, ...]) -> Any:  # n
     stack.callback(machine.power_off)
     machine.boot()
     machine.run(f"useradd --uid {common.UID} --create-home bench 2>&1")
-    machine.write(
-        "/etc/systemd/system/notebook.service",
-        f"[Service]\nUser=bench\nWorkingDirectory=/home/bench\nExecStart={' '.join(stock)}\nRestart=always\n",
-    )
     return machine
+
+
+def services(python: str, stack: ExitStack) -> list[Service]:
+    """A unit of jupyterd and one of a stock server in a real systemd, both started."""
+    machine = _machine(stack, python)
+    ports = [common.free_port() for _ in range(2)]
+    ours = (ROOT / "systemd" / "jupyterd.service").read_text()
+    run = " ".join(common.jupyterd(python, ports[0]))
+    account = "[Service]\nUser=bench\nReadWritePaths=/home/bench\n"
+    machine.write("/etc/systemd/system/jupyterd.service", ours.replace("/usr/local/bin/jupyterd run", run))
+    machine.write("/etc/systemd/system/jupyterd.service.d/account.conf", account)
+    stock = " ".join(common.notebook(python, ports[1]))
+    theirs = f"{account}WorkingDirectory=/home/bench\nExecStart={stock}\nRestart=always\n"
+    machine.write("/etc/systemd/system/notebook.service", theirs)
+    machine.run("loginctl enable-linger bench && systemctl daemon-reload")
+    machine.run("systemctl start jupyterd notebook", timeout_s=_READY_S)
+    net = os.open(f"/proc/{machine.leader}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    stack.callback(os.close, net)
+    return [
+        Service(machine, unit, Running(name, port, tls, machine.leader, Path("/nowhere"), lambda _: None, net))
+        for unit, name, port, tls in (
+            ("jupyterd", "jupyterd.service", ports[0], True), ("notebook", "Restart=always", ports[1], False),
+        )
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A unit of a real systemd, and how its server is asked."""
+
+    machine: Any
+    unit: str
+    running: Running
+
+    def restart(self) -> None:
+        """`systemctl restart`; returns when the unit is active."""
+        self.machine.run(f"systemctl restart {self.unit}", timeout_s=_READY_S)
+
+    def kill(self) -> None:
+        """SIGKILL to the main process: jupyterd's supervisor, or the stock server. Returns when there is another."""
+        show = f"systemctl show -P MainPID {self.unit}"
+        before = self.machine.run(show).strip()
+        self.machine.run(f"kill -KILL {before}")
+        deadline = time.monotonic() + _READY_S
+        while self.machine.run(show).strip() in {before, "0"}:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.unit} is not started again")
 
 
 @contextmanager
