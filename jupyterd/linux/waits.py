@@ -63,6 +63,8 @@ threads wait for each other, nor epoll_wait, in which an event loop has nothing 
 _NO_FILE = ("socket:", "pipe:", "anon_inode:")
 """Of the links in /proc/PID/fd: what can be waited on and lies on no disk."""
 _AT_CWD = -100
+_ESCAPED = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\"))
+"""In /proc/PID/mountinfo (proc_pid_mountinfo(5))."""
 _PATH_MAX = 4096
 
 
@@ -137,7 +139,9 @@ def _mount(pid: int, path: str) -> str:
     best, kind = "", ""
     for line in proc.text(pid, "mountinfo").splitlines():
         words = line.split()
-        point = words[4].encode("latin-1", "replace").decode("unicode_escape")  # "\\040" is a space
+        point = words[4]
+        for written, meant in _ESCAPED:
+            point = point.replace(written, meant)
         inside = path == point or path.startswith(point.rstrip("/") + "/")
         if inside and len(point) >= len(best):
             best, kind = point, words[words.index("-") + 1]

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import stalled_fs
 from support.served import UID, Served
 from support.tab import Tab
 from support.waiting import eventually
@@ -151,3 +153,26 @@ async def saved(server: Busy, there: Path, name: str) -> None:
     assert await asyncio.to_thread(server.serving) == second, server.said
     await asyncio.to_thread(eventually, lambda: "server-busy" not in server.items(), "the item is over", PATIENCE_S)
     await tab.close()
+
+
+def test_a_directory_that_does_not_answer_is_named_and_everybody_else_is_served(server: Busy) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a file system: sudo ./check")
+    there = server.home / "nas"
+    there.mkdir()
+    answers: list[tuple[int, Any]] = []
+    with stalled_fs.mounted(there) as file_server:
+        first = server.serving()
+        file_server.send_signal(signal.SIGSTOP)
+        looking = threading.Thread(target=lambda: answers.append(server.ask("GET", "/api/contents/nas")), daemon=True)
+        looking.start()
+        eventually(lambda: server.serving() not in (None, first), "another server", PATIENCE_S)
+        assert server.ask("GET", "/api/kernels") == (200, [])
+        assert f" of {there} (fuse on {there})" in server.items()["server-busy"]
+        assert answers == []
+        file_server.send_signal(signal.SIGCONT)
+        looking.join(PATIENCE_S)
+    ((status, model),) = answers
+    assert (status, model["type"], model["content"]) == (200, "directory", [])
+    eventually(lambda: "server-busy" not in server.items(), "the retired one ends", PATIENCE_S)
+    assert "the retired server has finished and ended" in server.said
