@@ -8,7 +8,7 @@ from typing import assert_never
 from jupyterd.core import apply_plan, backoff, gpu_cull_actions, journal_kinds, reasons
 from jupyterd.core.backoff import Score
 from jupyterd.core.child import BackingOff, Child, Killing, Running, Serving, Spawning, Stopped, Stopping, process
-from jupyterd.core.effects import CancelProbes, Effect, Record
+from jupyterd.core.effects import CancelProbes, Effect, EndLeftovers, Record
 from jupyterd.core.events import ChildExited, Role
 from jupyterd.core.reasons import Exited, ExitReason, ProcessStopped, Signalled, Unresponsive
 from jupyterd.core.world import Gpus, Run, Step, Stop, World, child_in, plan_of, with_restart
@@ -38,7 +38,9 @@ def gone(world: World, role: Role, ended: ExitReason, now: float, jitter: float)
     policy = plan_of(world).policy
     match role:
         case Role.SERVER:
-            return server_gone(world, before, reason, now, jitter, served=_has_served(before, now, policy))
+            world, effects = server_gone(world, before, reason, now, jitter, served=_has_served(before, now, policy))
+            ended_process = process(before)
+            return world, effects if ended_process is None else (*effects, EndLeftovers(ended_process.pid))
         case Role.PLANNER:
             # Its answer, even that it had none, comes before its end; only a failed spawn has none at all.
             replan_at = now + policy.machine_retry_s if isinstance(before, Spawning) else world.replan_at
@@ -52,7 +54,9 @@ def gone(world: World, role: Role, ended: ExitReason, now: float, jitter: float)
             text = "the retired server has finished and ended"
             if isinstance(before, Stopping | Killing) or ended != Exited(0):
                 text = f"the retired server {reasons.text(ended)}"
-            return replace(world, retired=Stopped()), (Record(journal_kinds.SERVER_BUSY, text),)
+            told = Record(journal_kinds.SERVER_BUSY, text)
+            retired = process(before)
+            return replace(world, retired=Stopped()), (told,) if retired is None else (told, EndLeftovers(retired.pid))
         case Role.SPARE:
             rests = reasons.counts_as_failure(reason)
             return replace(world, spare=BackingOff(now + HELPER_REST_S, reason) if rests else Stopped()), ()

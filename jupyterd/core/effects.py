@@ -91,6 +91,13 @@ class Probe:
 
 
 @value
+class EndLeftovers:
+    """End the programs that a server has left behind: `pid` is that of the server, which has ended."""
+
+    pid: int
+
+
+@value
 class CancelProbes:
     """Close every probe under way, without a ProbeEnded."""
 
@@ -148,6 +155,7 @@ Effect = (
     | InspectProcess
     | SendToServer
     | Probe
+    | EndLeftovers
     | CancelProbes
     | Notify
     | Record

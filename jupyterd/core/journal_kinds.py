@@ -39,6 +39,11 @@ SERVER_BUSY = RecordKind(
     "It may finish that request, a large save for example, and then ends. If it waits for a disk, the record names\n"
     "the path: is that disk, or the file server behind it, there? At what it works: journalctl -t jupyterd-server.",
 )  # fmt: skip
+LEFTOVERS = RecordKind(
+    "leftovers", "35e0fb34c9534b9e955f60fb2bfa9454", 6, "Programs of server extensions were ended with their server",
+    "What an extension starts (jupyter-server-proxy does) belongs to the server that started it. The next server\n"
+    "starts it again when somebody needs it. Kernels and terminals are not among these programs.",
+)  # fmt: skip
 SERVER_STARTED = RecordKind(
     "server-started", "183d3986c3724d038cc869d3bad3ec4c", 6, "The Jupyter server was started",
     "It counts as serving once it reports that it is ready and every listening socket has answered a probe.",

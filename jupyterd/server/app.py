@@ -28,7 +28,7 @@ from traitlets.config import Config
 
 from jupyterd.linux import proc
 from jupyterd.protocol.server_channel import Advised, Go, LookAgain, Notice, Ready, Reload, Reloaded, ToServer
-from jupyterd.server import configuration, leave, live_settings, notices, replaced, retirement, spare
+from jupyterd.server import configuration, leave, live_settings, notices, own_signals, replaced, retirement, spare
 from jupyterd.server.auth import header_login, unsafe_settings
 from jupyterd.server.auth.identity_provider import IdentityProvider
 from jupyterd.server.auth.logouts import Logouts
@@ -40,6 +40,7 @@ from jupyterd.server.http.gate import HEADER_BYTES
 from jupyterd.server.http.log_limit import BOUNDED
 from jupyterd.server.http.server import BoundedHTTPServer
 from jupyterd.server.http.timeouts import Limits
+from jupyterd.server.kernels import as_children
 from jupyterd.server.kernels.kernelspecs import KernelSpecManager
 from jupyterd.server.kernels.manager import KernelManager
 from jupyterd.server.problems import Problems
@@ -163,6 +164,8 @@ class JupyterdServerApp(ServerApp):
                 self.extension_manager.load_extension(name)
         self._refuse_to_be_open()  # once more: an extension has been at the settings
         websockets.guard(self.web_app)
+        if isinstance(self.kernel_manager, KernelManager):
+            as_children.show(self.kernel_manager.pids)
 
     @contextmanager
     def _step_of(self, name: str) -> Iterator[None]:
@@ -269,6 +272,7 @@ class JupyterdServerApp(ServerApp):
         loop.add_signal_handler(signal.SIGTERM, self.stop)
         for each in (signal.SIGINT, signal.SIGHUP):  # Ctrl-C and a lost terminal are the supervisor's business
             loop.add_signal_handler(each, lambda: None)
+        own_signals.keep((signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
 
     def start_app(self) -> None:
         """Jupyter's hook. No server-info file, no address with a token, no advice about Ctrl-C."""

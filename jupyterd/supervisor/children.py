@@ -17,7 +17,7 @@ from jupyterd.linux import proc, waits
 from jupyterd.protocol import heartbeat, server_channel
 from jupyterd.protocol.plan import Command
 from jupyterd.protocol.value import value
-from jupyterd.supervisor import process
+from jupyterd.supervisor import leftovers, process
 from jupyterd.supervisor.pipes import Document, FramePipe
 from jupyterd.supervisor.poller import READ, Poller
 from jupyterd.supervisor.server_channel import Channel, Complain
@@ -61,7 +61,11 @@ class _Child:
 class Children:
     """Owns the pidfds, our ends of the pipes and the channel."""
 
-    def __init__(self, poller: Poller, streams: Streams, watchdog_s: float, complain: Complain) -> None:
+    def __init__(
+        self, poller: Poller, streams: Streams, watchdog_s: float, complain: Complain, cgroup: str | None = None
+    ) -> None:
+        """`cgroup`: as leftovers.look takes it."""
+        self._cgroup = cgroup
         self._poller = poller
         self._streams = streams
         self._watchdog_s = watchdog_s
@@ -72,6 +76,10 @@ class Children:
     def pids(self) -> set[int]:
         """The pids of all children that have not been reaped."""
         return {child.process.pid for child in (*self._by_role.values(), *self._abandoned.values())}
+
+    def end_leftovers(self, server: int) -> list[str]:
+        """End what a server that has ended has left behind; the name of each, for a message."""
+        return leftovers.end(server, self._cgroup, self.pids(), self._poller)
 
     def spawn(self, spawn: Spawn, listeners: tuple[int, ...]) -> ChildStarted | SpawnFailed:
         """Start a child; server and spare inherit the sockets `listeners`."""

@@ -51,11 +51,14 @@ class Arguments:
 
 @value
 class Inherited:
-    """`watchdog_s`: how often WATCHDOG=1 must be sent, 0: no watchdog; `journal`: stderr is a journal stream."""
+    """`watchdog_s`: how often WATCHDOG=1 must be sent, 0: no watchdog; `journal`: stderr is a journal stream; `cgroup`:
+    the text of /proc/self/cgroup if systemd has started this very process, so that the cgroup is its unit's.
+    """
 
     watchdog_s: float
     sockets: tuple[int, ...]
     journal: bool
+    cgroup: str | None = None
 
 
 def main(argv: list[str], core: loop.Core[loop.World]) -> int:
@@ -78,7 +81,9 @@ def main(argv: list[str], core: loop.Core[loop.World]) -> int:
         clock.read(),
         ProcessIdentity(os.getpid(), proc.started(os.getpid()) or 0),
     )
-    children = Children(poller, log.stream, surroundings.watchdog_s, lambda what: log.write(Record(TROUBLE, what)))
+    children = Children(
+        poller, log.stream, surroundings.watchdog_s, lambda what: log.write(Record(TROUBLE, what)), surroundings.cgroup
+    )
     history = loop.EventHistory(core.start())
 
     def dump() -> None:
@@ -138,7 +143,8 @@ def take(environ: MutableMapping[str, str]) -> Inherited:
     sockets: tuple[int, ...] = ()
     if given.get("LISTEN_PID") == pid:
         sockets = tuple(range(_FIRST, _FIRST + int(given.get("LISTEN_FDS", "0"))))
-    return Inherited(watchdog_s, sockets, given.get("JOURNAL_STREAM") == _identity(2))
+    cgroup = proc.text(os.getpid(), "cgroup") if given.get("SYSTEMD_EXEC_PID") == pid else ""
+    return Inherited(watchdog_s, sockets, given.get("JOURNAL_STREAM") == _identity(2), cgroup or None)
 
 
 def seal() -> None:

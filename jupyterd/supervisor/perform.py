@@ -11,7 +11,7 @@ from typing import Protocol, assert_never
 from jupyterd.core import effects
 from jupyterd.core.effects import Effect, Record
 from jupyterd.core.events import Event
-from jupyterd.core.journal_kinds import TROUBLE
+from jupyterd.core.journal_kinds import LEFTOVERS, TROUBLE
 from jupyterd.protocol import banner
 from jupyterd.protocol.plan import Listen
 from jupyterd.protocol.status import Snapshot
@@ -75,6 +75,8 @@ class Performer:
                 self.children.send(message)
             case effects.Probe():
                 return self.probes.begin(effect)
+            case effects.EndLeftovers(pid):
+                self._end_leftovers(pid)
             case effects.CancelProbes():
                 self.probes.cancel()
             case effects.Notify():
@@ -98,6 +100,11 @@ class Performer:
             with self._publishing():
                 self.status.keep(now)
         return self.status.look_at if again is None else min(again, self.status.look_at)
+
+    def _end_leftovers(self, server: int) -> None:
+        ended = self.children.end_leftovers(server)
+        if ended:
+            self.log.write(Record(LEFTOVERS, f"ended what the server (pid {server}) had started: {', '.join(ended)}"))
 
     def _publish(self, snapshot: Snapshot) -> None:
         with self._publishing():

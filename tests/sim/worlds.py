@@ -20,6 +20,7 @@ from jupyterd.core.effects import (
     Bind,
     CancelProbes,
     Effect,
+    EndLeftovers,
     InspectProcess,
     Notify,
     Probe,
@@ -309,7 +310,7 @@ class Machine:
 
     # --- effects ----------------------------------------------------------------------------------------------
 
-    def perform(self, effect: Effect) -> None:  # noqa: C901, PLR0912 - one case for each effect
+    def perform(self, effect: Effect) -> None:  # noqa: C901, PLR0912, PLR0915 - one case for each effect
         match effect:
             case Bind(listen=listen):
                 self.opened = tuple(each for each in listen if each in self.opened or not self.stolen(each))
@@ -349,6 +350,8 @@ class Machine:
                 assert target not in self.pending, "one probe of an address at a time"
                 self.pending[target] = probe
                 self._answer(probe)
+            case EndLeftovers(pid=pid):
+                assert self._fake(pid) is None, "a server that lives has left nothing"
             case CancelProbes():
                 self.pending.clear()
             case Record() as record:

@@ -198,6 +198,11 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
         self._count()
         return removed
 
+    def pids(self) -> list[int]:
+        """Of every kernel's process that is known."""
+        found = [getattr(each.provisioner, "pid", None) for each in self._kernels.values()]
+        return [pid for pid in found if isinstance(pid, int)]
+
     def counts(self) -> KernelCounts:
         """A kernel whose state is not known yet, as one that was adopted a moment ago, counts as neither; so does one
         that has started and was never asked anything: Jupyter calls that "starting" for ever.

@@ -42,7 +42,18 @@ from support.worlds import (
 from jupyterd.core import journal_kinds, report, step
 from jupyterd.core.backoff import Score
 from jupyterd.core.child import BackingOff, Killing, Running, Serving, Spawning, Standby, Stopped
-from jupyterd.core.effects import Abandon, Bind, CancelProbes, Probe, Quit, Record, SendSignal, SendToServer, Spawn
+from jupyterd.core.effects import (
+    Abandon,
+    Bind,
+    CancelProbes,
+    EndLeftovers,
+    Probe,
+    Quit,
+    Record,
+    SendSignal,
+    SendToServer,
+    Spawn,
+)
 from jupyterd.core.events import (
     BindFailed,
     Bound,
@@ -216,6 +227,7 @@ def test_an_end_that_nobody_asked_for_is_told_counted_and_made_good(event: Event
     world, effects = play(serving(), event, now=NOW + 50)
     assert match(Record, kind=journal_kinds.SERVER_EXITED, message=f"{how}; started again at once") in effects
     assert CancelProbes() in effects
+    assert EndLeftovers(SERVER) in effects
     assert (world.restarts, world.recent) == (1, (Restart(NOW + 50, how.removeprefix("the server ")),))
     assert (world.score, world.down_since, world.probes) == (Score(0.0, NOW + 50), NOW + 50, ())
     assert isinstance(world.server, BackingOff | Spawning)
