@@ -152,9 +152,9 @@ def _said(world: World, event: ServerSaid, now: float) -> Step:  # noqa: C901, P
             return replace(world, server=replace(server, started_with=started_with), live_problem=problem), ()
         case server_channel.LookAgain():
             return replace(world, replan_at=now), ()
-        case server_channel.Advised(items=items):
+        case server_channel.Advised(items=items, unsaved=unsaved):
             found = tuple(Trouble(*map(str, each)) for each in items if len(each) == _TROUBLE)
-            return replace(world, advised=found), ()
+            return replace(world, advised=found, unsaved=tuple(map(str, unsaved))), ()
         case server_channel.Imported():
             return world, ()
         case _:

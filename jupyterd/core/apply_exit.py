@@ -96,7 +96,7 @@ def server_gone(  # noqa: PLR0913 - facts about one end
     one; a crash of a server that has `served` does neither.
     """
     plan = plan_of(world)
-    world = replace(world, probes=(), down_since=now if world.down_since is None else world.down_since)
+    world = replace(world, probes=(), unsaved=(), down_since=now if world.down_since is None else world.down_since)
     effects: tuple[Effect, ...] = (CancelProbes(),)
     asked = isinstance(before, Stopping | Killing)
     if isinstance(world.wanted, Stop) or not reasons.counts_as_failure(reason):

@@ -8,9 +8,10 @@ from jupyterd.core import gpu_health, health, reasons
 from jupyterd.core.child import BackingOff, Finishing, Running, WaitsForDisk, process
 from jupyterd.core.events import BindFailed, Role
 from jupyterd.core.health import Condition
+from jupyterd.core.reconcile import outdated
 from jupyterd.core.world import Listening, Stop, Unbound, World, plan_of
 from jupyterd.protocol.plan import Certificate
-from jupyterd.text import bracketed, expiry, moment
+from jupyterd.text import bracketed, expiry, moment, plural
 
 WARN_SHARE = 1 / 3
 """Share of the certificate's lifetime left. Not a number of days: certificates of 45 days are renewed at day 30."""
@@ -26,6 +27,10 @@ RENEWAL = {
 REPORTED_FOR_S = 10.0
 """What a server reported is not claimed for longer than this after its end."""
 LOG_ADVICE = "journalctl -t jupyterd-server -n 50"
+
+
+_NAMED_MOST = 3
+"""Documents in one sentence."""
 
 
 def current(world: World, now: float) -> Iterator[Condition]:
@@ -131,6 +136,11 @@ def _settings(world: World) -> Iterator[Condition]:
         yield Condition(health.SETTINGS_REFUSED, "", world.refused[0] + more, "jupyterd config check")
     if world.live_problem is not None:
         yield Condition(health.LIVE_REFUSED, "", world.live_problem, "jupyterd config check")
+    if world.unsaved and outdated(world) is not None:
+        names = ", ".join(world.unsaved[:_NAMED_MOST]) + (" ..." if len(world.unsaved) > _NAMED_MOST else "")
+        text = f"the new settings wait: the server has {plural(len(world.unsaved), 'unsaved document')} ({names})"
+        advice = "save them in the browser; or, to lose what is not saved: systemctl restart jupyterd"
+        yield Condition(health.ADVISED, "unsaved", text, advice, code="settings-wait")
     for trouble in (*plan_of(world).warnings, *world.advised):
         yield Condition(health.ADVISED, trouble.code, trouble.text, trouble.advice, code=trouble.code)
 

@@ -160,16 +160,22 @@ def _keep_spare(world: World, now: float) -> Step:
     return world, ()
 
 
-def _restart(world: World, now: float) -> Step:
-    """Replace a running server that cannot apply the plan without a restart; its kernels keep running."""
-    server, plan = world.server, plan_of(world)
+def outdated(world: World) -> StopReason | None:
+    """Why a running server cannot apply the plan without a restart; None if it can, or if it is not the time."""
+    server = world.server
     if not isinstance(server, Running) or not isinstance(world.sockets, Listening) or not may_start(world):
-        return world, ()
-    if server.started_with.key != plan.server_key:
-        reason: StopReason = SettingsChanged()
-    elif server.started_with.listen != world.sockets.open:
-        reason = AddressesChanged()
-    else:
+        return None
+    if server.started_with.key != plan_of(world).server_key:
+        return SettingsChanged()
+    return AddressesChanged() if server.started_with.listen != world.sockets.open else None
+
+
+def _restart(world: World, now: float) -> Step:
+    """Replace a running server that cannot apply the plan without a restart; its kernels keep running. Not while it
+    holds documents that are not on disk: nobody has asked for their loss.
+    """
+    server, plan, reason = world.server, plan_of(world), outdated(world)
+    if reason is None or world.unsaved or not isinstance(server, Running):
         return world, ()
     ending, effects = child.stop(server, Role.SERVER, now + plan.policy.stop_timeout_s, reason)
     down_since = now if world.down_since is None else world.down_since

@@ -198,6 +198,8 @@ class World:
     """Problems of the last settings that were refused; empty when the settings on disk are in force."""
     advised: tuple[Trouble, ...] = ()
     """What the last server said about its extensions and its Jupyter configuration."""
+    unsaved: tuple[str, ...] = ()
+    """Documents that live in the running server and are not on disk: it is not replaced while nothing forces that."""
     live_problem: str | None = None
     cannot_start: str | None = None
     score: Score = Score()

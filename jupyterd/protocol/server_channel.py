@@ -83,6 +83,8 @@ class Advised:
 
     items: tuple[tuple[str, str, str], ...]
     """(stable code, what is so, what to type) of each."""
+    unsaved: tuple[str, ...] = ()
+    """Documents that live in the server (jupyter-collaboration) and are not on disk: names."""
 
 
 @value

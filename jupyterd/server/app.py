@@ -28,7 +28,17 @@ from traitlets.config import Config
 
 from jupyterd.linux import proc
 from jupyterd.protocol.server_channel import Advised, Go, LookAgain, Notice, Ready, Reload, Reloaded, ToServer
-from jupyterd.server import configuration, leave, live_settings, notices, own_signals, replaced, retirement, spare
+from jupyterd.server import (
+    collaboration,
+    configuration,
+    leave,
+    live_settings,
+    notices,
+    own_signals,
+    replaced,
+    retirement,
+    spare,
+)
 from jupyterd.server.auth import header_login, unsafe_settings
 from jupyterd.server.auth.identity_provider import IdentityProvider
 from jupyterd.server.auth.logouts import Logouts
@@ -68,6 +78,7 @@ class JupyterdServerApp(ServerApp):
     _settings: SettingsInForce
     _http_server: BoundedHTTPServer
     _changes: replaced.Changes
+    _documents: collaboration.Documents
     _leaving = False
     problems: Problems
     connections_max = Integer(Limits().connections_max, help="[server] connections_max").tag(config=True)
@@ -163,6 +174,7 @@ class JupyterdServerApp(ServerApp):
             with self._step_of(name):
                 self.extension_manager.load_extension(name)
         self._refuse_to_be_open()  # once more: an extension has been at the settings
+        self._documents = collaboration.Documents(self.extension_manager.extension_apps)
         websockets.guard(self.web_app)
         if isinstance(self.kernel_manager, KernelManager):
             as_children.show(self.kernel_manager.pids)
@@ -284,7 +296,9 @@ class JupyterdServerApp(ServerApp):
         await self.link.attach(self._heard, self.stop)
         await super()._post_start()
         self.link.say(Ready())
-        self.link.say(Advised(tuple(replaced.told(self, self._changes))))
+        if self.link.hears_problems:
+            known = (*replaced.told(self, self._changes), *self._documents.advice(self._changes.remedy))
+            self._documents.watch(lambda unsaved: self.link.say(Advised(known, unsaved)))
         if self.retired is not None:
             steps = (self._let_go, self._http_server.hang_up_idle, lambda: self.io_loop.add_callback(self._finish))
             retirement.listen(self.retired, steps, self.log)
@@ -344,7 +358,10 @@ class JupyterdServerApp(ServerApp):
         self.session_manager.close()
 
     async def _release(self) -> None:
-        steps = (self.extension_manager.stop_all_extensions(), self.cleanup_kernels(), self._close_websockets())
+        steps = (
+            self._documents.save(), self.extension_manager.stop_all_extensions(), self.cleanup_kernels(),
+            self._close_websockets(),
+        )  # fmt: skip
         await leave.run_steps(steps, self.log)
 
     async def cleanup_kernels(self) -> None:

@@ -165,6 +165,7 @@ class Served:
         self.beat = heartbeat.create() if self.beat is None else self.beat
         env |= {server_channel.CHANNEL: str(theirs.fileno()), server_channel.LISTEN: str(self.listener.fileno())}
         env[heartbeat.BEAT] = str(self.beat)
+        env[server_channel.PROBLEMS] = "1"
         if spare:
             env[server_channel.SPARE] = "1"
         drop = {"user": self.account.uid, "group": self.account.gid, "extra_groups": []} if os.geteuid() == 0 else {}

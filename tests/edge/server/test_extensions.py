@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 import pytest
 
 from jupyterd.protocol.server_channel import Advised
@@ -37,6 +39,7 @@ class Made(ExtensionApp):
 def _jupyter_server_extension_points():
     return [{{"module": "made_up", "app": Made}}]
 """
+TOKEN = "a-lasting-token-0123456789"
 Extended = Callable[..., Any]
 
 
@@ -129,3 +132,51 @@ def test_the_file_is_named_that_opens_the_door(extended: Extended) -> None:
     served = extended(configuration="c.ServerApp.allow_origin = '*'")
     served.start(wait=False)
     assert f"{served.home}/mine/jupyter_server_config.py sets allow_origin, which" in served.failed()
+
+
+COLLABORATION = """
+import asyncio
+from pathlib import Path
+from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.extension.application import ExtensionApp
+class Document:
+    dirty, path = False, "a.ipynb"
+class Room:
+    _saving_document = None
+    def __init__(self):
+        self._document = Document()
+    async def _maybe_save_document(self, saving, save_now=False):
+        await asyncio.sleep(0.2)
+        Path("saved").write_text(self._document.path)
+        self._document.dirty = False
+class Server:
+    rooms = {"a": Room(), "awareness": object()}
+class Change(JupyterHandler):
+    def get(self, dirty):
+        Server.rooms["a"]._document.dirty = dirty == "1"
+class Made(ExtensionApp):
+    name = "jupyter_server_ydoc"
+    document_save_delay = 1.0
+    handlers = [(r"/change/([01])", Change)]
+    def initialize_handlers(self):
+        self.ywebsocket_server = Server
+def _jupyter_server_extension_points():
+    return [{"module": "jupyter_server_ydoc", "app": Made}]
+"""
+
+
+def test_documents_that_live_in_the_server_are_told_and_saved_before_it_leaves(extended: Extended) -> None:
+    served = extended(configuration="c.ServerApp.jpserver_extensions = {'jupyter_server_ydoc': True}")
+    served.settings = attrs.evolve(served.settings, login=attrs.evolve(served.settings.login, token=TOKEN))
+    (served.home / "mine/modules/jupyter_server_ydoc.py").write_text(COLLABORATION)
+    served.own(served.home)
+    first = served.start().hear(Advised)
+    assert [code for code, _, _ in first.items] == ["documents-in-server"] and first.unsaved == ()
+    assert "loses what was typed or printed" in first.items[0][1] and "1 s after" in first.items[0][1]
+    browser = served.browser()
+    for dirty, names in (("1", ("a.ipynb",)), ("0", ()), ("1", ("a.ipynb",))):
+        assert browser.get(f"/change/{dirty}", Authorization=f"token {TOKEN}").status == 200
+        assert served.hear(Advised).unsaved == names
+    served.process.send_signal(signal.SIGTERM)
+    assert served.process.wait(20) == 0
+    assert (served.home / "saved").read_text() == "a.ipynb"

@@ -37,7 +37,7 @@ from support.worlds import (
     with_spare,
 )
 
-from jupyterd.core import journal_kinds
+from jupyterd.core import journal_kinds, report
 from jupyterd.core.child import BackingOff, Inspection, Killing, Running, Serving, Spawning, Starting, Stopped, Stopping
 from jupyterd.core.effects import (
     Abandon,
@@ -74,11 +74,11 @@ from jupyterd.core.reasons import (
     SpareMisfit,
     StartTimeout,
 )
-from jupyterd.core.world import Binding, Wedged, World, with_child
+from jupyterd.core.world import Binding, Wedged, World, plan_of, with_child
 from jupyterd.protocol.gpu_frames import Frame, Gpu
 from jupyterd.protocol.plan import Command, Listen, Plan, Refused
 from jupyterd.protocol.policy import Policy
-from jupyterd.protocol.server_channel import Go, Imported, LookAgain, Ready, Reload, Reloaded
+from jupyterd.protocol.server_channel import Advised, Go, Imported, LookAgain, Ready, Reload, Reloaded
 from jupyterd.protocol.status import ProcessIdentity
 
 HUP = SignalReceived(Signal.HUP)
@@ -624,3 +624,16 @@ def test_the_last_figures_of_a_wedged_relay_are_not_current() -> None:
     world, _ = play(with_child(replace(world, gpus=seen), Role.SAMPLER_RELAY, dying), TICK)
     assert world.gpus.shown == ()
     assert world.gpus.problem is not None
+
+
+def test_a_server_with_documents_that_are_not_on_disk_is_replaced_once_they_are() -> None:
+    held = ServerSaid(SERVER, Advised((), ("a.ipynb", "b.py")))
+    world = after(serving(), held)
+    changed = replace(plan_of(world), server_key="s1")
+    world, effects = play(replace(world, plan=changed), DeadlineCame(), now=NOW + 9)
+    assert isinstance(world.server, Running) and not of(SendSignal, effects)
+    (shown,) = [each for each in report.snapshot(world).items if each.code == "settings-wait"]
+    assert shown.text == "the new settings wait: the server has 2 unsaved documents (a.ipynb, b.py)"
+    world, effects = play(world, ServerSaid(SERVER, Advised(())), now=NOW + 10)
+    assert isinstance(world.server, Stopping)
+    assert not [each for each in report.snapshot(world).items if each.code == "settings-wait"]
