@@ -25,10 +25,10 @@ class Service:
     pristine: str = ""
     """The settings file as ./install wrote it."""
 
-    def install(self, *more: str) -> str:
-        """./install; what it printed."""
+    def install(self, *more: str, environ: str = "") -> str:
+        """./install; what it printed. `environ`: NAME=VALUE."""
         said = self.machine.run(
-            f"{SOURCE}/install --yes --account {ACCOUNT} {shlex.join(more)} 2>&1", timeout_s=400, both=True
+            f"{environ} {SOURCE}/install --yes --account {ACCOUNT} {shlex.join(more)} 2>&1", timeout_s=400, both=True
         )
         if not self.pristine:
             self.pristine = self.machine.run(f"cat {SETTINGS}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from system.machine import ACCOUNT, SOURCE, Machine
 from system.service import SETTINGS, UNIT, Service
 
@@ -58,12 +60,35 @@ def test_an_upgrade_goes_in_beside_the_old_version_and_kernels_stay(service: Ser
     kernel = service.start_kernel()
     service.evaluate(kernel, "x = 41")
     old, server = service.machine.run("readlink /opt/jupyterd/current").strip(), service.pids()["server"]
+    service.machine.run(f"python3 -c {shlex.quote(_WHEEL)}")
+    service.machine.run(f"{old}/bin/python -m pip install --quiet --find-links /srv/more made-up-contents")
     service.machine.run(f"echo '# newer' >>{SOURCE}/jupyterd/__init__.py")
-    service.install()
+    said = service.install(environ="PIP_FIND_LINKS='/srv/wheels /srv/more'")
+    assert "you have installed these into the server's environment: made-up-contents==1.0" in said
+    assert service.machine.run("/opt/jupyterd/current/bin/python -I -c 'import made_up; print(made_up.X)'") == "41\n"
     assert service.machine.run("readlink /opt/jupyterd/current").strip() != old
     assert service.machine.attempt(f"test -d {old}").returncode == 0
     assert service.wait_server(other_than=server)
     assert service.evaluate(kernel, "print(x + 1)") == "42"
+
+
+def test_a_version_that_does_not_serve_is_taken_back(service: Service) -> None:
+    machine, kernel = service.machine, service.start_kernel()
+    service.evaluate(kernel, "x = 41")
+    good, broken = machine.run("readlink /opt/jupyterd/current").strip(), "/opt/jupyterd/broken"
+    machine.run(f"cp -al {good} {broken} && sed -i 's|{good}|{broken}|' {broken}/bin/jupyterd")
+    machine.run(f"for i in {broken}/lib/python3*/site-packages/jupyterd/supervisor/__main__.py; do"
+                " rm $i && echo 'raise SystemExit(3)' >$i; done")  # fmt: skip
+    try:
+        done = machine.attempt(f"{broken}/bin/jupyterd setup --installing --yes --account {ACCOUNT}", timeout_s=240)
+        assert done.returncode == 1
+        assert f"version broken does not serve (its messages are above): going back to {good[14:]} ..." in done.stderr
+        assert f"version {good[14:]} serves again" in done.stderr
+        assert machine.run("readlink /opt/jupyterd/current").strip() == good
+        assert service.is_active() and service.http("/api") == 200
+        assert service.evaluate(kernel, "print(x + 1)") == "42"
+    finally:
+        machine.run(f"ln -sfn {good} /opt/jupyterd/current; rm -rf {broken}")
 
 
 def test_another_program_of_the_same_name_is_left_alone(machine: Machine, service: Service) -> None:
@@ -76,3 +101,16 @@ def test_another_program_of_the_same_name_is_left_alone(machine: Machine, servic
     finally:
         machine.run("ln -sfn /opt/jupyterd/current/bin/jupyterd /usr/local/bin/jupyterd")
     assert service.is_active()
+
+
+_WHEEL = """
+import os, zipfile
+os.makedirs("/srv/more", exist_ok=True)
+name = "made_up_contents-1.0"
+with zipfile.ZipFile(f"/srv/more/{name}-py3-none-any.whl", "w") as wheel:
+    wheel.writestr("made_up.py", "X = 41")
+    wheel.writestr(f"{name}.dist-info/METADATA", "Metadata-Version: 2.1\\nName: made-up-contents\\nVersion: 1.0\\n")
+    tag = "Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
+    wheel.writestr(f"{name}.dist-info/WHEEL", tag)
+    wheel.writestr(f"{name}.dist-info/RECORD", "")
+"""

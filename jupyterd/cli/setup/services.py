@@ -102,20 +102,29 @@ def foreign_state(account: Account) -> str | None:
 
 def put_in_place(account: Account, wanted: tuple[files.Put | files.Point, ...]) -> bool:
     """Write what is missing or different; True if anything was. Does not affect what runs: see systemctl.start()."""
-    changed = False
-    for piece in wanted:
-        if not piece.is_so:
-            piece.do()
-            changed = True
-    if changed:
-        systemctl.run("journalctl", "--update-catalog")
-        systemctl.run("systemctl", "daemon-reload")
+    changed = _put(wanted)
     systemctl.user_manager(account.name, account.uid)
     as_account.ask(account, lambda: _make_places(account.home), type(None))
     if accounts.master_of(files.STATE) is None:  # else it is the account's already, or a link of root's leads to it
         files.STATE.mkdir(mode=0o700, exist_ok=True)
         os.chown(files.STATE, account.uid, account.gid)
     return changed
+
+
+def _put(wanted: tuple[files.Put | files.Point, ...]) -> bool:
+    different = [piece for piece in wanted if not piece.is_so]
+    for piece in different:
+        piece.do()
+    if different:
+        systemctl.run("journalctl", "--update-catalog")
+        systemctl.run("systemctl", "daemon-reload")
+    return bool(different)
+
+
+def take_back(previous: Path) -> bool:
+    """Make the version at `previous` the machine's service again; whether it serves. OSError if it is incomplete."""
+    _put(files.program(previous))
+    return systemctl.start(changed=True)
 
 
 def _make_places(home: str) -> None:

@@ -74,6 +74,11 @@ class Point:
 
 def pieces(service: Service, prefix: Path) -> tuple[Put | Point, ...]:
     """Everything that makes the program at `prefix` the machine's service. OSError if the program is incomplete."""
+    return (*program(prefix), Put(DROP_IN, drop_in(service)))
+
+
+def program(prefix: Path) -> tuple[Put | Point, ...]:
+    """What makes the version at `prefix` the one that runs. OSError if it is incomplete."""
     units = prefix / "share" / "jupyterd" / "systemd"
     return (
         Point(CURRENT, prefix),
@@ -81,7 +86,6 @@ def pieces(service: Service, prefix: Path) -> tuple[Put | Point, ...]:
         Put(UNIT_DIR / UNIT, (units / UNIT).read_text()),
         Put(USER_UNIT_DIR / UNIT, (units / "user" / UNIT).read_text()),
         Put(CATALOG_DIR / "jupyterd.catalog", (units / "jupyterd.catalog").read_text()),
-        Put(DROP_IN, drop_in(service)),
     )
 
 

@@ -76,7 +76,7 @@ def _do(target: SetupTarget, todo: Todo, args: argparse.Namespace) -> int:
     if (changed or todo.new_text or not ran or args.installing) and not systemctl.start(
         changed=changed, user=target.user
     ):
-        return TROUBLE
+        return TROUBLE if target.user or not ran else _take_back(previous)
     if not target.user:
         services.forget_old_versions(previous)
     old = target.standing()
@@ -89,6 +89,17 @@ def _do(target: SetupTarget, todo: Todo, args: argparse.Namespace) -> int:
         print(f"Nothing to change. To log in: {typed.program(os.environ)} token", flush=True)
         return 0
     return target.verb("token", target.flag, "--if-needed")
+
+
+def _take_back(previous: Path | None) -> int:
+    """The version that served before serves again, if this is another; kernels have not noticed."""
+    new = Path(sys.prefix)
+    if previous is None or previous == new or not previous.is_dir():
+        return TROUBLE
+    say(f"version {new.name} does not serve (its messages are above): going back to {previous.name} ...")
+    if services.take_back(previous):
+        return fail(f"version {previous.name} serves again; kernels have kept running. To try again: sudo ./install")
+    return fail(f"version {previous.name} does not serve either; see: journalctl -u jupyterd -n 50")
 
 
 def _password(target: SetupTarget, answers: Answers) -> bool:
