@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,6 +25,32 @@ def saved(notebook: Path, text: str) -> bool:
     except (FileNotFoundError, ValueError):
         return False
     return text in json.dumps([cell.get("outputs") for cell in cells])
+
+
+def test_no_wrong_turn_of_the_first_login_loses_the_link(server: Served, browser: Chrome) -> None:
+    browser.get(server.link)
+    token = server.link.partition("token=")[2]
+
+    def stays(press: Callable[[], None]) -> None:
+        press()
+        assert urlsplit(browser.current_url).path.endswith("/login")
+        assert pages.seen(browser, "#password_input").get_attribute("value") == token
+
+    submit, new, again = "#login_submit", "#new_password_input", "#new_password_again_input"
+    assert "at least 8 characters" in pages.seen(browser, "#length").text.lower()
+    stays(lambda: pages.seen(browser, submit).click())  # nothing typed: the page asks for it
+    pages.seen(browser, new).send_keys("short")
+    pages.seen(browser, again).send_keys("short")
+    stays(lambda: pages.seen(browser, submit).click())
+    stays(browser.refresh)
+    for each in (new, again):  # as a browser that does not check
+        browser.execute_script("document.querySelector(arguments[0]).removeAttribute('minlength')", each)
+        pages.seen(browser, each).send_keys("short")
+    stays(lambda: pages.seen(browser, submit).click())
+    assert "at least 8 characters" in pages.seen(browser, ".problem").text
+    stays(browser.back)
+    browser.get(server.link.partition("#")[0])
+    stays(lambda: None)
 
 
 def test_first_login_sets_a_password_and_a_notebook_runs_and_survives_a_reload(server: Served, browser: Chrome) -> None:

@@ -118,6 +118,11 @@ class IdentityProvider(PasswordIdentityProvider):
         """Whether a password may be set in the browser, with the one-time token."""
         return self.live.allow_password_change and not self.fixed_password
 
+    @property
+    def must_set_password(self) -> bool:
+        """Whether a one-time token logs in only together with a new password: there is no other way to log in later."""
+        return self.may_set_password and not self.password and not self.lasting_token
+
     # --- requests ---------------------------------------------------------------------------------------------
 
     def look_again(self) -> None:
@@ -233,7 +238,7 @@ class IdentityProvider(PasswordIdentityProvider):
         new = handler.get_body_argument("new_password", "", strip=False)
         again = handler.get_body_argument("new_password_again", "", strip=False)
         most = login_store.PASSWORD_MOST
-        if not 0 < len(typed) <= most or len(new) > most:
+        if not 0 < len(typed) <= most:
             return Answer(None, f"Type the password or the token: 1 to {most} characters.")
         # The one-time token is checked regardless of the rate limit: its 192 bits cannot be guessed, and with it the
         # owner can log in from any browser at any time.
@@ -272,22 +277,28 @@ class IdentityProvider(PasswordIdentityProvider):
         return bool(hashed) and bool(await self._rate_limit.hash(_fits, hashed, typed, stranger=stranger))
 
     async def _use_token(self, handler: web.RequestHandler, token: str, new: str, again: str) -> Answer:
-        if new != again:
-            return Answer(None, "The two passwords differ. The token is still valid: type all three again.")
-        if new and not self.may_set_password:
-            return Answer(None, f"No password is set here: {self._why_not()}. Log in with the token alone.")
-        if new and (fault := login_store.password_fault(new)):
-            return Answer(None, f"{fault} The token is still valid: type all three again.")
+        if fault := self._new_password_fault(new, again):
+            return Answer(None, f"{fault} The token is still valid.", token=token)
         try:
             hashed = await self._rate_limit.hash(passwd, new) if new else None
             verdict = await self._rate_limit.hash(login_store.consume, self.store, token, hashed, self.damaged)
         except Busy:
-            return Answer(None, "Many are logging in at this moment: try again.", UNAVAILABLE, 1.0)
+            return Answer(None, "Many are logging in at this moment: try again.", UNAVAILABLE, 1.0, token)
         if verdict != "fresh":
             return Answer(None, f"This one-time token has just been used. {_HOW_TO_GET_ONE}")
         self._own_log.info("the one-time token was used%s", " and a password was set" if new else "")
         self.look_again()
         return Answer(self.generate_anonymous_user(handler))
+
+    def _new_password_fault(self, new: str, again: str) -> str:
+        """Why the one-time token does not log in with this new password, twice typed ("": none); "" if it does."""
+        if new != again:
+            return "The two passwords differ."
+        if new and not self.may_set_password:
+            return f"No password is set here: {self._why_not()}. Log in with the token alone."
+        if not new and self.must_set_password:
+            return f"The token works only once: choose a password of at least {login_store.PASSWORD_LEAST} characters."
+        return login_store.password_fault(new) if new else ""
 
     def _why_not(self) -> str:
         if self.fixed_password:

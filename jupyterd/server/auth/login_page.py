@@ -15,7 +15,7 @@ from jupyter_server.auth.identity import User
 from jupyter_server.auth.login import LoginFormHandler
 from tornado import web
 
-from jupyterd.settings.login_store import StoredLogin
+from jupyterd.settings.login_store import PASSWORD_LEAST, PASSWORD_MOST, StoredLogin
 
 
 @attrs.frozen
@@ -26,6 +26,8 @@ class Answer:
     problem: str = ""
     status: int = HTTPStatus.UNAUTHORIZED
     retry_after_s: float = 0.0
+    token: str = ""
+    """The one-time token that was typed and is still valid: the form keeps it."""
 
 
 class FormLogin(Protocol):
@@ -46,6 +48,10 @@ class FormLogin(Protocol):
     @property
     def may_set_password(self) -> bool:
         """Whether a password may be set with a one-time token."""
+
+    @property
+    def must_set_password(self) -> bool:
+        """Whether a one-time token logs in only together with a new password: there is no other way to log in later."""
 
     async def judge(self, handler: web.RequestHandler) -> Answer:
         """Check the form."""
@@ -104,13 +110,13 @@ class LoginHandler(LoginFormHandler):
             self.set_status(answer.status)
             if answer.retry_after_s:
                 self.set_header("Retry-After", str(math.ceil(answer.retry_after_s)))
-            self._render(answer.problem)
+            self._render(answer.problem, answer.token)
             return
         self.current_user = answer.user
         login.set_login_cookie(self, answer.user)
         self._redirect_safe(self.get_argument("next", default=self.base_url))
 
-    def _render(self, message: str | None = None) -> None:
+    def _render(self, message: str | None = None, token: str = "") -> None:
         login = cast("FormLogin", self.identity_provider)
         waiting = bool(login.stored.token_sha256)
         self.write(
@@ -118,10 +124,14 @@ class LoginHandler(LoginFormHandler):
                 "login.html",
                 next=self.get_argument("next", default=self.base_url),
                 problem=message,
+                valid_token=token,
                 nonce=self.nonce,
                 has_password=bool(login.password),
                 has_token=waiting,
                 has_lasting_token=bool(login.lasting_token),
                 may_set_password=waiting and login.may_set_password,
+                must_set_password=waiting and login.must_set_password,
+                shortest=PASSWORD_LEAST,
+                longest=PASSWORD_MOST,
             )
         )

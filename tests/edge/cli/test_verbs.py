@@ -17,6 +17,7 @@ from support.served import START_S, Served, served
 from support.waiting import eventually
 
 UID_OF_A_STRANGER = 61235
+CHOSEN = "new_password=correct+horse&new_password_again=correct+horse"
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,9 @@ def log_in(server: Served, token: str) -> int:
     answer.read()
     cookie = (answer.getheader("Set-Cookie") or "").partition(";")[0]
     headers = {"Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded"}
-    asked.request("POST", "/login", f"password={quote(token)}&_xsrf={quote(cookie.partition('=')[2])}", headers)
+    asked.request(
+        "POST", "/login", f"password={quote(token)}&{CHOSEN}&_xsrf={quote(cookie.partition('=')[2])}", headers
+    )
     answer = asked.getresponse()
     answer.read()
     asked.close()

@@ -8,6 +8,7 @@ import os
 import re
 import ssl
 import threading
+from urllib.parse import urlencode
 
 import pytest
 from jupyter_server.auth.security import passwd
@@ -16,6 +17,7 @@ from support.network import websocket
 from jupyterd.settings import login_store
 
 LASTING = "a-lasting-token-0123456789"
+CHOSEN = {"new_password": "correct horse", "new_password_again": "correct horse"}
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def test_the_one_time_token_works_once(serve, issue):
     served = serve()
     token = issue(served)
     first, second = served.browser(), served.browser()
-    answer = first.login(token)
+    answer = first.login(token, **CHOSEN)
     assert (answer.status, answer.headers["Location"]) == (302, "/tree")
     assert first.logged_in()
     answer = second.login(token)
@@ -70,16 +72,9 @@ def test_the_one_time_token_is_good_for_nothing_but_the_form(serve, issue):
     token = issue(served)
     assert served.browser().get(f"/api/contents?token={token}").status == 403
     assert served.browser().get("/api/contents", Authorization=f"token {token}").status == 403
-    assert (
-        served.browser()
-        .login(
-            "",
-        )
-        .status
-        == 401
-    )
+    assert served.browser().login("").status == 401
     assert served.browser().get(f"/login?password={token}").status == 200
-    assert served.browser().login(token).status == 302
+    assert served.browser().login(token, **CHOSEN).status == 302
 
 
 def test_a_password_is_set_with_it_and_outlives_restarts(serve, issue):
@@ -98,13 +93,31 @@ def test_a_password_is_set_with_it_and_outlives_restarts(serve, issue):
     assert "correct horse" not in served.output()
 
 
-def test_passwords_that_differ_leave_the_token_alive(serve, issue):
+@pytest.mark.parametrize(
+    ("new", "again", "problem"),
+    [
+        ("one", "two", "differ"),
+        ("correct horse", "", "differ"),
+        ("", "", "choose a password of at least 8 characters"),
+        ("short", "short", "at least 8 characters"),
+        ("x" * 1025, "x" * 1025, "1024 characters"),
+    ],
+)
+def test_a_wrong_turn_leaves_the_token_alive_and_in_its_field(serve, issue, new, again, problem):
     served = serve()
     token = issue(served)
-    answer = served.browser().login(token, new_password="one", new_password_again="two")
+    answer = served.browser().login(token, new_password=new, new_password_again=again)
     assert answer.status == 401
-    assert "differ" in _problem(answer)
-    assert served.browser().login(token).status == 302
+    assert problem in _problem(answer)
+    assert f'value="{token}"' in answer.text
+    assert 'name="new_password"' in answer.text and "At least 8 characters" in answer.text
+    assert served.browser().login(token, **CHOSEN).status == 302
+
+
+def test_beside_a_password_the_token_alone_logs_in(serve, issue):
+    served = serve()
+    assert served.browser().login(issue(served), **CHOSEN).status == 302
+    assert served.browser().login(issue(served)).status == 302
 
 
 def test_a_forbidden_change_leaves_the_token_alive(serve, issue):
@@ -155,7 +168,7 @@ def test_a_form_from_elsewhere_is_refused(serve, issue):
     browser.get("/login")
     form = {"Content_Type": "application/x-www-form-urlencoded"}
     assert browser.request("POST", "/login", f"password={token}", **form).status == 403
-    assert served.browser().login(token).status == 302
+    assert served.browser().login(token, **CHOSEN).status == 302
 
 
 def test_guesses_do_not_hold_up_the_others(serve):
@@ -192,7 +205,7 @@ def test_no_redirect_to_elsewhere(serve, issue):
     page = browser.get("/login?next=https://evil.example/")
     xsrf = re.search(r'name="_xsrf" value="([^"]+)"', page.text)[1]
     answer = browser.request(
-        "POST", "/login?next=https://evil.example/", f"_xsrf={xsrf}&password={token}",
+        "POST", "/login?next=https://evil.example/", f"_xsrf={xsrf}&password={token}&{urlencode(CHOSEN)}",
         Content_Type="application/x-www-form-urlencoded",
     )  # fmt: skip
     assert (answer.status, answer.headers["Location"]) == (302, "/")
