@@ -137,6 +137,10 @@ class Restarter(AsyncIOLoopKernelRestarter):
             return  # somebody was faster
         if restarts and await self._restarted():
             return
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Tell the tabs and the manager that the kernel is dead."""
         self._fire_callbacks("dead")
         self.stop()
 

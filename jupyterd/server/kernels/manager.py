@@ -126,6 +126,19 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
 
     start_kernel = _async_start_kernel  # type: ignore[assignment]  # as in the class above
 
+    async def _async_restart_kernel(self, kernel_id: str, now: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002
+        """Jupyter's hook: a kernel that cannot be started again is dead for every tab, and no longer there."""
+        kernel = self._kernels.get(kernel_id)
+        try:
+            return await super()._async_restart_kernel(kernel_id, now=now)
+        except CannotStart as error:
+            if kernel is not None and isinstance(restarter := kernel._restarter, Restarter):  # noqa: SLF001
+                restarter.give_up()
+            self.tell_pages(f"The kernel cannot be restarted: {error}")  # Jupyter's answer does not say why
+            raise
+
+    restart_kernel = _async_restart_kernel  # type: ignore[assignment]  # as in the class above
+
     def start_buffering(self, kernel_id: str, session_key: str, channels: dict[str, Any]) -> None:  # noqa: ARG002
         """Jupyter's hook, when the last tab goes: stock keeps its messages in memory; the recorder has them all."""
         for stream in channels.values():

@@ -132,6 +132,24 @@ def test_one_that_ends_at_its_start_says_why_and_is_not_started_again(place):
     assert "restarting kernel" not in log
 
 
+def test_one_that_can_no_longer_be_started_is_gone_after_a_restart(place):
+    """Somebody has removed what it needs meanwhile."""
+    flag = place.state / "broken"
+    script = (
+        f'[ ! -e "{flag}" ] || {{ echo No module named torch >&2; exit 3; }}; exec "$0" -m ipykernel_launcher -f "$1"'
+    )
+    put_spec(place, "brittle", ["/bin/sh", "-c", script, PYTHON, "{connection_file}"])
+    server = place.serve()
+    _, kernel = server.new_session("brittle")
+    eventually(lambda: server.state_of(kernel) in {"idle", "starting"})
+    flag.touch()
+    status, _ = server.ask("POST", f"/api/kernels/{kernel}/restart")
+    assert status >= 500
+    assert told(place) == [("brittle", "it ended by itself with exit code 3, at its start: No module named torch")]
+    assert server.get("/api/kernels") == []
+    eventually(lambda: {each.name for each in place.records.iterdir()} == {"server.lock", "ended"}, "nothing is left")
+
+
 @pytest.mark.parametrize("flaw", ["no such module", "ends at its start"])
 def test_an_old_python3_of_the_users_own_that_cannot_start_gives_way_to_ours(place, notebook, flaw):
     if flaw == "no such module":
