@@ -37,3 +37,12 @@ def test_the_paths_are_recognised() -> None:
     text = "see `jupyterd/core/`, (tests/sim/worlds.py) and bench/{idle,start}; not /etc/jupyterd/jupyterd.toml"
     assert named(text) == {"jupyterd/core/", "tests/sim/worlds.py", "bench/idle", "bench/start"}
     assert any(named(page.read_text("utf-8")) for page in PAGES)
+
+
+def test_each_promise_about_security_names_its_test() -> None:
+    text = (ROOT / "docs/security.md").read_text("utf-8")
+    rows = [row for row in re.findall(r"^\| (.*) \|$", text, re.MULTILINE) if not row.startswith(("from |", "what |"))]
+    assert len(rows) > 15
+    for row in rows:
+        tests = re.findall(r"`(tests/[\w/]+\.py)`", row.rpartition(" | ")[2])
+        assert tests, row
