@@ -11,9 +11,8 @@ import attrs
 
 from jupyterd.cli import _common, banner, login_state, ssh, typed
 from jupyterd.cli.status.read import standing
-from jupyterd.protocol.status import Snapshot
 
-SETTLE_EVERY_S, SETTLE_LOOKS = 0.05, 60
+SETTLE_EVERY_S, SETTLE_LOOKS, START_LOOKS = 0.1, 30, 200
 HELP = "print a new one-time link: for the first login, or if you forgot the password"
 
 
@@ -47,10 +46,16 @@ def main(args: argparse.Namespace) -> int:
 
 def settled(server: _common.Server, pause: Callable[[float], None] = time.sleep) -> _common.Server:
     """The server as soon as each of its addresses has answered or failed: a moment after a start not all of them have,
-    and only those that have are shown. At the latest after SETTLE_LOOKS looks, SETTLE_EVERY_S apart.
+    and only those that have are shown. At the latest after SETTLE_LOOKS looks, SETTLE_EVERY_S apart; while a server is
+    being started and nothing answers, after START_LOOKS.
     """
-    for _ in range(SETTLE_LOOKS):
-        if server.running is None or _is_settled(server.running.snapshot):
+    for look in range(START_LOOKS):
+        if server.running is None:
+            break
+        shot = server.running.snapshot
+        starts = shot.state in ("starting", "restarting") and not shot.urls
+        undecided = look < SETTLE_LOOKS and any(not each.ok and not each.detail for each in shot.addresses)
+        if not starts and not undecided:
             break
         pause(SETTLE_EVERY_S)
         try:
@@ -58,11 +63,6 @@ def settled(server: _common.Server, pause: Callable[[float], None] = time.sleep)
         except (OSError, ValueError):  # it has ended meanwhile
             break
     return server
-
-
-def _is_settled(snapshot: Snapshot) -> bool:
-    undecided = any(not each.ok and not each.detail for each in snapshot.addresses)
-    return not undecided and (bool(snapshot.urls) or snapshot.state not in ("starting", "restarting"))
 
 
 def show(server: _common.Server, login: banner.Login, here: ssh.Here) -> None:

@@ -11,7 +11,7 @@ from jupyterd.core.child import BackingOff, Child, Killing, Running, Serving, Sp
 from jupyterd.core.effects import CancelProbes, Effect, EndLeftovers, Record
 from jupyterd.core.events import ChildExited, Role
 from jupyterd.core.reasons import Exited, ExitReason, ProcessStopped, Signalled, Unresponsive
-from jupyterd.core.world import Gpus, Run, Step, Stop, World, child_in, plan_of, with_restart
+from jupyterd.core.world import Gpus, Listening, Run, Step, Stop, World, child_in, plan_of, with_restart
 from jupyterd.protocol.policy import Policy
 
 AT_ONCE_S = 0.5
@@ -28,7 +28,17 @@ def child_exited(world: World, event: ChildExited, now: float, jitter: float) ->
         left = tuple(each for each in world.wedged if each.process.pid != event.pid)
         return replace(world, wedged=left), ()
     ended = Exited(event.code or 0) if event.signal is None else Signalled(event.signal)
-    return gone(world, event.role, ended, now, jitter)
+    world, effects = gone(world, event.role, ended, now, jitter)
+    return _freed(world, event.role, now), effects
+
+
+def _freed(world: World, role: Role, now: float) -> World:
+    """Try busy addresses again at once: perhaps this process held them."""
+    sockets = world.sockets
+    if role not in (Role.SERVER, Role.SPARE, Role.RETIRED) or not isinstance(sockets, Listening):
+        return world
+    busy = any(each.reason == "busy" for each in sockets.failed)
+    return replace(world, sockets=replace(sockets, retry_at=now)) if busy else world
 
 
 def gone(world: World, role: Role, ended: ExitReason, now: float, jitter: float) -> Step:  # noqa: C901, PLR0911 - one for each role

@@ -47,6 +47,7 @@ from jupyterd.core.world import (
     serves,
     with_child,
 )
+from jupyterd.protocol.plan import Plan
 from jupyterd.protocol.server_channel import Go
 from jupyterd.protocol.server_channel import Reload as ReloadLine
 
@@ -139,9 +140,9 @@ def _spare_is_due(world: World) -> bool:
     """
     if not plan_of(world).policy.spare or not isinstance(world.spare, Stopped) or is_wedged(world, Role.SPARE):
         return False
-    # Without the sockets it would not fit a moment later.
+    # Without sockets it would not fit a moment later.
     begun = serves(world) or (isinstance(world.server, Running) and world.announced.ready)
-    return begun and isinstance(world.sockets, Listening)
+    return begun and isinstance(world.sockets, Listening) and bool(world.sockets.open)
 
 
 def _keep_spare(world: World, now: float) -> Step:
@@ -163,7 +164,9 @@ def _keep_spare(world: World, now: float) -> Step:
 def outdated(world: World) -> StopReason | None:
     """Why a running server cannot apply the plan without a restart; None if it can, or if it is not the time."""
     server = world.server
-    if not isinstance(server, Running) or not isinstance(world.sockets, Listening) or not may_start(world):
+    if not isinstance(server, Running) or not isinstance(world.sockets, Listening):
+        return None
+    if not may_start(world) and not _is_in_the_way(server, world.sockets, plan_of(world)):
         return None
     if server.started_with.key != plan_of(world).server_key:
         return SettingsChanged()
@@ -180,6 +183,14 @@ def _restart(world: World, now: float) -> Step:
     ending, effects = child.stop(server, Role.SERVER, now + plan.policy.stop_timeout_s, reason)
     down_since = now if world.down_since is None else world.down_since
     return replace(world, server=ending, probes=(), down_since=down_since), (CancelProbes(), *effects)
+
+
+def _is_in_the_way(server: Running, sockets: Listening, plan: Plan) -> bool:
+    """Whether an address cannot be opened because the server still has one that is no longer wanted on its port: a
+    socket for every address keeps one for a single address from being opened, and the reverse.
+    """
+    ports = {each.port for each in server.started_with.listen if each not in plan.listen}
+    return not plan.waiting and any(each.reason == "busy" and each.listen.port in ports for each in sockets.failed)
 
 
 def _send_live_key(world: World, now: float) -> Step:  # noqa: ARG001 - every rule has the same form
@@ -239,9 +250,11 @@ def _close_reload(world: World, now: float) -> Step:
     if reload.close_by is None or ((reload.asked or reload.reading) and now < reload.close_by):
         return world, ()
     server, plan = world.server, plan_of(world)
-    in_force = True
+    in_force = isinstance(world.sockets, Listening) and not (
+        isinstance(world.spare, Stopping | Killing) and any(each.reason == "busy" for each in world.sockets.failed)
+    )
     if isinstance(server, Running | Stopping | Killing | Spawning):
-        in_force = isinstance(server, Running) and isinstance(server.stage, Serving)
+        in_force = in_force and isinstance(server, Running) and isinstance(server.stage, Serving)
         if in_force and isinstance(server, Running) and world.live_problem is None:
             in_force = server.started_with.live_key == plan.live_key
     if not in_force and now < reload.close_by:

@@ -36,6 +36,8 @@ class Listeners:
         """`restored`: descriptors that systemd gave back (LISTEN_FDS); others than listening TCP sockets are closed."""
         self._notifier = notifier
         self._open: dict[Listen, socket.socket] = {}
+        self._closed: set[int] = set()
+        """Inodes of sockets that are no longer wanted; a server that has inherited them may still hold them."""
         for fd in restored:
             self._take_back(fd)
 
@@ -61,13 +63,14 @@ class Listeners:
     def _failure(self, listen: Listen, error: OSError) -> BindFailed:
         reason = _REASONS.get(error.errno)
         if reason == "busy":
-            own = {os.fstat(each.fileno()).st_ino for each in self._open.values()}
-            return BindFailed(listen, reason, holder(listen, own))
+            own = frozenset(map(_inode, self._open.values()))
+            return BindFailed(listen, reason, holder(listen, own, self._closed))
         return BindFailed(listen, reason or "other", error.strerror or str(error))
 
     def _close(self, listen: Listen) -> None:
         self._notifier.drop(_store_name(listen))
-        self._open.pop(listen).close()
+        with self._open.pop(listen) as closed:
+            self._closed.add(_inode(closed))
 
     def _take_back(self, fd: int) -> None:
         with suppress(OSError):
@@ -105,6 +108,10 @@ def _open(listen: Listen) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def _inode(listener: socket.socket) -> int:
+    return os.fstat(listener.fileno()).st_ino
 
 
 def _store_name(listen: Listen) -> str:

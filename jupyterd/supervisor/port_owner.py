@@ -20,13 +20,16 @@ _OPTIONS_WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
 """Options of the Python interpreter whose value is the next argument."""
 
 
-def holder(listen: Listen, own: Collection[int] = (), proc: str = "/proc") -> str:
+def holder(listen: Listen, own: Collection[int] = (), former: Collection[int] = (), proc: str = "/proc") -> str:
     """Who keeps us from listening there, like "python3 (pid 123, user alice)", "another jupyterd (...)", "a process of
-    user root"; "" if unknown. `own`: inodes of our own sockets, on other addresses of the port.
+    user root"; "" if unknown. `own`: inodes of our own sockets, on other addresses of the port; `former`: of
+    those that were ours, which our server holds until it is replaced.
     """
     sockets = {inode: uid for inode, uid in _listeners(listen, proc) if int(inode) not in own}
     if not sockets:
         return ""
+    if any(int(inode) in former for inode in sockets):
+        return "the server that is being replaced"
     pid = _owner({f"socket:[{inode}]" for inode in sockets}, proc)
     user = _user_name(next(iter(sockets.values())))
     if pid is None:

@@ -240,6 +240,34 @@ def test_a_reload_that_changes_nothing_is_told_to_systemd(start: Start) -> None:
     end(supervised)
 
 
+def test_a_reload_to_one_address_of_all_takes_it_from_the_server_that_has_them_all(
+    start: Start, tmp_path: Path
+) -> None:
+    every, one = Listen("0.0.0.0", port := free_port()), Listen("127.0.0.1", port)
+    fast = Policy(probe_every_s=0.2, probe_retry_s=0.1, bind_retry_s=0.2)
+    target = Target("127.0.0.1", "127.0.0.1", port, 0, needed=True)
+    supervised = start(listen=(every,), targets=(target,), policy=fast)
+    before = supervised.until(lambda status: serving(status) and status["spare"])
+    answer = tmp_path / "answer.json"
+    asked = plan.decode(answer.read_bytes())
+    assert isinstance(asked, plan.Plan)
+    urls = (f"https://127.0.0.1:{port}/",)
+    answer.write_bytes(plan.encode(replace(asked, listen=(one,), urls=urls, proofs=((0,),))))
+    supervised.heard("READY=1")
+    supervised.process.send_signal(signal.SIGHUP)
+    lines = supervised.heard("RELOADING=1")
+    if "READY=1" not in lines[lines.index("RELOADING=1") :]:
+        supervised.heard("READY=1")
+    after = supervised.until(lambda status: status["reloads"] == 1)
+    assert serving(after) and after["server"] != before["server"], "it is over when the new addresses are served"
+    assert after["urls"] == [*urls]
+    supervised.until(lambda status: status["spare"] and status["spare"] != before["spare"])
+    assert supervised.status()["items"] == []
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", port), 5)
+    end(supervised)
+
+
 def test_a_killed_supervisor_leaves_no_server(start: Start) -> None:
     supervised = start()
     pidfd = os.pidfd_open(supervised.until(serving)["server"]["pid"])

@@ -106,6 +106,7 @@ ROW = Address("192.0.2.7", "https://192.0.2.7:8888/", ok=False, since=1.0, detai
         ([("serving", ["a"], ROW), ("serving", ["b", "a"], replace(ROW, ok=True))], ("b", "a")),  # answered meanwhile
         ([("serving", ["a"], ROW), ("serving", ["a"], replace(ROW, detail="connection refused"))], ("a",)),
         ([("restarting", [], None), ("serving", ["a"], replace(ROW, ok=True))], ("a",)),
+        ([("restarting", [], None)], ()),  # it does not come back
         ([("waiting", [], None), ("serving", ["a"], ROW)], ()),  # that may take for ever
         ([("serving", ["a"], ROW)], ("a",)),  # a firewall drops everything
     ],
@@ -133,4 +134,4 @@ def test_what_is_shown_waits_a_moment_for_addresses_that_have_not_answered_yet(
     file.write_bytes(encode(shots[0]))
     server = _common.Server(Paths("service", tmp_path, tmp_path), standing(file))
     assert token.settled(server, turn).urls == urls
-    assert len(paused) <= token.SETTLE_LOOKS
+    assert len(paused) <= (token.START_LOOKS if looks[-1][0] == "restarting" else token.SETTLE_LOOKS)

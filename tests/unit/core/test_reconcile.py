@@ -637,3 +637,34 @@ def test_a_server_with_documents_that_are_not_on_disk_is_replaced_once_they_are(
     world, effects = play(world, ServerSaid(SERVER, Advised(())), now=NOW + 10)
     assert isinstance(world.server, Stopping)
     assert not [each for each in report.snapshot(world).items if each.code == "settings-wait"]
+
+
+# --- one address in place of all, and the reverse ------------------------------------------------------------------
+
+ONE = Listen("127.0.0.1", 8888)
+TO_ONE = replace(PLAN, listen=(ONE,), targets=(replace(LOCAL, needed=True),))
+
+
+@pytest.mark.parametrize(
+    ("made", "failed", "ends"),
+    [
+        (TO_ONE, BindFailed(ONE, "busy", "the server that is being replaced"), True),
+        (TO_ONE, BindFailed(ONE, "denied", ""), False),
+        (replace(TO_ONE, waiting=(DISK,)), BindFailed(ONE, "busy", ""), False),  # none could start
+        (replace(TO_ONE, listen=(replace(ONE, port=9999),)), BindFailed(replace(ONE, port=9999), "busy", ""), False),
+    ],
+)
+def test_a_server_that_holds_all_addresses_makes_way_for_one_of_them(
+    made: Plan,
+    failed: BindFailed,
+    ends: bool,  # noqa: FBT001
+) -> None:
+    world, effects = play(reloading(), PlanMade(made), Bound((failed,)))
+    assert (match(SendSignal, role=Role.SERVER) in effects) is ends
+    if not ends:
+        return
+    assert world.reload.close_by is not None  # the reload is not over
+    world, effects = play(world, ChildExited(Role.SERVER, SERVER, 0, None))
+    assert of(Bind, effects) == [Bind((ONE,))], "at once, and not at the next try"
+    world, effects = play(world, Bound(()))
+    assert match(Spawn, role=Role.SERVER) in effects
