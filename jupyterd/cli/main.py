@@ -51,15 +51,20 @@ def main(argv: list[str] | None = None) -> int:
         verb = cast("Verb", import_module(_module(argv[0])))
         parser = argparse.ArgumentParser(prog=f"jupyterd {argv[0]}", description=verb.HELP, allow_abbrev=False)
         verb.arguments(parser)
-        return _run(verb, parser.parse_args(argv[1:]))
+        args = parser.parse_args(argv[1:])
+        return _guarded(lambda: verb.main(args)) if os.geteuid() else _by_root(argv[0], verb, args)
     overview().parse_args(argv or ["--help"])
     return 2
 
 
-def _run(verb: Verb, args: argparse.Namespace) -> int:
-    if os.geteuid() != 0:
-        return _guarded(lambda: verb.main(args))
-    from jupyterd.cli import _common  # noqa: PLC0415 - `jupyterd --help` needs neither
+def _by_root(name: str, verb: Verb, args: argparse.Namespace) -> int:
+    from jupyterd.cli import _common  # noqa: PLC0415 - `jupyterd --help` needs none of them
+    from jupyterd.linux import accounts  # noqa: PLC0415
+
+    if name != "run":  # a server of root's own has the environment that root gave it
+        own = accounts.roots_environment(os.environ)
+        os.environ.clear()
+        os.environ.update(own)
 
     def as_the_account(typed: Callable[[], bytes] = bytes) -> int:
         return _common.as_the_account(args, lambda: _guarded(lambda: verb.main(args)), typed)

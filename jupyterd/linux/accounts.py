@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PARTS_MAX = 512
 """Parts of a path, those of links included."""
 
@@ -97,6 +98,23 @@ def master_of(path: Path) -> Account | None:
             raise PermissionError(f"{here} can be changed by accounts other than root; type: chmod go-w {here}")
         at = here
     raise PermissionError(f"{path} leads through too many links")
+
+
+def roots_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """`environ` without what leads root to files that an account can change: sudo may leave it the account's PATH, HOME
+    (where certbot and pip look for settings that name programs) and XDG_ directories.
+    """
+    path = [each for each in environ.get("PATH", "").split(":") if _is_roots(each)]
+    kept = {name: value for name, value in environ.items() if not name.startswith("XDG_") or _is_roots(value)}
+    home = environ.get("HOME", "")
+    return kept | {"PATH": ":".join(path) or _PATH, "HOME": home if _is_roots(home) else pwd.getpwuid(0).pw_dir}
+
+
+def _is_roots(directory: str) -> bool:
+    try:
+        return directory.startswith("/") and master_of(Path(directory)) is None
+    except OSError:
+        return False
 
 
 def _is_shared(found: os.stat_result) -> bool:

@@ -65,7 +65,6 @@ _RECORD = {
 }  # fmt: skip
 _VERBS = f"""
 jupyterd status
-jupyterd status --json
 jupyterd gpu
 jupyterd gpu --since today
 jupyterd kernels list
@@ -73,26 +72,23 @@ jupyterd kernels list --state /home/{ACCOUNT}/state
 jupyterd kernels interrupt 1 --state {STATE}/forged
 jupyterd kernels restart 1
 jupyterd kernels stop --all --terminals --sampler --grace 0.1 --state {STATE}/forged
-jupyterd kernels stop --all
 jupyterd reload
 jupyterd stop
 jupyterd token
 echo 'correct horse' | jupyterd password --stdin
 jupyterd password --remove
 jupyterd cert show
-jupyterd cert show --authority
 jupyterd cert new
 jupyterd cert install /home/{ACCOUNT}/cert.pem
 jupyterd cert remove
 jupyterd config show
 jupyterd config check
-echo 'correct horse' | jupyterd config hash
 jupyterd cert acme --agree-tos --domain a.example.org --email a@example.org --webroot /home/{ACCOUNT}/r
 jupyterd kernel-env --check
 SECRET=of-root PIP_CERT=/etc/ssl/certs/ca-certificates.crt jupyterd kernel-env
 HOME=/home/{ACCOUNT} jupyterd status
 HOME=/home/{ACCOUNT} jupyterd run
-jupyterd setup --yes --dry-run --import
+PATH=/home/{ACCOUNT}/bin:$PATH HOME=/home/{ACCOUNT} /usr/local/bin/jupyterd setup --yes --dry-run --import
 jupyterd setup --yes --dry-run --certificate /home/{ACCOUNT}/cert.pem
 """
 _CALLS = (
@@ -163,20 +159,23 @@ c.NotebookApp.port = 8888
 """
 _LAY = f"""
 set -eu
-mkdir -p ~/.jupyter {STATE}/other/bin; ln -s / ~/r; ln -s {STATE} ~/s
+mkdir -p ~/.jupyter ~/bin {STATE}/other/bin
+for each in bash getent id python3 uv systemctl journalctl loginctl jupyterd; do cp /srv/hostile ~/bin/$each; done
+ln -s / ~/r; ln -s {STATE} ~/s
 cp /srv/hostile {STATE}/other/bin/python; mv {STATE}/python {STATE}/python.kept; mv {STATE}/other {STATE}/python
 """
 _TAKE_AWAY = f"""
-cd /home/{ACCOUNT} && rm -rf r s .jupyter evidence
+cd /home/{ACCOUNT} && rm -rf r s bin .jupyter evidence
 cd {STATE} && rm -rf python tls/authority.pem tls/local.pem && mv python.kept python
 """
-_SETUP = f"""
-jupyterd setup --yes --import --certificate authority
-{SOURCE}/install --yes --account {ACCOUNT}
+_INSTALL = f"""
+export HOME=/home/{ACCOUNT} PATH=/home/{ACCOUNT}/bin:$PATH
+{SOURCE}/install --yes --account {ACCOUNT} --import --certificate authority
 """
+"""As sudo without env_reset and secure_path leaves it (sudoers(5))."""
 
 
-def test_neither_setup_nor_install_does(service: Service) -> None:
+def test_install_does_not_either(service: Service) -> None:
     if shutil.which("strace") is None:
         pytest.skip("strace is missing: sudo apt install strace")
     machine = service.machine
@@ -184,7 +183,7 @@ def test_neither_setup_nor_install_does(service: Service) -> None:
     machine.run(_LAY, account=ACCOUNT)
     machine.write(f"/home/{ACCOUNT}/.jupyter/jupyter_notebook_config.py", _CONFIGURATION)
     try:
-        found = _traced(machine, _SETUP)
+        found = _traced(machine, _INSTALL)
         _was_alone(machine)
     finally:
         machine.run(_TAKE_AWAY)

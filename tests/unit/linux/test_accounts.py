@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -65,6 +66,21 @@ def test_whose_it_is(tree: Path, path: str, uid: int | None) -> None:
 def test_what_several_may_change_is_nobodys(tree: Path, path: str, words: str) -> None:
     with pytest.raises(PermissionError, match=words):
         accounts.master_of(tree / path)
+
+
+def test_root_keeps_of_its_environment_what_is_roots(tree: Path) -> None:
+    hers, roots = f"{tree}/home/alice", f"{tree}/root"
+    environ = {
+        "PATH": f"{hers}/bin:bin::{tree}/state:{roots}:{tree}/shared:/usr/bin", "HOME": hers, "XDG_CONFIG_HOME": hers,
+        "XDG_STATE_HOME": roots, "XDG_SEAT": "seat0", "LANG": "C",
+    }  # fmt: skip
+    home = pwd.getpwuid(0).pw_dir
+    kept = {"PATH": f"{roots}:/usr/bin", "HOME": home, "XDG_STATE_HOME": roots, "LANG": "C"}
+    assert accounts.roots_environment(environ) == kept
+    assert accounts.roots_environment({"HOME": roots, "PATH": f"{hers}/bin"}) == {
+        "HOME": roots, "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    }  # fmt: skip
+    assert accounts.roots_environment({})["HOME"] == home
 
 
 def test_the_name_decides_over_the_group_of_a_file(tree: Path) -> None:
