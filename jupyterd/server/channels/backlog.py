@@ -11,8 +11,8 @@ DOUBTFUL = 256
 when half of the 1000 are gone.
 """
 _ALONE, _PAUSE_S = 64, 0.2
-"""Nothing has piled up after so many messages in a row without another behind them, or when none came for so long. Not
-at the first: where the processor is busy, libzmq's thread hands over a few at a time.
+"""Nothing has piled up after so many messages in a row without another behind them, or when none was there for so long.
+Not at the first: where the processor is busy, libzmq's thread hands over a few at a time.
 """
 
 
@@ -25,7 +25,7 @@ class Backlog:
 
     def note(self, *, more: bool, now: float) -> None:
         """A live message came at `now` (monotonic, seconds); `more`: another one is there already."""
-        if now - self._last > _PAUSE_S:
+        if self._alone and now - self._last > _PAUSE_S:
             self._waiting = 0
         self._last = now
         self._alone = 0 if more else self._alone + 1

@@ -14,6 +14,8 @@ R4. Each request gets one reply: the kernel's own (live, or SHELL in the spool) 
 R5. A question of input() is asked again once, behind everything that was read, unless its cell has ended by then.
 R6. A tab that gets more than Jupyter's rate limit reads what is over the limit from the spool, at that rate. So does
     one whose live output has piled up until the kernel may have dropped some (backlog.py).
+R7. After that it is `Live` again only when the spool has reached every live message that has come: a gap may be before
+    any of them, and what was dropped is in the spool.
 """
 
 from __future__ import annotations
@@ -52,8 +54,10 @@ from jupyterd.server.channels.replay_state import (
     remember,
 )
 
-UNRECORDED_S = 1.0
-"""Held live messages that are not in the spool after so long never will be: the recorder is not there."""
+UNRECORDED_S, UNRECORDED_IN_DOUBT_S = 1.0, 10.0
+"""Held live messages that are not in the spool after so long never will be: the recorder is not there. In doubt there
+is one, which may be as late as this server.
+"""
 HELD_MAX_BYTES, HELD_MAX_MESSAGES = 1 << 23, 1 << 15
 """Above either all that is held is let go of: it will be read from the spool. A kernel's shortest messages have some
 500 bytes, so that the number bounds only what no kernel sends.
@@ -98,7 +102,7 @@ def read(state: Replay, records: Sequence[Spooled]) -> Step:
     records = (*phase.rest, *records)
     phase = replace(phase, rest=(), more=bool(records))
     for index, each in enumerate(records):
-        if each.digest in held and not phase.awaited:
+        if each.digest in held and not phase.awaited and not phase.doubt:
             phase = replace(phase, rest=records[index:])
             break
         if phase.overflow is not None and each.digest == phase.overflow.last:
@@ -114,7 +118,7 @@ def read(state: Replay, records: Sequence[Spooled]) -> Step:
     if not held.isdisjoint(seen):
         left = tuple(each for each in chain(*phase.held) if each[0] not in seen)
         size = sum(_size(message) for _, message in left)
-        phase = replace(phase, met=True, held=(left,) if left else (), held_bytes=size)
+        phase = replace(phase, met=not (phase.doubt and left), held=(left,) if left else (), held_bytes=size)
     return replace(state, phase=replace(phase, seen=remember(phase.seen, frozenset(seen)))), tuple(outputs)
 
 
@@ -131,11 +135,12 @@ def written(state: Replay, now: float) -> Step:
     phase = replace(phase, awaited=phase.awaited - reached, quiet_since=since)
     # What was held may have been let go of while the outputs were written: `rest` is then to be merged after all.
     rest_is_held = bool(phase.rest) and any(digest == phase.rest[0].digest for digest, _ in chain(*phase.held))
-    if not phase.awaited and (phase.met or rest_is_held):
+    trusted = phase.met and not (phase.doubt and phase.held)
+    if not phase.awaited and (trusted or rest_is_held):
         state, outputs = _go_live(state, replace(phase, overflow=None))
     elif phase.more:
         state, outputs = replace(state, phase=replace(phase, pause_s=PAUSE_S)), (ReadOn(0.0),)
-    elif now - since > (UNRECORDED_S if phase.held else phase.quiet_s):
+    elif now - since > (_unrecorded_s(phase) if phase.held else phase.quiet_s):
         state, outputs = _go_live(state, phase)
     else:
         later = replace(phase, holding=True, pause_s=min(phase.pause_s * 2, PAUSE_MAX_S))
@@ -147,7 +152,7 @@ def fell_behind(state: Replay, cursor: Cursor) -> Step:
     """A live message was not written, for one of the reasons of R6; `cursor`: the last one that was."""
     if not isinstance(state.phase, Live):
         return state, ()
-    reading = Reading(holding=False, earlier=state.phase.seen)
+    reading = Reading(holding=False, doubt=True, earlier=state.phase.seen)
     return replace(state, phase=reading), (ReadSpool(cursor, paced=True),)
 
 
@@ -201,7 +206,7 @@ def _hold(phase: Reading, message: Message) -> Reading:
     if is_in(digest, phase.earlier):
         return phase
     if is_in(digest, phase.seen):
-        return replace(phase, met=True)
+        return phase if phase.doubt else replace(phase, met=True)
     size = phase.held_bytes + _size(message)
     count = sum(map(len, phase.held)) + 1
     if size <= HELD_MAX_BYTES and count <= HELD_MAX_MESSAGES:
@@ -210,6 +215,10 @@ def _hold(phase: Reading, message: Message) -> Reading:
     if phase.overflow is not None:
         count, size, first = phase.overflow.count + count, phase.overflow.size_bytes + size, phase.overflow.parent
     return replace(phase, held=(), held_bytes=0, met=False, overflow=Overflow(count, size, first, digest))
+
+
+def _unrecorded_s(phase: Reading) -> float:
+    return UNRECORDED_IN_DOUBT_S if phase.doubt else UNRECORDED_S
 
 
 def _size(message: Message) -> int:

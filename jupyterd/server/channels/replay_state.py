@@ -145,6 +145,8 @@ class Reading:
 
     holding: bool = True
     """False: live output is let go of, because the spool is far behind it."""
+    doubt: bool = False
+    """Live messages may be missing: only those that the spool has reached are trusted (R7)."""
     held: Held = ()
     held_bytes: int = 0
     met: bool = False

@@ -21,9 +21,11 @@ SLOW_S = 0.02
         (([(True, 0.0)] * 15 + [(False, SLOW_S)]) * 18, True),
         ([(True, 0.0)] * DOUBTFUL + [(False, 0.0)] * 63, True),
         ([(True, 0.0)] * DOUBTFUL + [(False, 0.0)] * 64, False),
-        ([(True, 0.0)] * DOUBTFUL + [(False, 0.3)], False),
+        ([(True, 0.0)] * DOUBTFUL + [(False, 0.3)], True),  # it was this process that took so long
+        ([(True, 0.0)] * DOUBTFUL + [(False, 0.0), (False, 0.3)], False),
         ([(True, 0.0)] * (DOUBTFUL - 1) + [(False, 0.0)] * 64 + [(True, 0.0)], False),
-        ([(True, 0.3)] * (DOUBTFUL * 2), False),
+        ([(True, 0.3)] * (DOUBTFUL * 2), True),
+        ([(True, 0.0), (False, 0.0), (False, 0.3)] * (DOUBTFUL * 2), False),
     ],
 )
 def test_it_is_doubtful_once_many_had_another_behind_them(arrivals, doubtful):
