@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -100,8 +101,10 @@ class SpoolWriter:
             self._roll()
         self._number, self._before = self._number + 1, self._before + len(record)
         try:
-            if self._descriptor is None or os.write(self._descriptor, record) != len(record):
-                raise OSError("written in part only")
+            if self._descriptor is None:
+                return  # which has been said
+            if os.write(self._descriptor, record) != len(record):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             self._complain(error)
             self._close()

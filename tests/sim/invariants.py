@@ -48,7 +48,8 @@ class Witness:
         """Raised in the journal and not cleared, by code."""
         self.ends: list[str] = []
         """How each server ended that was not asked to leave for good."""
-        self.kernels: server_channel.KernelCounts | None = None
+        self.kernels: dict[int, server_channel.KernelCounts] = {}
+        """The last that each server has said of them, by its pid."""
         self.refused = False
         """The last planner had no plan."""
         self.unbound: dict[Listen, float] = {}
@@ -92,7 +93,7 @@ class Witness:
             case ServerSaid(pid=pid, message=server_channel.KernelCounts() as counts):
                 server = self.machine.alive.get(Role.SERVER)
                 if server is not None and server.pid == pid and not server.signalled:
-                    self.kernels = counts
+                    self.kernels[pid] = counts
             case PlanMade(answer=answer) if running:
                 self.refused = not isinstance(answer, Plan)
             case Bound(failed=failed):
@@ -196,9 +197,10 @@ class Witness:
             fake = self.machine.alive.get(role)
             real = fake.pid if fake is not None and fake.started else None
             assert (said.pid if isinstance(said, ProcessIdentity) else None) == real, f"{role} is not {said}"
-        assert (shown.kernels, shown.kernels_busy) == (
-            (None, None) if self.kernels is None else (self.kernels.total, self.kernels.busy)
-        ), f"kernels: {shown.kernels}"
+        known = self.kernels.get(shown.server.pid) if shown.server is not None else None
+        assert (shown.kernels, shown.kernels_busy) == ((None, None) if known is None else (known.total, known.busy)), (
+            f"kernels: {shown.kernels}"
+        )
         assert shown.restarts == len(self.ends), f"{shown.restarts} restarts are shown, {len(self.ends)} happened"
         for each, how in zip(reversed(shown.recent), reversed(self.ends), strict=False):
             asked_for = each.cause.startswith(("was re", "did not"))
