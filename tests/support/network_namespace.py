@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -47,6 +48,8 @@ def network_namespace() -> Iterator[Namespace]:
     """Skips where there is none to be had."""
     if os.geteuid() != 0:
         pytest.skip("only root can make a network namespace: sudo ./check")
+    if shutil.which("ip") is None:
+        pytest.skip("ip is missing: sudo apt install iproute2")
     argv = ["unshare", "--net", "sh", "-c", _PREPARE]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
