@@ -100,6 +100,13 @@ class Tab:
     def text(self, asked: str) -> str:
         return "".join(message["content"]["text"] for message in self.of(asked, "stream"))
 
+    def shown(self, asked: str) -> str:
+        """As our page shows it: a message whose id has come already is dropped."""
+        first: dict[str, str] = {}
+        for message in self.of(asked, "stream"):
+            first.setdefault(message["header"]["msg_id"], message["content"]["text"])
+        return "".join(first.values())
+
     def done(self, asked: str) -> bool:
         states = [each["content"]["execution_state"] for each in self.of(asked, "status")]
         return "idle" in states and bool(self.of(asked, "execute_reply"))
