@@ -42,7 +42,7 @@ def logged_in(with_lab: Served, browser: Chrome) -> str:
     found = re.search(r"https?://\S+#token=\S+", with_lab.verb("token").stdout)
     assert found
     link = found[0]
-    pages.log_in(browser, link)
+    pages.log_in(browser, link, new_password="correct horse battery")
     return link.partition("login#")[0]
 
 

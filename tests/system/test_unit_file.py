@@ -31,9 +31,9 @@ def unit(machine: Machine) -> Iterator[Machine]:
     machine.run(f"rm -rf {HERE} {HERE}.d /run/words.json; systemctl daemon-reload")
 
 
-def read_back(machine: Machine, interface: str, name: str) -> object:
+def read_back(machine: Machine, interface: str, name: str, unit: str = "words") -> object:
     """One property as systemd holds it, exactly (busctl(1))."""
-    path = "/org/freedesktop/systemd1/unit/words_2eservice"
+    path = f"/org/freedesktop/systemd1/unit/{unit}_2eservice"
     told = machine.run(
         f"busctl --json=short get-property org.freedesktop.systemd1 {path} org.freedesktop.systemd1.{interface} {name}"
     )
@@ -75,12 +75,13 @@ def test_systemd_reads_every_name_as_it_was_given(unit: Machine) -> None:
 
 def test_a_transient_unit_has_the_words_after_a_daemon_reload_too(unit: Machine) -> None:
     words = made(2, SOUND, 20)
-    argv = ["systemd-run", "--quiet", f"--unit={UNIT}", "--remain-after-exit", "--wait"]
+    # A name of its own: systemd may still hold the other one as a unit whose file it could not load.
+    argv = ["systemd-run", "--quiet", "--unit=transient", "--remain-after-exit", "--service-type=oneshot"]
     program = ["/usr/bin/python3", "-c", TELL, *words]
     end = unit_file.transient(["SyslogIdentifier=words"], words[0].strip() or "x", program)
-    unit.run(shlex.join([*(each for each in argv if each != "--wait"), "--service-type=oneshot", *end]))
+    unit.run(shlex.join([*argv, *end]))
     unit.run("systemctl daemon-reload")
-    assert read_back(unit, "Unit", "Description") == (words[0].strip() or "x")
-    assert read_back(unit, "Service", "ExecStartPre") == []
+    assert read_back(unit, "Unit", "Description", "transient") == (words[0].strip() or "x")
+    assert read_back(unit, "Service", "ExecStartPre", "transient") == []
     assert json.loads(unit.run("cat /run/words.json"))[0] == words
-    unit.run(f"systemctl stop {UNIT}")
+    unit.run("systemctl stop transient")

@@ -177,6 +177,7 @@ class RecorderClient:
             self._say(Hello(sys.executable, self._max_bytes, tuple(sorted(self._tabs))))
             self._there.set()
             await self._listen(reader)
+            self._writer.close()
             self._writer = None
             self._there.clear()
             for answer in self._ending.values():

@@ -43,10 +43,19 @@ def test_it_is_told_until_a_recorder_stays(tmp_path, caplog):
         address.unlink(missing_ok=True)
         await until(lambda: server_channel.NOT_RECORDED in told)
         assert "Not a directory" in told[server_channel.NOT_RECORDED]
-        stays = await asyncio.start_unix_server(lambda reader, _writer: reader.read(), address)
+        gone = asyncio.Event()
+
+        async def listen(reader, writer):
+            await reader.read()  # until the client closes it
+            writer.close()
+            gone.set()
+
+        stays = await asyncio.start_unix_server(listen, address)
         await until(lambda: server_channel.NOT_RECORDED not in told)
         assert client.connected
-        client.close()
+        client.hang_up()
+        await asyncio.wait_for(gone.wait(), 30)
+        await until(lambda: not client.connected)
         stays.close()
 
     asyncio.run(story())
