@@ -176,6 +176,7 @@ _WAITS = """
 import os, signal, sys, time
 from jupyterd.cli import as_account
 from jupyterd.linux.accounts import Account
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that runs the tests in the background ignores it
 def work():
     print(os.getpid(), flush=True)
     time.sleep(600)
