@@ -59,11 +59,15 @@ def kill(server: Served, whose: str) -> None:
     """SIGKILL; returns when there is another process in its place."""
 
     def pid() -> int:
-        return recorder(server) if whose == "recorder" else int(server.status()["server"]["pid"])
+        """0: there is none at this moment."""
+        if whose == "recorder":
+            return recorder(server)
+        found = server.status()["server"]
+        return 0 if found is None else int(found["pid"])
 
-    killed = pid()
+    killed = eventually(pid, f"a {whose}")
     os.kill(killed, signal.SIGKILL)
-    eventually(lambda: pid() != killed, f"another {whose}")
+    eventually(lambda: pid() not in {0, killed}, f"another {whose}")
 
 
 @pytest.mark.parametrize("front", ["notebooks", "lab/tree"])
