@@ -34,6 +34,7 @@ def played(machine: Machine, until: float) -> None:
         raise AssertionError(f"{error}\n{shown(machine)}") from error
 
 
+@pytest.mark.slow
 def test_whatever_happens_the_invariants_hold_and_stop_ends_it() -> None:
     seen: set[str] = set()
     promotions = misfits = 0
@@ -68,6 +69,7 @@ def test_stop_in_any_phase_leaves_nothing(seed: int) -> None:
     assert not machine.alive, shown(machine)
 
 
+@pytest.mark.slow
 def test_ten_years_of_a_server_that_crashes_and_hangs_now_and_then() -> None:
     faults = Faults(crash=0.5, hang=1.0, ignores_term=0.2, life_s=30 * 24 * HOUR)
     machine = Machine(1, faults, plan(CALM, sampler=False))

@@ -222,6 +222,7 @@ def test_a_reader_that_has_gone_ends_the_child_too() -> None:
     assert not Path(f"/proc/{child}").exists()
 
 
+@pytest.mark.slow
 def test_one_that_never_answers_is_killed_at_the_deadline() -> None:
     reader, writer = os.pipe()
 
