@@ -53,7 +53,7 @@ from jupyterd.server.http.timeouts import Limits
 from jupyterd.server.kernels import as_children
 from jupyterd.server.kernels.kernelspecs import KernelSpecManager
 from jupyterd.server.kernels.manager import KernelManager
-from jupyterd.server.problems import Problems
+from jupyterd.server.problems import ProblemReporter
 from jupyterd.server.reload import SettingsInForce
 from jupyterd.server.sessions import SessionManager
 from jupyterd.server.start_errors import StartFailed
@@ -80,7 +80,7 @@ class JupyterdServerApp(ServerApp):
     _changes: replaced.Changes
     _documents: collaboration.Documents
     _leaving = False
-    problems: Problems
+    problems: ProblemReporter
     connections_max = Integer(Limits().connections_max, help="[server] connections_max").tag(config=True)
     limits = Dict(help="Other numbers than http/timeouts.py has, by their names: for tests").tag(config=True)
 
@@ -389,6 +389,6 @@ def start(
     terminals = {"TerminalsExtensionApp": {"terminal_manager_class": _TERMINALS}, "AccountTerminalManager": open_files}
     traits = Config(log | terminals | {"KernelManager": open_files})
     app = JupyterdServerApp.instance(config=traits, jpserver_extensions={NEEDED: True})
-    app.paths, app.link, app.sockets, app.retired, app.problems = paths, link, sockets, retired, Problems()
+    app.paths, app.link, app.sockets, app.retired, app.problems = paths, link, sockets, retired, ProblemReporter()
     app.initialize(argv=[], starter_extension=NEEDED)
     app.start()

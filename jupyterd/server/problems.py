@@ -7,7 +7,7 @@ from collections.abc import Callable
 from jupyterd.protocol import server_channel
 
 
-class Problems:
+class ProblemReporter:
     """Holds them by code and by what they are about. Nobody hears of them before `report_to`."""
 
     def __init__(self) -> None:

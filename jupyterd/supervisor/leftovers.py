@@ -21,7 +21,7 @@ _NAMED_MOST = 5
 
 
 @value
-class Seen:
+class ServiceProcess:
     """A process of this machine, as far as it matters here."""
 
     parent: int
@@ -30,7 +30,7 @@ class Seen:
     """It is in the supervisor's own cgroup, and systemd has not started it there (ExecReload=)."""
 
 
-def left_by(dead: int, seen: Mapping[int, Seen], supervisor: int, children: Collection[int]) -> list[int]:
+def left_by(dead: int, seen: Mapping[int, ServiceProcess], supervisor: int, children: Collection[int]) -> list[int]:
     """Pids of what the server with the pid `dead` has left: in the supervisor's cgroup, or at least in the server's
     session, and no descendant of a living child.
     """
@@ -50,7 +50,7 @@ def left_by(dead: int, seen: Mapping[int, Seen], supervisor: int, children: Coll
     ]
 
 
-def look(cgroup: str | None) -> dict[int, Seen]:
+def look(cgroup: str | None) -> dict[int, ServiceProcess]:
     """Every process that this one may see. `cgroup`: the text of the supervisor's /proc/PID/cgroup if the whole cgroup
     is the supervisor's, as in a systemd unit; None elsewhere, where others may share it.
     """
@@ -59,7 +59,7 @@ def look(cgroup: str | None) -> dict[int, Seen]:
         stat = proc.stat(pid)
         if stat is not None and stat.is_alive:
             mine = cgroup is not None and proc.text(pid, "cgroup") == cgroup and not _is_systemds(pid)
-            found[pid] = Seen(stat.parent, stat.session, mine)
+            found[pid] = ServiceProcess(stat.parent, stat.session, mine)
     return found
 
 

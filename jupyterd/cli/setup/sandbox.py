@@ -42,7 +42,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class LeftOut:
     """A directory that the sandbox stays closed for, and the reason as a phrase about it: "is the home of bob"."""
 
     wanted: Wanted
@@ -60,19 +60,19 @@ class Openings:
     """The decision: what the server may write to, and what was refused."""
 
     writable: tuple[Wanted, ...] = ()
-    refused: tuple[Refused, ...] = ()
+    refused: tuple[LeftOut, ...] = ()
 
 
 def decide(wanted: Iterable[Wanted], home: str, others: Mapping[str, str]) -> Openings:
     """`home` is the account's; `others` are homes of other accounts, home -> name."""
     opened: dict[str, Wanted] = {}
-    refused: dict[str, Refused] = {}
+    refused: dict[str, LeftOut] = {}
     for each in wanted:
         reason = objection(each.real, home, others)
         if not each.path.isprintable():
             reason = "has a name with a character that cannot be printed"
         if reason:
-            refused.setdefault(each.path, Refused(each, reason))
+            refused.setdefault(each.path, LeftOut(each, reason))
         elif not any(_within(each.real, already) for already in _OPEN):
             opened.setdefault(each.path, each)
     return Openings(tuple(opened.values()), tuple(refused.values()))

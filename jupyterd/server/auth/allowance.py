@@ -36,7 +36,7 @@ class Guess:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class TooMany:
     """The attempt is not checked. `first`: no refusal of this key was logged within the window."""
 
     wait_s: float
@@ -56,7 +56,7 @@ class Allowance:
     which wrong secrets others have typed.
     """
 
-    def refusal(self, key: str, now: float) -> Refusal | None:
+    def refusal(self, key: str, now: float) -> TooMany | None:
         """The refusal of an attempt of `key` at `now` (monotonic s); None: it may be looked at. It comes first, also
         for a secret that is known to be wrong: the difference would tell a guesser about it, as often as they like.
         """
@@ -93,11 +93,11 @@ class Allowance:
         if len(self._wrong) > REMEMBERED_MOST:
             self._wrong.popitem(last=False)
 
-    def _refusal(self, key: str, wait_s: float, now: float) -> Refusal:
+    def _refusal(self, key: str, wait_s: float, now: float) -> TooMany:
         first = key not in self._logged
         if first:
             self._logged[key] = now
-        return Refusal(max(wait_s, 0.0), first)
+        return TooMany(max(wait_s, 0.0), first)
 
     def _forget(self, now: float) -> None:
         while self._guesses and self._guesses[0].at <= now - WINDOW_S:

@@ -77,7 +77,7 @@ def by_token(
 
     async def judge(request: HTTPServerRequest) -> Literal[True] | Refusal | None:
         match await login.judge_token(Header(request, cookie_secret)):  # type: ignore[arg-type]
-            case allowance.Refusal(wait_s=wait_s):
+            case allowance.TooMany(wait_s=wait_s):
                 return Refusal(TOO_MANY, "Too Many Requests", "Too many wrong tokens: wait, see Retry-After.", wait_s)
             case False:
                 return Refusal(403, "Forbidden", "The token is wrong.")

@@ -21,7 +21,7 @@ from traitlets import default
 from jupyterd.linux import kept
 from jupyterd.linux.kept import Tell
 from jupyterd.server.auth import rate_limit
-from jupyterd.server.auth.allowance import Refusal
+from jupyterd.server.auth.allowance import TooMany
 from jupyterd.server.auth.login_page import Answer, LoginHandler
 from jupyterd.server.auth.logout_page import LogoutHandler
 from jupyterd.server.auth.logouts import Logouts
@@ -158,13 +158,13 @@ class IdentityProvider(PasswordIdentityProvider):
             lasting = self.lasting_token
             return known if lasting and _same(self.get_token(handler) or "", lasting) else None
         match await self.judge_token(handler):
-            case Refusal() as refusal:
+            case TooMany() as refusal:
                 raise _too_many(handler, refusal)
             case True:
                 return self.generate_anonymous_user(handler)
         return None
 
-    async def judge_token(self, handler: web.RequestHandler) -> bool | Refusal | None:
+    async def judge_token(self, handler: web.RequestHandler) -> bool | TooMany | None:
         """Whether the request carries the lasting token; None: it carries none, or there is none. A wrong one counts,
         and is answered late. Needs no more of the handler than header_login.Header has.
         """
@@ -260,7 +260,7 @@ class IdentityProvider(PasswordIdentityProvider):
             verdict = await self._rate_limit.judge(handler, "password", secret, check)
         except Busy:
             return Answer(None, "Many are logging in at this moment: try again.", UNAVAILABLE, 1.0)
-        if isinstance(verdict, Refusal):
+        if isinstance(verdict, TooMany):
             problem = f"Too many wrong passwords. Wait {math.ceil(verdict.wait_s)} s. {_HOW_TO_GET_ONE}"
             return Answer(None, problem, TOO_MANY, verdict.wait_s)
         if verdict:
@@ -333,7 +333,7 @@ def _same(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode("utf-8", "surrogatepass"), other.encode("utf-8", "surrogatepass"))
 
 
-def _too_many(handler: web.RequestHandler, refusal: Refusal) -> web.Finish:
+def _too_many(handler: web.RequestHandler, refusal: TooMany) -> web.Finish:
     """The answer to a request whose token was not checked: 429 with Retry-After."""
     handler.set_status(TOO_MANY)
     handler.set_header("Retry-After", str(math.ceil(refusal.wait_s)))

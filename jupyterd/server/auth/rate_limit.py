@@ -22,7 +22,7 @@ from tornado import web
 
 from jupyterd.linux import net
 from jupyterd.server.auth import allowance
-from jupyterd.server.auth.allowance import Allowance, Guess, Refusal
+from jupyterd.server.auth.allowance import Allowance, Guess, TooMany
 from jupyterd.server.http.caller import CALLER
 
 PAUSE_S = 1.0
@@ -65,7 +65,7 @@ class RateLimit:
 
     async def judge(
         self, handler: web.RequestHandler, what: Literal["password", "token"], secret: str, check: Check
-    ) -> bool | Refusal:
+    ) -> bool | TooMany:
         """Whether `secret` is right. `check` finds out, unless too many were wrong, or this one was before. A wrong one
         counts, and is logged in the form that etc/fail2ban/filter.d/jupyterd.conf reads. `secret` includes all on which
         the result depends. Raises what `check` raises; then nothing counts.

@@ -20,7 +20,7 @@ from jupyterd.launch.user_unit import LaunchFailed
 from jupyterd.protocol import recorder_channel, spool
 from jupyterd.protocol.recorder_channel import Away, Back, Hello, Over, RecorderPaths, Told, ToRecorder, Yours
 from jupyterd.protocol.server_channel import NOT_RECORDED, RECORDER_ENDS
-from jupyterd.server.problems import Problems
+from jupyterd.server.problems import ProblemReporter
 
 _ANSWER_S = 0.5
 _TOLD_S = 3.0
@@ -46,7 +46,7 @@ class RecorderClient:
 
     def __init__(  # noqa: PLR0913 - the places are three
         self, log: Logger, *, sockets: Path, directory: Path, records: Path, max_bytes: int, as_unit: bool,
-        kernels: Callable[[], int], problems: Problems,
+        kernels: Callable[[], int], problems: ProblemReporter,
     ) -> None:  # fmt: skip
         self._log, self._kernels = log, kernels
         self._address, self.directory, self._as_unit = sockets / spool.SOCKET, directory, as_unit

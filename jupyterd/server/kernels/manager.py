@@ -27,8 +27,8 @@ from jupyterd.server.kernels import adoption, user_manager_watch
 from jupyterd.server.kernels.kernel import CannotStart, Kernel, KernelPaths, Restarter
 from jupyterd.server.kernels.kernelspecs import KernelSpecManager
 from jupyterd.server.kernels.provisioner import Provisioner
-from jupyterd.server.kernels.user_manager_watch import Told
-from jupyterd.server.problems import Problems
+from jupyterd.server.kernels.user_manager_watch import WatchHooks
+from jupyterd.server.problems import ProblemReporter
 from jupyterd.text import plural
 
 _AGAIN_MS = 20
@@ -61,14 +61,14 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
         for each in (directory, Path(self.sockets_dir)):
             kept.directory(each, getattr(self.parent, "damaged", self.log.warning))
         self._take_lock(directory)
-        self.problems: Problems = getattr(self.parent, "problems", None) or Problems()
+        self.problems: ProblemReporter = getattr(self.parent, "problems", None) or ProblemReporter()
         self.recorder = RecorderClient(
             self.log, sockets=Path(self.sockets_dir), directory=Path(self.spool_dir), records=directory,
             max_bytes=self.spool_max_bytes, as_unit=self.launcher == "user-unit", kernels=lambda: len(self._kernels),
             problems=self.problems,
         )  # fmt: skip
         if self.launcher == "user-unit":
-            told = Told(self.problems, self._manager_ended, self.recorder.go_home, self._tell_pages)
+            told = WatchHooks(self.problems, self._manager_ended, self.recorder.go_home, self._tell_pages)
             IOLoop.current().add_callback(user_manager_watch.watch, told)
         self._adopt(directory)
 

@@ -13,24 +13,24 @@ from dataclasses import dataclass
 from jupyterd.launch import user_manager
 from jupyterd.linux import proc
 from jupyterd.protocol import server_channel
-from jupyterd.server.problems import Problems
+from jupyterd.server.problems import ProblemReporter
 
 _LOOK_EVERY_S = 1.0
 _WITHOUT = "kernels, terminals and the recorder of their output live in it: those that ran have ended, none can start"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class WatchHooks:
     """Who is told, in the event loop: `ended` when the manager has ended, `back` when one runs again."""
 
-    problems: Problems
+    problems: ProblemReporter
     ended: Callable[[], None]
     back: Callable[[], None]
     pages: Callable[[str], None]
     """A sentence for every page that is open."""
 
 
-async def watch(told: Told) -> None:
+async def watch(told: WatchHooks) -> None:
     """Never returns."""
     was_gone = False
     while True:
@@ -48,7 +48,7 @@ async def watch(told: Told) -> None:
         told.ended()
 
 
-async def _say_gone(told: Told) -> None:
+async def _say_gone(told: WatchHooks) -> None:
     outage = await asyncio.to_thread(user_manager.outage)
     if await asyncio.to_thread(user_manager.trouble) is None:
         return  # it came back meanwhile

@@ -9,7 +9,7 @@ from support.waiting import GUARD_S
 
 from jupyterd.protocol import server_channel, spool
 from jupyterd.server.channels.recorder_client import RecorderClient
-from jupyterd.server.problems import Problems
+from jupyterd.server.problems import ProblemReporter
 
 
 async def until(what):
@@ -27,7 +27,7 @@ def test_it_is_told_until_a_recorder_stays(tmp_path, caplog):
         told.update({code: text for code, _, text, _ in message.problems})
 
     async def story():
-        problems = Problems()
+        problems = ProblemReporter()
         problems.report_to(say)
         client = RecorderClient(
             logging.getLogger("test"), sockets=tmp_path, directory=tmp_path / "in-the-way" / "spool", records=tmp_path,

@@ -12,14 +12,14 @@ from support.waiting import eventually
 
 from jupyterd.linux import proc
 from jupyterd.supervisor import leftovers
-from jupyterd.supervisor.leftovers import Seen, left_by
+from jupyterd.supervisor.leftovers import ServiceProcess, left_by
 from jupyterd.supervisor.poller import Poller
 
 SUPERVISOR, DEAD, NEW, PLANNER = 10, 20, 21, 22
 
 
-def program(parent: int, session: int = 1, *, ours: bool = True) -> Seen:
-    return Seen(parent, session, ours)
+def program(parent: int, session: int = 1, *, ours: bool = True) -> ServiceProcess:
+    return ServiceProcess(parent, session, ours)
 
 
 MACHINE = {
@@ -45,7 +45,7 @@ MACHINE = {
         ({40: program(7, DEAD), 7: program(1, 7, ours=False)}, [40]),  # the user manager has adopted it
     ],
 )
-def test_who_was_left_by_a_server(there: dict[int, Seen], left: list[int]) -> None:
+def test_who_was_left_by_a_server(there: dict[int, ServiceProcess], left: list[int]) -> None:
     assert left_by(DEAD, MACHINE | there, SUPERVISOR, {NEW, PLANNER}) == left
 
 

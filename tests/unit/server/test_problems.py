@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from jupyterd.protocol import server_channel
-from jupyterd.server.problems import Problems
+from jupyterd.server.problems import ProblemReporter
 
 
 def test_all_is_said_at_once_at_each_change_and_then_only():
     said: list[tuple] = []
-    problems = Problems()
+    problems = ProblemReporter()
     problems.put("user-manager", "it ended", "type this")
     problems.report_to(lambda message: said.append(message.problems))
     problems.put("user-manager", "it ended", "type this")
@@ -26,7 +26,7 @@ def test_all_is_said_at_once_at_each_change_and_then_only():
 
 def test_a_server_without_problems_says_so():
     said: list[server_channel.Problems] = []
-    Problems().report_to(said.append)
+    ProblemReporter().report_to(said.append)
     assert [server_channel.decode(server_channel.encode(each).strip()) for each in said] == [
         server_channel.Problems(())
     ]

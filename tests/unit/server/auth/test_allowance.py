@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 
-from jupyterd.server.auth.allowance import REMEMBERED_MOST, REMEMBERED_S, WINDOW_S, Allowance, Guess, Refusal
+from jupyterd.server.auth.allowance import REMEMBERED_MOST, REMEMBERED_S, WINDOW_S, Allowance, Guess, TooMany
 
 
-def admit(allowance: Allowance, key: str, now: float) -> Guess | Refusal:
+def admit(allowance: Allowance, key: str, now: float) -> Guess | TooMany:
     return allowance.refusal(key, now) or allowance.admit(key, now)
 
 
@@ -15,11 +15,11 @@ def test_ten_a_minute_and_the_eleventh_waits():
     allowance = Allowance(10, 60)
     for second in range(10):
         assert isinstance(admit(allowance, "a", float(second)), Guess)
-    assert admit(allowance, "a", 10.0) == Refusal(50.0, first=True)
-    assert admit(allowance, "a", 11.0) == Refusal(49.0, first=False)
+    assert admit(allowance, "a", 10.0) == TooMany(50.0, first=True)
+    assert admit(allowance, "a", 11.0) == TooMany(49.0, first=False)
     assert isinstance(admit(allowance, "b", 11.0), Guess)
     assert isinstance(admit(allowance, "a", 60.0), Guess)
-    assert isinstance(admit(allowance, "a", 60.5), Refusal)
+    assert isinstance(admit(allowance, "a", 60.5), TooMany)
 
 
 def test_one_that_was_right_does_not_count():
@@ -35,7 +35,7 @@ def test_in_all_there_is_an_end_too():
     allowance = Allowance(10, 60)
     admitted = sum(isinstance(admit(allowance, str(number % 1000), 0.0), Guess) for number in range(5000))
     assert admitted == 60
-    assert admit(allowance, "new", 1.0) == Refusal(59.0, first=False)
+    assert admit(allowance, "new", 1.0) == TooMany(59.0, first=False)
 
 
 def test_no_minute_of_random_days_holds_more():
