@@ -37,7 +37,10 @@ def written(machine: Machine) -> str:
     return event_log.encode(machine.history.start, machine.history.entries, machine.history.end)
 
 
-@pytest.mark.parametrize(("seed", "hours"), [*((seed, 0.02) for seed in range(6)), (0, 3.0), (1, 3.0)])
+@pytest.mark.parametrize(
+    ("seed", "hours"),
+    [*((seed, 0.02) for seed in range(6)), *(pytest.param(seed, 3.0, marks=pytest.mark.slow) for seed in range(2))],
+)
 def test_a_replay_gives_the_same_world_and_effects(seed: int, hours: float) -> None:
     machine = Written(seed, FAULTS, plan())
     machine.begin()

@@ -92,6 +92,7 @@ def test_more_random_worlds(seed: int) -> None:
     assert not machine.alive, shown(machine)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_it_heals_by_itself_when_the_causes_go_away(seed: int) -> None:
     machine = Machine(seed, replace(EVERYTHING, wedge=0.0), plan())
@@ -185,6 +186,7 @@ def test_an_endless_loop_has_half_an_hour_also_on_a_starved_machine() -> None:
     assert stuck.gone and serves(machine.world), shown(machine)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("on_disk", "takes_s"), [(False, 600.0), (True, 600.0), (True, 3 * HOUR)])
 def test_a_long_request_is_finished_while_another_server_serves(on_disk: bool, takes_s: float) -> None:  # noqa: FBT001 - a table
     machine = Machine(37, Faults(), plan())

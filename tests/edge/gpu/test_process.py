@@ -106,6 +106,7 @@ def test_it_ends_when_nobody_listens_even_while_it_waits(driver: Driver, start: 
     assert process.stderr.read() == b""
 
 
+@pytest.mark.slow
 def test_slow_answers_drop_beats_and_pile_nothing_up(driver: Driver, start: Start) -> None:
     driver.has(gpu(0), delay_ms__nvmlDeviceGetMemoryInfo_v2=300)
     process = start(0.1)

@@ -83,6 +83,7 @@ def orphan() -> Iterator[Callable[[str], tuple[int, int]]]:
             os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", ["exec sleep 600", "trap '' TERM; while :; do sleep 600; done"])
 def test_it_is_asked_to_end_and_then_killed(orphan: Callable[[str], tuple[int, int]], script: str) -> None:
     server, left = orphan(script)

@@ -347,6 +347,7 @@ def test_half_a_minute_of_a_crash_loop_says_little_and_heals(start: Start, pair,
     assert len(said) <= 40, said
 
 
+@pytest.mark.slow
 def test_a_stolen_port_that_is_given_back_is_served_within_seconds(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as thief:
         port = thief.getsockname()[1]

@@ -88,6 +88,7 @@ def test_no_program_is_exit_code_127_and_said_in_its_log(tmp_path):
     assert "starts in / instead" in words
 
 
+@pytest.mark.slow
 def test_all_end_at_the_same_time_and_leave_nothing(tmp_path, launch):
     kind = launch("sleep 60")
     others = tmp_path.with_name("others")

@@ -37,6 +37,7 @@ def at_a_terminal(*argv: str) -> str:
     return shown.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", ["stty rows 24 cols 60", "stty rows 0 cols 0"])
 def test_at_a_terminal_it_shows_the_seconds_and_goes_on(tmp_path: Path, size: str) -> None:
     shown = at_a_terminal("bash", "-c", f"{size}; {SCRIPT}", "bash", str(tmp_path), str(ROOT))
