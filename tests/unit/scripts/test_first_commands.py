@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import pty
-import select
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from support.terminal import at_a_terminal
 
 from jupyterd import __version__
 
@@ -74,22 +73,9 @@ def without_venv(checkout: Path) -> Path:
 
 def answered(where: Path, answer: bytes) -> str:
     """What the terminal shows when `answer` is typed at the question."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        environ = {"HOME": str(where), "PATH": f"{where}/bin:/usr/bin:/bin"}
-        os.execve("/bin/bash", ("bash", "-c", ASK, "bash", str(where)), environ)  # noqa: S606
-    shown = b""
-    try:
-        while select.select([terminal], [], [], 60)[0] and (data := os.read(terminal, 4096)):
-            shown += data
-            if shown.endswith(b"[y/N] "):
-                os.write(terminal, answer)
-    except OSError:  # EIO: it has ended
-        pass
-    finally:
-        os.close(terminal)
-        os.waitpid(pid, 0)
-    return shown.decode()
+    environ = {"HOME": str(where), "PATH": f"{where}/bin:/usr/bin:/bin"}
+    argv = ("/bin/bash", "-c", ASK, "bash", str(where))
+    return at_a_terminal(*argv, environ=environ, asked=b"[y/N] ", answer=answer)
 
 
 @pytest.mark.parametrize("answer", [b"\n", b"n\n"])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
 from pathlib import Path
 
 import pytest
+from support.terminal import at_a_terminal
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = """
@@ -19,22 +18,6 @@ step "the first" sleep 1.2
 step "the second" sh -c 'echo a word of it; exit 3' || echo "code $?"
 echo after
 """
-
-
-def at_a_terminal(*argv: str) -> str:
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execvp(argv[0], argv)  # noqa: S606
-    shown = b""
-    try:
-        while data := os.read(terminal, 4096):
-            shown += data
-    except OSError:  # EIO: it has ended
-        pass
-    finally:
-        os.close(terminal)
-        os.waitpid(pid, 0)
-    return shown.decode()
 
 
 @pytest.mark.slow
