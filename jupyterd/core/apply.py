@@ -6,7 +6,17 @@ from dataclasses import replace
 from typing import assert_never
 
 from jupyterd.core import apply_exit, apply_plan, busy, gpu_cull_actions, gpu_health, journal_kinds, probes
-from jupyterd.core.child import Inspection, Running, Serving, Spawning, Standby, Starting, Verifying, Working
+from jupyterd.core.child import (
+    Inspection,
+    Running,
+    Serving,
+    Spawning,
+    Standby,
+    Starting,
+    Stopping,
+    Verifying,
+    Working,
+)
 from jupyterd.core.effects import Record
 from jupyterd.core.events import (
     BindFailed,
@@ -164,8 +174,13 @@ def _said(world: World, event: ServerSaid, now: float) -> Step:  # noqa: C901, P
 def _inspected(world: World, event: ProcessInspected, now: float) -> World:
     server, retired = world.server, world.retired
     inspection = Inspection(
-        now, event.state, event.ran_s, event.run_delay_s, event.turned, event.worked_s, event.waits, event.on_disk
-    )
+        now, event.state, event.ran_s, event.run_delay_s, event.turned, event.worked_s, event.waits, event.on_disk,
+        event.request,
+    )  # fmt: skip
+    for role in (Role.SERVER, Role.RETIRED):
+        leaving = child_in(world, role)
+        if isinstance(leaving, Stopping) and leaving.process.pid == event.pid:
+            return with_child(world, role, busy.noted(leaving, inspection))
     if isinstance(retired, Running) and retired.process.pid == event.pid:
         return busy.inspected(world, retired, inspection, now)
     if not isinstance(server, Running) or server.process.pid != event.pid or not isinstance(server.stage, Serving):

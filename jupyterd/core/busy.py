@@ -22,6 +22,11 @@ liveness.py asks `judge` before it ends a server whose event loop stands still:
 6. A retired server is inspected every LOOK_S. While it waits for a disk it is left alone, named in STATUS; while it
    works, or its loop turns, it has `busy_most_s` in all; when it does neither, it hangs: its stack is written, and it
    is killed.
+7. A server that is asked to end (a stop, a restart, other settings) is inspected at once, and again when
+   `stop_timeout_s` is over. If it then works or waits, or its loop turns and a request is under way (leave.py finishes
+   those that change something), it is not killed. For other settings it is retired, and another one serves. When the
+   service stops, nobody could serve in its place, so it has `finish_most_s`: systemd is asked for more time, STATUS
+   names the request, and so does the record when it has to be cut.
 """
 
 from __future__ import annotations
@@ -29,11 +34,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jupyterd.core import child, journal_kinds, reasons
-from jupyterd.core.child import Finishing, Inspection, Running, Stopped, WaitsForDisk, Works
-from jupyterd.core.effects import CancelProbes, InspectProcess, Record, Retire, SendSignal
+from jupyterd.core.child import (
+    Finishing,
+    Inspection,
+    Patience,
+    Running,
+    Serving,
+    Stopped,
+    Stopping,
+    WaitsForDisk,
+    Works,
+)
+from jupyterd.core.effects import CancelProbes, Effect, InspectProcess, Record, Retire, SendSignal
 from jupyterd.core.events import Role
 from jupyterd.core.reasons import Retired, StopReason, Unfinished, Unresponsive
-from jupyterd.core.world import Step, World, is_wedged, plan_of, with_restart
+from jupyterd.core.world import Run, Step, World, child_in, is_wedged, plan_of, with_child, with_restart
+from jupyterd.protocol.policy import Policy
 
 WORKING_SHARE = 0.1
 """Of the time: a save on a machine that is loaded gets no more. A thread that looks after something uses far less."""
@@ -41,6 +57,7 @@ LOOK_S = 10.0
 DUMP_S = 0.5
 """Time for faulthandler to write the stack of a hung server to the journal before SIGKILL."""
 Doing = Works | WaitsForDisk
+Effects = tuple[Effect, ...]
 
 
 def judge(before: Inspection, last: Inspection) -> Doing | None:
@@ -57,6 +74,65 @@ def phrase(doing: Doing) -> str:
     return f"it waits: {doing.what}" if doing.what else "it works"
 
 
+def ask_to_end(server: Running, role: Role, now: float, policy: Policy, reason: StopReason) -> tuple[Stopping, Effects]:
+    """(the server while it ends, the signal and the first inspection): one that is busy then gets time to finish."""
+    kill_at, pid = now + policy.stop_timeout_s, server.process.pid
+    if not isinstance(server.stage, Serving | Finishing):
+        return Stopping(server.process, kill_at, reason), (SendSignal(role, pid, "TERM"),)
+    patience = Patience(server, max(kill_at, now + policy.finish_most_s))
+    return Stopping(server.process, kill_at, reason, patience), (SendSignal(role, pid, "TERM"), InspectProcess(pid))
+
+
+def overdue(ending: Stopping, role: Role, now: float) -> tuple[Stopping, Effects] | None:
+    """(the same server, what to do) when a server that may be busy should have ended by now; None: kill it."""
+    patience, pid = ending.patience, ending.process.pid
+    if patience is None or patience.seen is None or patience.looking:
+        return None
+    if now < patience.until:
+        return replace(ending, kill_at=now + DUMP_S, patience=replace(patience, looking=True)), (InspectProcess(pid),)
+    if patience.doing is None:
+        return None
+    request = patience.seen.request or "its request"
+    text = f"the {role.value} (pid {pid}) has not finished {request} in time ({phrase(patience.doing)}); it is ended"
+    record = Record(journal_kinds.SERVER_CUT, text, (("JUPYTERD_PID", str(pid)),))
+    return replace(ending, kill_at=now + DUMP_S, patience=None), (record, SendSignal(role, pid, "USR1"))
+
+
+def noted(ending: Stopping, last: Inspection) -> Stopping:
+    """The same server after an inspection."""
+    patience = ending.patience
+    if patience is None or not (patience.looking or patience.seen is None):
+        return ending
+    after = replace(patience, last=last) if patience.looking else replace(patience, seen=last)
+    return replace(ending, patience=after)
+
+
+def watch_leaving(world: World, now: float) -> Step:
+    """Judge a server that has not ended in time: one that is busy goes on, retired if another one can take over."""
+    for role in (Role.SERVER, Role.RETIRED):
+        ending = child_in(world, role)
+        if not isinstance(ending, Stopping) or ending.patience is None:
+            continue
+        patience, last = ending.patience, ending.patience.last
+        if patience.seen is None or last is None:
+            continue
+        doing = judge(patience.seen, last)
+        if doing is None and last.request and last.turned is not None and last.turned > patience.seen.at:
+            doing = Works()
+        if doing is None:
+            return with_child(world, role, replace(ending, kill_at=now, patience=None)), ()
+        if role is Role.SERVER and isinstance(world.wanted, Run) and may_retire(world):
+            return retire(world, patience.server, doing, last, now)
+        after = replace(patience, seen=last, last=None, looking=False, doing=doing)
+        text = f"the {role.value} is busy with {last.request or 'a request'} ({phrase(doing)}); it has "
+        text += f"{patience.until - now:.0f} s to finish that"
+        fields = (("JUPYTERD_PID", str(ending.process.pid)),)
+        told = () if patience.doing is not None else (Record(journal_kinds.SERVER_BUSY, text, fields),)
+        kill_at = min(now + LOOK_S, max(now, patience.until))
+        return with_child(world, role, replace(ending, kill_at=kill_at, patience=after)), told
+    return world, ()
+
+
 def may_retire(world: World) -> bool:
     """Whether the place of the retired server is free."""
     return isinstance(world.retired, Stopped) and not is_wedged(world, Role.RETIRED)
@@ -66,7 +142,7 @@ def retire(world: World, server: Running, doing: Doing, last: Inspection, now: f
     """Make the server the retired one. Its stack goes to the journal: it says at what it works."""
     pid = server.process.pid
     stage = Finishing(now, doing, last, now + LOOK_S)
-    reason = Retired(phrase(doing))
+    reason = Retired(phrase(doing), last.request)
     text = f"the server {reasons.text(reason)}; it may finish that while another one serves"
     world = replace(world, server=Stopped(), retired=replace(server, stage=stage), probes=(), down_since=now)
     record = Record(journal_kinds.SERVER_BUSY, text, (("JUPYTERD_PID", str(pid)),))

@@ -103,6 +103,7 @@ class Inspection:
     worked_s: float = 0.0
     waits: str | None = None
     on_disk: bool = False
+    request: str = ""
 
 
 @value
@@ -145,12 +146,29 @@ class Running:
 
 
 @value
+class Patience:
+    """For a server that was asked to end and may be busy with a request (busy.py). `server`: as it was before;
+    `until`: when it is ended, finished or not (monotonic); `seen`: the inspection when it was asked, and then the last
+    one by which it was judged; `last`: one that is not judged yet; `looking`: an inspection is under way; `doing`: with
+    what it is busy, None: not known yet.
+    """
+
+    server: Running
+    until: float
+    seen: Inspection | None = None
+    last: Inspection | None = None
+    looking: bool = False
+    doing: Works | WaitsForDisk | None = None
+
+
+@value
 class Stopping:
-    """The child was sent a signal to end; SIGKILL follows at `kill_at` (monotonic)."""
+    """The child was sent a signal to end; SIGKILL follows at `kill_at` (monotonic), unless it has patience."""
 
     process: ProcessIdentity
     kill_at: float
     reason: StopReason
+    patience: Patience | None = None
 
 
 @value

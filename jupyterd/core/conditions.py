@@ -149,7 +149,8 @@ def _retired(world: World) -> Iterator[Condition]:
     if not isinstance(world.retired, Running) or not isinstance(world.retired.stage, Finishing):
         return
     pid, doing = world.retired.process.pid, world.retired.stage.doing
-    text = f"an earlier server (pid {pid}) still works on a request; a new one serves everybody else"
+    request = world.retired.stage.seen.request or "a request"
+    text = f"an earlier server (pid {pid}) still works on {request}; a new one serves everybody else"
     advice = "journalctl -t jupyterd-server -n 100"
     if isinstance(doing, WaitsForDisk):
         text = f"an earlier server (pid {pid}) waits: {doing.what}; a new one serves everybody else"

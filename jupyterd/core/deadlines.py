@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jupyterd.core import apply_exit, child, journal_kinds, reasons
+from jupyterd.core import apply_exit, busy, child, journal_kinds, reasons
 from jupyterd.core.busy import DUMP_S
 from jupyterd.core.child import Killing, Running, Starting, Stopping, Verifying, Working
 from jupyterd.core.effects import CancelProbes, Effect, Record
@@ -24,7 +24,8 @@ def enforce_deadlines(world: World, now: float, jitter: float) -> Step:
         before = child_in(world, role)
         match before:
             case Stopping(kill_at=kill_at, reason=reason) if now >= kill_at:
-                after, more = child.kill(before, role, now, policy, reason)
+                busy_yet = busy.overdue(before, role, now)
+                after, more = busy_yet or child.kill(before, role, now, policy, reason)
             case Running(stage=Working(deadline=deadline)) if deadline is not None and now >= deadline:
                 after, more = child.kill(before, role, now, policy, HelperTimeout())
             case Running(stage=Starting(deadline=deadline) | Verifying(deadline=deadline)) if now >= deadline:

@@ -109,7 +109,8 @@ class ProcessInspected:
     """The answer to InspectProcess. `state`: field 3 of /proc/PID/stat ("T": stopped), "" if there is no such process;
     `ran_s` and `run_delay_s` are how long it has had a processor and waited for one in all (/proc/PID/schedstat),
     `turned` when its event loop last turned (monotonic; None: it does not say). `worked_s`: processor time of all its
-    threads; `waits`: what it waits for, as a phrase, None: for nothing that comes by itself; `on_disk`: that is a file.
+    threads; `waits`: what it waits for, as a phrase, None: for nothing that comes by itself; `on_disk`: that is a file;
+    `request`: the requests under way, "PUT /api/contents/a.ipynb", "" for none.
     """
 
     pid: int
@@ -120,6 +121,7 @@ class ProcessInspected:
     worked_s: float = 0.0
     waits: str | None = None
     on_disk: bool = False
+    request: str = ""
 
 
 @value

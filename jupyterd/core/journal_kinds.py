@@ -39,6 +39,11 @@ SERVER_BUSY = RecordKind(
     "It may finish that request, a large save for example, and then ends. If it waits for a disk, the record names\n"
     "the path: is that disk, or the file server behind it, there? At what it works: journalctl -t jupyterd-server.",
 )  # fmt: skip
+SERVER_CUT = RecordKind(
+    "server-cut", "8f0d1c5b7a3e4d6c9b2a4e6f8c0d1e37", 3, "A request was not finished when the service stopped",
+    "The record names it. What it would have written is not on disk: save the notebook again from its page. Where it\n"
+    "was: journalctl -t jupyterd-server. Is the disk there, or the file server behind it?",
+)  # fmt: skip
 LEFTOVERS = RecordKind(
     "leftovers", "35e0fb34c9534b9e955f60fb2bfa9454", 6, "Programs of server extensions were ended with their server",
     "What an extension starts (jupyter-server-proxy does) belongs to the server that started it. The next server\n"
@@ -113,7 +118,7 @@ EVENT_LOG = RecordKind(
 NOTE = RecordKind("note", "e44fe999c38c46fbbcc324164391dabf", 6, "A note about this start", "")
 
 KINDS = (
-    SERVING, SERVER_EXITED, SERVER_HUNG, SERVER_BUSY, SERVER_STARTED, RELOADED, RELOAD_REFUSED, ITEM_RAISED,
+    SERVING, SERVER_EXITED, SERVER_HUNG, SERVER_BUSY, SERVER_CUT, SERVER_STARTED, RELOADED, RELOAD_REFUSED, ITEM_RAISED,
     ITEM_CLEARED, CERTIFICATE, NETWORK, STOPPING, STOPPED, WEDGED, GPU, GPU_RAISED, TROUBLE, KERNEL_CULLED,
     EVENT_LOG, NOTE,
 )  # fmt: skip

@@ -43,9 +43,12 @@ class Unresponsive:
 
 @value
 class Retired:
-    """The server was busy with one request, so that another one took over. `doing`: a phrase."""
+    """The server was busy with one request, so that another one took over. `doing`: a phrase; `request`: which one,
+    "" if that is unknown.
+    """
 
     doing: str
+    request: str = ""
 
 
 @value
@@ -127,8 +130,8 @@ def text(reason: ExitReason) -> str:  # noqa: C901, PLR0911, PLR0912 - one line 
             return "was replaced because it was stopped (state T)"
         case Unresponsive(problem):
             return f"was replaced because it did not answer on any address ({problem})"
-        case Retired(doing):
-            return f"is busy with a request ({doing})"
+        case Retired(doing, request):
+            return f"is busy with {request or 'a request'} ({doing})"
         case Unfinished(after_s):
             return f"has not finished its requests within {after_s / 60:.0f} min"
         case StartTimeout(after_s, ready):

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jupyterd.core import child, journal_kinds, probes, shown
-from jupyterd.core.busy import watch_retired
+from jupyterd.core.busy import ask_to_end, watch_leaving, watch_retired
 from jupyterd.core.child import (
     BackingOff,
     Killing,
@@ -180,7 +180,7 @@ def _restart(world: World, now: float) -> Step:
     server, plan, reason = world.server, plan_of(world), outdated(world)
     if reason is None or world.unsaved or not isinstance(server, Running):
         return world, ()
-    ending, effects = child.stop(server, Role.SERVER, now + plan.policy.stop_timeout_s, reason)
+    ending, effects = ask_to_end(server, Role.SERVER, now, plan.policy, reason)
     down_since = now if world.down_since is None else world.down_since
     return replace(world, server=ending, probes=(), down_since=down_since), (CancelProbes(), *effects)
 
@@ -271,6 +271,7 @@ _RUN = (
     _finish_verifying,
     replace_hung,
     watch_retired,
+    watch_leaving,
     _send_live_key,
     _probe,
     _keep_spare,
@@ -278,4 +279,4 @@ _RUN = (
     start_next_cull,
     _close_reload,
 )
-_STOP = (stop_children, start_ender, quit_when_done)
+_STOP = (stop_children, watch_leaving, start_ender, quit_when_done)

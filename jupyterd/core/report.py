@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jupyterd.core import conditions, gpu_log, health, journal_kinds, reasons, shown
-from jupyterd.core.child import BackingOff, Running, Serving, process
+from jupyterd.core import busy, conditions, gpu_log, health, journal_kinds, reasons, shown
+from jupyterd.core.child import BackingOff, Patience, Running, Serving, Stopping, process
 from jupyterd.core.effects import Effect, Notify, Publish, Record, ShowBanner
 from jupyterd.core.health import ActiveCondition
 from jupyterd.core.probes import Probing
@@ -100,9 +100,7 @@ def _doing(world: World) -> str:
     plan = plan_of(world)
     match world.state:
         case "stopping":
-            if process(world.server) is not None:
-                return "Stopping: waiting for the server to finish"
-            return "Stopping: shutting down the kernels" if process(world.ender) else "Stopping"
+            return f"Stopping{_still(world)}"
         case "serving":
             stage = world.server.stage if isinstance(world.server, Running) else None
             since = stage.since if isinstance(stage, Serving) else 0.0
@@ -122,6 +120,33 @@ def _doing(world: World) -> str:
             return "Starting the server" + (f" (pid {running.pid})" if running else "")
 
 
+def _patience(world: World) -> Patience | None:
+    """Of a server that is asked to end and finishes a request first."""
+    for each in (world.server, world.retired):
+        if isinstance(each, Stopping) and each.patience is not None and each.patience.doing is not None:
+            return each.patience
+    return None
+
+
+def needs_time(world: World) -> bool:
+    """Whether systemd has to be asked for more time: it starts, or a busy server keeps it from stopping."""
+    if isinstance(world.wanted, Stop):
+        return _patience(world) is not None
+    return not world.announced.ready
+
+
+def _still(world: World) -> str:
+    """What keeps it from stopping."""
+    patience = _patience(world)
+    if patience is not None and patience.doing is not None and patience.seen is not None:
+        until = world.clock.time_of_day(patience.until)
+        request, doing = patience.seen.request or "a request", busy.phrase(patience.doing)
+        return f": the server is busy with {request} ({doing}); it has until {until} to finish that"
+    if process(world.server) is not None:
+        return ": waiting for the server to finish"
+    return ": shutting down the kernels" if process(world.ender) else ""
+
+
 def _notify(world: World, now: float) -> Step:
     announced, note = world.announced, Notify()
     if isinstance(world.wanted, Stop) and not announced.stopping:
@@ -132,7 +157,7 @@ def _notify(world: World, now: float) -> Step:
         note, announced = replace(note, reloading=True), replace(announced, reloading=True)
     elif announced.reloading and world.reload.close_by is None:
         note, announced = replace(note, ready=True), replace(announced, reloading=False)
-    if not announced.ready and not announced.stopping and (announced.extend_at is None or now >= announced.extend_at):
+    if needs_time(replace(world, announced=announced)) and (announced.extend_at is None or now >= announced.extend_at):
         note = replace(note, extend_timeout_s=EXTEND_BY_S)  # at once: a drop-in may have shortened TimeoutStartSec=
         announced = replace(announced, extend_at=now + EXTEND_EVERY_S)
     status = status_text(world)

@@ -10,7 +10,7 @@ from jupyterd.core.effects import Effect
 from jupyterd.core.events import Event, Role
 from jupyterd.core.liveness import next_inspection_at
 from jupyterd.core.reconcile import reconcile
-from jupyterd.core.report import report
+from jupyterd.core.report import needs_time, report
 from jupyterd.core.world import Listening, Stop, World, child_in, is_wedged, plan_of
 
 SLACK_S = 5.0
@@ -38,7 +38,7 @@ def deadline(world: World) -> float | None:
         return None
     times = [child_deadline(child_in(world, role)) for role in Role]
     if not isinstance(world.wanted, Stop):
-        times += [world.reload.close_by, world.gpus.log_at, world.announced.extend_at]
+        times += [world.reload.close_by, world.gpus.log_at]
         if isinstance(world.planner, Stopped) and not is_wedged(world, Role.PLANNER):
             times.append(world.replan_at)
         if isinstance(world.sockets, Listening):
@@ -46,6 +46,8 @@ def deadline(world: World) -> float | None:
         if isinstance(world.server, Running) and isinstance(world.server.stage, Verifying | Serving):
             times.append(probes.deadline(world.probes, plan_of(world).policy))
             times.append(next_inspection_at(world))
+    if not isinstance(world.wanted, Stop) or needs_time(world):
+        times.append(world.announced.extend_at)
     times.append(health.deadline(world.conditions))
     return min((time for time in times if time is not None), default=None)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jupyterd.core import child, journal_kinds
+from jupyterd.core.busy import ask_to_end
 from jupyterd.core.child import BackingOff, Running, StartedWith, Stopped, Stopping
 from jupyterd.core.effects import CancelProbes, Effect, Quit, Record
 from jupyterd.core.events import Role
@@ -39,6 +40,8 @@ def stop_children(world: World, now: float) -> Step:
             case BackingOff():
                 after: child.Child = Stopped()
                 more: tuple[Effect, ...] = ()
+            case Running() if role in (Role.SERVER, Role.RETIRED) and not hurry:  # it may be busy with a request
+                after, more = ask_to_end(before, role, now, policy, ServiceStops())
             case Running() if seconds is not None and not hurry:
                 after, more = child.stop(before, role, now + seconds, ServiceStops())
             case Running() | Stopping() if hurry and seconds is not None:

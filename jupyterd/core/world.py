@@ -124,7 +124,7 @@ class Announced:
     status: str = ""
     snapshot: Snapshot | None = None
     extend_at: float | None = None
-    """Until READY=1: when to send EXTEND_TIMEOUT_USEC next (monotonic)."""
+    """While systemd is asked for more time (report.needs_time): when to send EXTEND_TIMEOUT_USEC next (monotonic)."""
 
 
 @value

@@ -15,7 +15,9 @@ class Policy:
     start_timeout_s: float = 120.0
     """From the spawn of the server to its first good probe of every listening socket."""
     stop_timeout_s: float = 10.0
-    """From SIGTERM to SIGKILL for the server."""
+    """From SIGTERM to SIGKILL for a server that is not busy with a request."""
+    finish_most_s: float = 300.0
+    """One that is busy when that is over has this long to finish, when the service stops; systemd is told."""
     kill_timeout_s: float = 5.0
     """From SIGKILL until a process that is still there is called wedged and abandoned."""
     kernels_grace_s: float = 20.0

@@ -59,7 +59,7 @@ def main() -> int:
         inherited = (channel.fd, *(each.fileno() for each in sockets), *others)
         spare.wait(channel, inherited, paths, {**again, "JUPYTERD_LOG": mode})
     if beat is not None:
-        supervisor_link.use_heartbeat(beat)
+        channel.note_requests = supervisor_link.use_heartbeat(beat)
     return _serve(mode, paths, channel, sockets, retired)
 
 

@@ -270,6 +270,7 @@ class JupyterdServerApp(ServerApp):
         if login is not None:
             self._http_server.knows = header_login.by_cookie(login, self.cookie_secret)
             self._http_server.judge_token = header_login.by_token(login, self.cookie_secret)
+        self._http_server.note = self.link.note_requests
         self._http_server.allows_origin = configuration.allows_origin(self.web_app.settings)
         self._http_server.set_origin = proxies.set_origin
         self._settings = SettingsInForce(self._live, self._http_server, proxies, login)

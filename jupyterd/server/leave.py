@@ -9,24 +9,25 @@ from logging import Logger
 from jupyterd.server.http.server import BoundedHTTPServer
 
 DRAIN_TIMEOUT_S = 3.0
-"""For the requests under way."""
+"""For the requests under way that change nothing."""
 FINISH_TIMEOUT_S = 86400.0
+"""For the others, such as a save. How much is too much the supervisor decides (core/busy.py)."""
 STEP_TIMEOUT_S = 2.0
 """For each further step; past it the process ends all the same."""
 
 
-async def leave(server: BoundedHTTPServer, cleanup: Callable[[], Awaitable[None]]) -> None:
-    """Stop accepting, answer what was asked, then `cleanup`. The supervisor keeps the listening sockets open: new
-    connections wait there for the next server.
+async def leave(server: BoundedHTTPServer, release: Callable[[], Awaitable[None]]) -> None:
+    """Stop accepting, answer what was asked, then `release`. The supervisor keeps the listening sockets open: new
+    connections wait there for the next server. What changes something is finished: a save, for example.
     """
     server.stop()
-    await server.drain(DRAIN_TIMEOUT_S)
-    await cleanup()
+    await server.drain(DRAIN_TIMEOUT_S, FINISH_TIMEOUT_S)
+    await release()
 
 
 async def finish(server: BoundedHTTPServer, release: Callable[[], Awaitable[None]]) -> None:
     """The same for a retired server (core/busy.py): `release` first, because the next server runs already, and then as
-    much time for the requests under way as they need. How much is too much the supervisor decides.
+    much time for the requests under way as they need.
     """
     server.stop()
     await release()

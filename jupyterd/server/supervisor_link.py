@@ -13,9 +13,10 @@ import selectors
 import socket
 import time
 from collections.abc import Callable, MutableMapping
+from functools import partial
 
 from jupyterd.linux.lines import Lines
-from jupyterd.protocol import server_channel
+from jupyterd.protocol import heartbeat, server_channel
 from jupyterd.protocol.heartbeat import BEAT, STAMP
 
 SEND_TIMEOUT_S = 2.0
@@ -31,6 +32,8 @@ class SupervisorLink(asyncio.Protocol):
         self._lines = Lines(server_channel.LINE_MAX)
         self._heard: Callable[[server_channel.ToServer], None] = lambda _: None
         self._lost: Callable[[], None] = lambda: None
+        self.note_requests: Callable[[str], None] = lambda _: None
+        """Notes the requests under way where the supervisor finds them, whatever this process does (heartbeat.py)."""
 
     def say(self, message: server_channel.FromServer) -> None:
         """Send one message. Never raises: that the supervisor is gone is reported by `lost`."""
@@ -110,11 +113,11 @@ def take(environ: MutableMapping[str, str]) -> tuple[SupervisorLink, list[socket
 
 
 class _Selector(selectors.EpollSelector):
-    """The event loop's selector, which writes the heartbeat at each turn. Owns the mapping."""
+    """The event loop's selector, which writes the heartbeat at each turn."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, memory: mmap.mmap) -> None:
         super().__init__()
-        self._memory = mmap.mmap(fd, STAMP.size)
+        self._memory = memory
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Write the heartbeat, then wait."""
@@ -132,7 +135,11 @@ def take_heartbeat(environ: MutableMapping[str, str]) -> int | None:
     return int(number)
 
 
-def use_heartbeat(fd: int) -> None:
-    """Set an event loop for this thread that stamps the time into this memory at each turn (0.5 us)."""
-    asyncio.set_event_loop(asyncio.SelectorEventLoop(_Selector(fd)))
+def use_heartbeat(fd: int) -> Callable[[str], None]:
+    """Set an event loop for this thread that stamps the time into this memory at each turn (0.5 us). Returns a function
+    that notes the requests under way there.
+    """
+    memory = mmap.mmap(fd, 0)
+    asyncio.set_event_loop(asyncio.SelectorEventLoop(_Selector(memory)))
     os.close(fd)
+    return partial(heartbeat.note, memory)

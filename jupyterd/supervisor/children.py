@@ -129,10 +129,10 @@ class Children:
         """The state of the process, from /proc and the shared memory, which never block."""
         children = (self._by_role.get(Role.SERVER), self._by_role.get(Role.RETIRED))
         memory = next((each.beat for each in children if each is not None and each.process.pid == pid), None)
-        turned = None if memory is None else heartbeat.read(memory)
+        turned, requests = (None, "") if memory is None else (heartbeat.read(memory), heartbeat.requests(memory))
         found = proc.stat(pid)
         state, worked_s = ("", 0.0) if found is None else (found.state, found.cpu / _TICKS)
-        return ProcessInspected(pid, state, *proc.scheduled_s(pid), turned, worked_s, *waits.of(pid))
+        return ProcessInspected(pid, state, *proc.scheduled_s(pid), turned, worked_s, *waits.of(pid), requests)
 
     def abandon(self, role: Role, pid: int) -> None:
         """Stop listening to a child that SIGKILL did not end; it is still reaped when it ends."""

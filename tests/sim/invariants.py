@@ -60,6 +60,8 @@ class Witness:
         """(since when, whether with another certificate)."""
         self.proved: set[Listen] = set()
         """Sockets on which this server has answered well."""
+        self.finishes = False
+        """It stops, and has said that a busy server finishes a request first."""
         self.crashed = False
         """The event is the end of a server that had served for a moment."""
 
@@ -111,6 +113,7 @@ class Witness:
                 assert snapshot != self.shown, "a snapshot was published again unchanged"
                 self.shown = snapshot
             case Record(kind=kind, fields=fields):
+                self.finishes |= kind is journal_kinds.SERVER_BUSY and self.machine.stop_at is not None
                 code = dict(fields).get("HEALTH_CODE", "")
                 self.open_items[code] += kind in (journal_kinds.ITEM_RAISED, journal_kinds.GPU_RAISED)
                 self.open_items[code] -= kind is journal_kinds.ITEM_CLEARED
@@ -135,7 +138,7 @@ class Witness:
             assert self.ready and self.reloading_since is None, "RELOADING=1 only when READY=1 was said"
             self.reloading_since = now
         if note.extend_timeout_s is not None:
-            assert not self.ready, "more time was asked for after READY=1"
+            assert not self.ready or self.machine.stop_at is not None, "more time was asked for after READY=1"
             self.killed_at = now + note.extend_timeout_s
         if note.ready:
             if not self.ready:
@@ -179,6 +182,9 @@ class Witness:
             assert now - self.reloading_since <= longest, "RELOADING=1 was never closed"
         if machine.stop_at is not None:
             longest = policy.stop_timeout_s + policy.kernels_grace_s + 3 * policy.kill_timeout_s + 40.0
+            longest += policy.finish_most_s if self.finishes else 0.0
+            in_time = now <= max(self.killed_at, machine.stop_at + SYSTEMD_S)
+            assert machine.quit_at is not None or in_time, "systemd would have killed what a server finishes"
             assert machine.quit_at is not None or now - machine.stop_at <= longest, f"it does not stop: {world!r}"
             return
         assert not (self.crashed and isinstance(world.server, BackingOff)), "it served, and is not back at once"

@@ -51,6 +51,7 @@ def test_whatever_happens_the_invariants_hold_and_stop_ends_it() -> None:
     others = {"note", "trouble", "event-log"}  # the supervisor's own
     others.add(journal_kinds.KERNEL_CULLED.event)  # tests/unit/core/test_gpu_cull_actions.py
     others.add(journal_kinds.NETWORK.event)  # tests/unit/core/test_shown.py
+    others.add(journal_kinds.SERVER_CUT.event)  # test_a_stop_lets_a_busy_server_finish_and_names_what_it_cuts
     assert seen == {kind.event for kind in journal_kinds.KINDS} - others, "the worlds do not reach every kind of record"
     assert promotions and misfits, f"{promotions} spares took over, {misfits} did not fit: both must happen"
 
@@ -203,6 +204,40 @@ def test_a_long_request_is_finished_while_another_server_serves(on_disk: bool, t
     assert ("/mnt/a.ipynb (nfs4 on /mnt)" in items["server-busy"]) is on_disk, items
     machine.run(machine.now + 3.0)
     assert busy.gone and not machine.world.conditions, shown(machine)
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+@pytest.mark.parametrize(("takes_s", "is_cut"), [(74.0, False), (280.0, False), (HOUR, True)])
+def test_a_stop_lets_a_busy_server_finish_and_names_what_it_cuts(takes_s: float, is_cut: bool, on_disk: bool) -> None:  # noqa: FBT001 - a table
+    machine = Machine(47, Faults(), plan())
+    played(machine, 1060.0)
+    busy = machine.alive[Role.SERVER]
+    busy.busy_from, busy.busy_until, busy.on_disk = machine.now, machine.now + takes_s, on_disk
+    machine.run(machine.now + 1.0)
+    machine.signal(Signal.TERM)
+    machine.run(machine.now + 20.0)
+    assert "busy with PUT /api/contents/a.ipynb" in machine.witness.status, shown(machine)
+    machine.run(min(busy.busy_until, 1360.0) - 1.0)
+    assert not busy.gone and Role.ENDER not in machine.alive, shown(machine)
+    machine.run(machine.now + 80.0)
+    cut = [each.message for _, each in machine.records if each.kind is journal_kinds.SERVER_CUT]
+    assert machine.quit_at is not None and len(cut) == is_cut, shown(machine)
+
+
+@pytest.mark.parametrize("takes_s", [74.0, 600.0])
+def test_other_settings_let_a_busy_server_finish_while_the_next_one_serves(takes_s: float) -> None:
+    machine = Machine(53, Faults(), plan())
+    played(machine, 1060.0)
+    busy = machine.alive[Role.SERVER]
+    busy.busy_from, busy.busy_until = machine.now, machine.now + takes_s
+    machine.plan = replace(machine.plan, server_key="s1")
+    machine.signal(Signal.HUP)
+    machine.run(machine.now + 20.0)
+    assert busy.role is Role.RETIRED and serves(machine.world), shown(machine)
+    machine.run(busy.busy_until - 1.0)
+    assert not busy.gone, shown(machine)
+    machine.run(machine.now + 10.0)
+    assert busy.gone and not any(each.kind is journal_kinds.SERVER_CUT for _, each in machine.records), shown(machine)
 
 
 def test_a_second_busy_server_is_ended_and_the_first_one_is_left_alone() -> None:

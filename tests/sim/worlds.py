@@ -369,7 +369,8 @@ class Machine:
         ran_s = 0.3 * self.now if works else 0.0
         waits = "fsync of /mnt/a.ipynb (nfs4 on /mnt)" if fake.on_disk and fake.is_busy(self.now) else None
         delay_s, turned = self.starved_s(self.now), self.turned(fake)
-        return ProcessInspected(fake.pid, state, ran_s, delay_s, turned, ran_s, waits, waits is not None)
+        request = "PUT /api/contents/a.ipynb" if fake.is_busy(self.now) else ""
+        return ProcessInspected(fake.pid, state, ran_s, delay_s, turned, ran_s, waits, waits is not None, request)
 
     def _told(self, server: Fake, message: server_channel.ToServer) -> None:
         match message:
@@ -515,8 +516,9 @@ class Machine:
             self.later(self.random.expovariate(1 / (10 * HOUR)), ChildExited(role, pid, None, "SIGKILL"))
         elif name == "TERM" and not fake.deaf and not fake.stuck:
             mute = self.now >= fake.mute_from
-            if not mute:
-                self.later(self.random.uniform(0.0, 2.0), ChildExited(role, pid, 0, None))
+            left_s = fake.busy_until - self.now if fake.is_busy(self.now) else 0.0
+            if not mute and left_s < float("inf"):  # it does first what it has begun
+                self.later(left_s + self.random.uniform(0.0, 2.0), ChildExited(role, pid, 0, None))
 
     def serving(self, fake: Fake) -> bool:
         """Whether a person would be served now."""

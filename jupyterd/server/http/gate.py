@@ -140,7 +140,7 @@ class Gate(HTTPMessageDelegate):
         if self.room is not None:
             self.connection.set_max_body_size(_COUNTED_HERE)
         if headers.get("Upgrade", "").lower() != "websocket":  # those stay for days
-            self.front.open_requests.add(self.connection)
+            self.front.request_began(self.connection, start_line.method, start_line.path)
         return None if self.inner is None else self.inner.headers_received(start_line, headers)
 
     def data_received(self, chunk: bytes) -> Any:  # noqa: ANN401

@@ -14,8 +14,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
+from itertools import islice
 from typing import Any, Literal
+from urllib.parse import unquote
 
+import attrs
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, HTTPServerRequest
 from tornado.iostream import IOStream, SSLIOStream, StreamClosedError, UnsatisfiableReadError
@@ -32,8 +35,21 @@ SENT_ALREADY_S = 0.05
 NEWCOMERS_S = 0.5
 """Seconds, when the server ends, for the handshake and the first request of accepted connections."""
 DRAIN_STEP_S = 0.01
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing (RFC 9110, 9.2.1)."""
+NAMED_MOST, PATH_MOST = 3, 120
+"""Requests that are named, and characters of each path."""
 PLAIN_TIMEOUT_S = 5.0
 PLAIN_MAX_BYTES = 16384
+
+
+@attrs.frozen
+class Request:
+    """A request under way; `path` without what is behind a question mark."""
+
+    method: str
+    path: str
+    tracked: Connection
 
 
 class BoundedHTTPServer(HTTPServer):
@@ -53,6 +69,8 @@ class BoundedHTTPServer(HTTPServer):
     limits: Limits
     tell: Callable[[str], None]
     """Logs a sentence."""
+    note: Callable[[str], None]
+    """Told the requests under way, whenever they change."""
 
     def initialize(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - tornado's own
         """Tornado's constructor (tornado.util.Configurable)."""
@@ -60,7 +78,8 @@ class BoundedHTTPServer(HTTPServer):
         self.knows = lambda _: False
         self.judge_token = _no_token
         self.allows_origin = lambda _: False
-        self.open_requests: set[object] = set()
+        self.open_requests: dict[object, Request] = {}
+        self.note = lambda _: None
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
         """Tornado's hook: accept from now on. In the running event loop."""
@@ -81,16 +100,39 @@ class BoundedHTTPServer(HTTPServer):
             return True
         return net.is_address(name)  # the name in a rebinding attack is a name
 
-    async def drain(self, timeout_s: float) -> None:
-        """After `stop`: wait until all requests under way are answered and read, `timeout_s` at most."""
+    async def drain(self, timeout_s: float, changes_s: float = 0.0) -> None:
+        """After `stop`: wait until all requests under way are answered and read, `timeout_s` at most, or `changes_s`
+        while one of them changes something. What is not answered then is told.
+        """
         self.conn_params.no_keep_alive = True  # an answer from now on says "Connection: close"
         loop = asyncio.get_running_loop()
         began = loop.time()
-        while (waited := loop.time() - began) < timeout_s:
+        while (waited := loop.time() - began) < timeout_s or (waited < changes_s and self._changes()):
             expected = waited < SENT_ALREADY_S or (waited < NEWCOMERS_S and self.connections.newcomers)
             if not self.open_requests and not expected and not self.connections.unread:
                 return
             await asyncio.sleep(DRAIN_STEP_S)
+        if self.open_requests:
+            self.tell(f"goes on without having answered: {self.under_way()}")
+
+    def _changes(self) -> bool:
+        """Whether a request under way may change something. A body that a stranger sends slowly is not waited for."""
+        return any(
+            each.method not in SAFE and (each.tracked.known or each.tracked.phase is not Phase.BODY)
+            for each in self.open_requests.values()
+        )
+
+    def under_way(self) -> str:
+        """The latest requests under way, "PUT /api/contents/a.ipynb, GET /tree and 2 more"; "" for none."""
+        named = [f"{each.method} {each.path}" for each in islice(reversed(self.open_requests.values()), NAMED_MOST)]
+        more = len(self.open_requests) - len(named)
+        return ", ".join(named) + (f" and {more} more" if more else "")
+
+    def request_began(self, connection: Any, method: str, target: str) -> None:  # noqa: ANN401 - an HTTP1Connection
+        """Note a request that goes to the application."""
+        path = unquote(target.partition("?")[0])[:PATH_MOST]  # behind the question mark may be a token
+        self.open_requests[connection] = Request(method[:PATH_MOST], path, connection.context.tracked)
+        self.note(self.under_way())
 
     def hang_up_idle(self) -> None:
         """Shut down every connection that has no request under way, websockets too, without the event loop: for a
@@ -103,7 +145,8 @@ class BoundedHTTPServer(HTTPServer):
 
     def request_ended(self, connection: object) -> None:
         """Note that a response is complete, or that its connection has closed."""
-        self.open_requests.discard(connection)
+        if self.open_requests.pop(connection, None) is not None:
+            self.note(self.under_way())
 
     def answered(self, handler: Any, user: object) -> None:  # noqa: ANN401 - tornado's or an extension's
         """Note an answered request. `user` None: no login."""
@@ -152,7 +195,7 @@ class BoundedHTTPServer(HTTPServer):
         stream = Plain(connection)
         stream.watch(self.connections, tracked)
         task = asyncio.get_running_loop().create_task(_point_to_https(stream))
-        self.open_requests.add(task)  # which also keeps it alive
+        self.open_requests[task] = Request("GET", "over plain HTTP", tracked)  # which also keeps it alive
         task.add_done_callback(self.request_ended)
 
     def _failed_to_accept(self, error: OSError) -> None:

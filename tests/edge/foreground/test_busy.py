@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,15 +28,39 @@ from jupyterd.linux import proc
 TOKEN = "a-lasting-token-for-this-test"
 PATIENCE_S = 120.0
 CONFIG = """
+import asyncio
 import os
+import threading
+
+from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 
 def hook(model, path, contents_manager, **_):
+    begun()
     if path == "disk.ipynb":
         open({there!r} + "/fifo").read()
     if path == "work.ipynb":
         while not os.path.exists({there!r} + "/go"):
             pass
+    if path == "lock.ipynb":
+        for_ever()
 
+def begun():
+    with open({there!r} + "/begun", "w"):
+        pass
+
+def for_ever():
+    lock = threading.Lock()
+    lock.acquire()
+    lock.acquire()
+
+async def turns(self, model, path=""):
+    # A save whose event loop turns: of a contents manager on the network.
+    begun()
+    while path == "turns.ipynb" and not os.path.exists({there!r} + "/go"):
+        await asyncio.sleep(0.1)
+    return await stock(self, model, path)
+
+stock, AsyncLargeFileManager.save = AsyncLargeFileManager.save, turns
 c.ContentsManager.pre_save_hook = hook
 """
 NOTEBOOK: dict[str, Any] = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
@@ -62,6 +86,10 @@ class Busy(Served):
         told = self.status()
         return int(told["server"]["pid"]) if told.get("state") == "serving" else None
 
+    def doing(self) -> str:
+        """The line of the status, as in STATUS=."""
+        return str(self.status()["status"])
+
     def items(self) -> dict[str, str]:
         return {each["code"]: each["text"] for each in self.status()["items"]}
 
@@ -80,7 +108,8 @@ class Save:
 
     def _run(self) -> None:
         body = {"type": "notebook", "format": "json", "content": NOTEBOOK}
-        self.status.append(self.server.ask("PUT", f"/api/contents/{self.name}", body)[0])
+        with suppress(OSError, http.client.HTTPException):  # never answered
+            self.status.append(self.server.ask("PUT", f"/api/contents/{self.name}", body)[0])
 
 
 @pytest.fixture
@@ -102,6 +131,7 @@ def server(there: Path) -> Iterator[Busy]:
     here = Busy(
         home, "--no-tls", "--no-lab", "--jupyter-config-dir", str(there), "--root-dir", str(home),
         "--kernels-environment", sys.prefix, "--hang-after", "3", "--probe-every", "1",
+        "--stop-timeout", "3",
     )  # fmt: skip
     try:
         eventually(lambda: "serving http" in here.said, "it serves", PATIENCE_S)
@@ -176,3 +206,44 @@ def test_a_directory_that_does_not_answer_is_named_and_everybody_else_is_served(
     assert (status, model["type"], model["content"]) == (200, "directory", [])
     eventually(lambda: "server-busy" not in server.items(), "the retired one ends", PATIENCE_S)
     assert "the retired server has finished and ended" in server.said
+
+
+@pytest.mark.parametrize("name", ["disk.ipynb", "work.ipynb", "turns.ipynb"])
+def test_a_stop_waits_for_a_save_and_says_so(server: Busy, there: Path, name: str) -> None:
+    save = Save(server, name).begin()
+    eventually((there / "begun").exists, "the save has begun", PATIENCE_S)
+    server.process.send_signal(signal.SIGTERM)
+    eventually(lambda: f"busy with PUT /api/contents/{name}" in server.said, "it says why it waits", PATIENCE_S)
+    assert f"Stopping: the server is busy with PUT /api/contents/{name} (" in server.doing()
+    assert server.process.poll() is None and not (server.home / name).exists()
+    release(there, name)
+    assert server.process.wait(PATIENCE_S) == 0
+    assert json.loads((server.home / name).read_text())["nbformat"] == 4
+    eventually(lambda: save.status == [201], "the save's answer", PATIENCE_S)
+
+
+def test_a_stop_ends_a_server_that_neither_works_nor_waits(server: Busy, there: Path) -> None:
+    Save(server, "lock.ipynb").begin()
+    eventually((there / "begun").exists, "the save has begun", PATIENCE_S)
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(PATIENCE_S) == 0, "it neither works nor waits for anything"
+    assert "is busy with" not in server.said
+
+
+def test_other_settings_are_in_force_while_a_save_is_finished(server: Busy, there: Path) -> None:
+    first = server.serving()
+    save = Save(server, "work.ipynb").begin()
+    eventually((there / "begun").exists, "the save has begun", PATIENCE_S)
+    settings = server.home / ".config/jupyterd/jupyterd.toml"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text("[server]\nhidden_files = true\n")
+    for each in (settings, settings.parent, settings.parent.parent):
+        os.chown(each, server.uid, -1)
+    server.process.send_signal(signal.SIGHUP)
+    eventually(lambda: server.serving() not in (None, first), "another server", PATIENCE_S)
+    assert "still works on PUT /api/contents/work.ipynb;" in server.items()["server-busy"], server.items()
+    assert save.status == []
+    release(there, "work.ipynb")
+    eventually(lambda: save.status == [201], "the save's answer", PATIENCE_S)
+    assert json.loads((server.home / "work.ipynb").read_text())["nbformat"] == 4
+    eventually(lambda: proc.started(int(first or 0)) is None, "the first one ends", PATIENCE_S)

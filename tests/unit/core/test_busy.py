@@ -5,14 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from support.worlds import NOW, PLAN, SERVER, SPARE, SPARED, after, bad, match, of, play, serving, with_spare
+from support.worlds import NOW, PLAN, PLANNER, SERVER, SPARE, SPARED, after, bad, match, of, play, serving, with_spare
 
 from jupyterd.core import busy, journal_kinds, report
 from jupyterd.core.child import Finishing, Inspection, Running, Stopped, Stopping, WaitsForDisk, Works
-from jupyterd.core.effects import InspectProcess, Promote, Record, Retire, SendSignal
-from jupyterd.core.events import ChildExited, DeadlineCame, ProcessInspected, Role, Signal, SignalReceived
+from jupyterd.core.effects import InspectProcess, Notify, Promote, Record, Retire, SendSignal, Spawn
+from jupyterd.core.events import (
+    ChildExited,
+    ChildStarted,
+    DeadlineCame,
+    PlanMade,
+    ProcessInspected,
+    Role,
+    Signal,
+    SignalReceived,
+)
 from jupyterd.core.reasons import Unfinished, Unresponsive
-from jupyterd.core.world import Wedged, World
+from jupyterd.core.world import Wedged, World, plan_of
 from jupyterd.protocol.plan import Plan
 from jupyterd.protocol.status import ProcessIdentity
 
@@ -168,3 +177,115 @@ def test_a_stop_of_the_service_ends_it_too() -> None:
     world, effects = play(retired(WaitsForDisk(WAIT)), SignalReceived(Signal.TERM), now=NOW + 1.0)
     assert SendSignal(Role.RETIRED, 50, "TERM") in effects
     assert isinstance(world.retired, Stopping) and world.retired.kill_at == NOW + 11.0
+
+
+# --- asked to end while it is busy --------------------------------------------------------------------------------
+
+STOP = SignalReceived(Signal.TERM)
+SAVE = "PUT /api/contents/a.ipynb"
+
+
+def leaving(pid: int, last: ProcessInspected, world: World, at: float = NOW + 11.0) -> tuple[World, tuple[object, ...]]:
+    """(the world at `at`, when a server that was asked to end at NOW + 1 should have ended, the effects then)."""
+    first = ProcessInspected(pid, "S", 0.0, 0.0, NOW, 0.0, request=SAVE)
+    world = after(world, first, now=NOW + 1.0)
+    assert of(SendSignal, play(world, TICK, now=at - 0.01)[1]) == []
+    return play(world, TICK, replace(last, pid=pid), now=at)
+
+
+def stopped() -> World:
+    return after(serving(), STOP, now=NOW + 1.0)
+
+
+def replaced(world: World | None = None) -> World:
+    """Another server is wanted, for other settings."""
+    world = with_spare() if world is None else world
+    hup, planner = SignalReceived(Signal.HUP), ChildStarted(Role.PLANNER, PLANNER, 10 * PLANNER)
+    made = PlanMade(replace(plan_of(world), server_key="s1"))
+    return after(world, hup, planner, made, ChildExited(Role.PLANNER, PLANNER, 0, None), now=NOW + 1.0)
+
+
+NOTHING_TO_DO = replace(looked(0.0), request=SAVE)
+FINISHES = [
+    (replace(looked(1.1), request=SAVE), "it works"),
+    (replace(looked(0.0, WAIT), request=SAVE), f"it waits: {WAIT}"),
+    (replace(looked(0.0, "poll"), request=SAVE), "it waits: poll"),
+    (replace(looked(0.0, turned=NOW + 10.9), request=SAVE), "it works"),  # it answers what it has begun
+]
+
+
+@pytest.mark.parametrize(("last", "doing"), FINISHES)
+def test_a_stop_waits_for_a_busy_server_and_says_so_to_systemd_and_to_people(
+    last: ProcessInspected, doing: str
+) -> None:
+    world, effects = leaving(SERVER, last, stopped())
+    assert [each for each in of(SendSignal, effects) if each.role is Role.SERVER] == []
+    said = f"the server is busy with {SAVE} ({doing}); it has 290 s to finish that"
+    assert match(Record, kind=journal_kinds.SERVER_BUSY, message=said) in effects
+    (told,) = of(Notify, effects)
+    assert told.extend_timeout_s == 90.0
+    assert told.status == f"Stopping: the server is busy with {SAVE} ({doing}); it has until 08:05 to finish that"
+    world, effects = play(
+        world, TICK, replace(last, worked_s=3.1, turned=last.turned and last.turned + 10.0), now=NOW + 21.0
+    )
+    assert of(Record, effects) == [] and of(Spawn, effects) == [], "it is said once, and kernels are left alone"
+    world = after(world, TICK, now=NOW + 31.0)
+    world, effects = play(world, ChildExited(Role.SERVER, SERVER, 0, None), now=NOW + 35.0)
+    assert match(Spawn, role=Role.ENDER) in effects
+
+
+@pytest.mark.parametrize("last", [NOTHING_TO_DO, looked(0.0, turned=NOW + 10.9)], ids=["a dead lock", "no request"])
+def test_one_that_is_not_busy_is_killed_as_before(last: ProcessInspected) -> None:
+    _, effects = leaving(SERVER, last, stopped())
+    assert SendSignal(Role.SERVER, SERVER, "KILL") in effects
+    _, effects = leaving(SERVER, last, replaced())
+    assert SendSignal(Role.SERVER, SERVER, "KILL") in effects
+    silent_, effects = play(stopped(), TICK, now=NOW + 11.0)  # not even an inspection
+    assert SendSignal(Role.SERVER, SERVER, "KILL") in effects and silent_.server != Stopped()
+
+
+def test_what_is_cut_when_its_time_is_over_is_named_and_its_stack_is_written() -> None:
+    world, _ = leaving(SERVER, FINISHES[1][0], stopped())
+    at = NOW + 11.0
+    while at < NOW + 301.0:
+        at = min(at + busy.LOOK_S, NOW + 301.0)
+        world, effects = play(world, TICK, FINISHES[1][0], now=at)
+        signals = [each.signal for each in of(SendSignal, effects) if each.role is Role.SERVER]
+        assert signals == ([] if at < NOW + 301.0 else ["USR1"]), at
+    text = f"the server (pid {SERVER}) has not finished {SAVE} in time (it waits: {WAIT}); it is ended"
+    assert match(Record, kind=journal_kinds.SERVER_CUT, message=text) in effects
+    _, effects = play(world, TICK, now=at + busy.DUMP_S)
+    assert SendSignal(Role.SERVER, SERVER, "KILL") in effects
+
+
+def test_a_second_interrupt_cuts_it_at_once() -> None:
+    world, _ = leaving(SERVER, FINISHES[0][0], stopped())
+    _, effects = play(world, SignalReceived(Signal.INT), now=NOW + 12.0)
+    assert SendSignal(Role.SERVER, SERVER, "KILL") in effects
+
+
+def test_a_retired_server_is_waited_for_as_well() -> None:
+    world = after(retired(WaitsForDisk(WAIT)), STOP, now=NOW + 1.0)
+    _, effects = leaving(50, FINISHES[1][0], world)
+    assert SendSignal(Role.RETIRED, 50, "KILL") not in effects
+    assert any(SAVE in (each.status or "") for each in of(Notify, effects))
+
+
+@pytest.mark.parametrize(("last", "doing"), FINISHES)
+def test_for_other_settings_a_busy_server_is_retired_and_the_next_one_serves(
+    last: ProcessInspected, doing: str
+) -> None:
+    world, effects = leaving(SERVER, last, replaced())
+    assert Retire(SERVER) in effects and match(Promote, pid=SPARE) in effects
+    assert isinstance(world.retired, Running) and isinstance(world.retired.stage, Finishing)
+    assert (
+        match(Record, message=f"the server is busy with {SAVE} ({doing}); it may finish that while another one serves")
+        in effects
+    )
+    assert isinstance(world.server, Running) and world.server.started_with.key == "s1"
+
+
+def test_while_one_is_retired_already_a_busy_server_is_waited_for() -> None:
+    world, effects = leaving(SERVER, FINISHES[0][0], replaced(retired(WaitsForDisk(WAIT))))
+    assert isinstance(world.server, Stopping) and of(Retire, effects) == []
+    assert SendSignal(Role.SERVER, SERVER, "KILL") not in effects

@@ -129,7 +129,7 @@ def test_other_addresses_are_listened_on_and_the_server_is_restarted_for_them() 
     world, effects = play(world, Bound(()))
     assert of(SendSignal, effects) == [SendSignal(Role.SERVER, SERVER, "TERM")]
     assert of(CancelProbes, effects)
-    assert world.server == Stopping(world.server.process, NOW + 10.0, AddressesChanged())
+    assert replace(world.server, patience=None) == Stopping(world.server.process, NOW + 10.0, AddressesChanged())
     assert (world.probes, world.down_since) == ((), NOW)
 
 
@@ -163,7 +163,7 @@ def test_a_changed_setting_that_a_server_cannot_take_over_restarts_it() -> None:
     new = replace(PLAN, server_key="s1", server=OTHER)
     world, effects = replanned(serving(), new)
     assert of(SendSignal, effects) == [SendSignal(Role.SERVER, SERVER, "TERM")]
-    assert world.server == Stopping(world.server.process, NOW + 10.0, SettingsChanged())
+    assert replace(world.server, patience=None) == Stopping(world.server.process, NOW + 10.0, SettingsChanged())
     assert of(CancelProbes, effects) == [CancelProbes()]
     assert world.down_since == NOW
     world, effects = play(world, ChildExited(Role.SERVER, SERVER, 0, None), now=NOW + 1.0)

@@ -89,7 +89,7 @@ def test_everybody_is_asked_to_end_and_given_time_of_their_own() -> None:
     patience = {Role.SERVER: 10.0, Role.SPARE: 0.5, Role.SAMPLER_RELAY: 1.0}
     for role, seconds in patience.items():
         child = child_in(world, role)
-        assert child == Stopping(child.process, now + seconds, ServiceStops())
+        assert replace(child, patience=None) == Stopping(child.process, now + seconds, ServiceStops())
     assert world.planner == Killing(world.planner.process, now + 5.0, ServiceStops())
     assert of(Spawn, effects) == [], "kernels end only when no server uses them"
     assert of(CancelProbes, effects) == [CancelProbes()]
