@@ -26,6 +26,8 @@ class Account:
 
 
 ROOT = Account("root", 0, 0, "/root")
+STATE_BELOW_HOME = ".local/state/jupyterd"
+"""The state directory of a server of one's own, unless $XDG_STATE_HOME names another place."""
 
 
 def account(uid: int, environ: Mapping[str, str], *, service: bool) -> Account:

@@ -15,7 +15,7 @@ from typing import Literal
 import attrs
 
 from jupyterd.linux import files
-from jupyterd.linux.accounts import account, master_of
+from jupyterd.linux.accounts import STATE_BELOW_HOME, account, master_of
 from jupyterd.settings.problems import Invalid, Origin, Problem
 
 Mode = Literal["service", "user", "foreground"]
@@ -222,7 +222,7 @@ def _runs(own: Path, uid: int) -> bool:
 
 def _own_state(environ: Mapping[str, str], uid: int) -> Path:
     base = _named(environ, "XDG_STATE_HOME")
-    return (base or Path(account(uid, environ, service=False).home, ".local/state")) / "jupyterd"
+    return base / "jupyterd" if base else Path(account(uid, environ, service=False).home, STATE_BELOW_HOME)
 
 
 def _own_runtime(state: Path, uid: int) -> Path:

@@ -70,13 +70,16 @@ class Answers:
 
 @attrs.frozen
 class Existing:
-    """The state before setup. `fresh`: there is no settings file yet. `values`: current settings or defaults."""
+    """The state before setup. `fresh`: there is no settings file yet. `values`: current settings or defaults.
+    `serves`: its service is active.
+    """
 
     fresh: bool
     values: Mapping[str, Value]
     has_password: bool
     has_certificate: bool
     has_authority: bool
+    serves: bool = False
 
 
 @attrs.frozen
@@ -255,9 +258,10 @@ def ask_until_valid(question: str, default: str, fault: Callable[[str], str]) ->
         print(for_terminal(f"  {wrong}"), file=sys.stderr)
 
 
-def confirmed(question: str) -> bool:
-    """Ask yes or no; Enter means yes."""
-    return ask_line(f"{question} [Y/n]").lower() in {"", "y", "yes"}
+def confirmed(question: str, *, yes: bool = True) -> bool:
+    """Ask yes or no; Enter means `yes`."""
+    typed = ask_line(f"{question} [{'Y/n' if yes else 'y/N'}]").lower()
+    return typed in {"y", "yes"} or (yes and not typed)
 
 
 def ask_password(*, is_set: bool) -> str:

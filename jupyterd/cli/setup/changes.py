@@ -14,10 +14,12 @@ import attrs
 
 from jupyterd.cli import as_account
 from jupyterd.cli._common import say
-from jupyterd.cli.setup import options, services
+from jupyterd.cli.setup import options, service_account, services, systemctl, tried
 from jupyterd.cli.setup import unit_files as files
 from jupyterd.cli.setup.answers import Answers, CertificateAnswer, Existing, collect_answers, confirmed
 from jupyterd.cli.setup.target import SetupTarget
+from jupyterd.cli.setup.tried import Tried
+from jupyterd.linux import ports
 from jupyterd.linux.accounts import Account, others_in_group
 from jupyterd.linux.files import ABSENT
 from jupyterd.settings import sample, table
@@ -25,11 +27,15 @@ from jupyterd.settings.table import Value
 from jupyterd.settings.values import toml
 from jupyterd.text import for_terminal
 
+ENVIRONMENT = "kernels.environment"
+DEFAULT_PORT = table.SETTINGS["server.port"].default
+
 
 @attrs.frozen
 class Todo:
     """Everything that setup will write. `pieces`: files and links of the machine's service; `unit`: the unit file of a
-    user's own server; `widened`: one line for each thing that the pieces take from the service's sandbox.
+    user's own server; `tried`: what there is of ./run, whether it `ends`, and whether the service `takes_over` from it;
+    `widened`: one line for each thing that the pieces take from the service's sandbox.
     """
 
     text: str
@@ -37,30 +43,43 @@ class Todo:
     pieces: tuple[files.Put | files.Point, ...]
     unit: files.Put | None
     answers: Answers
+    tried: Tried
+    ends: bool
+    takes_over: bool
     widened: tuple[str, ...] = ()
 
 
 def todo(args: argparse.Namespace, target: SetupTarget) -> Todo | None:
     """Decide what to write, show it, and ask; None if the user declines. ValueError says which option is wrong."""
     quiet = args.yes or args.dry_run
-    known = _known(target)
+    known, earlier = _known(target), tried.find(target.account, target.paths.state if target.user else None)
     if args.installing and not known.fresh and not options.says_something(args):
         quiet = True  # an upgrade
     if not quiet and not sys.stdin.isatty():
         raise ValueError("there is no terminal to ask questions. Use --yes, with your answers as options (see --help)")
+    ends = _ends(target, known, earlier, args, ask=not quiet)
+    takes_over = args.take_over and known.fresh and not target.user
+    known = _proposed(known, earlier, ends=ends, takes_over=takes_over)
     answers = collect_answers(args, target, known, ask=not quiet)
+    answers = _with_environment(answers, target, earlier) if takes_over and earlier.environment else answers
+    port = {**known.values, **answers.values}["server.port"]
+    if not ends and not known.serves and earlier.mode != "user" and earlier.is_in_the_way(port):
+        raise ValueError(service_account.in_the_way(earlier))
+    answers = attrs.evolve(answers, remarks=(*answers.remarks, *_remarks(known, earlier, port, ends=ends)))
     before = target.text()
     text = _text(target, before, answers.values)
     settings = table.build({**known.values, **answers.values})
     new_text = text != before
     if target.user:
-        made = Todo(text, new_text, (), services.user_unit(target.account), answers)
+        unit = services.user_unit(target.account)
+        made = Todo(text, new_text, (), unit, answers, earlier, ends, takes_over=False)
     else:
         opened = services.openings(target.account, settings)
         service = services.service_of(target.account, settings, opened)
         pieces = files.pieces(service, Path(sys.prefix))
         answers = attrs.evolve(answers, remarks=(*answers.remarks, *map(str, opened.refused)))
-        made = Todo(text, new_text, pieces, None, answers, tuple(services.widened(service, opened)))
+        widened = tuple(services.widened(service, opened))
+        made = Todo(text, new_text, pieces, None, answers, earlier, ends, takes_over, widened)
     shown = tuple(_shown(target, made, known))
     if shown:
         whose = "your own server" if target.user else f"the machine's service of {target.account.name}"
@@ -68,6 +87,59 @@ def todo(args: argparse.Namespace, target: SetupTarget) -> Todo | None:
     for each in answers.remarks:
         print(for_terminal(f"  note: {each}"), file=sys.stderr)
     return made if quiet or not shown or confirmed("Continue?") else None
+
+
+def _ends(target: SetupTarget, known: Existing, earlier: Tried, args: argparse.Namespace, *, ask: bool) -> bool:
+    """Whether the server of ./run is to end. ValueError if it is in the way of a server in the same directory."""
+    if known.serves or not earlier.runs or earlier.mode == "user":
+        return False
+    if args.end_run:
+        return True
+    ends = False
+    if ask:
+        say(for_terminal(f"{earlier.shown} still runs"))
+        kernels = ", and its kernels with what is in their memory" if earlier.kernels else ""
+        ends = confirmed(f"End it when the service starts{kernels}?", yes=not earlier.kernels)
+    if target.user and not ends:
+        raise ValueError(f"{earlier.shown} still runs; both would use {earlier.state}. To end it, add --end-run")
+    return ends
+
+
+def _proposed(known: Existing, earlier: Tried, *, ends: bool, takes_over: bool) -> Existing:
+    """The same with what is proposed for a new server: a free port, and what ./run has already."""
+    if not known.fresh:
+        return known
+    port = known.values["server.port"]
+    if not (ends and earlier.is_in_the_way(port)) and isinstance(port, int):
+        port = ports.free_from(port)
+    known = attrs.evolve(known, values={**known.values, "server.port": port})
+    if not takes_over:
+        return known
+    return attrs.evolve(
+        known,
+        has_password=known.has_password or earlier.password,
+        has_certificate=known.has_certificate
+        or not {"installed.pem", "authority.pem"}.isdisjoint(earlier.certificates),
+        has_authority=known.has_authority or "authority.pem" in earlier.certificates,
+    )
+
+
+def _with_environment(answers: Answers, target: SetupTarget, earlier: Tried) -> Answers:
+    """The service's notebooks go on in the environment of ./run: a venv cannot be moved, and may be large."""
+    if answers.values.get(ENVIRONMENT) or target.load().settings.kernels.environment:
+        return answers
+    return attrs.evolve(answers, values={**answers.values, ENVIRONMENT: f"{earlier.state}/python"})
+
+
+def _remarks(known: Existing, earlier: Tried, port: Value, *, ends: bool) -> Iterator[str]:
+    if known.fresh and port == known.values["server.port"] != DEFAULT_PORT:
+        yield f"port {DEFAULT_PORT} is in use by another program, so this server gets port {port}"
+    elif (
+        not (known.serves or (ends and earlier.is_in_the_way(port))) and isinstance(port, int) and ports.is_taken(port)
+    ):
+        yield f"port {port} is in use by another program now; the server starts as soon as it is free"
+    if known.fresh and earlier.settings:
+        yield "the settings of ./run (~/.config/jupyterd/jupyterd.toml) are not taken over"
 
 
 def _known(target: SetupTarget) -> Existing:
@@ -82,6 +154,7 @@ def _known(target: SetupTarget) -> Existing:
         has_password=standing.state and target.verb("password", target.flag, "--is-set") == 0,
         has_certificate=bool(values["tls.certificate"]) or {standing.installed, standing.authority} != {ABSENT},
         has_authority=standing.authority != ABSENT,
+        serves=systemctl.is_active(user=target.user),
     )
 
 
@@ -111,9 +184,21 @@ def _shown(target: SetupTarget, made: Todo, known: Existing) -> Iterator[str]:
     elif known.fresh and not known.has_password:
         yield f"{target.paths.login}   the hash of a one-time token; you choose the password in the browser"
     yield from _certificate(target, answers.certificate, known)
+    if made.ends:
+        yield f"{made.tried.shown} ends"
+    if made.takes_over:
+        yield from _taken_over(made)
     if known.fresh:
         yield f"{target.paths.state}   state, and the Python environment of notebooks; only for {account}"
         yield f"a service that starts at boot; {account}'s processes keep running after logout (loginctl enable-linger)"
+
+
+def _taken_over(made: Todo) -> Iterator[str]:
+    kept = [("the password", made.tried.password and made.answers.secret is None)]
+    kept += [("the certificate", bool(made.tried.certificates)), ("the Python environment", made.tried.environment)]
+    names = [name for name, is_there in kept if is_there]
+    if names:
+        yield f"from ./run ({made.tried.state}): {', '.join(names)}"
 
 
 def _values(answers: Answers, known: Existing) -> Iterator[str]:

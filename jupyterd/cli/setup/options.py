@@ -16,6 +16,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--account", metavar="NAME", help="as root: the account that the service runs as (default: the user of sudo)"
     )
+    parser.add_argument(
+        "--end-run", action="store_true", help="end a server of ./run that is in the way, with its kernels"
+    )
+    parser.add_argument(
+        "--no-take-over", dest="take_over", action="store_false",
+        help="do not take over password, certificate and Python environment of notebooks from ./run",
+    )  # fmt: skip
     login = parser.add_mutually_exclusive_group()
     login.add_argument(
         "--password-stdin", dest="login", action="store_const", const="password",

@@ -13,12 +13,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
-from jupyterd.cli.setup import options
+from jupyterd.cli.setup import options, tried
+from jupyterd.cli.setup.tried import Tried
 from jupyterd.cli.setup.unit_files import DROP_IN
-from jupyterd.linux import unit_file
+from jupyterd.linux import accounts, unit_file
+from jupyterd.text import for_terminal
 
 _HUMANS = range(1000, 60000)
 """FIRST_UID to LAST_UID of adduser.conf(5)."""
+
+_DEFAULT_PORT = 8888
+"""server.port of settings/schema.py, which needs an environment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +76,10 @@ def _can_log_in(account: PasswdEntry) -> bool:
     return account.shell.rsplit("/", 1)[-1] not in {"nologin", "false", "sync", ""}
 
 
-def agreed(account: PasswdEntry, target: str, answers: TextIO, questions: TextIO) -> bool:
+def agreed(account: PasswdEntry, target: str, answers: TextIO, questions: TextIO, earlier: Tried | None = None) -> bool:
     """Shows what will be done and asks; Enter means yes."""
+    if earlier is not None and earlier.runs:
+        print(for_terminal(f"{earlier.shown} still runs; you will be asked whether to end it.\n"), file=questions)
     print(
         f"jupyterd will be installed as a service that runs as {account.name}:\n"
         f"  {target}   the program\n"
@@ -105,15 +112,41 @@ def main() -> int:
     if args.dry_run:
         print("jupyterd: --dry-run works only once jupyterd is installed: jupyterd setup --dry-run", file=sys.stderr)
         return 2
+    earlier = _earlier(account)
+    if args.yes and earlier is not None and earlier.is_in_the_way(_wanted_port(args.port)) and not args.end_run:
+        print(for_terminal(f"jupyterd: {in_the_way(earlier)}"), file=sys.stderr)
+        return 2
     if not args.yes:
         if not sys.stdin.isatty():
             print("jupyterd: there is no terminal to ask questions. Type: sudo ./install --yes", file=sys.stderr)
             return 2
-        if not agreed(account, args.target, sys.stdin, sys.stderr):
+        if not agreed(account, args.target, sys.stdin, sys.stderr, earlier):
             print("jupyterd: nothing was changed", file=sys.stderr)
             return 1
     print(account.name)
     return 0
+
+
+def in_the_way(earlier: Tried) -> str:
+    """The sentence for somebody who cannot be asked."""
+    return (
+        f"{earlier.shown} still runs, on the port of the service. To end it with its kernels, add --end-run; "
+        "to keep it, add --port NUMBER"
+    )
+
+
+def _earlier(account: PasswdEntry) -> Tried | None:
+    """What the account has tried; None where it does not say, or has its service already."""
+    if present() is not None:
+        return None
+    try:
+        return tried.find(accounts.account(account.uid, {}, service=True))
+    except (OSError, ValueError):
+        return None
+
+
+def _wanted_port(typed: str | None) -> object:
+    return _DEFAULT_PORT if typed is None else int(typed) if typed.isdigit() else None
 
 
 def for_service(named: str | None) -> PasswdEntry | Undecided:

@@ -17,6 +17,8 @@ from jupyterd.text import for_terminal
 _COMMAND_TIMEOUT_S = 60.0
 _START_TIMEOUT_S = 180.0
 _LOOK_EVERY_S = 0.3
+_WAITING_S = 20.0
+"""How long setup waits for a service that itself waits for the machine: for a port that another program holds, a disk."""
 _SYSTEM, _USER = ("systemctl",), ("systemctl", "--user")
 _ENOUGH_RESTARTS = 3
 """Setup stops waiting for a supervisor that ended this often before it served; systemd continues to restart it."""
@@ -46,8 +48,16 @@ def runs(*, user: bool) -> bool:
     return {"ActiveState=active", "UnitFileState=enabled"}.issubset(shown)
 
 
+def is_active(*, user: bool) -> bool:
+    """Whether the service runs, and serves. False also where there is no manager to ask."""
+    argv = [*_manager(user=user), "is-active", "--quiet", UNIT]
+    return subprocess.run(argv, check=False, capture_output=True, timeout=_COMMAND_TIMEOUT_S).returncode == 0
+
+
 def start(*, changed: bool, user: bool = False) -> bool:
-    """Enable and start the service, and wait; True once it serves. If nothing `changed`, only reload a running one."""
+    """Enable and start the service, and wait until it serves; False if it does not, or waits for the machine. If nothing
+    `changed`, only reload a running one.
+    """
     manager = _manager(user=user)
     run(*manager, "enable", "--quiet", UNIT)
     before = _state(manager)
@@ -57,7 +67,7 @@ def start(*, changed: bool, user: bool = False) -> bool:
     run(*manager, "reset-failed", UNIT)
     run(*manager, "restart", "--no-block", UNIT)
     deadline = time.monotonic() + _START_TIMEOUT_S
-    said = ""
+    waits_until, said = deadline, ""
     say("starting the service ...")
     while time.monotonic() < deadline:
         now = _state(manager)
@@ -70,6 +80,10 @@ def start(*, changed: bool, user: bool = False) -> bool:
         if now["StatusText"] not in ("", said):
             said = now["StatusText"]
             say(said)
+        if not said.startswith("Waiting"):
+            waits_until = time.monotonic() + _WAITING_S
+        elif time.monotonic() > waits_until:
+            return False
         time.sleep(_LOOK_EVERY_S)
     else:
         say(f"the service still does not serve after {_START_TIMEOUT_S:.0f} s; it keeps trying")

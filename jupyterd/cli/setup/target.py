@@ -71,6 +71,10 @@ class SetupTarget:
         """As the account sees it."""
         return as_account.ask(self.account, lambda: _standing(self.paths), Standing)
 
+    def url(self) -> str:
+        """Its best address; "" when it does not run."""
+        return as_account.ask(self.account, lambda: _url(self.paths))
+
     def verb(self, *verb: str, typed: str = "", timeout_s: float = 90.0) -> int:
         """Run a verb of this program as the account, with the environment of its service; returns the exit code.
         `typed` is the standard input, for secrets. OSError when it does not end in time.
@@ -97,6 +101,13 @@ def _read(path: Path) -> str | None:
         return read_untrusted(path).decode()
     except FileNotFoundError:
         return None
+
+
+def _url(here: Paths) -> str:
+    from jupyterd.cli.status.read import ServerStatus, look  # noqa: PLC0415 - ./install needs it at its end only
+
+    found = look((here.status,))
+    return next(iter(found.snapshot.urls), "") if isinstance(found, ServerStatus) else ""
 
 
 def _standing(paths: Paths) -> Standing:

@@ -12,14 +12,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from jupyterd.cli import typed
-from jupyterd.cli._common import EX_CONFIG, TROUBLE, USAGE, fail, refuse, say
-from jupyterd.cli.setup import changes, options, services, systemctl
+from jupyterd.cli import as_account, typed
+from jupyterd.cli._common import DONE, EX_CONFIG, NOT_RUNNING, TROUBLE, USAGE, fail, refuse, say
+from jupyterd.cli.main import main as program
+from jupyterd.cli.setup import changes, options, services, systemctl, tried
 from jupyterd.cli.setup.answers import Answers
 from jupyterd.cli.setup.changes import Todo
 from jupyterd.cli.setup.target import SetupTarget, Standing, find_target
+from jupyterd.cli.setup.tried import Tried
 from jupyterd.linux.files import ABSENT
 from jupyterd.settings.problems import Invalid
+from jupyterd.text import for_terminal
 
 HELP = "Install a permanent server: the machine's service (as root), or your own. Run it again to change the answers."
 _ENVIRONMENT_TIMEOUT_S = 1800.0
@@ -68,27 +71,53 @@ def _do(target: SetupTarget, todo: Todo, args: argparse.Namespace) -> int:
     mine = target.account
     changed = services.put_user_unit(todo.unit) if target.user else services.put_in_place(mine, todo.pieces)
     before = target.standing()
-    if not _password(target, todo.answers):
+    if not _login(target, todo):
         return TROUBLE
     if target.verb("kernel-env", timeout_s=_ENVIRONMENT_TIMEOUT_S):
         say("notebooks have no Python environment yet; to try again, type the same command")
     new_login, ran = target.standing().login != before.login, systemctl.runs(user=target.user)
-    if (changed or todo.new_text or not ran or args.installing) and not systemctl.start(
-        changed=changed, user=target.user
-    ):
-        return TROUBLE if target.user or not ran else _take_back(previous)
+    if (changed or todo.new_text or not ran or args.installing) and not _started(target, todo, changed=changed):
+        return _not_yet(target) if target.user or not ran else _take_back(previous)
     if not target.user:
         services.forget_old_versions(previous)
     old = target.standing()
     code = _certificate(target, todo.answers, old)
     if code:
+        target.verb("token", target.flag, "--if-needed")
         return code
     new = target.standing()
     new_pair = (old.installed, old.authority) != (new.installed, new.authority)
     if ran and not (changed or todo.new_text or new_login or new_pair or args.installing):
-        print(f"Nothing to change. To log in: {typed.program(os.environ)} token", flush=True)
+        where = target.url()
+        serves = f" The server is at {where}" if where else ""
+        print(for_terminal(f"Nothing to change.{serves}\nTo log in: {typed.program(os.environ)} token"), flush=True)
         return 0
     return target.verb("token", target.flag, "--if-needed")
+
+
+def _take_over(target: SetupTarget, earlier: Tried) -> None:
+    """What cannot be taken over is told, and keeps nothing from starting."""
+    try:
+        done = tried.keep(target.account, earlier, target.paths.state)
+    except (OSError, ValueError) as error:
+        say(f"password and certificate of ./run are not taken over: {error}")
+        return
+    if done:
+        say(f"taken over from ./run: {', '.join(done)}")
+
+
+def _end(target: SetupTarget, earlier: Tried) -> bool:
+    """End the server of ./run, as its account."""
+    environ = as_account.environment(target.account, os.environ)
+    environ |= {"JUPYTERD_MODE": "foreground", "JUPYTERD_STATE_DIR": earlier.state}
+    return as_account.run(target.account, lambda: program(["stop"]), environ) in {DONE, NOT_RUNNING}
+
+
+def _not_yet(target: SetupTarget) -> int:
+    """Where the service will be, and how to log in, once what keeps it from starting is over."""
+    target.verb("config", "check", *([] if target.user else ["--system"]))
+    say("the service does not serve yet, and keeps trying. Once it serves, type: jupyterd token")
+    return TROUBLE
 
 
 def _take_back(previous: Path | None) -> int:
@@ -102,11 +131,19 @@ def _take_back(previous: Path | None) -> int:
     return fail(f"version {previous.name} does not serve either; see: journalctl -u jupyterd -n 50")
 
 
-def _password(target: SetupTarget, answers: Answers) -> bool:
-    if answers.secret is None:
+def _login(target: SetupTarget, todo: Todo) -> bool:
+    if todo.takes_over:
+        _take_over(target, todo.tried)
+    secret = todo.answers.secret
+    if secret is None:
         return True
-    how = "--stdin" if answers.secret.kind == "password" else "--hash-stdin"
-    return target.verb("password", target.flag, how, "--if-new", typed=answers.secret.text + "\n") == 0
+    how = "--stdin" if secret.kind == "password" else "--hash-stdin"
+    return target.verb("password", target.flag, how, "--if-new", typed=secret.text + "\n") == 0
+
+
+def _started(target: SetupTarget, todo: Todo, *, changed: bool) -> bool:
+    ended = not todo.ends or _end(target, todo.tried)
+    return ended and systemctl.start(changed=changed, user=target.user)
 
 
 def _certificate(target: SetupTarget, answers: Answers, standing: Standing) -> int:
