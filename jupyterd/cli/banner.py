@@ -17,6 +17,8 @@ from jupyterd.text import fingerprint
 
 IN = INDENT
 COLUMNS = 80
+OWN = "self-signed"
+"""Certificate.source of the one that jupyterd makes by itself."""
 PRIVILEGED = 1024
 """Below it an ordinary user's ssh cannot listen at the other end."""
 
@@ -75,13 +77,13 @@ def text(served: Served, login: Login, ssh: Here, command: str = "jupyterd") -> 
 
 def template(served: Served, login: Login, ssh: Here, command: str = "jupyterd") -> str:
     """The same with the URLs left open, for the supervisor to fill in (protocol/banner.py)."""
-    lines = ["", f"{IN}Jupyter is ready. Open", "", URLS, "", *_login(login, command)]
+    lines = ["", *_tunnel(served.urls, ssh)]
     if served.certificate is not None:
         lines += ["", *_trust(served.certificate, command)]
-    lines += ["", *_tunnel(served.urls, ssh)]
     if served.foreground:
-        lines += ["", f"{IN}Ctrl-C stops the server; closing this terminal does not."]
+        lines += ["", f"{IN}Press Ctrl-C to stop the server. Closing this terminal does not stop it."]
         lines += _hint("To see whether it works", f"{command} status")
+    lines += ["", f"{IN}Jupyter is ready. Open", "", URLS, "", *_login(login, command)]
     return "\n".join(lines) + "\n\n"
 
 
@@ -96,15 +98,16 @@ def _login(login: Login, command: str) -> Iterator[str]:
         case Token(token=token, does=does):
             match does:
                 case "first":
-                    yield f"{IN}The first time, log in with this link (it works once) and choose a password:"
+                    yield f"{IN}The first time, log in with this token or link (it works once) and choose"
+                    yield f"{IN}a password:"
                 case "resets":
                     yield f"{IN}A password is set and stays valid. If you have forgotten it, choose a new one"
-                    yield f"{IN}with this link (it works once):"
+                    yield f"{IN}with this token or link (it works once):"
                 case "once":
-                    yield f"{IN}This link logs you in once. It cannot set a password: the settings fix it."
+                    yield f"{IN}This token or link logs you in once. It cannot set a password: the settings"
+                    yield f"{IN}fix it."
             # After the #: browsers do not send that part, so no server or proxy logs it.
-            yield from ("", f"{DEEPER}{BEST}/login#token={token}", "")
-            yield f"{IN}or enter the token:  {token}"
+            yield from ("", f"{DEEPER}{token}", f"{DEEPER}{BEST}/login#token={token}")
         case Password():
             yield from _hint("Log in with your password. If you have forgotten it", f"{command} token")
         case OwnToken():
@@ -118,14 +121,18 @@ def _login(login: Login, command: str) -> Iterator[str]:
 def _trust(pair: Certificate, command: str) -> Iterator[str]:
     first, *rest = fingerprint(pair.sha256)
     if pair.self_signed:
-        yield f"{IN}Your browser will warn you that the certificate is self-signed. If it shows"
+        if pair.source == OWN:
+            yield f"{IN}Your browser will warn you that the certificate is self-signed. If it shows"
+        else:
+            yield f"{IN}Your certificate ({pair.file})"
+            yield f"{IN}is self-signed, so browsers that do not know it warn about it. If yours shows"
         yield f"{IN}this SHA-256 fingerprint, continue (Advanced, then Proceed or Accept):"
     else:
         until = local_time.day(pair.not_after)
         yield f"{IN}The certificate ({pair.file},"
         yield f"{IN}valid until {until}) has the SHA-256 fingerprint"
     yield from ("", f"{DEEPER}{first}", *(f"{DEEPER}{line}" for line in rest))
-    if pair.self_signed:
+    if pair.self_signed and pair.source == OWN:
         yield from ("", *_hint("To get rid of the warning, on phones and tablets too", f"{command} cert new"))
 
 

@@ -141,7 +141,7 @@ def on_command_line(overrides: Mapping[str, str | bool]) -> list[Assigned | Prob
     """The assignments in what options.overrides returned; an old option has its old name ("NotebookApp.port")."""
     result: list[Assigned | Problem] = []
     for name, value in overrides.items():
-        new = name if name in SETTINGS else legacy.new_name(name.rpartition(".")[2])
+        new = name if name in SETTINGS else legacy.new_name(*name.rsplit(".", 1))
         row = None if new is None else SETTINGS[new]
         if row is not None and row.name == name and not row.secret:
             flag = row.flag.replace("--", "--no-", 1) if value is False else row.flag

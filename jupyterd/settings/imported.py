@@ -81,13 +81,12 @@ def _rank(said: Assignment) -> tuple[int, bool, int]:
 def _judged(said: Assignment, home: str, *, has_root: bool) -> tuple[str, Value] | str:  # noqa: PLR0911 - one for each answer
     """(setting, value), or why it is none; "" where nothing need be said."""
     key, value = said.key, said.value
-    server = legacy.priority(said.owner) >= 0
-    gone = legacy.why_gone(key) if server else None
+    gone = legacy.why_gone(said.owner, key)
     if gone is not None:
         return f"is left out: {gone}"
     if key in UNSAFE and value not in (False, "", None):
         return f"is left out: it leaves the server open. Wanted all the same? [server] allow_unsafe, and {legacy.HATCH}"
-    name = legacy.new_name(key) if server else None
+    name = legacy.new_name(said.owner, key)
     if name is None or key == "webapp_settings":
         return f"has no setting here; {legacy.HATCH}"
     if key == "preferred_dir" and has_root:

@@ -18,6 +18,9 @@ _SERVERS = (
     "ContentsManager", "FileContentsManager", "AsyncFileContentsManager", "LargeFileManager",
 )  # fmt: skip
 
+# And those that have the keys of culling, and no other that is meant below.
+_CULLERS = ("MappingKernelManager", "AsyncMappingKernelManager")
+
 # Old key -> the setting here.
 _NEW = {
     "ip": "server.ip", "port": "server.port", "base_url": "server.base_url", "base_project_url": "server.base_url",
@@ -47,6 +50,7 @@ _GONE = {
     "sock": "it listens on addresses only",
     "sock_mode": "it listens on addresses only",
     "ssl_options": "use tls.certificate and tls.key",
+    "trust_xheaders": "use login.trusted_proxies, which names the proxies",
 }
 
 HATCH = (
@@ -61,8 +65,7 @@ def explained(path: tuple[str, ...]) -> str | None:
         path = path[1:]
     match path:
         case (owner, key, *_) if owner in _CLASSES:
-            ours = owner in _SERVERS or (owner.endswith("MappingKernelManager") and key.startswith("cull_"))
-            return (_of(key) if ours else None) or HATCH
+            return (_of(key) if _is_meant(owner, key) else None) or HATCH
         case (owner,) if owner in _CLASSES:
             return HATCH
         case (key,):
@@ -73,12 +76,13 @@ def explained(path: tuple[str, ...]) -> str | None:
 
 def priority(owner: str) -> int:
     """Precedence of a Jupyter class, greater for a newer or more specific one; -1: unknown."""
-    return _SERVERS.index(owner) if owner in _SERVERS else -1
+    known = (*_SERVERS, *_CULLERS)
+    return known.index(owner) if owner in known else -1
 
 
-def why_gone(key: str) -> str | None:
-    """Why an old key has no setting here, and needs none."""
-    return _GONE.get(key)
+def why_gone(owner: str, key: str) -> str | None:
+    """Why an old key of this class has no setting here, and needs none."""
+    return _GONE.get(key) if _is_meant(owner, key) else None
 
 
 def is_old_class(path: tuple[str, ...]) -> bool:
@@ -86,9 +90,15 @@ def is_old_class(path: tuple[str, ...]) -> bool:
     return path == ("c",) or (len(path) > 0 and path[-1] in _CLASSES and path[:-1] in {(), ("c",)})
 
 
-def new_name(key: str) -> str | None:
-    """The dotted name that an old key has here."""
-    return _NEW.get(key)
+def new_name(owner: str, key: str) -> str | None:
+    """The dotted name that an old key of this class has here."""
+    if owner == "LanguageServerManager":
+        return {"autodetect": "server.language_server"}.get(key)
+    return _NEW.get(key) if _is_meant(owner, key) else None
+
+
+def _is_meant(owner: str, key: str) -> bool:
+    return owner in _SERVERS or (owner in _CULLERS and key.startswith("cull_"))
 
 
 def jupyter_file(name: str, text: str) -> str | None:
@@ -111,6 +121,7 @@ def old_options() -> dict[str, str | None]:
     options: dict[str, str | None] = {
         f"{owner}.{key}": new for owner in ("NotebookApp", "ServerApp") for key, new in _NEW.items()
     }
+    options |= {f"{owner}.{key}": new for owner in _CULLERS for key, new in _NEW.items() if key.startswith("cull_")}
     return options | {f"{owner}.{key}": None for owner in ("NotebookApp", "ServerApp") for key in _GONE}
 
 

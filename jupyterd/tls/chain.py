@@ -36,7 +36,7 @@ def ordered(leaf: Leaf, others: Sequence[str]) -> tuple[list[str], int]:
 def _names(path: Path, leaf: Leaf) -> Iterator[PairProblem]:
     if not leaf.names:
         yield PairProblem(
-            f"the certificate in {path} names no host (no subjectAltName), so every browser warns of it",
+            f"the certificate in {path} names no host (no subjectAltName), so every browser warns about it",
             "have a new one made with the server's names in it",
         )
 

@@ -94,9 +94,11 @@ def _proved(
     if now < leaf.not_before:
         return PairProblem("the certificate is not valid yet", "is this machine's clock right? timedatectl")
     if not leaf.names:
-        return PairProblem(
-            "the certificate names no host (no subjectAltName), so no browser takes it",
-            "have a new one made with the server's names in it",
+        remarks.append(
+            PairProblem(
+                "the certificate names no host (no subjectAltName), so every browser warns about it",
+                "have a new one made with the server's names in it",
+            )
         )
     above, strangers = chain.ordered(leaf, others)
     if strangers:

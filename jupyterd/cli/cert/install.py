@@ -60,7 +60,12 @@ def _serve(server: Server, leaf: Leaf) -> int:
 def _names(server: Server, leaf: Leaf) -> list[PairProblem]:
     """A warning if the certificate covers none of the names under which the server is shown."""
     known = {urlsplit(url).hostname or "" for url in server.urls}
-    if not known or known & set(leaf.names) or any(f"*.{each.partition('.')[2]}" in leaf.names for each in known):
+    if (
+        not known
+        or not leaf.names
+        or known & set(leaf.names)
+        or any(f"*.{each.partition('.')[2]}" in leaf.names for each in known)
+    ):
         return []
     name = next((each for each in leaf.names if not each.startswith("*")), "NAME")
     shown = ", ".join(sorted(known))
@@ -73,7 +78,7 @@ def _names(server: Server, leaf: Leaf) -> list[PairProblem]:
 
 
 def _describe(leaf: Leaf) -> None:
-    print(f"Certificate for {', '.join(leaf.names)}")
+    print(f"Certificate for {', '.join(leaf.names) or 'no host'}")
     print(f"  {expiry(leaf.not_after - time.time(), local_time.day(leaf.not_after))}")
     for number, line in enumerate(fingerprint(leaf.sha256)):
         print(f"  {'SHA-256' if not number else '       '}  {line}")

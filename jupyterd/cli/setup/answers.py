@@ -26,7 +26,7 @@ from jupyterd.text import for_terminal
 from jupyterd.tls import collect
 from jupyterd.tls.key_pair import PairProblem
 
-HASH, ROOT = "login.password_hash", "server.allow_root"
+HASH, ROOT, CERTIFICATE = "login.password_hash", "server.allow_root", "tls.certificate"
 CertificateChoice = Literal["auto", "authority", "acme", "files"]
 _KINDS: dict[str, CertificateChoice] = {"": "auto", "auto": "auto", "authority": "authority", "acme": "acme"}
 _CERTIFICATES = """\
@@ -127,7 +127,15 @@ def collect_answers(args: argparse.Namespace, target: SetupTarget, known: Existi
             values[name] = value
     if known.fresh and target.account.uid == 0:
         values[ROOT] = True  # root serves only if the user named root or the machine has no other account
-    return Answers(values, secret, _certificate(args, target, known, ask=ask), tuple(remarks))
+    named = str(values.get(CERTIFICATE, known.values[CERTIFICATE]))
+    certificate = _certificate(args, target, known, named, ask=ask)
+    values |= _unnamed(named, certificate)
+    return Answers(values, secret, certificate, tuple(remarks))
+
+
+def _unnamed(named: str, chosen: CertificateAnswer) -> dict[str, Value]:
+    """Another certificate is served only if the settings name none: theirs takes precedence."""
+    return dict.fromkeys((CERTIFICATE, "tls.key"), "") if named and chosen.kind != "auto" else {}
 
 
 def _imported(take: str | bool | None, target: SetupTarget, known: Existing, *, ask: bool) -> Taken:  # noqa: FBT001 - argparse's
@@ -181,12 +189,15 @@ def _setting(asked: _Question, target: SetupTarget, *, ask: bool) -> Value:
     return found
 
 
-def _certificate(args: argparse.Namespace, target: SetupTarget, known: Existing, *, ask: bool) -> CertificateAnswer:
+def _certificate(
+    args: argparse.Namespace, target: SetupTarget, known: Existing, named: str, *, ask: bool
+) -> CertificateAnswer:
+    """`named`: the file that the settings will name."""
     which = args.certificate
     if which is None and args.domain:
         which = "acme"
     if which is None and ask:
-        return _asked_certificate(target, known)
+        return _asked_certificate(target, known, named)
     kind = _KINDS.get(which or "", "files")
     if kind == "acme" and not (args.domain and args.email):
         raise ValueError("--certificate acme also needs --domain NAME and --email ADDRESS")
@@ -200,8 +211,10 @@ def _certificate(args: argparse.Namespace, target: SetupTarget, known: Existing,
     return CertificateAnswer(kind, absolute, domains, args.email or "", args.acme_server or "", args.agree_tos)
 
 
-def _asked_certificate(target: SetupTarget, known: Existing) -> CertificateAnswer:
-    now = "the current one" if known.has_certificate else "self-signed, made automatically; browsers warn about it once"
+def _asked_certificate(target: SetupTarget, known: Existing, named: str) -> CertificateAnswer:
+    now = "self-signed, made automatically; browsers warn about it once"
+    if named or known.has_certificate:
+        now = f"keep {named}" if named else "keep the current one"
     choice = ask_until_valid(
         _CERTIFICATES.format(now=now), "1", lambda text: "" if text in {"1", "2", "3", "4"} else "type 1, 2, 3 or 4"
     )

@@ -140,6 +140,8 @@ def _remarks(known: Existing, earlier: Tried, port: Value, *, ends: bool) -> Ite
         yield f"port {port} is in use by another program now; the server starts as soon as it is free"
     if known.fresh and earlier.settings:
         yield "the settings of ./run (~/.config/jupyterd/jupyterd.toml) are not taken over"
+    if known.fresh and earlier.self_signed and not earlier.certificates:
+        yield "the self-signed certificate of ./run is not taken over: browsers warn once more, about the new one"
 
 
 def _known(target: SetupTarget) -> Existing:
@@ -185,11 +187,12 @@ def _shown(target: SetupTarget, made: Todo, known: Existing) -> Iterator[str]:
         yield f"{target.paths.login}   the hash of a one-time token; you choose the password in the browser"
     yield from _certificate(target, answers.certificate, known)
     if made.ends:
-        yield f"{made.tried.shown} ends"
+        yield f"{made.tried.shown} will be ended"
     if made.takes_over:
         yield from _taken_over(made)
     if known.fresh:
-        yield f"{target.paths.state}   state, and the Python environment of notebooks; only for {account}"
+        environment = "" if ENVIRONMENT in answers.values else ", and the Python environment of notebooks"
+        yield f"{target.paths.state}   state{environment}; only for {account}"
         yield f"a service that starts at boot; {account}'s processes keep running after logout (loginctl enable-linger)"
 
 

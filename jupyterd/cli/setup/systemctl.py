@@ -18,7 +18,7 @@ _COMMAND_TIMEOUT_S = 60.0
 _START_TIMEOUT_S = 180.0
 _LOOK_EVERY_S = 0.3
 _WAITING_S = 20.0
-"""How long setup waits for a service that itself waits for the machine: for a port that another program holds, a disk."""
+"""How long setup waits for a service that itself waits for the machine: a port that is taken, a disk that is late."""
 _SYSTEM, _USER = ("systemctl",), ("systemctl", "--user")
 _ENOUGH_RESTARTS = 3
 """Setup stops waiting for a supervisor that ended this often before it served; systemd continues to restart it."""
@@ -55,7 +55,7 @@ def is_active(*, user: bool) -> bool:
 
 
 def start(*, changed: bool, user: bool = False) -> bool:
-    """Enable and start the service, and wait until it serves; False if it does not, or waits for the machine. If nothing
+    """Enable and start the service, and wait until it serves; False if it does not or waits for the machine. If nothing
     `changed`, only reload a running one.
     """
     manager = _manager(user=user)

@@ -20,8 +20,10 @@ from jupyterd.linux.files import is_locked, read_private, read_untrusted
 from jupyterd.settings import login_store
 from jupyterd.text import plural
 
-CERTIFICATES = ("installed.pem", "authority.pem", "local.pem", "self-signed.pem")
-"""In the directory tls of a state directory."""
+CERTIFICATES = ("installed.pem", "authority.pem", "local.pem")
+"""In the directory tls of a state directory. A self-signed one is not among them: that of ./run names localhost alone,
+and the service would make another as soon as it has to name more.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Tried:
     busy: int
     password: bool
     certificates: tuple[str, ...]
+    self_signed: bool
     environment: bool
     settings: bool
 
@@ -54,7 +57,7 @@ class Tried:
         facts = [f"pid {self.pid}"] if self.pid else []
         if self.kernels:
             facts.append(f"{plural(self.kernels, 'kernel')}, {self.busy} busy")
-        what = "the account's own service" if self.mode == "user" else "the server of ./run"
+        what = "The account's own service" if self.mode == "user" else "The server of ./run"
         return " ".join(filter(None, (what, f"({'; '.join(facts)})" if facts else "", self.url and f"at {self.url}")))
 
     def is_in_the_way(self, port: object) -> bool:
@@ -104,6 +107,7 @@ def _look(state: Path, home: Path) -> Tried:
         busy=_number(told.get("kernels_busy")) if runs else 0,
         password=bool(_document(state / "login.json").get("password_hash")),
         certificates=tuple(name for name in CERTIFICATES if (state / "tls" / name).is_file()),
+        self_signed=(state / "tls" / "self-signed.pem").is_file(),
         environment=(state / "python" / "bin" / "python").exists(),
         settings=(home / ".config" / "jupyterd" / "jupyterd.toml").is_file(),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
@@ -41,6 +42,8 @@ NAMED_MOST, PATH_MOST = 3, 120
 """Requests that are named, and characters of each path."""
 PLAIN_TIMEOUT_S = 5.0
 PLAIN_MAX_BYTES = 16384
+_PORT = re.compile(r"(^[^:]*|\]):[0-9]+$")
+"""At the end of a Host header: an IPv6 address has brackets there."""
 
 
 @attrs.frozen
@@ -216,14 +219,15 @@ async def _point_to_https(stream: Plain) -> None:
     try:
         async with asyncio.timeout(PLAIN_TIMEOUT_S):
             head = await stream.read_until(b"\r\n\r\n", max_bytes=PLAIN_MAX_BYTES)
-            await stream.write(_plain_answer(head))
+            await stream.write(plain_answer(head))
     except (StreamClosedError, UnsatisfiableReadError, TimeoutError):
         pass  # whatever it was, it is no browser
     finally:
         stream.close()
 
 
-def _plain_answer(head: bytes) -> bytes:
+def plain_answer(head: bytes) -> bytes:
+    """What a browser that speaks plain HTTP is told. `head`: its request up to the empty line."""
     request, *lines = head.decode("latin-1").split("\r\n")
     method, _, rest = request.partition(" ")
     target = rest.partition(" ")[0]
@@ -232,8 +236,10 @@ def _plain_answer(head: bytes) -> bytes:
         text = "This port speaks HTTPS only.\n"
         lines = ["HTTP/1.1 400 Bad Request", f"Content-Length: {len(text)}", "Connection: close", "", text]
         return "\r\n".join(lines).encode()
+    # Without a port in it the request came to port 80, and https:// alone would lead to 443.
+    where = host if _PORT.search(host) else f"{host}:80"
     lines = [
-        "HTTP/1.1 307 Temporary Redirect", f"Location: https://{host}{target}", "Content-Length: 0",
+        "HTTP/1.1 307 Temporary Redirect", f"Location: https://{where}{target}", "Content-Length: 0",
         "Cache-Control: no-store", "Connection: close", "", "",
     ]  # fmt: skip
     return "\r\n".join(lines).encode("latin-1")

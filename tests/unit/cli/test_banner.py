@@ -12,7 +12,7 @@ from jupyterd.cli.banner import OwnToken, Password, Served, Token, TokenHidden
 from jupyterd.protocol.plan import Certificate
 
 HERE = ssh.Here("ada", "192.0.2.9")
-OWN = Certificate("/s/self-signed.pem", "ab12" * 16, 0.0, 4e9, ("gpu.lan",), self_signed=True)
+OWN = Certificate("/s/self-signed.pem", "ab12" * 16, 0.0, 4e9, ("gpu.lan",), self_signed=True, source="self-signed")
 SECRET = "one-time-secret"
 
 
@@ -29,6 +29,14 @@ def test_first_login_shows_addresses_link_fingerprint_and_tunnel() -> None:
     assert "open  https://localhost:8888/lab1/\n" in text
     assert "Ctrl-C" in text
     assert max(map(len, text.splitlines())) <= 80
+    assert text.rstrip().splitlines()[-1].strip() == f"https://gpu.lan:8888/lab1/login#token={SECRET}"
+
+
+def test_a_self_signed_certificate_of_the_users_own_is_not_offered_to_be_replaced_by_what_is_not_served() -> None:
+    theirs = Certificate("/home/ada/mycert.pem", "ab12" * 16, 0.0, 4e9, (), self_signed=True, source="settings")
+    text = banner.text(served("https://gpu.lan:8888/", certificate=theirs), Password(), HERE)
+    assert "Your certificate (/home/ada/mycert.pem)\n  is self-signed" in text and "cert new" not in text
+    assert "cert new" in banner.text(served("https://gpu.lan:8888/"), Password(), HERE)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +83,7 @@ def test_without_a_token_there_is_no_link(login: banner.Login) -> None:
 def test_what_a_token_does_is_told_as_it_is() -> None:
     page = served("https://localhost:8888/")
     assert "forgotten" in banner.text(page, Token(SECRET, "resets"), HERE)
-    assert "the settings fix it" in banner.text(page, Token(SECRET, "once"), HERE)
+    assert "It cannot set a password" in banner.text(page, Token(SECRET, "once"), HERE)
 
 
 def test_plain_http_and_a_signed_certificate_need_no_way_past_a_warning() -> None:

@@ -34,12 +34,34 @@ def test_the_pages_of_the_guides() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "setting", "meant"),
+    [
+        ("MappingKernelManager.cull_idle_timeout", 3600, "kernels.cull_idle_timeout_s", 3600),
+        ("MappingKernelManager.cull_interval", 60, "kernels.cull_interval_s", 60),
+        ("MappingKernelManager.cull_connected", True, "kernels.cull_connected", True),
+        ("AsyncMappingKernelManager.cull_busy", True, "kernels.cull_busy", True),
+        ("ContentsManager.root_dir", "/srv/nb", "server.root_dir", "/srv/nb"),
+        ("ContentsManager.allow_hidden", True, "server.hidden_files", True),
+        ("ServerApp.local_hostnames", ["localhost", "gpu.lan"], "server.names", ("gpu.lan",)),
+        ("IdentityProvider.token", "a" * 32, "login.token", "a" * 32),
+        ("LanguageServerManager.autodetect", True, "server.language_server", True),
+    ],
+)
+def test_every_class_that_holds_a_setting_of_ours_is_imported(
+    name: str, value: object, setting: str, meant: object
+) -> None:
+    assert said((name, value)).values == {setting: meant}
+
+
+@pytest.mark.parametrize(
     ("name", "value", "words"),
     [
         ("NotebookApp.open_browser", False, "a daemon opens no browser"),
         ("NotebookApp.prot", 8889, "no setting here"),
         ("KernelManager.ip", "0.0.0.0", "no setting here"),
         ("MyExtension.colour", "red", "no setting here"),
+        ("MappingKernelManager.root_dir", "/srv", "no setting here"),
+        ("ServerApp.trust_xheaders", True, "login.trusted_proxies"),
         ("NotebookApp.port", 0, "from 1 to 65535"),
         ("NotebookApp.port", "8888", "without quotes"),
         ("NotebookApp.certfile", "mycert.pem", 'begins with "/"'),
