@@ -54,7 +54,10 @@ def days(seconds: float) -> str:
     return plural(whole, "day") if whole else "less than a day"
 
 
-_PROGRAMS = ("sudo", "jupyterd", "systemctl", "journalctl", "loginctl", "nvidia-smi", "ip", "ss", "ls")
+_PROGRAMS = (
+    "sudo", "jupyterd", "systemctl", "journalctl", "loginctl", "timedatectl", "nvidia-smi", "ip", "ss", "ssh", "ls",
+    "df", "kill", "namei", "quota",
+)  # fmt: skip
 
 
 def advised(advice: str) -> str:

@@ -80,17 +80,22 @@ def as_the_account(args: argparse.Namespace, work: Callable[[], int], typed: Cal
     what `typed` returns is its standard input. Root itself does it where nobody but root can change anything of that
     server, and keeps its own standard input. Raises Invalid, OSError.
     """
-    here, who = _meant(args)
+    here, who = meant(args)
     if who is None:
         return work()
-    environ = as_account.environment(who, os.environ, getattr(args, "handed_on", ()))
+    return as_account.run(who, work, environment_of(here, who, getattr(args, "handed_on", ())), typed())
+
+
+def environment_of(here: Paths, who: accounts.Account, more: tuple[str, ...] = ()) -> dict[str, str]:
+    """What a process of the account's is given (as_account.environment), and the names of this server's directories."""
+    environ = as_account.environment(who, os.environ, more)
     environ |= {"JUPYTERD_MODE": here.mode, "JUPYTERD_STATE_DIR": str(here.state)}
     if here.mode == "service":
         environ["JUPYTERD_RUNTIME_DIR"] = str(here.runtime)
-    return as_account.run(who, work, environ, typed())
+    return environ
 
 
-def _meant(args: argparse.Namespace) -> tuple[Paths, accounts.Account | None]:
+def meant(args: argparse.Namespace) -> tuple[Paths, accounts.Account | None]:
     """The place of the server that root means: where there is one, else the likeliest; and whose it is, None for root.
     Only root can say whose it is: it has made or changed every file on the way there.
     """

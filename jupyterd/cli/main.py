@@ -19,6 +19,7 @@ VERBS = {
     "setup": "install a permanent server: account, password, address, certificate",
     "run": "run the server, in this terminal or as the systemd service",
     "status": "show whether the server works, and what is wrong",
+    "doctor": "say what is wrong with this machine, account and server, and what to type",
     "stop": "end your own server when its terminal is gone",
     "reload": "apply changed settings, and wait until they are in effect",
     "password": "set the password of the login page",
@@ -29,7 +30,7 @@ VERBS = {
     "config": "show or check the settings",
     "kernel-env": "create or repair the Python environment of notebooks",
 }
-PACKAGES = ("setup", "status", "cert", "gpu")
+PACKAGES = ("setup", "status", "doctor", "cert", "gpu")
 """Verbs that are packages; their entry point is verb.py."""
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from jupyterd.linux import proc
+from jupyterd.linux import mounts, proc
 
 _BY_DESCRIPTOR, _BY_PATH, _BY_PATH_AT = "descriptor", "path", "path at"
 _X86_64 = {
@@ -63,20 +63,18 @@ threads wait for each other, nor epoll_wait, in which an event loop has nothing 
 _NO_FILE = ("socket:", "pipe:", "anon_inode:")
 """Of the links in /proc/PID/fd: what can be waited on and lies on no disk."""
 _AT_CWD = -100
-_ESCAPED = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\"))
-"""In /proc/PID/mountinfo (proc_pid_mountinfo(5))."""
 _PATH_MAX = 4096
 
 
-def of(pid: int) -> tuple[str | None, bool]:
-    """(what the process waits for, as a phrase; whether that is a file). A file system call in which any thread waits,
-    with path, mount and place in the kernel; a thread in state D; or another call in which the main thread waits. None:
-    it waits for nothing that comes by itself, or it may not be seen.
+def of(pid: int, thread: int | None = None) -> tuple[str | None, bool]:
+    """(what the process, or one thread of it, waits for, as a phrase; whether that is a file). A file system call in
+    which any thread waits, with path, mount and place in the kernel; a thread in state D; or another call in which the
+    main thread waits. None: it waits for nothing that comes by itself, or it may not be seen.
     """
     machine = os.uname().machine
     of_files, others = _CALLS.get(machine, {}), _OTHERS.get(machine, {})
     stuck = other = None
-    for tid in _threads(pid):
+    for tid in _threads(pid) if thread is None else (str(thread),):
         found = proc.stat(int(tid), f"/proc/{pid}/task")
         if found is None or found.state not in "SD":
             continue
@@ -90,7 +88,7 @@ def of(pid: int) -> tuple[str | None, bool]:
             return f"{name} of {_shown(path)}{_mount(pid, path)}{place}", True
         if found.state == "D":
             stuck = f"a thread is in state D{place}"
-        if tid == str(pid):
+        if tid == str(thread or pid):
             other = name or others.get(number)
     return (stuck, True) if stuck is not None else (other, False)
 
@@ -136,16 +134,8 @@ def _string(pid: int, address: int) -> str | None:
 
 def _mount(pid: int, path: str) -> str:
     """The mount below which the path lies, and its file system type."""
-    best, kind = "", ""
-    for line in proc.text(pid, "mountinfo").splitlines():
-        words = line.split()
-        point = words[4]
-        for written, meant in _ESCAPED:
-            point = point.replace(written, meant)
-        inside = path == point or path.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(best):
-            best, kind = point, words[words.index("-") + 1]
-    return f" ({kind} on {_shown(best)})" if best else ""
+    found = mounts.holding(proc.text(pid, "mountinfo"), path)
+    return "" if found is None else f" ({found.kind} on {_shown(found.point)})"
 
 
 def _shown(path: str) -> str:

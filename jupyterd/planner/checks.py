@@ -13,7 +13,7 @@ from typing import Literal
 
 import attrs
 
-from jupyterd.linux import kept, unit_file
+from jupyterd.linux import kept, mounts, unit_file
 from jupyterd.linux.accounts import Account
 from jupyterd.planner import jupyter_config
 from jupyterd.protocol.plan import Trouble
@@ -206,31 +206,13 @@ def _read_only(root: Path) -> Literal["disk", "here"] | None:
             return None
     except OSError as error:
         return "disk" if error.errno == errno.EROFS else None
-    fields = _mounted(root)
-    # proc_pid_mountinfo(5): the options of the file system itself are the last field.
-    return "disk" if fields and "ro" in fields[-1].split(",") else "here"
+    found = mounts.holding(mounts.own(), os.path.realpath(root))
+    return "disk" if found is not None and "ro" in found.of_disk else "here"
 
 
 def _mount(root: Path) -> str:
-    fields = _mounted(root)
-    return fields[4] if fields else str(root)
-
-
-def _mounted(root: Path) -> list[str]:
-    """The fields of the mount that holds the directory: the longest mount point above it, the last one there."""
-    real = os.path.realpath(root)
-    best: list[str] = []
-    try:
-        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    except OSError:
-        return best
-    for line in lines:
-        fields = line.split(" ")
-        point = fields[4].replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
-        inside = real == point or real.startswith(point.rstrip("/") + "/")
-        if inside and (not best or len(fields[4]) >= len(best[4])):
-            best = fields
-    return best
+    found = mounts.holding(mounts.own(), os.path.realpath(root))
+    return str(root) if found is None else found.point
 
 
 def _hidden(settings: Settings) -> Checked:

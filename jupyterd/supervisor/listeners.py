@@ -14,8 +14,8 @@ from contextlib import suppress
 from typing import Literal
 
 from jupyterd.core.events import BindFailed, Bound
+from jupyterd.linux.port_owner import holder
 from jupyterd.protocol.plan import Listen
-from jupyterd.supervisor.port_owner import holder
 from jupyterd.supervisor.sd_notify import Notifier
 
 _BACKLOG = 1024
@@ -64,7 +64,7 @@ class Listeners:
         reason = _REASONS.get(error.errno)
         if reason == "busy":
             own = frozenset(map(_inode, self._open.values()))
-            return BindFailed(listen, reason, holder(listen, own, self._closed))
+            return BindFailed(listen, reason, holder(listen.host, listen.port, own, self._closed))
         return BindFailed(listen, reason or "other", error.strerror or str(error))
 
     def _close(self, listen: Listen) -> None:

@@ -65,6 +65,8 @@ _RECORD = {
 }  # fmt: skip
 _VERBS = f"""
 jupyterd status
+jupyterd doctor
+jupyterd doctor --json --deep
 jupyterd gpu
 jupyterd gpu --since today
 jupyterd kernels list

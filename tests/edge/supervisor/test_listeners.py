@@ -16,9 +16,9 @@ import pytest
 from support.network import free_port
 
 from jupyterd.core.events import Bound
+from jupyterd.linux.port_owner import is_jupyterd
 from jupyterd.protocol.plan import Listen
 from jupyterd.supervisor.listeners import Listeners
-from jupyterd.supervisor.port_owner import is_jupyterd
 from jupyterd.supervisor.sd_notify import Notifier
 
 SILENT = Notifier(None, 0)
@@ -182,10 +182,7 @@ def test_an_ordinary_account_still_learns_the_user_of_the_holder() -> None:
     if os.getuid() != 0:
         pytest.skip("needs root to become an ordinary account")
     with socket.create_server(("127.0.0.1", 0)) as held:
-        code = (
-            "from jupyterd.supervisor.port_owner import holder; from jupyterd.protocol.plan import Listen\n"
-            f"print(holder(Listen('127.0.0.1', {held.getsockname()[1]})))"
-        )
+        code = f"from jupyterd.linux.port_owner import holder\nprint(holder('127.0.0.1', {held.getsockname()[1]}))"
         said = subprocess.run(
             ["/usr/bin/setpriv", "--reuid=65534", "--clear-groups", "/usr/bin/python3", "-c", code],
             env={"PYTHONPATH": str(Path(__file__).parents[3])}, cwd="/", capture_output=True, text=True, check=True,

@@ -7,8 +7,7 @@ import socket
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
-
-from jupyterd.protocol.plan import Listen
+from dataclasses import dataclass
 
 _LISTEN = "0A"
 """TCP_LISTEN in the column "st" of /proc/net/tcp (proc(5))."""
@@ -20,24 +19,43 @@ _OPTIONS_WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
 """Options of the Python interpreter whose value is the next argument."""
 
 
-def holder(listen: Listen, own: Collection[int] = (), former: Collection[int] = (), proc: str = "/proc") -> str:
-    """Who keeps us from listening there, like "python3 (pid 123, user alice)", "another jupyterd (...)", "a process of
-    user root"; "" if unknown. `own`: inodes of our own sockets, on other addresses of the port; `former`: of
-    those that were ours, which our server holds until it is replaced.
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who listens there. `pid` is None where the process may not be seen; `program` is then "a process"."""
+
+    pid: int | None
+    program: str
+    user: str
+
+    def __str__(self) -> str:
+        if self.pid is None:
+            return f"a process of user {self.user}"
+        return f"{self.program} (pid {self.pid}, user {self.user})"
+
+
+def find(host: str, port: int, own: Collection[int] = (), proc: str = "/proc") -> Holder | None:
+    """Who keeps us from listening there, as far as it can be proved; None: nobody, or not to be seen. `own`: inodes of
+    our own sockets, on other addresses of the port.
     """
-    sockets = {inode: uid for inode, uid in _listeners(listen, proc) if int(inode) not in own}
+    sockets = {inode: uid for inode, uid in _listeners(host, port, proc) if int(inode) not in own}
     if not sockets:
-        return ""
-    if any(int(inode) in former for inode in sockets):
-        return "the server that is being replaced"
+        return None
     pid = _owner({f"socket:[{inode}]" for inode in sockets}, proc)
     user = _user_name(next(iter(sockets.values())))
-    if pid is None:
-        return f"a process of user {user}"
-    return f"{_program(pid, proc)} (pid {pid}, user {user})"
+    return Holder(pid, "a process" if pid is None else _program(pid, proc), user)
 
 
-def _listeners(listen: Listen, proc: str) -> Iterator[tuple[str, int]]:
+def holder(host: str, port: int, own: Collection[int] = (), former: Collection[int] = (), proc: str = "/proc") -> str:
+    """As `find`, in words: "python3 (pid 123, user alice)", "another jupyterd (...)", "a process of user root"; "" if
+    unknown. `former`: inodes of sockets that were ours, which our server holds until it is replaced.
+    """
+    if any(int(inode) in former for inode, _ in _listeners(host, port, proc) if int(inode) not in own):
+        return "the server that is being replaced"
+    found = find(host, port, own, proc)
+    return "" if found is None else str(found)
+
+
+def _listeners(wanted: str, on: int, proc: str) -> Iterator[tuple[str, int]]:
     """Inode and uid of each listening socket that keeps another from listening there."""
     for table in ("tcp", "tcp6"):
         with suppress(OSError), open(f"{proc}/net/{table}", encoding="ascii") as file:
@@ -45,7 +63,7 @@ def _listeners(listen: Listen, proc: str) -> Iterator[tuple[str, int]]:
             for line in file:
                 _, local, _, state, _, _, _, uid, _, inode, *_ = line.split(maxsplit=10)
                 host, _, port = local.partition(":")
-                if state == _LISTEN and int(port, 16) == listen.port and _conflict(_address(host), listen.host):
+                if state == _LISTEN and int(port, 16) == on and _conflict(_address(host), wanted):
                     yield inode, int(uid)
 
 
