@@ -28,9 +28,10 @@ VERBS = {
     "kernels": "list, interrupt, restart or stop kernels, even when no server runs",
     "gpu": "show which notebooks use the GPUs; with --since, how much they used",
     "config": "show or check the settings",
+    "env": "list your Python environments, add one to notebooks, or choose the default",
     "kernel-env": "create or repair the Python environment of notebooks",
 }
-PACKAGES = ("setup", "status", "doctor", "cert", "gpu")
+PACKAGES = ("setup", "status", "doctor", "cert", "gpu", "env")
 """Verbs that are packages; their entry point is verb.py."""
 
 

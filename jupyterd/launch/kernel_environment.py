@@ -80,16 +80,29 @@ def _make(environment: Path, say: Say, until: float) -> None:
             _step([uv, "venv", "--quiet", "--allow-existing", "--python", base.path, str(environment)], until)
         else:
             _step([base.path, "-I", "-m", "venv", str(environment)], until)
-    say("Installing ipykernel into it")
-    if uv:
-        _step([uv, "pip", "install", "--quiet", "--python", str(python), "ipykernel", "pip"], until)
-    else:
-        pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-        _step([*pip, "ipykernel"], until)
-    _step([str(python), "-c", "import ipykernel"], until)
+    _install(python, uv, ("ipykernel", "pip") if uv else ("ipykernel",), say, until)
     (environment / MADE).write_text(json.dumps({"python": _version(python)}) + "\n", encoding="utf-8")
     (environment / MAKING).unlink(missing_ok=True)
     say("The Python environment of notebooks is ready")
+
+
+def add_ipykernel(environment: Path, say: Say, deadline_s: float = 600.0) -> None:
+    """Install ipykernel into an environment that somebody else has made; nothing else in it changes. EnvironmentFailed,
+    also where neither pip nor uv is there to do it.
+    """
+    uv, python, until = shutil.which("uv"), environment / "bin/python", time.monotonic() + deadline_s
+    if uv is None and not _succeeds([str(python), "-I", "-m", "pip", "--version"]):
+        raise EnvironmentFailed(f"neither pip in {environment} nor uv is there to install it")
+    _install(python, uv, ("ipykernel",), say, until)
+
+
+def _install(python: Path, uv: str | None, packages: tuple[str, ...], say: Say, until: float) -> None:
+    say(f"Installing ipykernel into {python.parent.parent}")
+    if uv:
+        _step([uv, "pip", "install", "--quiet", "--python", str(python), *packages], until)
+    else:
+        _step([str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *packages], until)
+    _step([str(python), "-c", "import ipykernel"], until)
 
 
 def _set_aside(environment: Path, say: Say) -> None:

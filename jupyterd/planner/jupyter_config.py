@@ -59,7 +59,7 @@ def generate(settings: Settings, paths: Paths) -> Traits:
     for part in (
         _server(settings.server),
         _extensions(settings.server),
-        _kernels(settings.kernels, paths),
+        _kernels(settings.kernels, paths, settings.server.root_dir),
         _places(paths),
         _PAGES,
     ):
@@ -154,12 +154,15 @@ def _extensions(server: ServerSettings) -> Traits:
     return {"ServerApp": {"jpserver_extensions": decided}}
 
 
-def _kernels(kernels: KernelSettings, paths: Paths) -> Traits:
+def _kernels(kernels: KernelSettings, paths: Paths, root_dir: str) -> Traits:
     launcher = "detached" if paths.mode == "foreground" else "user-unit"
     return {
         "KernelSpecManager": {
-            "environment": kernels.environment or str(paths.kernel_environment),
+            "environment": kernels.environment,
+            "own_environment": str(paths.kernel_environment),
             "kernelspecs_dir": str(paths.kernelspecs),
+            "state_dir": str(paths.state),
+            "places": [root_dir],
         },
         "KernelManager": {
             "records_dir": str(paths.kernel_records),

@@ -31,7 +31,7 @@ su {ACCOUNT} -c '
 cd {STATE}
 ln -s {VICTIM} kernels; ln -s {VICTIM} terminals; ln -s {VICTIM} spool; ln -s {VICTIM}/tls tls; ln -s {VICTIM} acme
 ln -s {VICTIM}/login.json login.json; mkfifo live.json; ln -s {VICTIM}/gpu.db gpu.db; ln -s {VICTIM}/lock gpu.lock
-ln -s {VICTIM}/lock lock; ln -s {VICTIM} share; ln -s {VICTIM} jupyter
+ln -s {VICTIM}/x environments.json; ln -s {VICTIM}/lock lock; ln -s {VICTIM} share; ln -s {VICTIM} jupyter
 mkdir -p python/bin python/lib; cp /srv/hostile python/bin/python
 cd ~
 rm -rf .jupyter .local/share/jupyter .config/jupyterd; mkdir -p .local/share .config
@@ -86,6 +86,11 @@ jupyterd cert remove
 jupyterd config show
 jupyterd config check
 jupyterd cert acme --agree-tos --domain a.example.org --email a@example.org --webroot /home/{ACCOUNT}/r
+jupyterd env list
+jupyterd env add /home/{ACCOUNT}/r
+jupyterd env add {STATE}/python
+jupyterd env default --reset
+jupyterd env remove x
 jupyterd kernel-env --check
 SECRET=of-root PIP_CERT=/etc/ssl/certs/ca-certificates.crt jupyterd kernel-env
 HOME=/home/{ACCOUNT} jupyterd status

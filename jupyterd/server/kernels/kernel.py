@@ -17,12 +17,14 @@ from tornado import web
 from tornado.ioloop import IOLoop
 from traitlets import Enum, HasTraits, Integer, Unicode
 
+from jupyterd.environments import facts
 from jupyterd.launch import deaths, kernel_environment, launcher, registry, user_manager, user_unit
 from jupyterd.launch.user_unit import LaunchFailed
 from jupyterd.linux import files
 from jupyterd.linux.proc import Identity
 from jupyterd.protocol import spool
 from jupyterd.server.kernels import death_notice
+from jupyterd.server.kernels.environment_kernels import METADATA, PREFIX
 from jupyterd.server.kernels.kernelspecs import user_environment
 from jupyterd.server.kernels.provisioner import EndedAtStart, Provisioner
 
@@ -194,8 +196,11 @@ class Kernel(KernelPaths, ServerKernelManager):
             self._choose_transport(str(spec.metadata.get("jupyterd", {}).get("transport", "ipc")))
             self.provisioner = Provisioner(kernel_id=self.kernel_id, kernel_spec=spec, parent=self)
         try:
-            if environment := spec.metadata.get("jupyterd", {}).get("environment"):
+            own = spec.metadata.get(METADATA, {})
+            if environment := own.get("environment"):
                 await self._ensure_environment(Path(environment))
+            if prefix := own.get(PREFIX):
+                await self._expect_environment(str(prefix))
             return await super()._async_pre_start_kernel(**kw)
         except LaunchFailed as error:
             raise CannotStart(503, str(error)) from error
@@ -239,6 +244,14 @@ class Kernel(KernelPaths, ServerKernelManager):
             raise LaunchFailed(f"the kernels' sockets have no place: {error}") from error
         self.transport = "ipc"
         self.ip = str(directory / launcher.socket_stem(str(self.kernel_id)))
+
+    async def _expect_environment(self, prefix: str) -> None:
+        """LaunchFailed, with what to type, for an environment in which nothing can start any more."""
+        there = await asyncio.to_thread(facts.look_at, Path(prefix))
+        if there is None:
+            raise LaunchFailed(f"the environment {prefix} is gone; type: jupyterd env list")
+        if there.trouble:
+            raise LaunchFailed(there.refusal)
 
     async def _ensure_environment(self, environment: Path) -> None:
         """Make the environment if it is missing, in a process: pip may take minutes, and the event loop must go on."""

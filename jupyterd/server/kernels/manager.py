@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import zmq
+from jupyter_client.kernelspec import NATIVE_KERNEL_NAME
 from jupyter_server.prometheus.metrics import KERNEL_CURRENTLY_RUNNING_TOTAL
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 from tornado.ioloop import IOLoop
@@ -114,6 +115,9 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
     async def _async_start_kernel(self, **kwargs: Any) -> str:  # noqa: ANN401 - Jupyter's signature
         """Jupyter's hook: the recorder is started beside the first kernel, and there before it says anything."""
         self.recorder.start()
+        name = kwargs.get("kernel_name") or self.default_kernel_name
+        if isinstance(self.kernel_spec_manager, KernelSpecManager) and name != NATIVE_KERNEL_NAME:
+            await self.kernel_spec_manager.search()  # a page that was open before may ask for a new environment
         try:
             started: str = await super()._async_start_kernel(**kwargs)
         except CannotStart as error:

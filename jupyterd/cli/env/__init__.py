@@ -1,0 +1,1 @@
+"""`jupyterd env`, one file for each thing it does."""
