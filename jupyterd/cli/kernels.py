@@ -116,10 +116,7 @@ def _shown(directory: Path, record: Entry) -> dict[str, Any]:
     shown = asdict(record)
     shown.pop("argv")
     process = shown.pop("process") or {}
-    try:
-        notebook = registry.read_env(directory, record.id).get("JPY_SESSION_NAME")
-    except (OSError, ValueError):
-        notebook = None
+    notebook = registry.notebook(directory, record.id) or None
     pid = process.get("pid")
     facts = {"pid": pid, "memory_bytes": _memory_bytes(pid), "notebook": notebook}
     return {**shown, "limits": dict(record.limits), **facts}

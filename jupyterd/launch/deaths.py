@@ -82,10 +82,7 @@ class _Deaths:
 
 def note(directory: Path, record: Entry, cause: str, tell: Tell = kept.say) -> None:
     """Add this death to the file, which keeps the last ten. OSError where the disk is full."""
-    try:
-        notebook = registry.read_env(directory, record.id).get("JPY_SESSION_NAME", "")
-    except (OSError, ValueError):
-        notebook = ""
+    notebook = registry.notebook(directory, record.id)
     earlier = kept.load(directory / NAME, decode, tell) or ()
     every = (*earlier, RecentDeath(time.time(), record.id, record.name, notebook, cause))[-_KEPT:]
     kept.write(directory / NAME, json.dumps([asdict(each) for each in every], indent=1).encode(), tell)

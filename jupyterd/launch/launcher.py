@@ -87,14 +87,14 @@ def forget(directory: Path, record: Entry) -> None:
     """
     with contextlib.suppress(LaunchFailed):
         clear(record)
-    registry.remove(directory, record.id)
     if record.kind == "terminal":
         (directory / f"{record.id}.conf").unlink(missing_ok=True)
-        return
-    connection = Path(record.connection_file)
-    connection.unlink(missing_ok=True)
-    for socket in connection.parent.glob(f"{socket_stem(record.id)}-*"):
-        socket.unlink(missing_ok=True)
+    else:
+        connection = Path(record.connection_file)
+        connection.unlink(missing_ok=True)
+        for socket in connection.parent.glob(f"{socket_stem(record.id)}-*"):
+            socket.unlink(missing_ok=True)
+    registry.remove(directory, record.id)  # at last: the state's disk may be read-only, that of the key is another
 
 
 def socket_stem(kernel_id: str) -> str:

@@ -29,6 +29,8 @@ SERVER_LOCK = "server.lock"
 PARTS = (".json", ".env", ".pid", ".end", ".why", ".log")
 """Suffixes of a kernel's files; the record itself comes first."""
 
+_ON_PURPOSE = "ended on purpose"
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -104,10 +106,28 @@ def read_env(directory: Path, kernel_id: str) -> dict[str, str]:
     return {name: str(value) for name, value in documents.document(kept.read(directory / f"{kernel_id}.env")).items()}
 
 
+def notebook(directory: Path, kernel_id: str) -> str:
+    """The path of the notebook that the kernel was started for; "" where none is known, or it cannot be read."""
+    try:
+        return read_env(directory, kernel_id).get("JPY_SESSION_NAME", "")
+    except (OSError, ValueError):
+        return ""
+
+
+def write_why(directory: Path, kernel_id: str, why: str) -> None:
+    """Say, before it is ended on purpose, why. A full disk has room for an empty file, and that will do."""
+    path = directory / f"{kernel_id}.why"
+    try:
+        files.replace(path, why.encode())
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.close(kept.open_own(path))
+
+
 def read_why(directory: Path, kernel_id: str) -> str:
     """The phrase of whoever ended it on purpose; "" for nobody."""
     try:
-        return kept.read(directory / f"{kernel_id}.why").decode(errors="replace")
+        return kept.read(directory / f"{kernel_id}.why").decode(errors="replace") or _ON_PURPOSE
     except (OSError, ValueError):
         return ""
 

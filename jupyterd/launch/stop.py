@@ -24,7 +24,7 @@ import zmq
 from jupyterd.launch import launcher, registry, user_manager, user_unit
 from jupyterd.launch.registry import Entry
 from jupyterd.launch.user_unit import LaunchFailed
-from jupyterd.linux import files, kept, proc
+from jupyterd.linux import kept, proc
 from jupyterd.protocol import documents
 
 _TERM_AT = 0.75
@@ -51,10 +51,15 @@ def end_all(directory: Path, running: Sequence[Entry], grace_s: float, why: str)
     Where no server runs, the kernels are forgotten here.
     """
     for record in running:
-        files.replace(directory / f"{record.id}.why", why.encode())
+        registry.write_why(directory, record.id, why)
     if registry.server_runs(directory):
         return end(running, grace_s, launcher.clear)
-    return end(running, grace_s, lambda record: launcher.forget(directory, record))
+
+    def forget(record: Entry) -> None:
+        with contextlib.suppress(OSError):  # a read-only disk: the next server finds that it has ended
+            launcher.forget(directory, record)
+
+    return end(running, grace_s, forget)
 
 
 def hang_up(record: Entry) -> None:

@@ -21,6 +21,7 @@ from jupyterd.protocol.spool import MAX_BYTES
 from jupyterd.protocol.value import value
 
 LINE_MAX = 1 << 20
+NOT_KEPT_MOST = 100
 
 
 @value
@@ -117,9 +118,24 @@ class Told:
     digest: str
 
 
-ToRecorder = Hello | Back | Away | Over
-FromRecorder = Yours | Told
-_KINDS = codec.by_name(Hello, Back, Away, Over, Yours, Told)
+@value
+class ReportNotKept:
+    """Server, after Hello: send NotKept now and at each change. Recorders of earlier versions ignore it."""
+
+
+@value
+class NotKept:
+    """Recorder: the kernels whose output is not kept at present, at most NOT_KEPT_MOST of them. Only to servers that
+    have sent ReportNotKept: others would end the conversation.
+    """
+
+    kernels: tuple[tuple[str, str], ...]
+    """(kernel id, why, one phrase)."""
+
+
+ToRecorder = Hello | Back | Away | Over | ReportNotKept
+FromRecorder = Yours | Told | NotKept
+_KINDS = codec.by_name(Hello, Back, Away, Over, ReportNotKept, Yours, Told, NotKept)
 
 
 def encode(message: ToRecorder | FromRecorder) -> bytes:

@@ -12,7 +12,7 @@ import signal
 import sys
 from dataclasses import replace
 
-from jupyterd.linux import kept
+from jupyterd.linux import kept, proc
 from jupyterd.protocol import spool
 from jupyterd.protocol.recorder_channel import RecorderPaths
 from jupyterd.recorder import loop
@@ -26,6 +26,7 @@ def main() -> int:
     """0: it ended on purpose, or another recorder is there. ValueError for other arguments."""
     paths = RecorderPaths.decode(sys.argv[1:])
     os.umask(0o077)
+    proc.raise_open_files_limit()  # some ten for each kernel with absent tabs; a user manager gives 1,024
     wake = _wake()
     while True:
         try:

@@ -94,6 +94,15 @@ class RecordedKernel:
         """Set the bound of the spool, bytes."""
         self._spool.max_bytes = max_bytes
 
+    @property
+    def trouble(self) -> str:
+        """Why its output is not kept at present, one phrase; "" while it is."""
+        return self._spool.trouble
+
+    def try_again(self) -> None:
+        """See whether a trouble is over."""
+        self._spool.try_again()
+
     def sockets(self) -> list[Socket]:
         """All that can become readable."""
         return [self.iopub, *(each for both in self._held.values() for each in both)]

@@ -16,7 +16,19 @@ import zmq
 
 from jupyterd.linux import files, inotify, kept
 from jupyterd.protocol import spool
-from jupyterd.protocol.recorder_channel import Away, Back, Hello, Over, RecorderPaths, Told, ToRecorder, Yours
+from jupyterd.protocol.recorder_channel import (
+    NOT_KEPT_MOST,
+    Away,
+    Back,
+    Hello,
+    NotKept,
+    Over,
+    RecorderPaths,
+    ReportNotKept,
+    Told,
+    ToRecorder,
+    Yours,
+)
 from jupyterd.recorder.clients import Clients
 from jupyterd.recorder.kernel import RecordedKernel, Sockets, read_connection
 from jupyterd.recorder.lock import Lock
@@ -24,7 +36,7 @@ from jupyterd.recorder.lock import Lock
 _ALONE_S = 20.0
 """The recorder ends when there has been no kernel for this long."""
 _LOOK_S = 2.0
-"""A server that holds the kernels and has not said hello: looked at again this often."""
+"""A server that holds the kernels and has not said hello, and a disk that is full: looked at again this often."""
 _COMPLAIN_AT = 3
 """Attempts: a connection file that is being written is not whole at the first."""
 _GATHER_S = 0.005
@@ -65,8 +77,12 @@ class Recorder:
     unsure: bool = True
     """A server runs that has not said Hello: it may hold its tabs' identities."""
     alone_since: float = 0.0
-    troubles: dict[str, int] = field(default_factory=dict)
-    """Kernels that cannot be recorded yet, and how often that was tried."""
+    troubles: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Kernels that cannot be recorded yet: how often that was tried, and why not."""
+    reported: dict[int, NotKept | None] = field(default_factory=dict)
+    """What was said last to each server that wants to know, by the descriptor of its connection."""
+    tried_at: float = 0.0
+    """When the spools that cannot be written were tried last, monotonic."""
     place: tuple[int, int] = (0, 0)
     """The directory of the connection files, as it was when the watch began."""
     successor: str = ""
@@ -97,6 +113,7 @@ class Recorder:
             for kernel in self.kernels.values():
                 kernel.take()
             self._hear_clients(ready)
+            self._report_not_kept()
             self._hand_over()
             if not self.kernels and time.monotonic() - self.alone_since >= _ALONE_S:
                 return
@@ -117,6 +134,22 @@ class Recorder:
         if self.successor and not any(kernel.runs_cell for kernel in self.kernels.values()):
             raise HandOver(self.successor)
 
+    def _report_not_kept(self) -> None:
+        ill = [each for each in self.kernels.values() if each.trouble]
+        if ill and time.monotonic() - self.tried_at >= _LOOK_S:
+            self.tried_at = time.monotonic()
+            for each in ill:
+                each.try_again()
+        if not self.reported:
+            return
+        found = [(name, each.trouble) for name, each in self.kernels.items() if each.trouble]
+        found += [(name, why) for name, (times, why) in self.troubles.items() if times >= _COMPLAIN_AT]
+        message = NotKept(tuple(sorted(found)[:NOT_KEPT_MOST]))
+        for descriptor, last in self.reported.items():
+            if last != message:
+                self.clients.answer(descriptor, message)
+                self.reported[descriptor] = message
+
     def close(self) -> None:
         """Close all sockets and files."""
         for kernel in self.kernels.values():
@@ -133,7 +166,8 @@ class Recorder:
         for kernel in self.kernels.values():
             for each in kernel.sockets():
                 poller.register(each, zmq.POLLIN)
-        wait = _LOOK_S if self.unsure or self.troubles else None
+        ill = self.troubles or any(kernel.trouble for kernel in self.kernels.values())
+        wait = _LOOK_S if self.unsure or ill else None
         if not self.kernels:
             wait = max(0.0, self.alone_since + _ALONE_S - time.monotonic())
         found = poller.poll(None if wait is None else int(wait * 1000) + 1)
@@ -157,8 +191,8 @@ class Recorder:
             except FileNotFoundError:
                 continue
             except (OSError, ValueError, zmq.ZMQError) as error:
-                times = before.get(name, 0) + 1
-                self.troubles[name] = times
+                times = before.get(name, (0, ""))[0] + 1
+                self.troubles[name] = times, f"{there[name]}: {error}"
                 if times == _COMPLAIN_AT:
                     kept.say(f"kernel {name} is not recorded: {there[name]}: {error}")
 
@@ -186,6 +220,7 @@ class Recorder:
             return
         said = self.clients.read(descriptor)
         if said is None:
+            self.reported.pop(descriptor, None)
             left = self.served.pop(descriptor, set())
             for kernel, session in left.difference(*self.served.values()):
                 self._hold(kernel, session)
@@ -202,6 +237,8 @@ class Recorder:
                 for kernel, session in tabs:
                     self._release(kernel, session)
                 self.hold_absent()
+            case ReportNotKept():
+                self.reported[descriptor] = None
             case Back(kernel=kernel, session=session):
                 if kernel not in self.kernels:
                     self.look()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from jupyterd.protocol.spool import Spooled
 _FILES = 16
 """The bound is made of so many files; at most half of them are the beginning that is kept, the rest the end."""
 _FILE_MOST, _FILE_LEAST = 4 << 20, 1 << 14
+_ROOM, _ROOM_LEAST = "room", _FILE_LEAST
+"""A file that shows whether the disk has room again, and its least size in bytes."""
+_CALM_S = 10.0
 _KEPT_TYPES = frozenset((b"status", b"execute_input", b"error"))
 """Of a dropped file these stay: small, and without them a cell would never be seen to end."""
 
@@ -39,7 +43,9 @@ class SpoolWriter:
         self._files: list[File] = []
         self._descriptor: int | None = None
         self._number, self._before = 0, 0
-        self._complained = ""
+        self.trouble = ""
+        """Why messages are not kept at present, one phrase; "" while they are."""
+        self._failed_at, self._wanted = 0.0, _ROOM_LEAST
 
     def recover(self) -> Iterator[Spooled]:
         """The records of an earlier recorder, oldest first. Exhaust it before the first append. Damage is told, and a
@@ -106,13 +112,30 @@ class SpoolWriter:
             if os.write(self._descriptor, record) != len(record):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
+            self._wanted = max(len(record), _ROOM_LEAST)
             self._complain(error)
             self._close()
             return
-        self._complained = ""
         file = self._files[-1]
         file.size += len(record)
         file.last_date = max(file.last_date, spool.date(frames[1]))
+
+    def try_again(self) -> None:
+        """After a trouble: it is over when nothing has failed for 10 s, and what could not be written has room now. The
+        kernel may be silent; and dropping its oldest output makes room for a moment on a disk that stays full.
+        """
+        if time.monotonic() - self._failed_at < _CALM_S:
+            return
+        room = self._directory / _ROOM
+        try:
+            kept.directory(self._directory)
+            files.replace(room, bytes(self._wanted))
+            room.unlink()
+        except OSError as error:
+            self._complain(error)
+            return
+        self.trouble, self._wanted = "", _ROOM_LEAST
+        kept.say(f"the spool in {self._directory} can be written again")
 
     def close(self) -> None:
         """Close the file."""
@@ -171,9 +194,10 @@ class SpoolWriter:
 
     def _complain(self, error: OSError) -> None:
         """Once, until it could be written again."""
-        why = kept.disk_trouble(error) or str(error)
-        if why != self._complained:
-            self._complained = why
+        self._failed_at = time.monotonic()
+        why = kept.disk_trouble(error) or kept.unwritable(error)
+        if why != self.trouble:
+            self.trouble = why
             kept.say(f"the spool in {self._directory} cannot be written, output is not kept: {why}")
 
 

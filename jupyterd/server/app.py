@@ -170,6 +170,7 @@ class JupyterdServerApp(ServerApp):
 
     def load_server_extensions(self) -> None:
         """Jupyter's hook."""
+        self.web_app.settings.setdefault("page_config_data", {}).update(configuration.PAGES)
         for name in self.extension_manager.sorted_extensions:
             with self._step_of(name):
                 self.extension_manager.load_extension(name)

@@ -26,6 +26,11 @@ OURS = ("base_url", "root_dir", "allow_root")
 them.
 """
 
+PAGES = {"buildAvailable": False, "buildCheck": False}
+"""What every page is told. JupyterLab's page would have the server look whether JupyterLab has to be built again, with
+Node.js, which cannot run in the service's sandbox: each page left a crash of 28 lines in the journal.
+"""
+
 
 def directories() -> list[str]:
     """Where configuration is loaded from: the directory that the settings name. No other, and not JUPYTER_CONFIG_DIR,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from jupyterd.protocol import server_channel
 
@@ -23,6 +23,14 @@ class ProblemReporter:
     def clear(self, code: str, *, about: str = "") -> None:
         """It is over."""
         if self._found.pop((code, about), None) is not None:
+            self._report()
+
+    def replace(self, code: str, told: Mapping[str, tuple[str, str]]) -> None:
+        """All that has this code and is about something: `told` by what it is about, (one sentence, what to type)."""
+        others = {key: each for key, each in self._found.items() if key[0] != code or not key[1]}
+        found = others | {(code, about): each for about, each in told.items()}
+        if found != self._found:
+            self._found = found
             self._report()
 
     def report_to(self, say: Callable[[server_channel.Problems], None] | None) -> None:

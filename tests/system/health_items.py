@@ -8,14 +8,12 @@ MADE: dict[str, str] = {
     "certificate-expired": HERE, "certificate-not-yet-valid": HERE, "certificate-ends": HERE,
     "certificate-almost-over": HERE, "settings-refused": HERE, "advised": HERE,
     "gpu": "tests/system/test_gpu.py", "gpu-error": "tests/system/test_gpu.py", "gpu-xid": "tests/system/test_gpu.py",
+    "output-not-kept": "tests/system/test_recorder.py", "recorder-ends": "tests/system/test_recorder.py",
     "gpu-cull-soon": "tests/browser/test_notice.py",
     "user-manager": "tests/system/test_user_manager.py", "server-busy": "tests/edge/foreground/test_busy.py",
 }  # fmt: skip
 """Code of each kind -> where it is made with real processes."""
 NOT_MADE: dict[str, str] = {
-    "output-not-kept": "needs a recorder that cannot start: tests/unit/server/test_problems.py",
-    "recorder-ends": "needs three ends within a minute, each after the server has connected to the next one; it is"
-    " over a minute later: tests/unit/core/test_apply.py",
     "certificate-differs": "only root can put another TLS server before ours (nftables, a proxy); the machine has no"
     " nftables. The probe's half: tests/edge/supervisor/test_probe.py",
     "live-refused": "the planner checks what the server reads in the same moment; between them fits only a race."

@@ -136,6 +136,10 @@ class Service:
         )
         return said.strip()
 
+    def kernel_ids(self) -> list[str]:
+        """Of the kernels that the server has, over the REST API."""
+        return [each["id"] for each in json.loads(self.request("/api/kernels")[1])]
+
     def kernel_pids(self) -> list[int]:
         """Of every kernel process in the machine."""
         return [int(pid) for pid in self.machine.run("pgrep -f '[i]pykernel_launcher'", check=False).split()]

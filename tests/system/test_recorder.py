@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import random
 import time
+from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
 from support.waiting import eventually
 from system.machine import ACCOUNT, SOURCE
 from system.service import TOKEN, UNIT, Service
+from system.test_health import Watch
 
 
 def recorder(service: Service) -> int:
@@ -45,6 +47,79 @@ def test_it_comes_with_the_kernels_outlives_the_service_and_goes_with_them(servi
     assert recorder(service) == 0
     assert service.machine.run("systemctl --user list-units 'jupyterd-*' --no-legend", account=ACCOUNT) == ""
     assert service.machine.run(f"ls -d {spooled}", check=False) == ""
+
+
+STATE = "/var/lib/jupyterd"
+
+
+@pytest.fixture
+def on_a_small_disk(service: Service) -> Iterator[Service]:
+    """The state is on a file system of its own, with a few MiB left."""
+    machine = service.machine
+    machine.run(f"systemctl stop {UNIT}", timeout_s=90)
+    machine.run(
+        f"mkdir /srv/small; mount -t tmpfs -o size=$(( $(du -sm {STATE} | cut -f1) + 24 ))m small /srv/small;"
+        f" cp -a {STATE}/. /srv/small; chmod --reference={STATE} /srv/small; chown --reference={STATE} /srv/small;"
+        f" mount --move /srv/small {STATE} || {{ mount --bind /srv/small {STATE} && umount /srv/small; }};"
+        f" systemctl start {UNIT}",
+        timeout_s=120,
+    )
+    yield service
+    machine.run(f"systemctl stop {UNIT}; umount --lazy {STATE}; rmdir /srv/small", timeout_s=90)
+
+
+def test_what_it_cannot_keep_is_told_with_the_notebook_until_it_is_over(on_a_small_disk: Service) -> None:
+    service, watch = on_a_small_disk, Watch(on_a_small_disk)
+    asked = {"path": "small.ipynb", "name": "small.ipynb", "type": "notebook", "kernel": {"name": "python3"}}
+    code, answer = service.request("/api/sessions", method="POST", body=asked)
+    assert code == 201, answer
+    kernel, other = json.loads(answer)["kernel"]["id"], service.start_kernel()
+    eventually(lambda: recorder(service), "the recorder", 20)
+    for _ in range(3):
+        before = recorder(service)
+        service.machine.run(f"kill -KILL {before}")
+        eventually(lambda pid=before: recorder(service) not in {0, pid}, "another recorder", 20)
+        seen = spooled(service, kernel)
+        service.evaluate(kernel, "print('it is there')")
+        eventually(lambda known=seen: spooled(service, kernel) != known, "which records", 20)
+    watch.raised("recorder-ends")
+
+    service.machine.run(f"cat /dev/zero >{STATE}/somebodys", check=False)
+    service.evaluate(kernel, "print('x' * 100_000)")
+    watch.raised("output-not-kept")
+    assert told(service) == {"the output of small.ipynb is not kept for absent pages: the disk is full"}
+    assert "small.ipynb is not kept for absent pages: the disk is full" in service.machine.run(
+        "jupyterd status", check=False
+    )
+    ended = service.machine.run(f"jupyterd kernels stop {other}", timeout_s=90)
+    assert "ended 1 of 1 kernel" in ended
+    eventually(lambda: service.kernel_ids() == [kernel], "the server forgets it, although the disk is full", 20)
+    service.machine.run(f"rm {STATE}/somebodys")
+    watch.cleared("output-not-kept")  # although the kernel is silent
+
+    since, other = Watch(service), service.start_kernel()
+    before = recorder(service)
+    service.machine.run(f"chmod 0 {STATE}/spool/{kernel}; kill -KILL {before}")
+    eventually(lambda: recorder(service) not in {0, before}, "another recorder", 20)
+    service.evaluate(kernel, "print('to whom?')")
+    since.raised("output-not-kept")
+    (text,) = told(service)
+    assert text.startswith("the output of small.ipynb is not kept for absent pages: Permission denied")
+    seen = spooled(service, other)
+    service.evaluate(other, "print('and the others are recorded')")
+    eventually(lambda: spooled(service, other) != seen, "the other kernel's output")
+    service.machine.run(f"chmod 700 {STATE}/spool/{kernel}")
+    since.cleared("output-not-kept")
+    seen = spooled(service, kernel)
+    service.evaluate(kernel, "print('again')")
+    eventually(lambda: spooled(service, kernel) != seen, "its output is recorded again")
+    watch.cleared("recorder-ends", within_s=90)
+    assert service.machine.attempt("jupyterd status").returncode == 0
+
+
+def told(service: Service) -> set[str]:
+    """What the items about output that is not kept say."""
+    return {each["text"] for each in service.status()["items"] if each["code"] == "output-not-kept"}
 
 
 @pytest.mark.slow

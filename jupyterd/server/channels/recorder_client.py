@@ -8,19 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from logging import Logger
 from pathlib import Path
 
-from jupyterd.launch import recorder_process, user_manager
+from jupyterd.launch import recorder_process, registry, user_manager
 from jupyterd.launch.user_unit import LaunchFailed
+from jupyterd.linux import kept
 from jupyterd.protocol import recorder_channel, spool
-from jupyterd.protocol.recorder_channel import Away, Back, Hello, Over, RecorderPaths, Told, ToRecorder, Yours
+from jupyterd.protocol.recorder_channel import (
+    Away,
+    Back,
+    Hello,
+    NotKept,
+    Over,
+    RecorderPaths,
+    ReportNotKept,
+    Told,
+    ToRecorder,
+    Yours,
+)
 from jupyterd.protocol.server_channel import NOT_RECORDED, RECORDER_ENDS
 from jupyterd.server.problems import ProblemReporter
+from jupyterd.text import printable
 
 _ANSWER_S = 0.5
 _TOLD_S = 3.0
@@ -36,6 +50,8 @@ _MISSED_S = 3.0
 _LOSSES, _LOSSES_WITHIN_S = 3, 60.0
 """So many ends of a recorder within so many seconds are one too."""
 _ADVICE = "journalctl -t jupyterd-recorder -n 20"
+_NAMED_MOST, _WHY_MOST = 3, 300
+"""Notebooks, and characters of a reason, in one sentence."""
 _HANDED_OVER_S = 0.02
 """The kernel needs a moment to notice that the identity is free; most kernels refuse a second socket with the same one.
 """
@@ -50,6 +66,7 @@ class RecorderClient:
     ) -> None:  # fmt: skip
         self._log, self._kernels = log, kernels
         self._address, self.directory, self._as_unit = sockets / spool.SOCKET, directory, as_unit
+        self._records = records
         self._argv = recorder_process.argv(RecorderPaths(sockets, directory, records))
         self._max_bytes = max_bytes
         self._writer: asyncio.StreamWriter | None = None
@@ -158,10 +175,13 @@ class RecorderClient:
         begun = loop.time()
         while not self._closed:
             try:
-                reader, self._writer = await asyncio.open_unix_connection(str(self._address))
+                reader, self._writer = await asyncio.open_unix_connection(
+                    str(self._address), limit=recorder_channel.LINE_MAX
+                )
             except OSError:
                 if self._kernels() == 0 and loop.time() - begun > _MOST_S:
                     self._problems.clear(NOT_RECORDED)
+                    self._problems.replace(NOT_RECORDED, {})
                     return
                 if loop.time() - launched >= _LAUNCH_EVERY_S:
                     await self._launch()
@@ -175,6 +195,7 @@ class RecorderClient:
             pause, self._hopeless, self._failed = _FIRST_S, False, ""
             self._problems.clear(NOT_RECORDED)
             self._say(Hello(sys.executable, self._max_bytes, tuple(sorted(self._tabs))))
+            self._say(ReportNotKept())
             self._there.set()
             await self._listen(reader)
             self._writer.close()
@@ -184,6 +205,7 @@ class RecorderClient:
                 if not answer.done():
                     answer.set_result(None)
             if not self._kernels() and loop.time() - self._wanted_at > _COMING_S:
+                self._problems.replace(NOT_RECORDED, {})
                 return  # it has ended because there is no kernel; the next one starts another
             begun = loop.time()
             await self._lost(begun)
@@ -200,20 +222,25 @@ class RecorderClient:
                         told = self._ending.get(kernel)
                         if told is not None and not told.done():
                             told.set_result(bytes.fromhex(digest))
+                    case NotKept(kernels=kernels):
+                        found = await asyncio.to_thread(_not_kept, self._records, self.directory, kernels)
+                        self._problems.replace(NOT_RECORDED, found)
 
     async def _launch(self) -> None:
         self._in_service = self._as_unit and not await asyncio.to_thread(user_manager.accepts)
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(kept.open_own(self.directory / spool.LOCK))  # a recorder that cannot have it waits, and is mute
             # Without a user manager there are dying kernels only, whose cells it ends: our own service will do.
             as_unit = self._as_unit and not self._in_service
             await asyncio.to_thread(recorder_process.launch, self._argv, self.directory, as_unit=as_unit)
         except (OSError, LaunchFailed) as error:
             self._hopeless = True
             self._there.set()
-            if str(error) != self._failed:
-                self._failed = str(error)
-                self._log.warning("What kernels say while no server listens is not kept: %s", error)
+            why = kept.unwritable(error) if isinstance(error, OSError) else str(error)
+            if why != self._failed:
+                self._failed = why
+                self._log.warning("What kernels say while no server listens is not kept: %s", why)
 
     async def _lost(self, now: float) -> None:
         """The recorder has ended: once for another version, or with the user manager; again and again, it is ill."""
@@ -233,3 +260,17 @@ class RecorderClient:
             self._problems.clear(RECORDER_ENDS)
         else:
             asyncio.get_running_loop().call_later(_LOSSES_WITHIN_S, self._look_back)
+
+
+def _not_kept(records: Path, directory: Path, kernels: Iterable[tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    """For each reason the notebooks that it concerns: reason -> (one sentence, what to type)."""
+    notebooks: dict[str, list[str]] = {}
+    for kernel, why in kernels:
+        name = registry.notebook(records, kernel).rpartition("/")[2] or f"kernel {kernel[:8]}"
+        notebooks.setdefault(printable(why)[:_WHY_MOST], []).append(printable(name))
+    told = {}
+    for why, names in notebooks.items():
+        more = f" and {len(names) - _NAMED_MOST} more" if len(names) > _NAMED_MOST else ""
+        text = f"the output of {', '.join(names[:_NAMED_MOST])}{more} is not kept for absent pages: {why}"
+        told[why] = text, f"df -h {directory}; {_ADVICE}"
+    return told

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 from support import damage
 from support.lone_kernel import LoneKernel
-from support.waiting import eventually
+from support.waiting import GUARD_S, eventually
 
 from jupyterd.protocol import recorder_channel, spool
-from jupyterd.protocol.recorder_channel import Hello
+from jupyterd.protocol.recorder_channel import Hello, NotKept, ReportNotKept
 
 BEFORE = (sys.executable, "-I", "-m", "jupyterd.recorder")
 
@@ -146,7 +146,7 @@ def test_a_connection_file_that_is_damaged_costs_its_own_kernel(kernel: LoneKern
 def test_a_full_and_a_read_only_disk_are_waited_out(kernel: LoneKernel) -> None:
     """A tmpfs of its own over the spool: read-only when the recorder begins, then writable, full, and writable."""
     place = kernel.paths.spool
-    mounted = f"mount -t tmpfs -o ro,size=64k none {place}"
+    mounted = f"mount -t tmpfs -o ro,size=8m none {place}"
     with recorder(kernel, "unshare", "--mount", "sh", "-c", f'{mounted}; exec "$@"', "sh") as process:
         seen = Path(f"/proc/{process.pid}/root{place}")
 
@@ -168,10 +168,19 @@ def test_a_full_and_a_read_only_disk_are_waited_out(kernel: LoneKernel) -> None:
         eventually(lambda: "the disk is read-only" in said(kernel), "it says what it waits for")
         at(f"mount -o remount,rw {place}")
         eventually(grows, "it records when it may write")
-        at(f"cat /dev/zero >{place}/somebodys 2>/dev/null || true")
-        eventually(lambda: (grows(), "the disk is full" in said(kernel))[1], "it says what keeps it from recording")
-        (seen / "somebodys").unlink()
+        with socket.socket(socket.AF_UNIX) as server:
+            server.settimeout(GUARD_S)
+            server.connect(str(kernel.paths.sockets / spool.SOCKET))
+            server.sendall(b"".join(map(recorder_channel.encode, (Hello(sys.executable, 1 << 20), ReportNotKept()))))
+            with server.makefile("rb") as lines:
+                assert recorder_channel.decode(lines.readline()) == NotKept(())
+                at(f"cat /dev/zero >{place}/somebodys 2>/dev/null || true")
+                eventually(lambda: (grows(), "the disk is full" in said(kernel))[1], "it says what keeps it from that")
+                assert recorder_channel.decode(lines.readline()) == NotKept((("one", "the disk is full"),))
+                (seen / "somebodys").unlink()
+                assert recorder_channel.decode(lines.readline()) == NotKept(()), "although the kernel is silent"
         eventually(grows, "it records when there is room again")
+        assert [each.name for each in (seen / "one").iterdir() if each.suffix != ".log"] == []
         assert process.poll() is None
     assert "Traceback" not in said(kernel)
     assert len(said(kernel).splitlines()) < 12

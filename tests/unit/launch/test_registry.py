@@ -103,6 +103,14 @@ def test_a_record_keeps_its_format(tmp_path):
     }  # fmt: skip
 
 
+def test_why_a_kernel_was_ended_is_known_even_without_words(tmp_path):
+    assert registry.read_why(tmp_path, "one") == ""
+    registry.write_why(tmp_path, "one", "stopped by alice")
+    assert registry.read_why(tmp_path, "one") == "stopped by alice"
+    os.truncate(tmp_path / "one.why", 0)  # as on a full disk
+    assert registry.read_why(tmp_path, "one") == "ended on purpose"
+
+
 def test_parts_without_a_record_are_swept(tmp_path):
     registry.write(tmp_path, RECORD, {})
     for name in ("k1.end", "k2.end", "k2.pid", "k2.env", "kernel-env.log", "server.lock"):

@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from jupyterd.protocol import recorder_channel
-from jupyterd.protocol.recorder_channel import Away, Back, Hello, Over, RecorderPaths, Told, Yours
+from jupyterd.protocol.recorder_channel import (
+    Away,
+    Back,
+    Hello,
+    NotKept,
+    Over,
+    RecorderPaths,
+    ReportNotKept,
+    Told,
+    Yours,
+)
 
 PATHS = RecorderPaths(Path("/run/k"), Path("/var/a spool"), Path("/var/kernels"), 1 << 20)
 
@@ -55,6 +65,8 @@ def test_other_arguments_are_refused_by_name(arguments):
         (Away("kernel", "tab"), b'{"Away": {"kernel": "kernel", "session": "tab"}}\n'),
         (Yours("kernel", "tab", stood=True), b'{"Yours": {"kernel": "kernel", "session": "tab", "stood": true}}\n'),
         (Over("kernel", "why"), b'{"Over": {"kernel": "kernel", "why": "why", "before": ""}}\n'),
+        (ReportNotKept(), b'{"ReportNotKept": {}}\n'),
+        (NotKept((("kernel", "why"),)), b'{"NotKept": {"kernels": [["kernel", "why"]]}}\n'),
         (Told("kernel", "0f"), b'{"Told": {"kernel": "kernel", "digest": "0f"}}\n'),
     ],
 )
