@@ -10,8 +10,8 @@ import struct
 
 from support.tab import V1
 
-PAGES, AT_ONCE = 8, 40
-"""Session ids, used over and over; connections at once."""
+SESSIONS, AT_ONCE = tuple(f"page{n}" for n in range(8)), 40
+"""Used over and over; connections at once."""
 KEY = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 UPGRADE = f"Upgrade: websocket\r\nConnection: Upgrade\r\n{KEY}"
 GOING_AWAY = bytes([0x88, 0x82, 0, 0, 0, 0]) + struct.pack(">H", 1001)
@@ -23,7 +23,7 @@ class Leaver:
 
     def __init__(self, port: int, token: str, kernel: str, terminal: str, dice: random.Random) -> None:
         self.port, self.token, self.dice = port, token, dice
-        kernels = [f"/api/kernels/{kernel}/channels?session_id=page{n}" for n in range(PAGES)]
+        kernels = [f"/api/kernels/{kernel}/channels?session_id={each}" for each in SESSIONS]
         self.paths = [*kernels, *[f"/terminals/websocket/{terminal}"] * 4, *["/api/events/subscribe"] * 4]
 
     async def leave_one(self) -> None:

@@ -26,8 +26,15 @@ JSON = None
 class Tab:
     """Everything that came, in order: (channel, message) in `got`."""
 
-    def __init__(self, kernel: str, protocol: str | None = V1, scheme: str = "ws", token: str = "t") -> None:  # noqa: S107
-        self.kernel, self.session, self.protocol = kernel, uuid.uuid4().hex, protocol
+    def __init__(  # noqa: PLR0913 - each has its default
+        self,
+        kernel: str,
+        protocol: str | None = V1,
+        scheme: str = "ws",
+        token: str = "t",  # noqa: S107 - the tests'
+        session: str = "",
+    ) -> None:
+        self.kernel, self.session, self.protocol = kernel, session or uuid.uuid4().hex, protocol
         self._scheme, self._token = scheme, token
         self._session = Session(session=self.session, key=b"unused")
         self.got: list[tuple[str, dict[str, Any]]] = []

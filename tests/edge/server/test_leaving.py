@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import sys
+from collections import Counter
 from pathlib import Path
 
 from support import leaver
@@ -25,8 +27,18 @@ TICKS = (
 )
 
 
-def open_files(pid: int) -> int:
-    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+def open_files(pid: int) -> Counter[str]:
+    """What the process has open: how often each; a pipe and a socket without its number."""
+    found: Counter[str] = Counter()
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found[str(each.readlink()).partition(":[")[0]] += 1
+    return found
+
+
+def nothing_more(pid: int, than: Counter[str]) -> None:
+    """Wait until the process has nothing open that it had not then."""
+    eventually(lambda: not (open_files(pid) - than), f"more than {than}")
 
 
 def test_pages_that_are_left_while_they_connect_leave_nothing_behind(prepare, place):
@@ -51,32 +63,43 @@ def test_pages_that_are_left_while_they_connect_leave_nothing_behind(prepare, pl
         shell = await websocket_connect(
             HTTPRequest(f"ws://localhost:{served.port}/terminals/websocket/{terminal}", headers=HEADERS)
         )
+        shown: list[str] = []
+
+        async def watch_shell() -> None:
+            while (data := await shell.read_message()) is not None:
+                kind, said = json.loads(data)
+                shown.append(said if kind == "stdout" else "")
+
+        watching = asyncio.ensure_future(watch_shell())
         await shell.write_message(json.dumps(["stdin", "while sleep 0.02; do echo tick-$((n++)).; done\r"]))
         crowd = leaver.Leaver(served.port, TOKEN, kernel, terminal, random.Random(20))
         recorder = int(json.loads((served.paths.state / "spool/recorder.lock").read_bytes())["pid"])
+        none_held = open_files(recorder)["socket"]
         await crowd.leave(WARM_UP)
+        for page in leaver.SESSIONS:  # the most that can be open: the recorder holds the shell and stdin of all of them
+            visitor = Tab(kernel, token=TOKEN, session=page)
+            await visitor.connect(served.port)
+            await visitor.close()
         await asyncio.to_thread(eventually, lambda: connections() == 1)
+        all_held = none_held + 2 * len(leaver.SESSIONS)
+        await asyncio.to_thread(eventually, lambda: open_files(recorder)["socket"] == all_held, str(all_held))
         files, recorders_files = open_files(pid), open_files(recorder)
         await crowd.leave(LEFT)
         await asyncio.to_thread(eventually, lambda: connections() == 1)
-        await asyncio.to_thread(eventually, lambda: open_files(pid) <= files)
-        await asyncio.to_thread(eventually, lambda: open_files(recorder) <= recorders_files)
+        await asyncio.to_thread(nothing_more, pid, files)
+        await asyncio.to_thread(nothing_more, recorder, recorders_files)
         marks = {each.session for each in cursors.read(served.paths.state / f"spool/{kernel}/marks")}
-        assert marks <= {tab.session, *(f"page{n}" for n in range(leaver.PAGES))}
+        assert marks <= {tab.session, *leaver.SESSIONS}
         seen = len(tab.text(cell).split())
         await tab.until(lambda: len(tab.text(cell).split()) > seen + 10)
         found = tab.text(cell).split()
         assert found == [str(n) for n in range(len(found))], "the page that stayed has all, once"
         await tab.close()
         await asyncio.to_thread(eventually, lambda: connections() == 0)
-        shown = ""
-        while "tick-200." not in shown:
-            kind, said = json.loads(await shell.read_message())
-            shown += said if kind == "stdout" else ""
-        assert all(f"tick-{n}." in shown for n in range(200)), "the terminal that stayed has all"
+        await tab.until(lambda: "tick-200." in "".join(shown))
+        assert all(f"tick-{n}." in "".join(shown) for n in range(200)), "the terminal that stayed has all"
         shell.close()
-        while await shell.read_message() is not None:
-            pass
+        await watching
 
     try:
         asyncio.run(play())
