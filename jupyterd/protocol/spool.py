@@ -7,6 +7,7 @@ and the next whole one is found: it costs itself, never what follows.
 
 from __future__ import annotations
 
+import json
 import re
 import struct
 import zlib
@@ -89,6 +90,14 @@ def message_type(header: bytes) -> bytes:
     """The msg_type in a header frame, without parsing it."""
     found = _TYPE.search(header)
     return found[1] if found else b""
+
+
+def message_id(header: bytes) -> str:
+    """The msg_id in a header frame; "" where there is none."""
+    try:
+        return str(json.loads(header).get("msg_id", ""))
+    except (ValueError, AttributeError, RecursionError):
+        return ""
 
 
 def pack(kind: int, number: int, before: int, whose: bytes, frames: Sequence[bytes]) -> bytes:

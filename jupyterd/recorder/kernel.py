@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import zmq
 
 from jupyterd.linux import kept
 from jupyterd.protocol import cursors, documents, spool
-from jupyterd.recorder.made_replies import Made, Replies, header
+from jupyterd.recorder.made_replies import Made, MessageParts, Replies, header
 from jupyterd.recorder.spool_writer import SpoolWriter
 
 _AT_ONCE = 500
@@ -27,6 +28,8 @@ _AGAIN_MS = 20
 for it: with libzmq's 100 to 200 ms its first words had nobody to hear them."""
 _QUIET_MS, _LAST_WORDS_S = 20, 1.0
 """The output of a dead kernel counts as complete when nothing more has come for this long."""
+_OWN_REPLY_S = 0.25
+"""A made reply waits so long for the kernel's own, which comes on another connection than the end of its cell."""
 _GAP = "output may be missing here: the recorder had ended, and nothing was recorded until it was running again"
 
 Socket = zmq.Socket[bytes]
@@ -73,22 +76,42 @@ class RecordedKernel:
         self._context, self._connection, self._directory = context, connection, directory
         self._spool = SpoolWriter(directory, max_bytes)
         self._replies = Replies()
-        for each in self._spool.recover():
-            if each.kind == spool.IOPUB:
-                self._replies.follow(each.frames)
-            elif each.kind == spool.END:
-                self._replies.forget()
-        self._append(self._replies.remark(_GAP))
         self._held: dict[str, tuple[Socket, Socket]] = {}
-        self._deferred: list[Made] = []
-        """Replies made for tabs whose identity is held. The kernel's own, if it has arrived, is recorded first: the
-        tab takes the first, and only the kernel's has payload and user_expressions."""
+        self._deferred: dict[str, tuple[Made, float]] = {}
+        """Replies made for tabs whose identity is held, by msg_id of the request, and until when (monotonic) they wait
+        for the kernel's own: only that one has payload and user_expressions."""
+        self._append(self._recovered())
+        self._append(self._replies.remark(_GAP))
         self.iopub: Socket = context.socket(zmq.SUB)
         self.iopub.rcvhwm = 0  # what is not read yet waits here rather than being dropped at 1000 messages
         self.iopub.linger = 0
         self.iopub.reconnect_ivl = _AGAIN_MS
         self.iopub.subscribe(b"")
         self.iopub.connect(connection.address(connection.iopub))
+
+    def _recovered(self) -> list[Made]:
+        """Follow the spool of an earlier recorder. Returns the replies that it made and did not come to record."""
+        unrecorded: dict[str, Made] = {}
+        for each in self._spool.recover():
+            match each.kind:
+                case spool.IOPUB:
+                    made = self._replies.follow(each.frames)
+                    unrecorded |= {spool.message_id(one.frames[2]): one for one in made if one.kind == spool.REPLY}
+                case spool.SHELL:
+                    self._recorded_reply(each.frames)
+                case spool.REPLY:
+                    request = spool.message_id(each.frames[2])
+                    self._replies.ended(request)
+                    unrecorded.pop(request, None)
+                case spool.END:
+                    self._replies.forget()
+        return list(unrecorded.values())
+
+    def _recorded_reply(self, frames: MessageParts) -> None:
+        if spool.message_type(frames[1]) == b"execute_reply":
+            request = spool.message_id(frames[2])
+            self._replies.answered(request)
+            self._deferred.pop(request, None)
 
     def limit(self, max_bytes: int) -> None:
         """Set the bound of the spool, bytes."""
@@ -109,8 +132,12 @@ class RecordedKernel:
 
     @property
     def runs_cell(self) -> bool:
-        """Whether a cell is running or waiting."""
-        return self._replies.pending
+        """Whether a cell is running or waiting, or its reply is under way."""
+        return self._replies.pending or bool(self._deferred)
+
+    def deadline(self) -> float | None:
+        """When `take` has something to do (monotonic) although nothing has arrived."""
+        return min((until for _, until in self._deferred.values()), default=None)
 
     def absent(self) -> list[str]:
         """Session ids of tabs that are not connected and may come back."""
@@ -144,6 +171,9 @@ class RecordedKernel:
             return False
         whose = spool.tag(session)
         self._take_replies(whose, both)
+        while (left_s := self._wait_left_s(whose)) > 0 and both[0].poll(int(left_s * 1000) + 1):
+            self._take_replies(whose, both)
+        self._append_deferred(lambda made, _until: made.whose == whose)
         for socket in both:
             socket.close()
         return True
@@ -154,6 +184,8 @@ class RecordedKernel:
         """
         if self._take(self.iopub, spool.IOPUB, spool.NOBODY):
             self._take_all_replies()
+        now = time.monotonic()
+        self._append_deferred(lambda _made, until: until <= now)
 
     def end_cells(self, why: str, before: bytes) -> bytes:
         """End cells in the spool, as recorder_channel.Over says. Returns the digest of the last record, b"" if none.
@@ -163,6 +195,7 @@ class RecordedKernel:
         while self.iopub.poll(_QUIET_MS) and time.monotonic() < until:
             self.take()
         self._take_all_replies()  # the loop takes them only where there is output, and not behind 500 messages of it
+        self._append_deferred(lambda _made, _until: True)
         made = self._replies.close(why, before)
         if not before:
             end = [b"", header("jupyterd_end"), b"{}", b"{}", json.dumps({"why": why}).encode()]
@@ -182,11 +215,19 @@ class RecordedKernel:
             self._take_replies(spool.tag(session), both)
 
     def _take_replies(self, whose: bytes, both: tuple[Socket, Socket]) -> None:
-        """What the kernel sent to this tab, then what was made for it."""
         for kind, socket in zip((spool.SHELL, spool.STDIN), both, strict=True):
             self._take(socket, kind, whose)
-        self._append([each for each in self._deferred if each.whose == whose])
-        self._deferred = [each for each in self._deferred if each.whose != whose]
+
+    def _wait_left_s(self, whose: bytes) -> float:
+        """How long the kernel's own reply to this tab is still waited for, seconds; 0 or less: it is not."""
+        waits = [until for made, until in self._deferred.values() if made.whose == whose]
+        return max(waits, default=0.0) - time.monotonic()
+
+    def _append_deferred(self, due: Callable[[Made, float], bool]) -> None:
+        for request, (made, until) in list(self._deferred.items()):
+            if due(made, until):
+                del self._deferred[request]
+                self._append([made])
 
     def _take(self, socket: Socket, kind: int, whose: bytes) -> bool:
         """Whether that was all."""
@@ -201,13 +242,15 @@ class RecordedKernel:
             self._spool.append(kind, whose, frames)
             if kind == spool.IOPUB:
                 self._append_or_defer(self._replies.follow(frames))
+            elif kind == spool.SHELL:
+                self._recorded_reply(frames)
         return False
 
     def _append_or_defer(self, made: list[Made]) -> None:
         held = {spool.tag(session) for session in self._held} if made else set()
         for each in made:
             if each.kind == spool.REPLY and each.whose in held:
-                self._deferred.append(each)
+                self._deferred[spool.message_id(each.frames[2])] = (each, time.monotonic() + _OWN_REPLY_S)
             else:
                 self._append([each])
 

@@ -24,6 +24,8 @@ class Cell:
     since: bytes
     count: int | None = None
     error: dict[str, Any] | None = None
+    answered: bool = False
+    """Whether the kernel's own reply has been recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,15 @@ class Replies:
             return []
         return []
 
+    def answered(self, request: str) -> None:
+        """The kernel's own reply to this msg_id is recorded: none is to be made."""
+        if request in self._cells:
+            self._cells[request].answered = True
+
+    def ended(self, request: str) -> None:
+        """A made reply to this msg_id is recorded: its cell is over."""
+        self._cells.pop(request, None)
+
     def forget(self) -> None:
         """Drop all cells: the kernel has ended, and their ends are recorded."""
         self._cells.clear()
@@ -92,7 +103,8 @@ class Replies:
             made.append(_stream(cell.parent, why))
             idle = [b"", header("status"), cell.parent, b"{}", b'{"execution_state": "idle"}']
             made.append(Made(spool.NOTE, spool.NOBODY, idle))
-            made.append(_reply(header("execute_reply"), cell.parent, self._content(cell)))
+            if not cell.answered:
+                made.append(_reply(header("execute_reply"), cell.parent, self._content(cell)))
         return made
 
     def _cell(self, frames: MessageParts) -> Cell:
@@ -112,6 +124,8 @@ class Replies:
         cell = self._cells.pop(parent["msg_id"], Cell(frames[2], b""))
         content = self._content(cell)
         self._failed = content["status"] != "ok"
+        if cell.answered:
+            return []
         made = {**json.loads(frames[1]), "msg_id": os.urandom(16).hex(), "msg_type": "execute_reply"}
         return [_reply(json.dumps(made).encode(), cell.parent, content)]
 

@@ -20,7 +20,6 @@ R7. After that it is `Live` again only when the spool has reached every live mes
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
@@ -190,7 +189,7 @@ def _arrived_reply(state: Replay, channel: str, message: Message) -> Step:
     header, parent = header_and_parent(message)
     if spool.message_type(header) != b"execute_reply":
         return state, (PassOn(channel, (message,)),)
-    request = spool.tag(id_of(parent))
+    request = spool.tag(spool.message_id(parent))
     if request in state.answered:
         return state, ()
     return _answer(state, request), (PassOn(channel, (message,), request),)
@@ -245,7 +244,7 @@ def _record(state: Replay, phase: Reading, record: Spooled) -> tuple[Replay, Rea
 
 
 def _recorded_reply(state: Replay, record: Spooled) -> Step:
-    request = spool.tag(id_of(record.frames[2]))
+    request = spool.tag(spool.message_id(record.frames[2]))
     if request in state.answered:
         return state, ()
     header = record.frames[1]
@@ -276,17 +275,9 @@ def header_and_parent(message: Message) -> tuple[bytes, bytes]:
     return message[at + 2], message[at + 3]
 
 
-def id_of(parent: bytes) -> str:
-    """The msg_id in a header frame; "" where there is none."""
-    try:
-        return str(json.loads(parent).get("msg_id", ""))
-    except (ValueError, AttributeError):
-        return ""
-
-
 def _ends_cell_of(question: Spooled, status: Spooled) -> bool:
     return (
         spool.message_type(status.frames[1]) == b"status"
         and b'"idle"' in status.frames[4]
-        and id_of(status.frames[2]) == id_of(question.frames[2])
+        and spool.message_id(status.frames[2]) == spool.message_id(question.frames[2])
     )

@@ -149,14 +149,16 @@ def test_two_tabs_on_one_notebook_each_get_everything_and_their_own_replies(plac
 @over_both
 @slow
 def test_a_tab_that_was_away_while_the_server_stayed_misses_nothing(place, tell, protocol):
-    ended = place.state / "home" / "ended"
+    async def story(server, kernel, opened):
+        def replied():
+            found = (path.read_bytes() for path in spool.files(place.state / "spool" / kernel))
+            return any(each.kind == spool.SHELL for data in found for each in spool.records(data))
 
-    async def story(server, _kernel, opened):
         tab = await opened()
-        cell = await tab.run(f"{COUNT.format(20, 0.15)}\nopen({str(ended)!r}, 'w').close()")
+        cell = await tab.run(COUNT.format(20, 0.15))
         await tab.until(lambda: "3\n" in tab.text(cell))
         await tab.close()
-        await asyncio.to_thread(eventually, ended.exists)
+        await asyncio.to_thread(eventually, replied)
         await tab.connect(server.port)
         await tab.until(lambda: tab.done(cell))
         assert repeated(tab.shown(cell), 20) == 0

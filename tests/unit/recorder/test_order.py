@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 import zmq
@@ -84,31 +85,38 @@ def test_a_reply_waits_for_the_output_before_it_however_much_that_is(tmp_path):
 
 
 OUTPUT, OWN, MADE, NOTE, END = spool.IOPUB, spool.SHELL, spool.REPLY, spool.NOTE, spool.END
+REQUEST = {"msg_id": "cell of tab", "msg_type": "execute_request", "session": "tab"}
+ITS_OWN = message("execute_reply", REQUEST)
 
 
 @pytest.mark.parametrize(
     ("said", "ends", "kinds"),
     [
-        (cell("tab"), ["take"], [OUTPUT, OUTPUT, OWN, MADE]),
+        (cell("tab"), ["take"], [OUTPUT, OUTPUT, OWN]),
         (cell("tab"), ["release"], [OWN]),
-        (cell("tab"), ["take", "release"], [OUTPUT, OUTPUT, OWN, MADE]),
-        (cell("tab"), ["end"], [OUTPUT, OUTPUT, OWN, MADE, END]),
-        (cell("tab")[:1], ["end"], [OUTPUT, OWN, NOTE, NOTE, MADE, END]),
+        (cell("tab"), ["take", "release"], [OUTPUT, OUTPUT, OWN]),
+        (cell("tab"), ["end"], [OUTPUT, OUTPUT, OWN, END]),
+        (cell("tab")[:1], ["end"], [OUTPUT, OWN, NOTE, NOTE, END]),
         ([], ["end"], [OWN, END]),
         # nobody else's reply waits: it cannot come to this recorder
         (cell("other"), ["take"], [OUTPUT, OUTPUT, MADE, OWN]),
-        (cell("tab") + cell("other"), ["take"], [OUTPUT, OUTPUT, OUTPUT, OUTPUT, MADE, OWN, MADE]),
+        (cell("tab") + cell("other"), ["take"], [OUTPUT, OUTPUT, OUTPUT, OUTPUT, MADE, OWN]),
         # more output than one turn takes
         (cell("tab") + [message("stream")] * 600, ["take"], [OUTPUT] * 500),
-        (cell("tab") + [message("stream")] * 600, ["take", "release"], [OUTPUT] * 500 + [OWN, MADE]),
-        (cell("tab") + [message("stream")] * 600, ["take", "close"], [OUTPUT] * 500 + [OWN, MADE]),
-        (cell("tab") + [message("stream")] * 600, ["end"], [OUTPUT] * 602 + [OWN, MADE, END]),
+        (cell("tab") + [message("stream")] * 600, ["take", "release"], [OUTPUT] * 500 + [OWN]),
+        (cell("tab") + [message("stream")] * 600, ["take", "close"], [OUTPUT] * 500 + [OWN]),
+        (cell("tab") + [message("stream")] * 600, ["end"], [OUTPUT] * 602 + [OWN, END]),
     ],
 )
-def test_the_kernels_own_reply_is_recorded_before_the_one_that_is_made(tmp_path, said, ends, kinds):
+def test_the_kernels_own_reply_is_recorded_and_none_is_made(tmp_path, said, ends, kinds):
     kernel, (iopub, shell, _) = begin(tmp_path)
     iopub.messages += said
-    shell.messages.append(message("execute_reply"))
+    shell.messages.append(ITS_OWN)
+    play(kernel, ends)
+    assert recorded(tmp_path) == kinds
+
+
+def play(kernel, ends):
     for each in ends:
         match each:
             case "take":
@@ -119,4 +127,47 @@ def test_the_kernels_own_reply_is_recorded_before_the_one_that_is_made(tmp_path,
                 kernel.end_cells("gone", b"")
             case "close":
                 kernel.close()
-    assert recorded(tmp_path) == kinds
+
+
+@pytest.mark.parametrize("ends", [["take"], ["release"], ["close"]], ids=lambda each: each[0])
+def test_the_kernels_own_reply_may_arrive_after_the_end_of_its_cell(tmp_path, ends):
+    kernel, (iopub, shell, _) = begin(tmp_path)
+    iopub.messages += cell("tab")
+    kernel.take()
+    assert recorded(tmp_path) == [OUTPUT, OUTPUT] and kernel.deadline() is not None and kernel.runs_cell
+    shell.messages.append(ITS_OWN)
+    play(kernel, ends)
+    assert recorded(tmp_path) == [OUTPUT, OUTPUT, OWN] and kernel.deadline() is None and not kernel.runs_cell
+
+
+def test_the_kernels_own_reply_may_arrive_before_the_end_of_its_cell(tmp_path):
+    kernel, (iopub, shell, _) = begin(tmp_path)
+    busy, idle = cell("tab")
+    iopub.messages.append(busy)
+    shell.messages.append(ITS_OWN)
+    kernel.take()
+    iopub.messages.append(idle)
+    kernel.take()
+    assert recorded(tmp_path) == [OUTPUT, OWN, OUTPUT] and kernel.deadline() is None
+
+
+@pytest.mark.parametrize("ends", [["wait"], ["release"], ["end"], ["close"]], ids=lambda each: each[0])
+def test_a_reply_is_made_where_the_kernels_own_never_arrives(tmp_path, ends):
+    kernel, (iopub, _, _) = begin(tmp_path)
+    iopub.messages += cell("tab")
+    kernel.take()
+    if ends == ["wait"]:
+        while (until := kernel.deadline()) is not None:
+            time.sleep(max(0.0, until - time.monotonic()))
+            kernel.take()
+    play(kernel, ends)
+    assert recorded(tmp_path)[:3] == [OUTPUT, OUTPUT, MADE] and kernel.deadline() is None
+
+
+def test_a_reply_that_a_killed_recorder_did_not_come_to_make_is_made_by_the_next(tmp_path):
+    kernel, (iopub, _, _) = begin(tmp_path)
+    iopub.messages += cell("tab")
+    kernel.take()  # the rest of the recorder never runs
+    for _ in range(2):
+        begin(tmp_path)
+        assert recorded(tmp_path) == [OUTPUT, OUTPUT, MADE], "once"

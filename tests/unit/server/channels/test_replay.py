@@ -621,7 +621,7 @@ def test_what_is_put_off_is_merged_once_however_long_the_awaited_record_takes():
     [(b'{"msg_id": "x"}', "x"), (b"{}", ""), (b"", ""), (b"[]", ""), (b"\xff", ""), (b'{"msg_id": 7}', "7")],
 )
 def test_the_id_in_a_header(parent, name):
-    assert replay.id_of(parent) == name
+    assert spool.message_id(parent) == name
 
 
 def test_what_is_held_is_counted_together():
