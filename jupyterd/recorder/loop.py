@@ -170,7 +170,7 @@ class Recorder:
         wait = _LOOK_S if self.unsure or ill else None
         if not self.kernels:
             wait = max(0.0, self.alone_since + _ALONE_S - time.monotonic())
-        due = min((each for kernel in self.kernels.values() if (each := kernel.deadline())), default=None)
+        due = min((until for kernel in self.kernels.values() if (until := kernel.deadline())), default=None)
         if due is not None:
             wait = max(0.0, due - time.monotonic())
         found = poller.poll(None if wait is None else int(wait * 1000) + 1)

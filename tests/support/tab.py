@@ -26,7 +26,7 @@ JSON = None
 class Tab:
     """Everything that came, in order: (channel, message) in `got`."""
 
-    def __init__(  # noqa: PLR0913 - each has its default
+    def __init__(
         self,
         kernel: str,
         protocol: str | None = V1,

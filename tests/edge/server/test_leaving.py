@@ -41,6 +41,30 @@ def nothing_more(pid: int, than: Counter[str]) -> None:
     eventually(lambda: not (open_files(pid) - than), f"more than {than}")
 
 
+class Shell:
+    """The page of a terminal, which stays, and reads all the while, as a page does: tmux redraws for one that lags."""
+
+    def __init__(self, connection):
+        self._connection, self.shown = connection, ""
+        self._reading = asyncio.ensure_future(self._read())
+
+    @classmethod
+    async def open(cls, port, terminal):
+        url = f"ws://localhost:{port}/terminals/websocket/{terminal}"
+        made = cls(await websocket_connect(HTTPRequest(url, headers=HEADERS)))
+        await made._connection.write_message(json.dumps(["stdin", "while sleep 0.02; do echo tick-$((n++)).; done\r"]))
+        return made
+
+    async def _read(self):
+        while (data := await self._connection.read_message()) is not None:
+            kind, said = json.loads(data)
+            self.shown += said if kind == "stdout" else ""
+
+    async def close(self):
+        self._connection.close()
+        await self._reading
+
+
 def test_pages_that_are_left_while_they_connect_leave_nothing_behind(prepare, place):
     served = prepare(tls=False, login={"token": TOKEN})
     spec = place / "home/.local/share/jupyter/kernels/here"
@@ -60,18 +84,7 @@ def test_pages_that_are_left_while_they_connect_leave_nothing_behind(prepare, pl
         tab = Tab(kernel, token=TOKEN)
         await tab.connect(served.port)
         cell = await tab.run(TICKS)
-        shell = await websocket_connect(
-            HTTPRequest(f"ws://localhost:{served.port}/terminals/websocket/{terminal}", headers=HEADERS)
-        )
-        shown: list[str] = []
-
-        async def watch_shell() -> None:
-            while (data := await shell.read_message()) is not None:
-                kind, said = json.loads(data)
-                shown.append(said if kind == "stdout" else "")
-
-        watching = asyncio.ensure_future(watch_shell())
-        await shell.write_message(json.dumps(["stdin", "while sleep 0.02; do echo tick-$((n++)).; done\r"]))
+        shell = await Shell.open(served.port, terminal)
         crowd = leaver.Leaver(served.port, TOKEN, kernel, terminal, random.Random(20))
         recorder = int(json.loads((served.paths.state / "spool/recorder.lock").read_bytes())["pid"])
         none_held = open_files(recorder)["socket"]
@@ -96,10 +109,9 @@ def test_pages_that_are_left_while_they_connect_leave_nothing_behind(prepare, pl
         assert found == [str(n) for n in range(len(found))], "the page that stayed has all, once"
         await tab.close()
         await asyncio.to_thread(eventually, lambda: connections() == 0)
-        await tab.until(lambda: "tick-200." in "".join(shown))
-        assert all(f"tick-{n}." in "".join(shown) for n in range(200)), "the terminal that stayed has all"
-        shell.close()
-        await watching
+        await tab.until(lambda: "tick-200." in shell.shown)
+        assert all(f"tick-{n}." in shell.shown for n in range(200)), "the terminal that stayed has all"
+        await shell.close()
 
     try:
         asyncio.run(play())
