@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support import damage
+from support.waiting import eventually
 
 from jupyterd.launch import deaths, detached, registry, traces
 from jupyterd.launch.deaths import ExitStatus, RecentDeath
@@ -104,6 +105,7 @@ def running(tmp_path: Path) -> Iterator[Entry]:
     connection.chmod(0o600)
     argv = ("/bin/sh", "-c", "sleep 1000 & wait", "sh", "-f", str(connection))
     process = subprocess.Popen(argv, cwd="/usr", start_new_session=True)
+    eventually(lambda: str(connection) in proc.text(process.pid, "cmdline"))  # the kernel sets it after exec's return
     identity = Identity(process.pid, proc.started(process.pid) or 0, proc.boot_id())
     record = Entry("k3", "julia", argv, "/usr", str(connection), "signal", None, 5.0, process=identity)
     records = tmp_path / "kernels"
