@@ -1,6 +1,6 @@
 """Shows the supervisor's notices on every open page: an event of jupyter_events, to which pages listen anyway.
 
-labextensions/jupyterd/static/page.js shows it.
+labextensions/jupyterd/static/notices.js shows it.
 """
 
 from __future__ import annotations

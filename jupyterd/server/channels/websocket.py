@@ -40,6 +40,8 @@ _UNPACED_BYTES = 1 << 18
 """Written without waiting for the browser to take it."""
 _WRITTEN_TIMEOUT_S = 3.0
 _LAST_ACKNOWLEDGED_TIMEOUT_S, _LAST_ACKNOWLEDGED_POLL_S = 0.3, 0.01
+_PING = "jupyterd:ping"
+"""Of sockets.js."""
 _GOING_AWAY = 1001
 """Close code of a page that was closed or left (RFC 6455, 7.4.1): it does not come back."""
 
@@ -177,6 +179,15 @@ class KernelWebsocket(ZMQChannelsWebsocketConnection):
         return waiting
 
     # --- jupyter_server's hooks for messages --------------------------------------------------------------------
+
+    def handle_incoming_message(self, incoming_msg: Any) -> None:  # noqa: ANN401 - jupyter_server's: str, for v1 bytes
+        """jupyter_server's hook: from the browser to the kernel. Our page's question whether this connection is alive
+        gets itself as the answer.
+        """
+        if incoming_msg == _PING:
+            self.write_message(incoming_msg)
+        else:
+            super().handle_incoming_message(incoming_msg)
 
     def handle_outgoing_message(self, stream: Any, outgoing_msg: list[bytes]) -> None:  # noqa: ANN401 - jupyter_server's
         """jupyter_server's hook: from the kernel to the browser. `stream` is a ZMQStream or the channel's name."""
