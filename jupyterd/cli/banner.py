@@ -19,7 +19,6 @@ IN = INDENT
 COLUMNS = 80
 OWN = "self-signed"
 """Certificate.source of the one that jupyterd makes by itself."""
-PRIVILEGED = 1024
 """Below it an ordinary user's ssh cannot listen at the other end."""
 
 
@@ -139,8 +138,8 @@ def _trust(pair: Certificate, command: str) -> Iterator[str]:
 def _tunnel(urls: tuple[str, ...], ssh: Here) -> Iterator[str]:
     parts = urlsplit(urls[0])  # scheme, port and path are those of every URL
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    here = port if port >= PRIVILEGED else port + 8000
-    yield from (WHEN, "", f"{DEEPER}{ssh.command(f'-N -L {here}:{TUNNEL_END}:{port}')}", "")
+    here, command = ssh.tunnel(TUNNEL_END, port)
+    yield from (WHEN, "", f"{DEEPER}{command}", "")
     yield f"{IN}keep it running, and open  {parts.scheme}://localhost:{here}{parts.path}"
     if ssh.note:
         yield f"{IN}({ssh.note})"

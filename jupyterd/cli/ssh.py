@@ -17,6 +17,7 @@ import attrs
 from jupyterd.linux import proc
 
 SSHD_PORT = 22
+_PRIVILEGED = 1024
 ANCESTORS_MAX = 32
 BEHIND = "this machine is behind address translation: if that host does not work, use the one that you log in to"
 
@@ -34,6 +35,13 @@ class Here:
         """The line to type at the other end."""
         port = "" if self.port == SSHD_PORT else f"-p {self.port} "
         return f"ssh {options} {port}{self.user}@{self.host}"
+
+    def tunnel(self, end: str, port: int) -> tuple[int, str]:
+        """(the port at the other end, the line to type there) that leads to `port` at the host `end` as this machine
+        sees it. An ordinary account may not listen below 1024.
+        """
+        local = port if port >= _PRIVILEGED else port + 8000
+        return local, self.command(f"-N -L {local}:{end}:{port}")
 
 
 def here() -> Here:

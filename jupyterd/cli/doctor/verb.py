@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from jupyterd import __version__
-from jupyterd.cli import _common, as_account, typed
+from jupyterd.cli import _common, as_account, ssh, typed
 from jupyterd.cli.doctor import (
     certificate,
     disk,
@@ -29,13 +29,14 @@ from jupyterd.cli.doctor import (
     verdict,
 )  # fmt: skip
 from jupyterd.cli.doctor.facts import Base, Subject
+from jupyterd.cli.doctor.firewall import verdicts as firewall
 from jupyterd.cli.doctor.verdict import Examination, Verdict
 from jupyterd.linux import mounts
 
 HELP = "say what is wrong with this machine, account and server, and what to type (exit 1: something is wrong)"
 FORMAT = 1
 NARROWEST, WIDEST = 60, 100
-_LOOK_S = 10.0
+_LOOK_S, _PROGRAMS_S = 10.0, 15.0
 _ACCOUNT_S, _DEEP_S = 25.0, 240.0
 """How long root waits for everything that the account says of itself."""
 
@@ -111,7 +112,11 @@ def account_side(what: Subject) -> tuple[Examination, ...]:
 
 def machine_side(base: Base) -> tuple[Examination, ...]:
     """Of the machine; root sees more of it."""
-    return (Examination(port.SUBJECT, lambda: port.examine(base)),)
+    return (
+        Examination(port.SUBJECT, lambda: port.examine(base)),
+        Examination(firewall.SUBJECT, lambda: firewall.examine(base), _PROGRAMS_S),
+        Examination(firewall.OUTSIDE, lambda: firewall.outside(base, ssh.here())),
+    )
 
 
 def _show(args: argparse.Namespace, found: OfAccount) -> int:
