@@ -175,7 +175,7 @@ def _inspected(world: World, event: ProcessInspected, now: float) -> World:
     server, retired = world.server, world.retired
     inspection = Inspection(
         now, event.state, event.ran_s, event.run_delay_s, event.turned, event.worked_s, event.waits, event.on_disk,
-        event.request,
+        event.request, event.mount,
     )  # fmt: skip
     for role in (Role.SERVER, Role.RETIRED):
         leaving = child_in(world, role)

@@ -18,7 +18,9 @@ liveness.py asks `judge` before it ends a server whose event loop stands still:
    restarts them), the registry's lock (servers share it), marks (each is written by the server that has the tab's
    websocket, and the old one has none), sessions.db (each statement is its own transaction), and the user's files,
    which the old one writes as it would have done alone.
-5. There is one retired server at most. While there is one, a second busy server is ended like one that hangs.
+5. There is one retired server at most. While there is one, a second busy server is ended like one that hangs. So that
+   the second one does not wait for the disk for which the first one waits, it is told the mount, and refuses what lies
+   below it (server/silent_mounts.py).
 6. A retired server is inspected every LOOK_S. While it waits for a disk it is left alone, named in STATUS; while it
    works, or its loop turns, it has `busy_most_s` in all; when it does neither, it hangs: its stack is written, and it
    is killed.
@@ -45,14 +47,21 @@ from jupyterd.core.child import (
     WaitsForDisk,
     Works,
 )
-from jupyterd.core.effects import CancelProbes, Effect, InspectProcess, Record, Retire, SendSignal
+from jupyterd.core.effects import CancelProbes, Effect, InspectProcess, Record, Retire, SendSignal, SendToServer
 from jupyterd.core.events import Role
 from jupyterd.core.reasons import Retired, StopReason, Unfinished, Unresponsive
 from jupyterd.core.world import Run, Step, World, child_in, is_wedged, plan_of, with_child, with_restart
 from jupyterd.protocol.policy import Policy
+from jupyterd.protocol.server_channel import SilentMounts
 
 WORKING_SHARE = 0.1
 """Of the time: a save on a machine that is loaded gets no more. A thread that looks after something uses far less."""
+AT_REST_S = 0.05
+"""Of processor time, for other threads: one that writes to a slow disk uses more, and goes from call to call."""
+SILENT_S = 0.5
+"""A file system does not answer if nothing has moved between two inspections that are this far apart at least. They are
+9 s apart by default: the first one is made when a server is in doubt, the second one when it counts as hung.
+"""
 LOOK_S = 10.0
 DUMP_S = 0.5
 """Time for faulthandler to write the stack of a hung server to the journal before SIGKILL."""
@@ -66,7 +75,10 @@ def judge(before: Inspection, last: Inspection) -> Doing | None:
         return Works()
     if last.waits is None:
         return None
-    return WaitsForDisk(last.waits) if last.on_disk else Works(last.waits)
+    if not last.on_disk:
+        return Works(last.waits)
+    same = last.waits == before.waits and last.worked_s - before.worked_s <= AT_REST_S
+    return WaitsForDisk(last.waits, last.mount if same and last.at - before.at >= SILENT_S else "")
 
 
 def phrase(doing: Doing) -> str:
@@ -168,6 +180,22 @@ def inspected(world: World, retired: Running, last: Inspection, now: float) -> W
         verdict = Unfinished(policy.busy_most_s)
     after = replace(stage, doing=doing or Works(), seen=last, look_at=now + LOOK_S, verdict=verdict)
     return replace(world, retired=replace(retired, stage=after))
+
+
+def tell_mounts(world: World, now: float) -> Step:  # noqa: ARG001 - every rule has the same form
+    """Tell the server below which mounts it must look at nothing, because the retired one hangs there: it would hang as
+    well. In the same step in which it takes over, so before its first request.
+    """
+    server, retired = world.server, world.retired
+    if not isinstance(server, Running):
+        return world, ()
+    doing = retired.stage.doing if isinstance(retired, Running) and isinstance(retired.stage, Finishing) else None
+    dead = doing.mount if isinstance(doing, WaitsForDisk) else ""
+    silent = (dead,) if dead not in ("", "/") else ()
+    pid, told = world.told_silent
+    if silent == (told if pid == server.process.pid else ()):
+        return world, ()
+    return replace(world, told_silent=(server.process.pid, silent)), (SendToServer(SilentMounts(silent)),)
 
 
 def watch_retired(world: World, now: float) -> Step:

@@ -104,6 +104,7 @@ class Inspection:
     waits: str | None = None
     on_disk: bool = False
     request: str = ""
+    mount: str = ""
 
 
 @value
@@ -128,9 +129,12 @@ class Works:
 
 @value
 class WaitsForDisk:
-    """A thread of it waits in a file system call. `what`: the call, the path and the mount, as a phrase."""
+    """A thread of it waits in a file system call. `what`: the call, the path and the mount, as a phrase; `mount`: the
+    mount point of a file system that has not answered for a while, "" while that is not certain.
+    """
 
     what: str
+    mount: str = ""
 
 
 Stage = Working | Standby | Starting | Verifying | Serving | Finishing

@@ -122,6 +122,8 @@ class ProcessInspected:
     waits: str | None = None
     on_disk: bool = False
     request: str = ""
+    mount: str = ""
+    """The mount point of the file it waits for, if its file system may be what does not answer."""
 
 
 @value

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jupyterd.core import child, journal_kinds, probes, shown
-from jupyterd.core.busy import ask_to_end, watch_leaving, watch_retired
+from jupyterd.core.busy import ask_to_end, tell_mounts, watch_leaving, watch_retired
 from jupyterd.core.child import (
     BackingOff,
     Killing,
@@ -272,6 +272,7 @@ _RUN = (
     replace_hung,
     watch_retired,
     watch_leaving,
+    tell_mounts,
     _send_live_key,
     _probe,
     _keep_spare,

@@ -20,8 +20,9 @@
    event loop turns. One that is busy with a request is not ended but retired (busy.py): it finishes that request while
    another one serves.
 9. Restarts follow one decaying score (backoff.py). Only an end that nobody wanted counts (reasons.py), and of those
-   only one before the server has served for a moment: a crash after that costs no delay, nor does a change of settings
-   or addresses, and the kernels do not notice any of them. A server that is abandoned counts, whatever it did before.
+   only one before the server has served for a moment: a crash after that costs no delay until there have been very many
+   in a row, nor does a change of settings or addresses, and the kernels do not notice any of them. A server that is
+   abandoned counts, whatever it did before.
 10. What the machine lacks is waited for without end: a late disk, a busy port, an absent address. The planner looks
     again, STATUS names it, systemd is asked for more time. Exit code 78 never comes from here: the planner gives it for
     what only an edit of the settings cures, before the supervisor begins.
@@ -200,9 +201,13 @@ class World:
     """What the last server said about its extensions and its Jupyter configuration."""
     unsaved: tuple[str, ...] = ()
     """Documents that live in the running server and are not on disk: it is not replaced while nothing forces that."""
+    told_silent: tuple[int, tuple[str, ...]] = (0, ())
+    """The pid of the server that was told, and the mounts below which it looks at nothing."""
     live_problem: str | None = None
     cannot_start: str | None = None
     score: Score = Score()
+    crashes: int = 0
+    """In a row, of servers that had served, but for less than `steady_s`."""
     kernels: KernelCounts | None = None
     kernels_of: int = 0
     """The pid of the server that reported it."""

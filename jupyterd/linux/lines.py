@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 
 class Lines:
     """Splits one stream into lines; keeps the unfinished line."""
@@ -13,20 +11,24 @@ class Lines:
         self._partial = b""
         self._skipping = False
 
-    def feed(self, data: bytes) -> Iterator[bytes | None]:
-        """Every line that is whole now, without its newline; None once for one longer than the limit."""
+    def feed(self, data: bytes) -> list[bytes | None]:
+        """Every line that is whole now, without its newline; None once for one longer than the limit. Not a generator:
+        a reader that takes the first line only would leave it here, in front of the next one.
+        """
         *whole, rest = (self._partial + data).split(b"\n")
+        lines: list[bytes | None] = []
         for line in whole:
             if self._skipping:
                 self._skipping = False
             else:
-                yield line if len(line) <= self._limit else None
+                lines.append(line if len(line) <= self._limit else None)
         if len(rest) > self._limit or self._skipping:
             if not self._skipping:
                 self._skipping = True
-                yield None
+                lines.append(None)
             rest = b""
         self._partial = rest
+        return lines
 
     def rest(self) -> bytes:
         """The bytes after the last newline, at the end of the stream."""

@@ -1,14 +1,22 @@
 """The mount that holds a path, from /proc/PID/mountinfo (proc_pid_mountinfo(5)): nothing on the disk is looked at.
+Whoever looks below one that does not answer waits as well.
+
 Without pathlib: the supervisor imports this module and must stay small.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 
 _ESCAPED = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\"))
 NETWORK = ("nfs", "cifs", "smb", "fuse.sshfs", "9p", "ceph", "glusterfs", "fuse.glusterfs", "afs", "lustre", "beegfs")
 """Beginnings of the types of file systems that are on another machine."""
+
+_LINKS_MOST = 40
+"""As many as the kernel follows (path_resolution(7))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,33 @@ def holding(mountinfo: str, path: str) -> Mount | None:
         if inside and (best is None or len(each.point) >= len(best.point)):
             best = each
     return best
+
+
+def below(path: str, points: Collection[str]) -> str | None:
+    """The one of these directories at or below which the path lies; None: it does not. Links are followed, one name
+    after the other, so that nothing below such a directory is looked at.
+    """
+    ahead, here, links = [os.path.join(os.getcwd(), path)], "", 0  # noqa: PTH109, PTH118 - see above
+    while ahead:
+        first, _, rest = ahead.pop().partition("/")
+        if rest:
+            ahead.append(rest)
+        if first in ("", "."):
+            continue
+        if first == "..":
+            here = here.rpartition("/")[0]
+            continue
+        before, here = here, f"{here}/{first}"
+        if here in points:
+            return here
+        with suppress(OSError, ValueError):  # not a link, or not there; a NUL in it
+            target = os.readlink(here)  # noqa: PTH115
+            links += 1
+            if links > _LINKS_MOST:
+                return None
+            ahead.append(target)
+            here = "" if target.startswith("/") else before
+    return None
 
 
 def own() -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from typing import NamedTuple
 
 from jupyterd.linux import mounts, proc
 
@@ -66,10 +67,20 @@ _AT_CWD = -100
 _PATH_MAX = 4096
 
 
-def of(pid: int, thread: int | None = None) -> tuple[str | None, bool]:
-    """(what the process, or one thread of it, waits for, as a phrase; whether that is a file). A file system call in
-    which any thread waits, with path, mount and place in the kernel; a thread in state D; or another call in which the
-    main thread waits. None: it waits for nothing that comes by itself, or it may not be seen.
+class Wait(NamedTuple):
+    """What a process waits for. `what`: as a phrase, None: for nothing that comes by itself, or it may not be seen;
+    `on_disk`: that is a file; `mount`: the mount point of the file, if its file system may be what does not answer (and
+    not a FIFO, for example), else "".
+    """
+
+    what: str | None
+    on_disk: bool = False
+    mount: str = ""
+
+
+def of(pid: int, thread: int | None = None) -> Wait:
+    """Of the process, or of one thread of it: a file system call in which any thread waits, with path, mount and place
+    in the kernel; a thread in state D; or another call in which the main thread waits.
     """
     machine = os.uname().machine
     of_files, others = _CALLS.get(machine, {}), _OTHERS.get(machine, {})
@@ -85,12 +96,16 @@ def of(pid: int, thread: int | None = None) -> tuple[str | None, bool]:
         name, how = of_files.get(number, ("", ""))
         path = _path(pid, how, [int(each, 16) for each in words[1:3]]) if name else None
         if path is not None:
-            return f"{name} of {_shown(path)}{_mount(pid, path)}{place}", True
+            mount = mounts.holding(proc.text(pid, "mountinfo"), path)
+            kind, point = ("", "") if mount is None else (mount.kind, mount.point)
+            on = f" ({kind} on {_shown(point)})" if point else ""
+            silent = found.state == "D" or kind.startswith("fuse")  # which waits for its program in state S
+            return Wait(f"{name} of {_shown(path)}{on}{place}", on_disk=True, mount=point if silent else "")
         if found.state == "D":
             stuck = f"a thread is in state D{place}"
         if tid == str(thread or pid):
             other = name or others.get(number)
-    return (stuck, True) if stuck is not None else (other, False)
+    return Wait(stuck, on_disk=True) if stuck is not None else Wait(other)
 
 
 def _threads(pid: int) -> list[str]:
@@ -130,12 +145,6 @@ def _string(pid: int, address: int) -> str | None:
             data += more
         return os.fsdecode(data.partition(b"\0")[0])
     return None
-
-
-def _mount(pid: int, path: str) -> str:
-    """The mount below which the path lies, and its file system type."""
-    found = mounts.holding(proc.text(pid, "mountinfo"), path)
-    return "" if found is None else f" ({found.kind} on {_shown(found.point)})"
 
 
 def _shown(path: str) -> str:

@@ -100,6 +100,15 @@ class Notice:
 
 
 @value
+class SilentMounts:
+    """Supervisor: look at nothing at or below these mount points, because their file systems do not answer; () when
+    they do again. All of them each time.
+    """
+
+    mounts: tuple[str, ...]
+
+
+@value
 class Reload:
     """Supervisor: read the live settings and the certificate again."""
 
@@ -107,10 +116,10 @@ class Reload:
 
 
 FromServer = Ready | Imported | KernelCounts | Reloaded | Failed | Problems | LookAgain | Advised
-ToServer = Reload | Go | Notice
+ToServer = Reload | Go | Notice | SilentMounts
 
 _KINDS = codec.by_name(
-    Ready, Imported, KernelCounts, Reloaded, Failed, Problems, LookAgain, Advised, Reload, Go, Notice
+    Ready, Imported, KernelCounts, Reloaded, Failed, Problems, LookAgain, Advised, Reload, Go, Notice, SilentMounts
 )
 
 

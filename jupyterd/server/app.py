@@ -27,6 +27,7 @@ from traitlets import Dict, Integer, default
 from traitlets.config import Config
 
 from jupyterd.linux import proc
+from jupyterd.protocol import server_channel
 from jupyterd.protocol.server_channel import Advised, Go, LookAgain, Notice, Ready, Reload, Reloaded, ToServer
 from jupyterd.server import (
     collaboration,
@@ -56,6 +57,7 @@ from jupyterd.server.kernels.manager import KernelManager
 from jupyterd.server.problems import ProblemReporter
 from jupyterd.server.reload import SettingsInForce
 from jupyterd.server.sessions import SessionManager
+from jupyterd.server.silent_mounts import SilentMounts
 from jupyterd.server.start_errors import StartFailed
 from jupyterd.server.supervisor_link import SupervisorLink
 from jupyterd.settings.paths import Paths
@@ -79,6 +81,7 @@ class JupyterdServerApp(ServerApp):
     _http_server: BoundedHTTPServer
     _changes: replaced.Changes
     _documents: collaboration.Documents
+    _silent_mounts: SilentMounts
     _leaving = False
     problems: ProblemReporter
     connections_max = Integer(Limits().connections_max, help="[server] connections_max").tag(config=True)
@@ -197,6 +200,8 @@ class JupyterdServerApp(ServerApp):
         self.certfile = self.keyfile = ""
         configuration.enter_root_dir(self.root_dir)
         super().init_configurables()
+        self._silent_mounts = SilentMounts(self.problems)
+        self._silent_mounts.guard(self.contents_manager)
         if isinstance(self.identity_provider, IdentityProvider):
             self.identity_provider.live = self._live
             self.identity_provider.store = self.paths.login
@@ -321,6 +326,8 @@ class JupyterdServerApp(ServerApp):
                 self.io_loop.spawn_callback(self._reload, message)
             case Notice(text=text):
                 notices.show(self.event_logger, text)
+            case server_channel.SilentMounts(mounts=mounts):
+                self._silent_mounts.hear(mounts)
             case Go():
                 pass  # said to a spare, before its loop runs
 

@@ -132,7 +132,10 @@ class Children:
         turned, requests = (None, "") if memory is None else (heartbeat.read(memory), heartbeat.requests(memory))
         found = proc.stat(pid)
         state, worked_s = ("", 0.0) if found is None else (found.state, found.cpu / _TICKS)
-        return ProcessInspected(pid, state, *proc.scheduled_s(pid), turned, worked_s, *waits.of(pid), requests)
+        wait = waits.of(pid)
+        return ProcessInspected(
+            pid, state, *proc.scheduled_s(pid), turned, worked_s, wait.what, wait.on_disk, requests, wait.mount
+        )
 
     def abandon(self, role: Role, pid: int) -> None:
         """Stop listening to a child that SIGKILL did not end; it is still reaped when it ends."""

@@ -381,8 +381,8 @@ class Machine:
                 if problem is None:
                     server.sha256 = self.sha256()
                 self.later(0.01, ServerSaid(server.pid, server_channel.Reloaded(live_key, problem)))
-            case server_channel.Notice():
-                pass  # pages show it
+            case server_channel.Notice() | server_channel.SilentMounts():
+                pass  # pages show it; its handlers refuse what lies there
             case _:
                 assert_never(message)
 

@@ -59,7 +59,7 @@ class _UnderWay:
         self.thread.join(max(0.0, begun + self.what.deadline_s - time.monotonic()))
         if not self.thread.is_alive():
             return self.verdicts
-        waits_for, _ = waits.of(os.getpid(), self.thread.native_id)
+        waits_for = waits.of(os.getpid(), self.thread.native_id).what
         why = f" (it waits in {waits_for})" if waits_for else ""
         return [Verdict(self.what.subject, "unknown", f"no answer within {self.what.deadline_s:g} s{why}")]
 

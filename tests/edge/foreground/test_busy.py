@@ -185,27 +185,59 @@ async def saved(server: Busy, there: Path, name: str) -> None:
     await tab.close()
 
 
-def test_a_directory_that_does_not_answer_is_named_and_everybody_else_is_served(server: Busy) -> None:
+def test_a_disk_that_does_not_answer_is_named_and_everything_else_goes_on(server: Busy) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can mount a file system: sudo ./check")
-    there = server.home / "nas"
+    there, first = server.home / "nas", server.serving()
     there.mkdir()
+    (server.home / "link").symlink_to(there)
     answers: list[tuple[int, Any]] = []
+
+    def names() -> set[str]:
+        status, model = server.ask("GET", "/api/contents")
+        assert status == 200, model
+        return {each["name"] for each in model["content"]}
+
+    def refused(path: str) -> bool:
+        status, told = server.ask("GET", f"/api/contents/{path}")
+        return status == 503 and f"{there} does not answer" in told["message"]
+
+    def others_go_on(name: str) -> None:
+        assert all(refused(each) for each in ("nas", "nas/a.ipynb", "link/deep/b.ipynb"))
+        assert {"nas", "link"}.isdisjoint(names())
+        body = {"type": "notebook", "format": "json", "content": NOTEBOOK}
+        assert server.ask("PUT", f"/api/contents/{name}", body)[0] == 201
+        assert name in names()
+
     with stalled_fs.mounted(there) as file_server:
-        first = server.serving()
+        # A page that lists the directory in which it is mounted looks in a thread: the server itself notices.
+        file_server.send_signal(signal.SIGSTOP)
+        assert {"nas", "link"}.isdisjoint(names())
+        others_go_on("beside.ipynb")
+        assert f"{there} does not answer" in server.items()["disk-silent"]
+        file_server.send_signal(signal.SIGCONT)
+        eventually(lambda: {"nas", "link"} <= names(), "it is listed again", PATIENCE_S)
+        eventually(lambda: "disk-silent" not in server.items(), "the problem is over", PATIENCE_S)
+        assert server.serving() == first
+
+        # One that opens it holds the event loop: that server is retired, and the next one is told.
         file_server.send_signal(signal.SIGSTOP)
         looking = threading.Thread(target=lambda: answers.append(server.ask("GET", "/api/contents/nas")), daemon=True)
         looking.start()
         eventually(lambda: server.serving() not in (None, first), "another server", PATIENCE_S)
+        second = server.serving()
+        others_go_on("later.ipynb")
         assert server.ask("GET", "/api/kernels") == (200, [])
         assert f" of {there} (fuse on {there})" in server.items()["server-busy"]
-        assert answers == []
+        assert answers == [] and server.serving() == second
         file_server.send_signal(signal.SIGCONT)
         looking.join(PATIENCE_S)
-    ((status, model),) = answers
-    assert (status, model["type"], model["content"]) == (200, "directory", [])
+        ((status, model),) = answers
+        assert (status, model["type"], model["content"]) == (200, "directory", [])
+        eventually(lambda: {"nas", "link"} <= names(), "it is listed again", PATIENCE_S)
     eventually(lambda: "server-busy" not in server.items(), "the retired one ends", PATIENCE_S)
     assert "the retired server has finished and ended" in server.said
+    assert server.serving() == second
 
 
 @pytest.mark.parametrize("name", ["disk.ipynb", "work.ipynb", "turns.ipynb"])

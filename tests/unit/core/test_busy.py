@@ -9,7 +9,7 @@ from support.worlds import NOW, PLAN, PLANNER, SERVER, SPARE, SPARED, after, bad
 
 from jupyterd.core import busy, journal_kinds, report
 from jupyterd.core.child import Finishing, Inspection, Running, Stopped, Stopping, WaitsForDisk, Works
-from jupyterd.core.effects import InspectProcess, Notify, Promote, Record, Retire, SendSignal, Spawn
+from jupyterd.core.effects import InspectProcess, Notify, Promote, Record, Retire, SendSignal, SendToServer, Spawn
 from jupyterd.core.events import (
     ChildExited,
     ChildStarted,
@@ -23,6 +23,7 @@ from jupyterd.core.events import (
 from jupyterd.core.reasons import Unfinished, Unresponsive
 from jupyterd.core.world import Wedged, World, plan_of
 from jupyterd.protocol.plan import Plan
+from jupyterd.protocol.server_channel import Go, SilentMounts
 from jupyterd.protocol.status import ProcessIdentity
 
 WAIT = "fsync of /mnt/nas/a.ipynb (nfs4 on /mnt/nas), in folio_wait_bit"
@@ -177,6 +178,44 @@ def test_a_stop_of_the_service_ends_it_too() -> None:
     world, effects = play(retired(WaitsForDisk(WAIT)), SignalReceived(Signal.TERM), now=NOW + 1.0)
     assert SendSignal(Role.RETIRED, 50, "TERM") in effects
     assert isinstance(world.retired, Stopping) and world.retired.kill_at == NOW + 11.0
+
+
+# --- a mount that does not answer ---------------------------------------------------------------------------------
+
+NAS = "/mnt/nas"
+
+
+def on_nas(worked_s: float = 0.0, what: str = WAIT, mount: str = NAS) -> ProcessInspected:
+    return replace(looked(worked_s, what), on_disk=True, mount=mount)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "told"),
+    [
+        (on_nas(), on_nas(), (NAS,)),
+        (on_nas(5.0), on_nas(5.04), (NAS,)),
+        (on_nas(5.0), on_nas(5.06), ()),  # it writes, slowly
+        (on_nas(what="write of /mnt/nas/b"), on_nas(), ()),  # it goes from file to file
+        (on_nas(mount=""), on_nas(mount=""), ()),  # a FIFO
+        (on_nas(mount="/"), on_nas(mount="/"), ()),  # nothing would be left
+    ],
+)
+def test_the_next_server_is_told_the_mount_before_its_first_request(first, last, told: tuple[str, ...]) -> None:
+    world, effects = silent(first, last)
+    assert isinstance(world.retired, Running)
+    said = [each.message for each in of(SendToServer, effects)]
+    assert said == ([Go(), SilentMounts(told)] if told else [Go()])
+    assert of(SendToServer, play(world, TICK, now=NOW + 16.0)[1]) == [], "once"
+
+
+def test_each_next_server_is_told_and_when_the_disk_is_back_as_well() -> None:
+    world, _ = silent(on_nas(), on_nas())
+    crashed, effects = play(world, ChildExited(Role.SERVER, SPARE, None, "SIGKILL"), now=NOW + 16.0)
+    crashed, more = play(crashed, ChildStarted(Role.SERVER, 60, 600), now=NOW + 16.0)
+    assert of(SendToServer, effects + more) == [SendToServer(SilentMounts((NAS,)))]
+    for event in (ChildExited(Role.RETIRED, SERVER, 0, None), replace(on_nas(0.3), turned=NOW + 24.0)):
+        before = after(world, TICK, now=NOW + 25.0)
+        assert of(SendToServer, play(before, event, now=NOW + 25.0)[1]) == [SendToServer(SilentMounts(()))], event
 
 
 # --- asked to end while it is busy --------------------------------------------------------------------------------

@@ -18,3 +18,9 @@ def test_a_line_without_an_end_takes_no_memory() -> None:
     lines = Lines(10)
     assert [line for _ in range(100) for line in lines.feed(b"x" * 1000)] == [None]
     assert lines.rest() == b""
+
+
+def test_a_reader_that_takes_the_first_line_only_does_not_get_it_again() -> None:
+    lines = Lines(10)
+    assert next(iter(lines.feed(b"one\n"))) == b"one"
+    assert next(iter(lines.feed(b"two\n"))) == b"two"

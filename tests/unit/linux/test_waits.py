@@ -13,6 +13,7 @@ import pytest
 from support.waiting import eventually
 
 from jupyterd.linux import proc, waits
+from jupyterd.linux.waits import Wait
 
 PATIENCE_S = 20.0
 
@@ -48,7 +49,7 @@ def test_a_file_is_named_with_its_mount(code: str, call: str, tmp_path: Path) ->
     path = tmp_path / "a fifo"
     os.mkfifo(path)
     with waiting(code.format(path=path), tmp_path) as pid:
-        what = eventually(lambda: waits.of(pid)[1] and waits.of(pid)[0], "it waits for the file", PATIENCE_S)
+        what = eventually(lambda: waits.of(pid).on_disk and waits.of(pid).what, "it waits for the file", PATIENCE_S)
         assert str(what).startswith(f"{call} of {path} ("), what
         assert " on /" in str(what), what
 
@@ -68,20 +69,20 @@ def test_a_file_is_named_with_its_mount(code: str, call: str, tmp_path: Path) ->
 def test_what_comes_by_itself_and_what_does_not(code: str, what: str | None, tmp_path: Path) -> None:
     with waiting(code, tmp_path) as pid:
         eventually(lambda: proc.text(pid, "wchan") not in ("", "0") and proc.state(pid) == "S", "it waits", PATIENCE_S)
-        eventually(lambda: waits.of(pid) == (what, False), f"it waits for {what}", PATIENCE_S)
+        eventually(lambda: waits.of(pid) == Wait(what), f"it waits for {what}", PATIENCE_S)
 
 
 def test_who_computes_waits_for_nothing(tmp_path: Path) -> None:
     with waiting("while True: pass", tmp_path) as pid:
-        assert waits.of(pid) == (None, False)
+        assert waits.of(pid) == Wait(None)
 
 
 def test_a_process_that_is_gone_waits_for_nothing() -> None:
-    assert waits.of(2**22 + 1) == (None, False)
+    assert waits.of(2**22 + 1) == Wait(None)
 
 
 def test_a_name_cannot_paint_the_terminal(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a\x1b[31mb")
     with waiting("open('a\\x1b[31mb')", tmp_path) as pid:
-        what = eventually(lambda: waits.of(pid)[1] and waits.of(pid)[0], "it waits for the file", PATIENCE_S)
+        what = eventually(lambda: waits.of(pid).on_disk and waits.of(pid).what, "it waits for the file", PATIENCE_S)
         assert "a?[31mb" in str(what)
