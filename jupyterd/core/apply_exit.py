@@ -91,19 +91,28 @@ def gone(world: World, role: Role, ended: ExitReason, now: float, jitter: float)
 def _has_served(before: Child, now: float, policy: Policy) -> bool:
     """Whether the server that has ended served for a moment. One that was replaced for silence did."""
     match before:
-        case Running(stage=Serving(since=since)):
-            return now - since >= policy.served_s
+        case Running(stage=Serving()):
+            return _served_s(before, now) >= policy.served_s
         case Stopping(reason=reason) | Killing(reason=reason):
             return isinstance(reason, Unresponsive | ProcessStopped)
         case _:
             return False
 
 
+def _served_s(before: Child, now: float) -> float:
+    """For how long the server that has ended served; 0: not, or it was replaced."""
+    match before:
+        case Running(stage=Serving(since=since)):
+            return now - since
+        case _:
+            return 0.0
+
+
 def server_gone(  # noqa: PLR0913 - facts about one end
     world: World, before: Child, reason: ExitReason, now: float, jitter: float, *, served: bool
 ) -> Step:
     """The server, `before` until now, has ended or was abandoned. A failed start adds to the score and delays the next
-    one; a crash of a server that has `served` does neither.
+    one; a crash of a server that has `served` does neither, until there are very many in a row.
     """
     plan = plan_of(world)
     world = replace(world, probes=(), unsaved=(), down_since=now if world.down_since is None else world.down_since)
@@ -113,9 +122,14 @@ def server_gone(  # noqa: PLR0913 - facts about one end
         if isinstance(world.wanted, Run):
             world = with_restart(world, reason, now)
         return replace(world, server=Stopped()), effects
-    score = Score(0.0, now) if served else backoff.after_failure(world.score, now, plan.policy)
-    rest = backoff.delay_s(score, plan.policy, jitter)
-    world = with_restart(replace(world, score=score, server=BackingOff(now + rest, reason)), reason, now)
+    if served:
+        score, crashes = Score(0.0, now), backoff.after_crash(world.crashes, _served_s(before, now), plan.policy)
+        rest = backoff.crash_delay_s(crashes, plan.policy, jitter)
+    else:
+        score, crashes = backoff.after_failure(world.score, now, plan.policy), world.crashes
+        rest = backoff.delay_s(score, plan.policy, jitter)
+    world = replace(world, score=score, crashes=crashes, server=BackingOff(now + rest, reason))
+    world = with_restart(world, reason, now)
     if asked:  # the record was written when it was replaced
         return world, effects
     running = process(before)

@@ -45,6 +45,10 @@ class Policy:
     """A server that ends after it has served for this long has crashed, and is back at once; one that ends earlier has
     failed to start.
     """
+    steady_s: float = 60.0
+    """A server that has served for this long was no part of a crash loop."""
+    crashes_at_once: int = 150
+    """So many crashes in a row, of servers that served for less than `steady_s`, are followed by a start at once."""
     failure_half_life_s: float = 300.0
     """The failure score halves in this time; each failed start adds one."""
     failure_threshold: float = 3.0

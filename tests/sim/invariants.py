@@ -187,7 +187,8 @@ class Witness:
             assert machine.quit_at is not None or in_time, "systemd would have killed what a server finishes"
             assert machine.quit_at is not None or now - machine.stop_at <= longest, f"it does not stop: {world!r}"
             return
-        assert not (self.crashed and isinstance(world.server, BackingOff)), "it served, and is not back at once"
+        again = self.crashed and isinstance(world.server, BackingOff)
+        assert not again or world.crashes > policy.crashes_at_once, "it served, and is not back at once"
         assert self.ready or now <= self.killed_at, "systemd would have killed it: it was not asked for more time"
         assert len(world.conditions) < 50 and len(world.recent) <= 10 and len(world.gpus.frames) < 100
         spare = machine.alive.get(Role.SPARE)

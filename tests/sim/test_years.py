@@ -133,6 +133,33 @@ def test_killed_every_two_seconds_it_waits_for_the_spare_at_most() -> None:
     assert max(away) < 1.5 and sum(away) / len(away) < 0.5, away
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("life_s", [1.2, 3.0, 20.0])
+def test_a_crash_loop_of_servers_that_serve_is_bounded_and_forgiven(life_s: float) -> None:
+    machine = Machine(59, Faults(), plan(sampler=False), imports_s=(0.3, 1.0))
+    played(machine, 1060.0)
+
+    def crash(until: float) -> int:
+        starts, since = machine.starts, machine.now
+        while machine.now < until:
+            machine.run(machine.now + 0.1)
+            since = since if serves(machine.world) else machine.now
+            if machine.now - since >= life_s:
+                machine.later(0.0, ChildExited(Role.SERVER, machine.alive[Role.SERVER].pid, None, "SIGSEGV"))
+                machine.run(machine.now)
+        return machine.starts - starts
+
+    crash(machine.now + 2 * HOUR)  # more than the budget
+    assert machine.world.crashes > Policy().crashes_at_once, shown(machine)
+    records = len(machine.records)
+    assert crash(machine.now + HOUR) <= 66, "one a minute"
+    assert len(machine.records) - records <= 6 * 66, [each.message for _, each in machine.records[-12:]]
+    machine.run(machine.now + 200.0)
+    machine.later(0.0, ChildExited(Role.SERVER, machine.alive[Role.SERVER].pid, None, "SIGSEGV"))
+    machine.run(machine.now + 1.0)
+    assert serves(machine.world), "one that served for long is back at once"
+
+
 def test_a_stopped_server_is_replaced_as_soon_as_it_is_in_doubt() -> None:
     machine = Machine(13, Faults(), plan())
     played(machine, 1060.0)

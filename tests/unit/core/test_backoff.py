@@ -140,6 +140,31 @@ def test_a_server_that_is_killed_every_two_seconds_is_back_at_once_each_time() -
 
 
 @pytest.mark.parametrize(
+    ("crashes", "served_s", "after_", "rest_s"),
+    [
+        (0, 2.0, 1, 0.0),
+        (149, 2.0, 150, 0.0),
+        (150, 2.0, 151, 2.0),
+        (151, 59.9, 152, 4.0),
+        (155, 2.0, 156, 60.0),
+        (10**6, 2.0, 10**6 + 1, 60.0),
+        (10**6, 60.0, 1, 0.0),
+    ],
+)
+def test_very_many_crashes_in_a_row_are_started_again_less_and_less_often(
+    crashes: int, served_s: float, after_: int, rest_s: float
+) -> None:
+    at = NOW + served_s
+    world, effects = play(replace(serving(PLAN), crashes=crashes), CRASH, now=at)
+    assert (world.crashes, world.score) == (after_, Score(0.0, at))
+    if rest_s:
+        assert world.server == BackingOff(at + rest_s, Signalled("SIGSEGV"))
+    assert bool(of(Spawn, effects)) is not bool(rest_s)
+    when = f"next start in {rest_s:.1f} s" if rest_s else "started again at once"
+    assert match(Record, message=f"the server was ended by SIGSEGV; {when}") in effects
+
+
+@pytest.mark.parametrize(
     ("reason", "wanted", "before", "score", "server"),
     [
         (Unresponsive("timed out"), Run(), 0.0, 1.0, BackingOff(NOW, Unresponsive("timed out"))),
