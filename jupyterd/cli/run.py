@@ -6,7 +6,6 @@ Nothing that is imported here stays in memory: exec replaces it.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import os
 import signal
 import sys
@@ -82,8 +81,9 @@ def _lock(paths: Paths) -> int | None:
     while True:
         try:
             prepare(paths)
-            lock = kept.open_own(paths.lock)
-            break
+            return kept.open_locked(paths.lock)
+        except BlockingIOError:
+            return None
         except OSError as error:
             problem = kept.unwritable(error)
             if paths.mode == "foreground":
@@ -94,11 +94,6 @@ def _lock(paths: Paths) -> int | None:
             status = f"STATUS=Waiting: {problem}; checked again every {_AGAIN_S:.0f} s"
             sdnotify.SystemdNotifier().notify(f"{status}\nEXTEND_TIMEOUT_USEC={round(_EXTEND_S * 1e6)}")
             time.sleep(_AGAIN_S)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return None
-    return lock
 
 
 def _banner(made: Plan, asked: plan.Ask) -> str:

@@ -6,7 +6,6 @@ A frame is a line of bytes here. A reader that does not read is disconnected: no
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import math
 import os
 import select
@@ -70,7 +69,7 @@ class Readers:
             self._lock, self._listening = lock, socket.socket(fileno=listening)
             self._readers = [socket.socket(fileno=fd) for fd in readers]
         else:
-            self._lock = _lock(places)
+            self._lock = kept.open_locked(places.lock)
             self._listening = _listen(places)
             self._readers = []
         os.ftruncate(self._lock, 0)
@@ -137,16 +136,6 @@ class Readers:
         with contextlib.suppress(ValueError):
             self._readers.remove(reader)
         reader.close()
-
-
-def _lock(places: SamplerPaths) -> int:
-    fd = kept.open_own(places.lock)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        raise
-    return fd
 
 
 def _listen(places: SamplerPaths) -> socket.socket:

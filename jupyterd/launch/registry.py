@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import time
@@ -189,26 +188,22 @@ def hold_as_server(directory: Path, tell: Tell = kept.say) -> int | None:
     """A descriptor that, while open, marks these kernels as a server's; None while another program changes them.
     OSError. `tell`: kept.open_own.
     """
-    descriptor = kept.open_own(directory / SERVER_LOCK, tell)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return kept.open_locked(directory / SERVER_LOCK, tell, shared=True)
     except BlockingIOError:
-        os.close(descriptor)
         return None
-    return descriptor
 
 
 @contextlib.contextmanager
 def without_server(directory: Path, tell: Tell = kept.say) -> Iterator[bool]:
     """Yields True when no server runs, and keeps one from starting within the block; False when one runs."""
-    descriptor = kept.open_own(directory / SERVER_LOCK, tell)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        descriptor = kept.open_locked(directory / SERVER_LOCK, tell)
+    except BlockingIOError:
+        yield False
+        return
+    try:
+        yield True
     finally:
         os.close(descriptor)
 

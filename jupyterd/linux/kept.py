@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import itertools
 import os
 import sys
@@ -94,6 +95,17 @@ def open_own(path: Path, tell: Tell = say) -> int:
         if error.errno != errno.EROFS or not os.path.lexists(path):
             raise
         return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def open_locked(path: Path, tell: Tell = say, *, shared: bool = False) -> int:
+    """As open_own, and locked (flock(2)) for as long as it is open. BlockingIOError: another process has the lock."""
+    descriptor = open_own(path, tell)
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def set_aside(path: Path, why: object, tell: Tell = say, companions: Iterable[str] = ()) -> None:

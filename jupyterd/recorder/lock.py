@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 from dataclasses import asdict
@@ -43,12 +42,7 @@ class Lock:
         return True
 
     def _taken(self) -> int:
-        fd = kept.open_own(self._path)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(fd)
-            raise
+        fd = kept.open_locked(self._path)
         with contextlib.suppress(OSError):  # a full disk: only `jupyterd kernels stop` looks into it
             os.ftruncate(fd, 0)
             os.pwrite(fd, json.dumps(asdict(proc.this_process())).encode(), 0)
