@@ -312,7 +312,7 @@ class JupyterdServerApp(ServerApp):
         if self.link.hears_problems:
             self.problems.report_to(self.link.say)
         if isinstance(self.kernel_manager, KernelManager):
-            self.kernel_manager.tell_pages = lambda text: notices.show(self.event_logger, text)
+            self.kernel_manager.tell_pages = functools.partial(notices.show, self.event_logger)
             self.kernel_manager.report_counts(self.link.say)
         certificate.Watcher(
             lambda: self._settings.live, lambda why: self.io_loop.add_callback(self.link.say, LookAgain(why))

@@ -94,10 +94,10 @@ def test_each_line_is_shown_once_whatever_is_killed(
     assert shown == list(range(count))
 
 
-def write_notebook(server: Served, path: Path, code: str) -> None:
+def write_notebook(server: Served, path: Path, code: str, kernel: str = "python3") -> None:
     cell = {
         "cell_type": "code", "id": "count", "source": code, "metadata": {}, "outputs": [], "execution_count": None
     }  # fmt: skip
-    spec = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    spec = {"kernelspec": {"name": kernel, "display_name": kernel, "language": "python"}}
     path.write_text(json.dumps({"cells": [cell], "metadata": spec, "nbformat": 4, "nbformat_minor": 5}))
     os.chown(path, server.uid, -1)

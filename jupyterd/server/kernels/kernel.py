@@ -179,10 +179,10 @@ class Kernel(KernelPaths, ServerKernelManager):
         return record is not None and record.process != self._heard and time.time() - record.created < _START_S
 
     def tell_pages(self, text: str) -> None:
-        """Show a sentence on every page that is open."""
+        """Show a sentence about this kernel on every page that is open."""
         tell = getattr(self.parent, "tell_pages", None)
         if tell is not None:
-            tell(text)
+            tell(text, str(self.kernel_id))
 
     def __del__(self) -> None:
         """Stock unlinks the connection file here: a kernel that outlives this object would be lost."""

@@ -46,7 +46,7 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
     _lock: int | None = None
     _on_counts: Callable[[KernelCounts], None] | None = None
     _last_counts: KernelCounts | None = None
-    tell_pages: Callable[[str], None] = staticmethod(lambda _text: None)
+    tell_pages: Callable[..., None] = staticmethod(lambda *_: None)
     """Shows a sentence on every page that is open; set by the application."""
 
     @default("kernel_manager_class")
@@ -138,7 +138,7 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
         except CannotStart as error:
             if kernel is not None and isinstance(restarter := kernel._restarter, Restarter):  # noqa: SLF001
                 restarter.give_up()
-            self.tell_pages(f"The kernel cannot be restarted: {error}")  # Jupyter's answer does not say why
+            self.tell_pages(f"The kernel cannot be restarted: {error}", kernel_id)  # Jupyter's answer does not say why
             raise
 
     restart_kernel = _async_restart_kernel  # type: ignore[assignment]  # as in the class above

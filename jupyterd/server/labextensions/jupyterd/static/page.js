@@ -16,7 +16,11 @@
   window._JUPYTERLAB = window._JUPYTERLAB || {};
   window._JUPYTERLAB.jupyterd = {
     plugins: [], // plugins.js fills it
-    init: () => loaded,
+    shared: {}, // Jupyter's own modules
+    init: scope => {
+      window._JUPYTERLAB.jupyterd.shared = scope;
+      return loaded;
+    },
     get: async () => () => ({ __esModule: true, default: window._JUPYTERLAB.jupyterd.plugins })
   };
 })();
