@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import getpass
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
-from jupyterd.cli._common import EX_CONFIG, fail
+from jupyterd.cli._common import DONE, EX_CONFIG, EX_TEMPFAIL, fail
+from jupyterd.linux import files, ports
 from jupyterd.linux.accounts import account
 from jupyterd.planner import plan
-from jupyterd.protocol.plan import Refused
+from jupyterd.protocol.plan import Plan, Refused, Trouble
 from jupyterd.settings import load, login_store, options, paths, sample, table
 from jupyterd.settings.problems import Invalid
 from jupyterd.settings.values import toml
@@ -26,16 +28,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(title="what to do", dest="what", metavar="WHAT", required=True)
     for name, text in (
         ("show", "print every setting with its value"),
-        ("check", "check the settings and list every problem (exit 78 if there is one)"),
+        (
+            "check",
+            "check the settings, also against this machine, and list every problem (exit 78: invalid, 75: would wait)",
+        ),
     ):
         verb = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
         verb.add_argument(
             "--system", action="store_true", help="the settings of the machine's service (the default for root)"
         )
+        if name == "check":
+            verb.add_argument("--reloading", action="store_true", help=argparse.SUPPRESS)  # ExecReload= of the units
         if name == "show":
             verb.add_argument("--origin", action="store_true", help="show where each value comes from")
             verb.add_argument("--json", action="store_true", help="print JSON")
-        options.add(verb)
+        options.add(verb, everything=options.HELP_ALL in sys.argv)
     text = "print a sample jupyterd.toml with every setting"
     verbs.add_parser("sample", help=text, description=text, allow_abbrev=False)
     text = "ask for a password and print its hash for jupyterd.toml"
@@ -48,7 +55,7 @@ def by_root(args: argparse.Namespace, as_the_account: Callable[[], int]) -> int:
 
 
 def main(args: argparse.Namespace) -> int:
-    """78 when the settings are refused."""
+    """78 when the settings are refused; 75 when they are valid and the server would wait for the machine."""
     match args.what:
         case "sample":
             print(sample.text(), end="")
@@ -57,9 +64,10 @@ def main(args: argparse.Namespace) -> int:
             return _hash()
     try:
         asked = _ask(args)
-        return _show(args, asked) if args.what == "show" else _check(asked)
+        return _show(args, asked) if args.what == "show" else _check(asked, reloading=args.reloading)
     except Invalid as invalid:
-        return _refuse([str(each) for each in invalid.problems])
+        _print([str(each) for each in invalid.problems], (), ())
+        return EX_CONFIG
 
 
 def _ask(args: argparse.Namespace) -> plan.Ask:
@@ -101,23 +109,47 @@ def _shown(loaded: load.Loaded, row: table.Setting) -> str:
     return toml("(set)" if row.secret and value else value)
 
 
-def _check(asked: plan.Ask) -> int:
+def _check(asked: plan.Ask, *, reloading: bool) -> int:
+    """78 for problems; 75 where the server would wait for the machine, except for a reload, which goes on then."""
     made = plan.make_plan(asked, write=False)
+    waiting = [*made.waiting, *(_listening(made, asked) if isinstance(made, Plan) and not reloading else ())]
+    problems = made.problems if isinstance(made, Refused) else ()
+    _print(problems, waiting, made.warnings)
     if isinstance(made, Refused):
-        return _refuse(list(made.problems))
-    for trouble in made.waiting:
-        print(f"the server would wait: {trouble.text}; {trouble.advice}", file=sys.stderr)
-    for trouble in made.warnings:
-        print(f"warning: {trouble.text}; {trouble.advice}", file=sys.stderr)
-    print(f"The settings are valid: {made.account} serves {made.urls[0] if made.urls else 'nothing'}")
-    return 0
+        return EX_CONFIG
+    where = made.urls[0] if made.urls else "nothing"
+    if waiting:
+        print(f"The settings are valid, but {made.account} cannot serve {where} yet: see above")
+        return DONE if reloading else EX_TEMPFAIL
+    print(f"The settings are valid: {made.account} serves {where}")
+    return DONE
 
 
-def _refuse(problems: list[str]) -> int:
+def _listening(made: Plan, asked: plan.Ask) -> Iterator[Trouble]:
+    """What keeps this machine from listening now. A port that our own server holds is no trouble."""
+    runs = files.is_locked(asked.paths.lock)
+    for each in made.listen:
+        where = f"{each.host} port {each.port}"
+        match ports.fault(each.host, each.port):
+            case errno.EADDRINUSE if not runs:
+                advice = f"type: sudo ss -ltnp 'sport = :{each.port}'   to see which, or choose another server.port"
+                yield Trouble("port-busy", f"{where} is in use by another program", advice)
+            case errno.EADDRNOTAVAIL:
+                yield Trouble("address-missing", f"this machine does not have the address {each.host}", "type: ip addr")
+            case errno.EACCES if asked.paths.mode != "service":
+                advice = "choose a port from 1024 on, or install the service: sudo ./install"
+                yield Trouble("port-forbidden", f"{made.account} may not listen on {where}", advice)
+
+
+def _print(problems: Sequence[str], waiting: Sequence[Trouble], warnings: Sequence[Trouble]) -> None:
     for problem in problems:
         print(problem, file=sys.stderr)
-    print(f"{plural(len(problems), 'problem')}.", file=sys.stderr)
-    return EX_CONFIG
+    for trouble in waiting:
+        print(f"{trouble.text}; the server would wait for it; {trouble.advice}", file=sys.stderr)
+    for trouble in warnings:
+        print(f"warning: {trouble.text}; {trouble.advice}", file=sys.stderr)
+    if problems:
+        print(f"{plural(len(problems), 'problem')}.", file=sys.stderr)
 
 
 def _hash() -> int:

@@ -1,7 +1,7 @@
 """The `jupyterd` command. It knows the verbs by name and imports only the one that is called.
 
-Exit codes: 0 success, 1 failure, 2 usage, 3 not running, 75 another jupyterd is running, 78 invalid settings,
-130 interrupted.
+Exit codes: 0 success, 1 failure, 2 usage, 3 not running, 75 not now (another jupyterd is running, or the
+server would wait for the machine), 78 invalid settings, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from typing import Protocol, cast
 from jupyterd import __version__
 
 VERBS = {
-    "setup": "install a permanent server: account, password, address, certificate",
+    "setup": "install a permanent server, or change its password, address, ...",
     "run": "run the server, in this terminal or as the systemd service",
     "status": "show whether the server works, and what is wrong",
-    "doctor": "say what is wrong with this machine, account and server, and what to type",
-    "stop": "end your own server when its terminal is gone",
+    "doctor": "find out what is wrong, and what to type",
+    "stop": "stop a server of ./run whose terminal is gone",
     "reload": "apply changed settings, and wait until they are in effect",
     "password": "set the password of the login page",
     "token": "print a one-time link to log in with",
-    "cert": "show the certificate, or use another one: your own, Let's Encrypt, or a local authority",
-    "kernels": "list, interrupt, restart or stop kernels, even when no server runs",
-    "gpu": "show which notebooks use the GPUs; with --since, how much they used",
+    "cert": "show the certificate, or use another one",
+    "kernels": "list, interrupt, restart or stop kernels, even without a server",
+    "gpu": "show which notebooks use the GPUs, now or over time",
     "config": "show or check the settings",
-    "env": "list your Python environments, add one to notebooks, or choose the default",
+    "env": "list your Python environments, or add one to notebooks",
     "kernel-env": "create or repair the Python environment of notebooks",
 }
 PACKAGES = ("setup", "status", "doctor", "cert", "gpu", "env")
@@ -104,8 +104,8 @@ def overview() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="jupyterd",
         description="Keeps one person's Jupyter server alive.",
-        epilog="For more about a verb: jupyterd VERB --help. For the log of the service: journalctl -u jupyterd",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="More about a verb: jupyterd VERB --help. The log of the service: journalctl -u jupyterd",
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=18),
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"jupyterd {__version__}")

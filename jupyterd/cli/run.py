@@ -30,7 +30,7 @@ HELP = "Run the Jupyter server under its supervisor: in this terminal, or as the
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """An option for every setting that is not a secret."""
-    options.add(parser)
+    options.add(parser, everything=options.HELP_ALL in sys.argv)
 
 
 def by_root(args: argparse.Namespace, _: Callable[[], int]) -> int:

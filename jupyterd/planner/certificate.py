@@ -48,7 +48,7 @@ def choose(
     """Choose one. With `write`, make our own if needed, and use the last good copy of one that is broken."""
     watched = _marks(_originals(settings, paths))
     if settings.tls.certificate:
-        chosen = _of_settings(settings, origins, paths, write=write)
+        chosen = of_settings(settings, origins, paths, write=write)
     else:
         chosen = _installed(paths, write=write)
         if chosen.pair is None and not chosen.waiting:
@@ -87,7 +87,8 @@ def _marks(files: list[Path]) -> dict[str, str]:
     return {str(each): stat_mark(str(each)) for each in files}
 
 
-def _of_settings(settings: Settings, origins: Mapping[str, Origin], paths: Paths, *, write: bool) -> Chosen:
+def of_settings(settings: Settings, origins: Mapping[str, Origin], paths: Paths, *, write: bool) -> Chosen:
+    """The one that the settings name. With `write`, the last good copy of it where it is broken."""
     now = time.time()
     key = Path(settings.tls.key) if settings.tls.key else None
     origin = " ".join(each for each in (settings.tls.certificate, settings.tls.key) if each)

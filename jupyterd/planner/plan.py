@@ -9,10 +9,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -30,7 +28,6 @@ from jupyterd.settings import paths as places
 from jupyterd.settings.paths import Paths
 from jupyterd.settings.problems import Invalid
 from jupyterd.settings.schema import Settings
-from jupyterd.tls import check
 
 CWD = "JUPYTERD_CWD"
 """Environment variable: the directory in which `jupyterd run` was typed; relative paths in its options start there."""
@@ -62,7 +59,8 @@ def make_plan(asked: Ask, *, write: bool, at_start: bool = False) -> Plan | Refu
     try:
         loaded = load.load(asked.sources)
     except Invalid as error:
-        return Refused((*map(str, error.problems), *_further(error, asked)))
+        further = _further(error, asked)
+        return Refused((*map(str, error.problems), *further.problems), further.waiting, further.warnings)
     settings, paths = loaded.settings, asked.paths
     checked = checks.check(settings, loaded.origins, paths, asked.account)
     machine = addresses.look(settings.server)
@@ -75,7 +73,7 @@ def make_plan(asked: Ask, *, write: bool, at_start: bool = False) -> Plan | Refu
         waiting += chosen.waiting
         warnings += chosen.warnings
     if problems:
-        return Refused(tuple(problems))
+        return Refused(tuple(problems), tuple(waiting), tuple(warnings))
     names, _ = addresses.certificate_names(settings.server, machine)
     served = chosen.certificate
     traits = jupyter_config.generate(settings, paths)
@@ -101,18 +99,20 @@ def _written(
     return None
 
 
-def _further(error: Invalid, asked: Ask) -> list[str]:
-    """Further problems on this machine, for the valid settings, so that the user sees every problem at once."""
+def _further(error: Invalid, asked: Ask) -> Refused:
+    """What this machine says to the valid ones of the settings, so that the user sees everything at once."""
     if error.known is None:
-        return []
+        return Refused(())
     settings, origins = error.known.settings, error.known.origins
-    problems = [str(each) for each in checks.check_known(error.known, asked.paths, asked.account).problems]
-    if settings.tls.enabled and settings.tls.certificate and "tls.key" not in error.known.doubtful:
-        key = Path(settings.tls.key) if settings.tls.key else None
-        found = check.check(Path(settings.tls.certificate), key, time.time())
-        if isinstance(found, check.PairProblem) and not found.missing:
-            problems.append(f"{origins['tls.certificate']}: {found.text}; {found.advice}")
-    return problems
+    checked = checks.check_known(error.known, asked.paths, asked.account)
+    problems, waiting, warnings = [*map(str, checked.problems)], [*checked.waiting], [*checked.warnings]
+    doubtful = error.known.doubtful.intersection(("tls.enabled", "tls.certificate", "tls.key"))
+    if settings.tls.enabled and settings.tls.certificate and not doubtful:
+        chosen = certificate.of_settings(settings, origins, asked.paths, write=False)
+        problems += chosen.problems
+        waiting += chosen.waiting
+        warnings += chosen.warnings
+    return Refused(tuple(problems), tuple(waiting), tuple(warnings))
 
 
 def _assemble(  # noqa: PLR0913, PLR0917 - the parts of a plan

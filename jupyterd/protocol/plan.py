@@ -119,15 +119,19 @@ class Plan:
 
 @value
 class Refused:
-    """The settings do not make a plan: every problem at once, each a whole line "file:line: what, allowed"."""
+    """The settings do not make a plan: every problem at once, each a whole line "file:line: what, allowed". `waiting`
+    and `warnings`: what else the machine says to them, as in a Plan; not sent to the supervisor.
+    """
 
     problems: tuple[str, ...]
+    waiting: tuple[Trouble, ...] = ()
+    warnings: tuple[Trouble, ...] = ()
 
 
 def encode(made: Plan | Refused) -> bytes:
     """The plan or refusal as one JSON document."""
-    kind = "plan" if isinstance(made, Plan) else "refused"
-    return json.dumps({"format": FORMAT, kind: asdict(made)}).encode()
+    kind, said = ("plan", asdict(made)) if isinstance(made, Plan) else ("refused", {"problems": made.problems})
+    return json.dumps({"format": FORMAT, kind: said}).encode()
 
 
 def decode(data: bytes) -> Plan | Refused:

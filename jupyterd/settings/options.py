@@ -11,18 +11,29 @@ from jupyterd.settings.values import toml
 
 # What people's fingers know from Jupyter, beside the option's own name; not shown in --help.
 _ALIASES = {"tls.certificate": "--certfile", "tls.key": "--keyfile", "server.root_dir": "--notebook-dir"}
-_METAVARS = {"int": "NUMBER", "float": "SECONDS", "list": "LIST"}
+_METAVARS = {"int": "NUMBER", "float": "NUMBER", "list": "LIST"}
+_UNITS = {"s": "SECONDS", "GiB": "GIB", "bytes": "BYTES"}
+HELP_ALL = "--help-all"
+_COMMON = (
+    "server.ip", "server.port", "server.root_dir", "server.names", "server.lab", "tls.certificate", "tls.key",
+    "server.allow_root",
+)  # fmt: skip
+"""What --help shows, in one line each; --help-all shows every setting."""
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """Add -c FILE and an option for each setting, by section. An option that is not given sets no attribute."""
+def add(parser: argparse.ArgumentParser, *, everything: bool = True) -> None:
+    """Add -c FILE and an option for each setting, by section. An option that is not given sets no attribute. Without
+    `everything` the help shows the common ones, and fits a screen.
+    """
     parser.usage = f"{parser.prog} [-c FILE] [--SETTING VALUE ...]"
     parser.add_argument("-c", "--config", metavar="FILE", type=Path, help="read this settings file and no other")
+    parser.add_argument(HELP_ALL, action="help", help="show an option for every setting")
+    common = None if everything else parser.add_argument_group("common settings")
     for section in SECTIONS:
-        group = parser.add_argument_group(section.name, section.doc.replace("%", "%%"))
+        group = common or parser.add_argument_group(section.name, section.doc.replace("%", "%%"))
         for row in section.settings:
             if not row.secret:
-                _add(group, row)
+                _add(group, row, everything=everything)
     _add_old(parser)
 
 
@@ -32,16 +43,17 @@ def overrides(args: argparse.Namespace) -> dict[str, str | bool]:
     return {name: ",".join(value) if isinstance(value, list) else value for name, value in given.items()}
 
 
-def _add(group: argparse._ArgumentGroup, row: Setting) -> None:
+def _add(group: argparse._ArgumentGroup, row: Setting, *, everything: bool) -> None:
     text = f"{row.doc} Default: {toml(row.default)}".replace("%", "%%")
+    if not everything:
+        text = row.doc.partition(".")[0] if row.name in _COMMON else argparse.SUPPRESS
     if row.kind == "bool":
         group.add_argument(
             row.flag, dest=row.name, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text
         )
         return
-    metavar = (
-        "{" + ",".join(row.choices) + "}" if row.choices else _METAVARS.get(row.kind, "PATH" if row.path else "TEXT")
-    )
+    metavar = "{" + ",".join(row.choices) + "}" if row.choices else _UNITS.get(row.unit, "")
+    metavar = metavar or _METAVARS.get(row.kind, "PATH" if row.path else "TEXT")
     # A list may be given as one text with commas, as several options, or both. The loader judges the texts:
     # so a wrong one is told together with every other problem.
     action = "append" if row.kind == "list" else "store"

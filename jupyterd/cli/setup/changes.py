@@ -13,7 +13,7 @@ from pathlib import Path
 import attrs
 
 from jupyterd.cli import as_account
-from jupyterd.cli._common import say
+from jupyterd.cli._common import DONE, EX_TEMPFAIL, say
 from jupyterd.cli.setup import options, service_account, services, systemctl, tried
 from jupyterd.cli.setup import unit_files as files
 from jupyterd.cli.setup.answers import Answers, CertificateAnswer, Existing, collect_answers, confirmed
@@ -235,7 +235,7 @@ def put_settings(target: SetupTarget, todo: Todo) -> int:
     elif not target.user and target.reader.uid == 0:
         _let_read(target)
     refused = target.verb("config", "check", *([] if target.user else ["--system"]))
-    if not refused:
+    if refused in {DONE, EX_TEMPFAIL}:
         _overruled(target, todo.answers.values)
         return 0
     if todo.new_text and before is None:

@@ -24,7 +24,7 @@ from jupyterd.linux.files import ABSENT
 from jupyterd.settings.problems import Invalid
 from jupyterd.text import for_terminal
 
-HELP = "Install a permanent server: the machine's service (as root), or your own. Run it again to change the answers."
+HELP = "Install a permanent server: the machine's (as root), or your own; or change one."
 _ENVIRONMENT_TIMEOUT_S = 1800.0
 _CERTIFICATE_TIMEOUT_S = 900.0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -87,6 +88,28 @@ def test_check_shows_what_would_only_be_waited_for_or_warned_of(run: Run, home: 
     code, out, err = run("check", "--root-dir", str(hidden))
     assert (code, out.count("\n")) == (0, 1)
     assert err.startswith(f"warning: server.root_dir {hidden} has a hidden part (.hidden)")
+
+
+def test_check_tells_what_the_machine_says_beside_what_is_wrong(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTERD_MODE", "user")  # in a terminal nothing is waited for
+    nowhere = ("--certificate", "/nowhere/fullchain.pem", "--root-dir", "/nowhere/nb")
+    code, out, err = run("check", *nowhere)
+    assert (code, out.startswith("The settings are valid, but ")) == (75, True)
+    assert "/nowhere/fullchain.pem does not exist; the server would wait" in err and "/nowhere/nb does not exist" in err
+    code, out, err = run("check", "--port", "0", *nowhere)
+    assert (code, out) == (78, "")
+    assert "server.port is 0" in err and "/nowhere/fullchain.pem" in err and "/nowhere/nb" in err
+    assert run("check", "--reloading", *nowhere)[0] == 0
+
+
+def test_check_tells_a_port_that_is_taken_and_an_address_that_is_not_there(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = str(held.getsockname()[1])
+        code, _, err = run("check", "--port", port, "--ip", "127.0.0.1,192.0.2.77")
+    assert code == 75
+    assert f"127.0.0.1 port {port} is in use by another program" in err
+    assert "this machine does not have the address 192.0.2.77" in err
+    assert run("check", "--port", port, "--ip", "127.0.0.1")[0] == 0
 
 
 def test_show_gives_values_with_their_origins(run: Run, home: Path) -> None:

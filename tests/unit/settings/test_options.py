@@ -87,3 +87,14 @@ def test_every_setting_that_is_no_secret_is_in_the_help() -> None:
 )  # fmt: skip
 def test_what_is_wrong_is_told_by_the_loader_all_at_once(argv: list[str], lines: list[str]) -> None:
     assert refused(*argv) == lines
+
+
+def test_the_short_help_fits_a_screen_and_the_long_one_has_the_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    short, long = argparse.ArgumentParser("jupyterd run"), argparse.ArgumentParser("jupyterd run")
+    options.add(short, everything=False)
+    options.add(long)
+    assert len(short.format_help().splitlines()) <= 24
+    assert "--port NUMBER" in short.format_help() and "--help-all" in short.format_help()
+    for option in ("--gpu-cull-memory-gib GIB", "--kernels-spool-max-bytes BYTES", "--probe-every SECONDS"):
+        assert option in long.format_help() and option not in short.format_help()
