@@ -97,7 +97,7 @@ def ask(who: Account, question: Callable[[], _T], kind: Any = str, deadline_s: f
         child = _fork(who, lambda: _answered(question, writer), environment(who, {}), (nothing, null, null, writer))
         code = _relayed(child, {reader: answer}, deadline_s)
     if code:
-        raise OSError(f"{who.name} gave no answer (exit code {code})")
+        raise OSError(f"{who.name} did not answer (exit code {code})")
     found: _T = answer.decoded(kind)
     return found
 
@@ -241,7 +241,7 @@ def _relayed(child: _Child, pipes: Mapping[int, _Sink | _Answer], deadline_s: fl
     _, status = os.waitpid(child.pid, 0)
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
-        raise OSError(f"what runs as {child.who.name} was killed by {signal.Signals(-code).name}")
+        raise OSError(f"the process of {child.who.name} was killed by {signal.Signals(-code).name}")
     return code
 
 
@@ -258,7 +258,7 @@ def _pass_on(child: _Child, pipes: Mapping[int, _Sink | _Answer], deadline_s: fl
     while not ended:
         ready = dict(poller.poll(max(0.0, until - time.monotonic()) * 1000))
         if not ready:
-            raise OSError(f"what runs as {child.who.name} did not end within {span(deadline_s)}, and was killed")
+            raise OSError(f"the process of {child.who.name} did not end within {span(deadline_s)}, and was killed")
         ended = child.pidfd in ready
         for fd, sink in pipes.items():
             if fd in ready or ended:

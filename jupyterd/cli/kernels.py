@@ -135,7 +135,7 @@ def _memory_bytes(pid: int | None) -> int | None:
 
 def _stop_said(directory: Path, every: list[Entry], running: list[Entry], args: argparse.Namespace) -> int:
     if not (args.all or args.id or args.terminals or args.sampler):
-        return fail("which kernels? Give their ids, or --all", USAGE)
+        return fail("name the kernels by their ids, or use --all", USAGE)
     if args.unless_restarting and not systemd.stops_for_good():
         print("jupyterd is being restarted: kernels keep running")
         return 0
@@ -187,7 +187,9 @@ def _restart(directory: Path, record: Entry) -> int:
         try:
             env = registry.read_env(directory, record.id)
         except (OSError, ValueError) as error:
-            return fail(f"kernel {record.id} goes on: it could not be started again, its environment is lost ({error})")
+            return fail(
+                f"kernel {record.id} keeps running: it cannot be restarted, because its environment is lost ({error})"
+            )
         if stop.end([record], Policy().kernels_grace_s, launcher.clear):
             return fail(f"kernel {record.id} does not end, so it was not restarted")
         try:

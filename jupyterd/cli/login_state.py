@@ -37,7 +37,7 @@ def read(paths: Paths) -> Entrance:
         if (data := files.read_private(paths.live)) is not None:
             live = documents.document(data)
     except ValueError as error:
-        kept.say(f"{paths.live} is damaged ({error}); to have it written again, type: jupyterd reload")
+        kept.say(f"{paths.live} is damaged ({error}); to write it again, type: jupyterd reload")
     return Entrance(
         fixed=bool(live.get("password_hash")),
         browsers=bool(login_store.read_or_set_aside(paths.login).password_hash),

@@ -93,7 +93,7 @@ def _reloaded(old: Plan, new: Plan, *, reloading: bool) -> tuple[Effect, ...]:
     if new.listen != old.listen:
         changed.append("now listening on other addresses")
     if new.server_key != old.server_key:
-        changed.append("the server restarts for what it reads only at its start; kernels keep running")
+        changed.append("the server restarts to apply settings that it reads only at its start; kernels keep running")
     if new.live_key != old.live_key:
         changed.append("the running server applies the rest")
     if new.policy != old.policy or new.sampler != old.sampler:

@@ -18,7 +18,7 @@ WARN_SHARE = 1 / 3
 ERROR_SHARE = 1 / 10
 """By then renewal has failed for weeks; of 45 days these are the last four and a half."""
 RENEWAL = {
-    "settings": "renew it where it comes from; jupyterd notices the new file by itself",
+    "settings": "renew it at its source; jupyterd notices the new file automatically",
     "installed": "if certbot made it: sudo certbot renew; otherwise: jupyterd cert install FILES",
     "local": "see why it was not renewed automatically: journalctl -u jupyterd -p warning; then jupyterd cert new",
     "self-signed": "see why it was not renewed automatically: journalctl -u jupyterd -p warning",
@@ -154,7 +154,7 @@ def _retired(world: World) -> Iterator[Condition]:
     advice = "journalctl -t jupyterd-server -n 100"
     if isinstance(doing, WaitsForDisk):
         text = f"an earlier server (pid {pid}) waits: {doing.what}; a new one serves everybody else"
-        advice = f"is that disk there? sudo cat /proc/{pid}/stack; {advice}"
+        advice = f"check that disk; sudo cat /proc/{pid}/stack; {advice}"
     yield Condition(health.SERVER_BUSY, str(pid), text, advice)
 
 

@@ -21,14 +21,14 @@ class RecordKind:
 
 
 SERVING = RecordKind(
-    "serving", "6a4d5755c779425d907bc614b4a88669", 5, "The Jupyter server serves",
+    "serving", "6a4d5755c779425d907bc614b4a88669", 5, "The Jupyter server is serving",
     "Every listening socket answered a probe over TCP, TLS and HTTP with the certificate that is on disk.",
 )  # fmt: skip
 SERVER_EXITED = RecordKind(
-    "server-exited", "39fb352e3b64463b8bf8e2df383f5cfc", 4, "The Jupyter server ended by itself",
-    "It is restarted. Its own last lines: journalctl -t jupyterd-server -n 50. One that has served is back at\n"
-    "once. If it keeps ending before it serves, the delay grows up to a minute, and `systemctl status` shows the next\n"
-    "start. Once the cause is gone, the server recovers by itself.",
+    "server-exited", "39fb352e3b64463b8bf8e2df383f5cfc", 4, "The Jupyter server ended unexpectedly",
+    "It is restarted. Its last messages: journalctl -t jupyterd-server -n 50. A server that was serving is\n"
+    "restarted at once. If it keeps ending before it serves, the delay grows up to a minute, and `systemctl status`\n"
+    "shows the next start. Once the cause is gone, the server recovers without any command.",
 )  # fmt: skip
 SERVER_HUNG = RecordKind(
     "server-hung", "cb9daa7f812c4fdf8d1e4d48375e7634", 3, "The Jupyter server did not answer on any address",
@@ -37,12 +37,12 @@ SERVER_HUNG = RecordKind(
 SERVER_BUSY = RecordKind(
     "server-busy", "2f3b6f6e0d1c4c0b9a57c4f1e8d2ab90", 4, "The Jupyter server is busy; another one serves",
     "It may finish that request, a large save for example, and then ends. If it waits for a disk, the record names\n"
-    "the path: is that disk, or the file server behind it, there? At what it works: journalctl -t jupyterd-server.",
+    "the path: check that disk, or the file server behind it. What it is doing: journalctl -t jupyterd-server.",
 )  # fmt: skip
 SERVER_CUT = RecordKind(
     "server-cut", "8f0d1c5b7a3e4d6c9b2a4e6f8c0d1e37", 3, "A request was not finished when the service stopped",
     "The record names it. What it would have written is not on disk: save the notebook again from its page. Where it\n"
-    "was: journalctl -t jupyterd-server. Is the disk there, or the file server behind it?",
+    "was stuck: journalctl -t jupyterd-server. Check the disk, or the file server behind it.",
 )  # fmt: skip
 LEFTOVERS = RecordKind(
     "leftovers", "35e0fb34c9534b9e955f60fb2bfa9454", 6, "Programs of server extensions were ended with their server",
@@ -62,11 +62,11 @@ RELOAD_REFUSED = RecordKind(
     "See all problems with: jupyterd config check",
 )  # fmt: skip
 ITEM_RAISED = RecordKind(
-    "health-raised", "4ff5e4b2d15b4226afe7f6fad01d9d01", 4, "A problem became visible",
+    "health-raised", "4ff5e4b2d15b4226afe7f6fad01d9d01", 4, "A problem was found",
     "HEALTH_CODE= names it. All current problems: jupyterd status",
 )  # fmt: skip
 ITEM_CLEARED = RecordKind(
-    "health-cleared", "3c75da5340f9417c9f07c88d94fc8636", 5, "A problem is over", "Nothing needs to be done.",
+    "health-cleared", "3c75da5340f9417c9f07c88d94fc8636", 5, "A problem is resolved", "Nothing needs to be done.",
 )  # fmt: skip
 CERTIFICATE = RecordKind(
     "certificate", "7b217803de22471ebd0ae486af820e90", 5, "A new certificate is served",

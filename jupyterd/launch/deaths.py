@@ -26,7 +26,7 @@ _SIGNALS = {
 }
 _CODES = {
     0: "it ended by itself (exit code 0)",
-    127: "its program could not be started (exit code 127); its own words are in its log",
+    127: "its program could not be started (exit code 127); see its log",
 }
 
 
@@ -51,12 +51,12 @@ def cause(ending: ExitStatus, *, oom: bool | None, why: str = "") -> str:
     if ending.result == "oom-kill" or (ending.signal == "SIGKILL" and oom):
         return "out of memory: it was killed for using more than the machine or its own limit allows"
     if ending.signal == "SIGKILL" and oom is None and not ending.result:
-        return "killed (SIGKILL), for lack of memory or by somebody: no server was there to see it"
+        return "killed (SIGKILL), for lack of memory or by a user: no server was running to see it"
     if ending.signal is not None:
         return _SIGNALS.get(ending.signal, "ended by a signal ({})").format(ending.signal)
     if ending.code is not None:
         return _CODES.get(ending.code, "it ended by itself with exit code {}").format(ending.code)
-    return "its end was not seen by anyone"
+    return "its end was not observed"
 
 
 def cause_at_start(cause: str, words: Sequence[str]) -> str:

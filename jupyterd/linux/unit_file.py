@@ -20,7 +20,7 @@ def plain(name: str, value: str) -> str:
     what systemd would strip, continue on the next line, or read as "back to the default" (User= alone is root).
     """
     if not value or value != value.strip() or value.endswith("\\"):
-        raise ValueError(f"{value!r} cannot stand in a unit file after {name}=")
+        raise ValueError(f"{value!r} cannot be used in a unit file after {name}=")
     return f"{name}={_unspecified(value)}"
 
 
@@ -93,5 +93,5 @@ def _unspecified(value: str) -> str:
 
 def _printable(value: str) -> str:
     if not value.isprintable():
-        raise ValueError(f"{value!r} cannot stand in a unit file: it holds a character that cannot be printed")
+        raise ValueError(f"{value!r} cannot be used in a unit file: it holds a character that cannot be printed")
     return value

@@ -43,7 +43,7 @@ def main() -> int:
             argv = [successor.python, "-I", "-m", "jupyterd.recorder", *known.positional()]
             os.execv(successor.python, argv)  # noqa: S606 - another version of this program
         except loop.PlaceLost as error:
-            kept.say(f"{error}; the recorder begins again")
+            kept.say(f"{error}; the recorder starts over")
             recorder.close()
             continue
         recorder.close()
@@ -63,7 +63,7 @@ def _begun(paths: RecorderPaths, wake: int) -> loop.Recorder | None:
         except OSError as error:
             if str(error) != told:
                 told = str(error)
-                kept.say(f"kernels are not recorded until this is over: {kept.unwritable(error)}")
+                kept.say(f"kernels are not recorded until this is resolved: {kept.unwritable(error)}")
         if select.select([wake], [], [], _AGAIN_S)[0]:
             return None
 

@@ -138,7 +138,7 @@ class SessionFile:
                 error = refusal
             else:
                 return True
-        told = f"{kept.disk_trouble(error) or error}: {self._path} does not follow, notebooks open all the same"
+        told = f"{kept.disk_trouble(error) or error}: {self._path} cannot be updated; notebooks still open"
         if told != self._told:
             self._told = told
             self._tell(told)

@@ -83,7 +83,7 @@ def advice(text: str) -> str:
         return 'that is a network: write this machine\'s address in it (ip -brief address), or "*"'
     name = host_name(_bare_host(text))
     if name is not None and not _numeric(text) and ":" not in name:
-        return f'a name is not listened on: write an address or "*", and put {quoted(name)} into server.names'
+        return f'a name cannot be listened on: write an address or "*", and put {quoted(name)} into server.names'
     return ""
 
 
@@ -91,7 +91,7 @@ def name_advice(text: str) -> str:
     """What to write instead of `text`, which is no host name; "" for no idea."""
     host = _bare_host(text)
     if host.startswith("*"):
-        return "a pattern is not probed: write each name"
+        return "a pattern cannot be probed: write each name"
     if not host.isascii():
         try:
             host = host.encode("idna").decode()

@@ -179,7 +179,9 @@ def _token(value: Value) -> Value | Fault:
         return Fault(found, f"{TOKEN_LEAST} to {TOKEN_MOST} are wanted: nothing else keeps others out", _MAKE_TOKEN)
     if not text.isascii() or " " in text:
         return Fault(
-            "login.token holds a space or a character that is not ASCII", "it goes into a header as it is", _MAKE_TOKEN
+            "login.token holds a space or a character that is not ASCII",
+            "it is sent in a header unchanged",
+            _MAKE_TOKEN,
         )
     return text
 

@@ -83,7 +83,7 @@ def allowed(row: Setting) -> str:
             unit = {"s": " (seconds)", "": ""}.get(row.unit, f" {row.unit}")
             return kind + limits + unit
         case "list":
-            return "a list of texts"
+            return "a list of strings"
         case "str":
             return "one of " + ", ".join(map(quoted, row.choices)) if row.choices else "text"
 

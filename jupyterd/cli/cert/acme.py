@@ -130,7 +130,7 @@ def _unfit_for_root(webroot: Path | None) -> str | None:
     who = None if webroot is None else accounts.master_of(webroot)
     if who is not None and who.uid >= _FIRST_PERSON:
         return (
-            f"root's certbot would write into {webroot}, where {who.name} can lay links\n"
+            f"root's certbot would write into {webroot}, where {who.name} can create links\n"
             "    give a directory of root's or of the web server's, or no --webroot"
         )
     return None

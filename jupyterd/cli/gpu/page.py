@@ -97,10 +97,10 @@ def _held(mine: list[GpuProcess], home: str) -> HeldMemory:
 def _holders(one: Gpu, home: str, columns: int) -> Iterator[str]:
     if one.processes is None:
         if one.trouble is None and not one.asleep:
-            yield "  it is not known who holds memory"
+            yield "  which processes hold memory is not known"
         return
     if not one.processes:
-        yield "  nobody holds memory"
+        yield "  no process holds memory"
         return
     rows = [
         (

@@ -83,7 +83,7 @@ def objection(real: str, home: str, others: Mapping[str, str]) -> str | None:
     if real == home == "/root" or (_within(real, home) and home not in _WHOLES and home not in _TREES):
         return None
     if real in _WHOLES:
-        return "is a directory of the whole machine"
+        return "is a system-wide directory"
     for each in _OURS:
         if _within(real, each) or _within(each, real):
             return "holds jupyterd's own program or settings"

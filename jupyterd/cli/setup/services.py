@@ -152,6 +152,7 @@ def user_unit(mine: Account) -> files.Put | None:
     if is_program_of_roots() and (files.USER_UNIT_DIR / files.UNIT).exists():
         return None
     text = Path(sys.prefix, "share", "jupyterd", "systemd", "user", files.UNIT).read_text()
+    text = text.replace(str(files.CURRENT), sys.prefix)  # where its documentation lies
     base = os.environ.get("XDG_CONFIG_HOME", "")
     directory = Path(base if base.startswith("/") else f"{mine.home}/.config")
     return files.Put(

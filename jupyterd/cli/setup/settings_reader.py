@@ -74,9 +74,9 @@ def _checked(sent: _Loaded) -> Loaded:
         row = table.SETTINGS.get(each.name)
         value = Fault("is no setting") if row is None else from_toml(row, json.loads(each.value))
         if isinstance(value, Fault | list):
-            problems.append(Problem(origin, f"{each.name} is not what it should be"))
+            problems.append(Problem(origin, f"{each.name} has an invalid value"))
         else:
             values[each.name] = value
     if problems or values.keys() != table.SETTINGS.keys():
-        raise Invalid(tuple(problems) or (Problem(Origin("the account"), "did not name every setting"),))
+        raise Invalid(tuple(problems) or (Problem(Origin("the account"), "did not return every setting"),))
     return Loaded(table.build(values), {each.name: Origin(each.place, each.line) for each in sent.rows})

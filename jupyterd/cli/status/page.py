@@ -77,7 +77,7 @@ def page(found: ServerStatus, look: PageOptions) -> str:
     for item in told.items:
         lines += _item(item, look)
         if item.code == REFUSED and len(told.refused) > 1:
-            lines += ["  all that is wrong:", *(f"      {problem}" for problem in told.refused)]
+            lines += ["  all problems:", *(f"      {problem}" for problem in told.refused)]
     return "\n".join(lines) + "\n"
 
 
@@ -86,7 +86,7 @@ def _head(found: ServerStatus, look: PageOptions) -> Iterator[str]:
     if found.life == "halted":
         dot, what = (
             look.ink("error", "●"),
-            f"suspended: process {found.supervisor.process.pid} got SIGSTOP and does nothing",
+            f"suspended: process {found.supervisor.process.pid} was stopped (SIGSTOP)",
         )
     else:
         errors = any(item.severity == "error" for item in told.items)

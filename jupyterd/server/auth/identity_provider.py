@@ -259,7 +259,7 @@ class IdentityProvider(PasswordIdentityProvider):
         try:
             verdict = await self._rate_limit.judge(handler, "password", secret, check)
         except Busy:
-            return Answer(None, "Many are logging in at this moment: try again.", UNAVAILABLE, 1.0)
+            return Answer(None, "Too many logins at this moment. Try again.", UNAVAILABLE, 1.0)
         if isinstance(verdict, TooMany):
             problem = f"Too many wrong passwords. Wait {math.ceil(verdict.wait_s)} s. {_HOW_TO_GET_ONE}"
             return Answer(None, problem, TOO_MANY, verdict.wait_s)
@@ -283,7 +283,7 @@ class IdentityProvider(PasswordIdentityProvider):
             hashed = await self._rate_limit.hash(passwd, new) if new else None
             verdict = await self._rate_limit.hash(login_store.consume, self.store, token, hashed, self.damaged)
         except Busy:
-            return Answer(None, "Many are logging in at this moment: try again.", UNAVAILABLE, 1.0, token)
+            return Answer(None, "Too many logins at this moment. Try again.", UNAVAILABLE, 1.0, token)
         if verdict != "fresh":
             return Answer(None, f"This one-time token has just been used. {_HOW_TO_GET_ONE}")
         self._own_log.info("the one-time token was used%s", " and a password was set" if new else "")

@@ -99,7 +99,7 @@ class LoginHandler(LoginFormHandler):
         await super().prepare()
         for each in self.request.arguments.get("next", ()):
             if not may_go_to(each):
-                raise web.HTTPError(400, "next is no address of this server")
+                raise web.HTTPError(400, "next is not an address of this server")
 
     @allow_unauthenticated
     async def post(self) -> None:

@@ -28,7 +28,7 @@ class LogoutHandler(JupyterLogoutHandler):
         """End the login of this browser, and no other."""
         if not is_wanted(self.request.headers):
             raise web.HTTPError(
-                403, "a page of another site, or a picture, asks to log you out: use the menu of a page here"
+                403, "a page of another site, or an image, asks to log you out: use the menu of a page of this server"
             )
         problem = cast("LoginEnder", self.identity_provider).log_out(self)
         self.identity_provider.clear_login_cookie(self)

@@ -188,7 +188,9 @@ class RecorderClient:
                     launched = loop.time()
                 if self._kernels() and loop.time() - begun > _MISSED_S:
                     why = self._failed or "the recorder does not answer"
-                    self._problems.put(NOT_RECORDED, f"what kernels print is not kept for absent pages: {why}", _ADVICE)
+                    self._problems.put(
+                        NOT_RECORDED, f"kernel output is not kept for disconnected pages: {why}", _ADVICE
+                    )
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _SOON_S if loop.time() - begun < _COMING_S else _MOST_S)
                 continue
@@ -240,7 +242,7 @@ class RecorderClient:
             why = kept.unwritable(error) if isinstance(error, OSError) else str(error)
             if why != self._failed:
                 self._failed = why
-                self._log.warning("What kernels say while no server listens is not kept: %s", why)
+                self._log.warning("Kernel output is not kept while no server is running: %s", why)
 
     async def _lost(self, now: float) -> None:
         """The recorder has ended: once for another version, or with the user manager; again and again, it is ill."""
@@ -248,9 +250,11 @@ class RecorderClient:
             return
         self._losses.append(now)
         if len(self._losses) == _LOSSES and now - self._losses[0] < _LOSSES_WITHIN_S:
-            text = f"the recorder of what kernels print has ended {_LOSSES} times within {_LOSSES_WITHIN_S:.0f} s"
+            text = f"the recorder of kernel output has ended {_LOSSES} times within {_LOSSES_WITHIN_S:.0f} s"
             self._problems.put(
-                RECORDER_ENDS, f"{text}; what is printed while it is away is lost to absent pages", _ADVICE
+                RECORDER_ENDS,
+                f"{text}; what is printed while it is not running is lost for disconnected pages",
+                _ADVICE,
             )
             asyncio.get_running_loop().call_later(_LOSSES_WITHIN_S, self._look_back)
 

@@ -116,7 +116,7 @@ class BoundedHTTPServer(HTTPServer):
                 return
             await asyncio.sleep(DRAIN_STEP_S)
         if self.open_requests:
-            self.tell(f"goes on without having answered: {self.under_way()}")
+            self.tell(f"continues without having answered: {self.under_way()}")
 
     def _changes(self) -> bool:
         """Whether a request under way may change something. A body that a stranger sends slowly is not waited for."""

@@ -241,7 +241,7 @@ class Kernel(KernelPaths, ServerKernelManager):
         try:
             files.private_directory(directory)
         except OSError as error:
-            raise LaunchFailed(f"the kernels' sockets have no place: {error}") from error
+            raise LaunchFailed(f"the kernels' sockets cannot be created: {error}") from error
         self.transport = "ipc"
         self.ip = str(directory / launcher.socket_stem(str(self.kernel_id)))
 

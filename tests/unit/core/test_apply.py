@@ -378,7 +378,7 @@ OTHER_PAIR = Certificate("/d.pem", "bb", 0.0, 90 * 86400.0, ("a", "b"), self_sig
         ({"live_key": "l1"}, "the running server applies the rest"),
         (
             {"server_key": "s1"},
-            "the server restarts for what it reads only at its start; kernels keep running",
+            "the server restarts to apply settings that it reads only at its start; kernels keep running",
         ),
         ({"policy": Policy(cull=True)}, "the supervisor applies its own part"),
         ({"sampler": NOTHING}, "the supervisor applies its own part"),

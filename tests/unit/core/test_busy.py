@@ -159,7 +159,7 @@ def test_it_is_named_while_it_is_there() -> None:
     (item,) = report.snapshot(world).items
     assert (item.code, item.severity) == ("server-busy", "warning")
     assert item.text == f"an earlier server (pid 50) waits: {WAIT}; a new one serves everybody else"
-    assert item.advice.startswith("is that disk there? sudo cat /proc/50/stack")
+    assert item.advice.startswith("check that disk; sudo cat /proc/50/stack")
     world, effects = play(world, ChildExited(Role.RETIRED, 50, 0, None), now=NOW + 2.0)
     assert match(Record, message="the retired server has finished and ended") in effects
     assert (world.retired, report.snapshot(world).items) == (Stopped(), ())

@@ -67,14 +67,14 @@ def test_the_days_are_counted(day: float, words: str) -> None:
 @pytest.mark.parametrize(
     ("source", "advice"),
     [
-        ("settings", "renew it where it comes from; jupyterd notices the new file by itself"),
+        ("settings", "renew it at its source; jupyterd notices the new file automatically"),
         ("installed", "if certbot made it: sudo certbot renew; otherwise: jupyterd cert install FILES"),
         (
             "local",
             "see why it was not renewed automatically: journalctl -u jupyterd -p warning; then jupyterd cert new",
         ),
         ("self-signed", "see why it was not renewed automatically: journalctl -u jupyterd -p warning"),
-        ("of a later version", "renew it where it comes from; jupyterd notices the new file by itself"),
+        ("of a later version", "renew it at its source; jupyterd notices the new file automatically"),
     ],
 )
 def test_the_advice_fits_where_it_comes_from(source: str, advice: str) -> None:

@@ -16,14 +16,14 @@ from jupyterd.server.kernels.kernelspecs import kernel_environment, user_environ
         (ExitStatus(signal="SIGKILL", result="oom-kill"), False, "", "out of memory"),
         (ExitStatus(signal="SIGKILL"), True, "", "out of memory"),
         (ExitStatus(signal="SIGKILL"), False, "", "killed (SIGKILL)"),
-        (ExitStatus(signal="SIGKILL"), None, "", "for lack of memory or by somebody"),
+        (ExitStatus(signal="SIGKILL"), None, "", "for lack of memory or by a user"),
         (ExitStatus(signal="SIGKILL", result="signal"), None, "", "killed (SIGKILL), by a person"),
         (ExitStatus(signal="SIGTERM"), True, "", "ended by a signal (SIGTERM)"),
         (ExitStatus(signal="SIGSEGV"), False, "", "crashed (SIGSEGV)"),
         (ExitStatus(code=0), True, "", "exit code 0"),
         (ExitStatus(code=3), False, "", "exit code 3"),
         (ExitStatus(code=127), False, "", "could not be started"),
-        (ExitStatus(), False, "", "not seen"),
+        (ExitStatus(), False, "", "not observed"),
     ],
 )
 def test_why_it_ended(ending, oom, why, expected):
@@ -86,7 +86,7 @@ def test_how_a_user_manager_ended(shown, lingers, how):
         ("core-dump", "3", "11", "crashed (SIGSEGV)"),
         ("exit-code", "1", "3", "it ended by itself with exit code 3"),
         ("success", "1", "0", "it ended by itself (exit code 0)"),
-        ("", "", "", "its end was not seen"),
+        ("", "", "", "its end was not observed"),
     ],
 )
 def test_what_systemd_says_of_a_unit_as_a_cause(result, code, status, expected):

@@ -89,7 +89,7 @@ def test_a_disk_that_takes_no_more_is_waited_out(tmp_path: Path, monkeypatch: py
         await asyncio.to_thread(eventually, lambda: follows(path))
 
     asyncio.run(asyncio.wait_for(story(), 60))
-    assert len(told) == 1 and "notebooks open all the same" in told[0]
+    assert len(told) == 1 and "notebooks still open" in told[0]
 
 
 def test_the_manager_takes_rows_back_as_jupyters_own_wrote_them(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_what_is_no_hash_is_said_and_not_shown(secret: str, said: str, tmp_path:
         (
             "hunter2 hunter2 hunter2",
             (
-                "login.token holds a space or a character that is not ASCII; it goes into a header as it is; "
+                "login.token holds a space or a character that is not ASCII; it is sent in a header unchanged; "
                 "make one with: openssl rand -hex 24"
             ),
         ),

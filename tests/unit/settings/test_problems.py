@@ -88,7 +88,7 @@ TABLE = [
     ("[server]\nbase_url = []", "2: server.base_url is a list; allowed is text"),
     ("[server]\nlab.x = 1", "2: server.lab is a table; allowed is true or false"),
     ("[tls]\nenabled = 2026-01-01", "2: tls.enabled is a date or time; allowed is true or false"),
-    ("[server]\nip = 0", "2: server.ip is 0; allowed is a list of texts"),
+    ("[server]\nip = 0", "2: server.ip is 0; allowed is a list of strings"),
     ("[server]\nnames = [\n'a',\n5]", "4: server.names holds 5; allowed is text in double quotes"),
     ("[gpu]\nlog_every_s = true", "2: gpu.log_every_s is true; allowed is a number from 1 to 86400 (seconds)"),
     # ranges and choices
@@ -138,7 +138,7 @@ TABLE = [
     (
         "[server]\nnames = ['*.lan']",
         ('2: server.names holds "*.lan"; allowed are host names and addresses as browsers use them; '
-        "a pattern is not probed: write each name"),
+        "a pattern cannot be probed: write each name"),
     ),
     ("[server]\nroot_dir = ''", "2: server.root_dir is empty; a directory is wanted"),
     (

@@ -205,8 +205,8 @@ def test_who_holds_what_now(state, capsys) -> None:
 
 
 def test_unknown_holders_are_not_nobody() -> None:
-    assert "it is not known who holds memory" in page.now([now_gpu(None)], HOME, 80)
-    assert "nobody" in page.now([now_gpu(())], HOME, 80)
+    assert "which processes hold memory is not known" in page.now([now_gpu(None)], HOME, 80)
+    assert "no process holds memory" in page.now([now_gpu(())], HOME, 80)
 
 
 def test_a_gap_is_no_line() -> None:

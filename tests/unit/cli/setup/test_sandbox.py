@@ -28,9 +28,9 @@ def test_a_directory_of_peoples_may_be_opened(real: str) -> None:
 @pytest.mark.parametrize(
     ("real", "reason"),
     [
-        ("/", "is a directory of the whole machine"), ("/home", "is a directory of the whole machine"),
-        ("/root", "is a directory of the whole machine"), ("/var", "is a directory of the whole machine"),
-        ("/var/lib", "is a directory of the whole machine"), ("/usr/local", "is a directory of the whole machine"),
+        ("/", "is a system-wide directory"), ("/home", "is a system-wide directory"),
+        ("/root", "is a system-wide directory"), ("/var", "is a system-wide directory"),
+        ("/var/lib", "is a system-wide directory"), ("/usr/local", "is a system-wide directory"),
         ("/etc", "holds jupyterd's own program or settings"), ("/etc/cron.d", "belongs to the system"),
         ("/usr", "holds jupyterd's own program or settings"), ("/usr/lib/python3", "belongs to the system"),
         ("/usr/local/bin", "holds jupyterd's own program or settings"),
@@ -72,7 +72,7 @@ def test_it_is_the_place_behind_every_link_that_counts() -> None:
             "/home/alice/.local/share/Trash (that is /etc) holds jupyterd's own program or settings, so the server may "
             "not write there (a directory of Jupyter's in the home)"
         ),
-        "/ is a directory of the whole machine, so the server may not write there (/home/alice/r leads there)",
+        "/ is a system-wide directory, so the server may not write there (/home/alice/r leads there)",
         (
             "'/srv/x\\nExecStartPre=+evil' has a name with a character that cannot be printed, so the server may not "
             "write there ('/home/alice/e' leads there)"

@@ -160,7 +160,7 @@ def test_every_mistake_of_refused_settings_is_shown(tmp_path: Path, sleeper: Pro
     item = Item("settings-refused", "warning", "a.toml:3: x (and 1 more)", "jupyterd config check", NOW - 5)
     found = look([put(tmp_path / "s", shot(sleeper, items=(item,), refused=("a.toml:3: x", "a.toml:4: y")))])
     assert isinstance(found, ServerStatus)
-    assert painted(found).endswith("  all that is wrong:\n      a.toml:3: x\n      a.toml:4: y\n")
+    assert painted(found).endswith("  all problems:\n      a.toml:3: x\n      a.toml:4: y\n")
 
 
 def test_trouble_exits_1_and_shows_the_advice(tmp_path: Path, sleeper: ProcessIdentity) -> None:
