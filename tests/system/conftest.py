@@ -22,6 +22,13 @@ _PREFIX = "jupyterd-machine-"
 @pytest.fixture(scope="session")
 def machine() -> Iterator[Machine]:
     """A booted copy of this machine with the project's source and one ordinary account; nothing is installed yet."""
+    with a_machine() as there:
+        yield there
+
+
+@contextmanager
+def a_machine() -> Iterator[Machine]:
+    """Another such copy, for a story that must not meet what other tests have installed."""
     _need_machines()
     with _booted(Path("/"), bases.wheels()) as there:
         yield there
