@@ -22,7 +22,7 @@ TRIXIE = Path("/var/cache/jupyterd-check/trixie-1")
 _PACKAGES = (
     "systemd,systemd-sysv,dbus,libpam-systemd,python3,python3-venv,ca-certificates,procps,curl,sudo,iproute2,passwd"
 )
-_BUILDERS = ("hatchling", "ipykernel", "pip", "setuptools")
+_BUILDERS = ("hatchling", "editables", "ipykernel", "pip", "setuptools")
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def _made_whole(target: Path) -> Iterator[Path]:
 
 def wheels(version: tuple[int, int] = sys.version_info[:2]) -> Path:
     """Every distribution that a machine with this Python needs; made once for each constraints.txt."""
-    pins = (ROOT / "constraints.txt").read_bytes() + (ROOT / "pyproject.toml").read_bytes()
+    pins = (ROOT / "constraints.txt").read_bytes() + (ROOT / "pyproject.toml").read_bytes() + repr(_BUILDERS).encode()
     name = "{}.{}-{}".format(*version, hashlib.sha256(pins).hexdigest()[:12])
     target = ROOT / ".jupyterd" / f"wheels-{name}"
     if not target.exists():

@@ -18,6 +18,7 @@ from system.machine import ACCOUNT, SOURCE, Machine
 PASSWORD = "correct horse battery"
 HOME = f"/home/{ACCOUNT}"
 CHECKOUT = f"{HOME}/jupyterd"
+pytestmark = pytest.mark.timeout(900)
 SLOW_S = 400.0
 """A hang guard for what installs Jupyter from wheels."""
 
@@ -38,7 +39,14 @@ def answers(machine: Machine, port: int) -> bool:
 
 def test_run_then_install_takes_over(bare: Machine) -> None:
     bare.run(f"cd {CHECKOUT} && setsid ./run >run.log 2>&1 </dev/null &", account=ACCOUNT)
-    eventually(lambda: answers(bare, 8888), "./run serves", SLOW_S, every_s=1)
+
+    def serves() -> bool:
+        said = bare.run(f"cat {CHECKOUT}/run.log")
+        if "failed after" in said:  # no need to wait for what will not come
+            pytest.fail(said)
+        return answers(bare, 8888)
+
+    eventually(serves, "./run serves", SLOW_S, every_s=1)
     jupyterd = f"{CHECKOUT}/.venv/bin/jupyterd"
     bare.run(f"echo {shlex.quote(PASSWORD)} | {jupyterd} password --stdin", account=ACCOUNT)
     before = f"{HOME}/.local/state/jupyterd"
