@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jupyterd.linux import files, kept
-from jupyterd.protocol import cursors, spool
+from jupyterd.protocol import cursors, spool, unsaved
 from jupyterd.protocol.spool import Spooled
 
 _FILES = 16
@@ -156,13 +156,21 @@ class SpoolWriter:
         try:
             kept.directory(self._directory)
             kept.clear(path)
-            self._trim(each.cursor.date for each in cursors.read(self._directory / spool.MARKS) if each.held)
+            self._trim(self._awaited())
             self._descriptor = os.open(path, flags, 0o600)
         except OSError as error:
             self._complain(error)
             return
         if not self._files or self._files[-1].path != path:
             self._files.append(File(path, 0, b""))
+
+    def _awaited(self) -> Iterator[bytes]:
+        """Dates; what is newer is kept: for tabs that are absent, and for outputs that are not saved."""
+        for each in cursors.read(self._directory / spool.MARKS):
+            if each.held:
+                yield each.cursor.date
+        if (oldest := unsaved.oldest(self._directory)) is not None:
+            yield oldest
 
     def _trim(self, awaited: Iterable[bytes]) -> None:
         """Before a file begins: forget what every tab has, then thin out the middle down to the bound."""

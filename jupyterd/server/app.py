@@ -45,6 +45,7 @@ from jupyterd.server.auth.identity_provider import IdentityProvider
 from jupyterd.server.auth.logouts import Logouts
 from jupyterd.server.auth.proxies import TrustedProxies
 from jupyterd.server.auth.security_headers import SecurityHeaders, XsrfCookie
+from jupyterd.server.channels import unsaved_output
 from jupyterd.server.channels.websocket import KernelWebsocket
 from jupyterd.server.http import certificate, websockets
 from jupyterd.server.http.gate import HEADER_BYTES
@@ -245,6 +246,7 @@ class JupyterdServerApp(ServerApp):
         self.web_app.add_transform(SecurityHeaders)
         self._refuse_to_be_open()
         self.web_app.add_handlers(".*$", certificate.handlers(self.base_url, lambda: self._settings.live))
+        self.web_app.add_handlers(".*$", unsaved_output.handlers(self.base_url))
         if not self.jpserver_extensions.get("jupyterlab"):
             self.web_app.add_handlers(".*$", configuration.lab_redirect(self.base_url))
 

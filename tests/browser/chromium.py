@@ -31,6 +31,7 @@ def chromium(width: int = 1280, height: int = 900, *, warns: bool = False) -> It
     profile = Path(tempfile.mkdtemp(prefix="jupyterd-chromium-"))
     options = ChromeOptions()
     options.binary_location = CHROMIUM
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     for flag in FLAGS:
         options.add_argument(flag)
     if not warns:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from browser import chromium as browsers
+from browser import pages
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome
 from support.served import Served, served
@@ -26,6 +28,23 @@ def server() -> Iterator[Served]:
     """`jupyterd run` of an ordinary account."""
     with served() as here:
         yield here
+
+
+@pytest.fixture(scope="module")
+def with_lab() -> Iterator[Served]:
+    with served("--lab") as here:
+        yield here
+
+
+@pytest.fixture
+def logged_in(with_lab: Served, browser: Chrome) -> str:
+    """A browser that has logged in; the address of the server."""
+    assert with_lab.link, "it serves"
+    found = re.search(r"https?://\S+#token=\S+", with_lab.verb("token").stdout)
+    assert found
+    link = found[0]
+    pages.log_in(browser, link, new_password="correct horse battery")
+    return link.partition("login#")[0]
 
 
 @pytest.fixture
@@ -54,6 +73,7 @@ def _pictures(browser: Chrome) -> str:
             browser.switch_to.window(tab)
             browser.save_screenshot(str(there / f"tab-{number}.png"))
             (there / f"tab-{number}.html").write_text(browser.page_source, encoding="utf-8")
+            said += [f"console of tab {number}: {each['message'][:300]}" for each in browser.get_log("browser")]
         except WebDriverException as error:
             said.append(f"none of tab {number}: {error.msg}")
     return "\n".join(said)

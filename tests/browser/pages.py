@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from collections.abc import Callable
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 from selenium.common.exceptions import ElementNotInteractableException, StaleElementReferenceException
 from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
+from support.served import Served
 
 T = TypeVar("T")
 WAIT_S = 60.0
@@ -24,6 +28,7 @@ fetch(base + "api/sessions").then((answer) => answer.json()).then((sessions) => 
   (each) => location.pathname.endsWith("/" + each.path) && each.kernel !== null && each.kernel.connections > 0
 ))).catch(() => done(false));
 """
+_TEXT = f"""return Array.from(document.querySelectorAll("{OUTPUT}"), each => each.textContent).join("\\n");"""
 
 
 def until(browser: Chrome, what: str, question: Callable[[], T], wait_s: float = WAIT_S) -> T:
@@ -112,6 +117,17 @@ def outputs(browser: Chrome) -> str:
     return "\n".join(each.text for each in browser.find_elements(By.CSS_SELECTOR, OUTPUT))
 
 
+def text(browser: Chrome) -> str:
+    """The same, also of what is not drawn because it is out of sight."""
+    found: str = browser.execute_script(_TEXT)
+    return found
+
+
+def numbers(browser: Chrome) -> list[int]:
+    """Each <number> in it."""
+    return [int(each) for each in re.findall(r"<(\d+)>", text(browser))]
+
+
 def prompts(browser: Chrome) -> list[str]:
     """ "[1]:" of each cell; "[*]:" while it runs."""
     return [each.text for each in browser.find_elements(By.CSS_SELECTOR, f"{CELL} .jp-InputPrompt")]
@@ -120,3 +136,16 @@ def prompts(browser: Chrome) -> list[str]:
 def save(browser: Chrome) -> None:
     """Ctrl+S."""
     ActionChains(browser).key_down(Keys.CONTROL).send_keys("s").key_up(Keys.CONTROL).perform()
+
+
+def write_notebook(server: Served, path: Path, *cells: str, minor: int = 5, kernel: str = "python3") -> None:
+    """A notebook of the account with these code cells, "cell-0" and so on; below format 4.5 they have no ids."""
+
+    def cell(number: int, code: str) -> dict[str, Any]:
+        ids = {"id": f"cell-{number}"} if minor >= 5 else {}
+        return {"cell_type": "code", "source": code, "metadata": {}, "outputs": [], "execution_count": None, **ids}
+
+    spec = {"kernelspec": {"name": kernel, "display_name": kernel, "language": "python"}}
+    every = [cell(number, code) for number, code in enumerate(cells)]
+    path.write_text(json.dumps({"cells": every, "metadata": spec, "nbformat": 4, "nbformat_minor": minor}))
+    os.chown(path, server.uid, -1)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import psutil
 import pytest
 from browser import pages
-from browser.test_once import COUNT, kill, numbers, write_notebook
+from browser.test_once import COUNT, kill
 from selenium.webdriver import ActionChains, Chrome, Keys
 from support.link import Link, linked
 from support.served import Served, served
@@ -60,8 +60,8 @@ def told(browser: Chrome) -> list[str]:
 
 def more(browser: Chrome, count: int = 3) -> None:
     """Until further lines have come."""
-    before = len(numbers(browser))
-    pages.until(browser, "more lines", lambda: len(numbers(browser)) > before + count)
+    before = len(pages.numbers(browser))
+    pages.until(browser, "more lines", lambda: len(pages.numbers(browser)) > before + count)
 
 
 def saves(browser: Chrome) -> int:
@@ -88,7 +88,7 @@ def test_what_is_over_soon_is_not_noticed_and_what_lasts_is_told_and_taken_back(
 ) -> None:
     stop = plain.home / f"stop-{front.partition('/')[0]}"
     notebook = stop.with_suffix(".ipynb")
-    write_notebook(plain, notebook, COUNT.format(stop=str(stop)))
+    pages.write_notebook(plain, notebook, COUNT.format(stop=str(stop)))
     found = re.search(r"https?://\S+#token=\S+", plain.verb("token").stdout)
     assert found
     address = found[0].replace(str(plain.port), str(link.port))
@@ -100,7 +100,7 @@ def test_what_is_over_soon_is_not_noticed_and_what_lasts_is_told_and_taken_back(
     more(browser)
 
     for _ in range(2):  # a server is killed while it has a request of the page in hand
-        shown, before, server = len(numbers(browser)), saves(browser), plain.status()["server"]["pid"]
+        shown, before, server = len(pages.numbers(browser)), saves(browser), plain.status()["server"]["pid"]
         os.kill(server, signal.SIGSTOP)
         sent = link.sent
         pages.save(browser)
@@ -111,7 +111,7 @@ def test_what_is_over_soon_is_not_noticed_and_what_lasts_is_told_and_taken_back(
         more(browser)
 
     link.become("refusing")  # a moment without a network: what is clicked meanwhile is done
-    shown, before = len(numbers(browser)), saves(browser)
+    shown, before = len(pages.numbers(browser)), saves(browser)
     pages.save(browser)
     link.become("open")
     pages.until(browser, "the save", lambda: saves(browser) > before)
@@ -136,7 +136,7 @@ def test_what_is_over_soon_is_not_noticed_and_what_lasts_is_told_and_taken_back(
 
     stop.touch()
     pages.until(browser, "the end", lambda: "lines:" in pages.outputs(browser))
-    shown_now = numbers(browser)
+    shown_now = pages.numbers(browser)
     assert shown_now == list(range(len(shown_now))), "missing, twice, or out of order"
     assert len(told(browser)) == 1, told(browser)
     ActionChains(browser).send_keys(Keys.ESCAPE).perform()

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 
 import pytest
 from browser import pages
-from browser.test_once import write_notebook
 from selenium.webdriver import Chrome
 from support.served import Served, served
 
@@ -53,7 +52,7 @@ def test_a_dialog_says_why_a_kernel_ended_at_its_start(with_broken_kernels: Serv
     for count, front in enumerate(("notebooks", "lab/tree"), 1):
         for name, words in last_words.items():
             notebook = server.home / f"{front.partition('/')[0]}-{name}.ipynb"
-            write_notebook(server, notebook, "1", kernel=name)
+            pages.write_notebook(server, notebook, "1", kernel=name)
             browser.get(f"{found[0].partition('login#')[0]}{front}/{notebook.name}")
             dialog = pages.seen(browser, DIALOG)
             assert "Error Starting Kernel" in dialog.text

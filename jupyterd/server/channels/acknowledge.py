@@ -32,15 +32,17 @@ class Acknowledgements:
         session: str,
         connected: frozenset[str],
         websocket: Any,  # noqa: ANN401 - a WebSocketHandler, whose method is replaced
+        begin: Cursor | None = None,
     ) -> None:
         """`directory` is the kernel's spool, `connected`: sessions that keep their slots. OSError, ValueError: there
         is no slot for this tab. A tab without a cursor begins behind all that is in the spool. Hears the pongs of
         `websocket` from now on, beside those who heard them before: Jupyter closes one whose pongs it does not hear.
+        `begin`: where the tab begins, whatever its cursor is.
         """
         table = CursorTable(directory / spool.MARKS)
         try:
             self._slot, found = table.claim(session, time.time(), connected)
-            self.begin = spool_reader.end(directory) if found is None else found
+            self.begin = begin or found or spool_reader.end(directory)
             table.put(self._slot, self.begin)
         except (OSError, ValueError):
             table.close()

@@ -26,6 +26,25 @@ def end(directory: Path) -> Cursor:
     return Cursor()
 
 
+def before(directory: Path, msg_id: str) -> Cursor | None:
+    """The cursor before the first message that belongs to this request; None where there is none in the spool."""
+    last: Cursor = Cursor()
+    for path in spool.files(directory):
+        data = _bytes(path)
+        at = data.find(msg_id.encode())
+        previous = None
+        for offset, size in spool.heads(data):
+            if 0 <= at < offset + size:
+                break
+            previous = offset
+        if previous is not None:
+            found = spool.unpack(data, previous)
+            last = Cursor(found.digest, spool.date(found.frames[1]))
+        if at >= 0:
+            return last
+    return None
+
+
 class SpoolReader:
     """All records behind a cursor, in order, also those that are written meanwhile. Owns one descriptor at a time."""
 

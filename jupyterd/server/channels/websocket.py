@@ -16,7 +16,8 @@ from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebso
 from tornado.websocket import WebSocketClosedError
 
 from jupyterd.protocol import spool
-from jupyterd.server.channels import replay
+from jupyterd.protocol.cursors import Cursor
+from jupyterd.server.channels import replay, unsaved_output
 from jupyterd.server.channels.acknowledge import Acknowledgements
 from jupyterd.server.channels.backlog import Backlog
 from jupyterd.server.channels.recorder_client import RecorderClient
@@ -60,6 +61,10 @@ class KernelWebsocket(ZMQChannelsWebsocketConnection):
     _last_write: Any = None
     _unflushed_bytes = _unpaced_bytes = 0
     """Of all messages; of those on standard output and error, to which alone Jupyter's limit in bytes applies."""
+    _is_page = False
+    """Whether the client is a page with our extension."""
+    _begin: Cursor | None = None
+    """Where a page that shows the output of earlier pages' cells begins."""
     _connected = _disconnected = False
     """`connect` was called; `disconnect` was."""
     _announced_ends: ClassVar[set[tuple[str, bytes]]] = set()
@@ -80,14 +85,18 @@ class KernelWebsocket(ZMQChannelsWebsocketConnection):
         await super().prepare()
         self.kernel_info_timeout = self.multi_kernel_manager.kernel_info_timeout
         await self._recorder.take_identity(self.kernel_id, self.session_id)
+        if self.websocket_handler.get_argument(unsaved_output.PARAMETER, "") == unsaved_output.AGAIN:
+            self._begin = await asyncio.to_thread(unsaved_output.begin, self._recorder.directory / self.kernel_id)
 
     def connect(self) -> Any:  # noqa: ANN401 - jupyter_server's own
         """jupyter_server's hook: the websocket is open. Reading the spool begins once the channels work."""
         self._connected = True
+        self._is_page = unsaved_output.is_page(self.websocket_handler)
         directory = self._recorder.directory / self.kernel_id
         connected = self._recorder.connected_tabs(self.kernel_id)
         with contextlib.suppress(OSError, ValueError):
-            self._acknowledged = Acknowledgements(directory, self.session_id, connected, self.websocket_handler)
+            websocket = self.websocket_handler
+            self._acknowledged = Acknowledgements(directory, self.session_id, connected, websocket, self._begin)
             self._replay, outputs = replay.begin(self.session_id, self._acknowledged.begin)
             self._backlog, self._waiting = Backlog(), {}
         connecting = super().connect()
@@ -186,8 +195,10 @@ class KernelWebsocket(ZMQChannelsWebsocketConnection):
         """
         if incoming_msg == _PING:
             self.write_message(incoming_msg)
-        else:
-            super().handle_incoming_message(incoming_msg)
+            return
+        if self._is_page and self._connected and isinstance(incoming_msg, bytes):
+            unsaved_output.note(self._recorder.directory / self.kernel_id, self.session_id, incoming_msg, self.log)
+        super().handle_incoming_message(incoming_msg)
 
     def handle_outgoing_message(self, stream: Any, outgoing_msg: list[bytes]) -> None:  # noqa: ANN401 - jupyter_server's
         """jupyter_server's hook: from the kernel to the browser. `stream` is a ZMQStream or the channel's name."""

@@ -6,10 +6,10 @@ import json
 import resource
 import struct
 
-from jupyterd.protocol import cursors, spool
+from jupyterd.protocol import cursors, spool, unsaved
 from jupyterd.protocol.cursors import Cursor, CursorTable
 from jupyterd.recorder.spool_writer import SpoolWriter
-from jupyterd.server.channels.spool_reader import SpoolReader, end
+from jupyterd.server.channels.spool_reader import SpoolReader, before, end
 
 
 def frames(number, kind="stream", size=10):
@@ -175,3 +175,41 @@ def test_the_tab_that_was_away_longest_makes_room_and_connected_ones_stay(tmp_pa
     left = {each.session for each in cursors.read(tmp_path / "marks")}
     assert "tab9" not in left and "tab1" not in left and {"tab0", "new", "newer"} <= left
     assert struct.calcsize("<BBd64s") < 96
+
+
+def asked(log, request, count):
+    """`count` messages that belong to this request."""
+    parent = json.dumps({"msg_id": request}).encode()
+    for number in range(count):
+        sig, header, _, *rest = frames(number, size=2000)
+        log.append(
+            spool.IOPUB,
+            spool.NOBODY,
+            [sig, header.replace(b'"m%d"' % number, b'"%s-%d"' % (request.encode(), number)), parent, *rest],
+        )
+
+
+def test_reading_begins_before_the_first_message_of_a_request(tmp_path):
+    unsaved.add(tmp_path, unsaved.CellRequest("a", "tab", "cell", "1", "2026-01-01T00:00:00.000000"))
+    log = SpoolWriter(tmp_path, 1 << 20)
+    for request in ("r1", "r2", "r3"):
+        asked(log, request, 100)
+    assert len(spool.files(tmp_path)) > 3
+    for request, left in (("r1", 300), ("r2", 200), ("r3", 100)):
+        cursor = before(tmp_path, request)
+        assert cursor is not None
+        found = ids(read(tmp_path, cursor))
+        assert len(found) == left
+        assert found[0] == f"{request}-0"
+    assert before(tmp_path, "r4") is None
+
+
+def test_the_spool_keeps_what_belongs_to_requests_that_are_not_saved(tmp_path):
+    since = unsaved.CellRequest("m20", "tab", "cell", "1", "2026-01-01T00:00:00.000020")
+    unsaved.add(tmp_path, since)
+    log = filled(tmp_path, 50, size=10_000)
+    assert set(range(21, 50)) <= {int(each[1:]) for each in ids(read(tmp_path, Cursor()))}
+    unsaved.settle(tmp_path, {"m20"})
+    for number in range(50, 80):
+        log.append(spool.IOPUB, spool.NOBODY, frames(number, size=10_000))
+    assert len(spool.files(tmp_path)) <= 2, "nobody needs more"

@@ -3,7 +3,7 @@
 // attempts, waits longer after each, gives up, and forgets that a kernel is busy. Nothing is lost: what the page sends
 // meanwhile is sent then, and the next server sends what the page missed (once.js).
 
-import { onceFor } from './once.js';
+import { marked, messagesOf, opened } from './replay.js';
 import { STALLED_MS, pathOf, server, sleep } from './server.js';
 
 const PROTOCOL = 'v1.kernel.websocket.jupyter.org';
@@ -64,7 +64,7 @@ const made = Native =>
         return protocols === undefined ? new Native(url) : new Native(url, protocols);
       }
       this.#protocols = protocols === undefined ? [] : protocols;
-      this.#once = onceFor(this.url);
+      this.#once = this.#kind === 'kernel' ? messagesOf(this.url) : null;
       const { signal } = this.#listening;
       server.addEventListener('woken', () => this.#check(), { signal });
       server.addEventListener('back', () => this.#back(), { signal });
@@ -112,7 +112,7 @@ const made = Native =>
     }
 
     #connect() {
-      const native = new Native(this.url, this.#protocols);
+      const native = new Native(this.#kind === 'kernel' ? marked(this.url) : this.url, this.#protocols);
       this.#native = native;
       this.#connection = ++connections;
       native.binaryType = this.#binaryType;
@@ -140,6 +140,9 @@ const made = Native =>
         return;
       }
       this.readyState = 1;
+      if (this.#kind === 'kernel') {
+        opened(this.url);
+      }
       this.protocol = this.#native.protocol;
       this.extensions = this.#native.extensions;
       for (const each of this.#unsent.splice(0)) {
