@@ -292,7 +292,8 @@ def test_what_is_cut_when_its_time_is_over_is_named_and_its_stack_is_written() -
         signals = [each.signal for each in of(SendSignal, effects) if each.role is Role.SERVER]
         assert signals == ([] if at < NOW + 301.0 else ["USR1"]), at
     text = f"the server (pid {SERVER}) has not finished {SAVE} in time (it waits: {WAIT}); it is ended"
-    assert match(Record, kind=journal_kinds.SERVER_CUT, message=text) in effects
+    fields = (("JUPYTERD_PID", str(SERVER)),)
+    assert match(Record, kind=journal_kinds.SERVER_CUT, message=text, fields=fields) in effects
     _, effects = play(world, TICK, now=at + busy.DUMP_S)
     assert SendSignal(Role.SERVER, SERVER, "KILL") in effects
 

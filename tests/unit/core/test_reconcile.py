@@ -478,6 +478,9 @@ def test_it_serves_when_every_socket_has_answered() -> None:
     )  # fmt: skip
     assert said in effects
     assert world.down_since is None
+    _, effects = play(replace(verifying(), down_since=None), good(LOCAL), good(LAN), good(LOCAL6), now=NOW + 0.75)
+    fields = (("JUPYTERD_PID", str(SERVER)), ("JUPYTERD_AWAY_S", "0.000"))
+    assert match(Record, kind=journal_kinds.SERVING, fields=fields) in effects, "nobody had missed it"
     assert match(Notify, ready=True) in effects
 
 

@@ -35,7 +35,7 @@ from support.worlds import (
     with_spare,
 )
 
-from jupyterd.core import journal_kinds, report, step
+from jupyterd.core import conditions, journal_kinds, report, step
 from jupyterd.core.backoff import Score
 from jupyterd.core.effects import Effect, Notify, Publish, Record, ShowBanner
 from jupyterd.core.events import (
@@ -384,6 +384,29 @@ def test_urls_are_written_as_a_browser_takes_them() -> None:
         "http://[::1]:8888/lab/",
         "http://gpu.lan:8888/lab/",
     ]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda world: world, True),
+        (lambda world: replace(world, announced=replace(world.announced, ready=False)), False),
+        (
+            lambda world: replace(
+                world,
+                sockets=replace(world.sockets, failed=tuple(BindFailed(each, "busy", "") for each in PLAN.listen)),
+            ),
+            False,
+        ),
+        (lambda world: replace(world, plan=replace(PLAN, waiting=(DISK,))), False),
+        (lambda world: replace(world, down_since=None), False),
+    ],
+    ids=["it was ready once", "never ready", "no socket", "a disk is awaited", "not down"],
+)
+def test_a_server_is_down_only_if_nothing_else_keeps_it_away(change, told) -> None:
+    world = after(serving(), CRASH)
+    codes = [each.kind.code for each in conditions.current(change(world), NOW)]
+    assert ("server-down" in codes) is told
 
 
 # --- hidden and shown ---------------------------------------------------------------------------------------------

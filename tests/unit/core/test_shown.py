@@ -131,6 +131,11 @@ def test_another_plan_is_made_when_the_addresses_changed(present: tuple[str, ...
     assert (Role.PLANNER in [each.role for each in of(Spawn, effects)]) is asks
 
 
+@pytest.mark.parametrize(("due", "then"), [(NOW + 4.5, NOW + 4.5), (NOW + 90, NOW + 5)])
+def test_a_plan_that_is_due_sooner_is_not_put_off(due: float, then: float) -> None:
+    assert noticed(SINCE, replace(serving(MADE), replan_at=due)).replan_at == then
+
+
 def test_it_is_asked_for_once_even_if_the_settings_on_disk_are_refused() -> None:
     world = after(noticed(SINCE), DeadlineCame(), ChildStarted(Role.PLANNER, PLANNER, 90), now=NOW + 5)
     world = after(world, PlanMade("crashed"), ChildExited(Role.PLANNER, PLANNER, 0, None), now=NOW + 6)
