@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.network import free_port
 
 from jupyterd.cli.main import main
 from jupyterd.linux.accounts import account
@@ -51,11 +52,12 @@ def put(path: Path, text: str) -> Path:
 
 
 def test_check_is_one_line_when_all_is_well(run: Run, home: Path) -> None:
-    code, out, err = run("check", "--port", "9123", "--base-url", "x")
+    port = free_port()
+    code, out, err = run("check", "--port", str(port), "--base-url", "x")
     assert (code, err) == (0, "")
     assert (
         out
-        == f"The settings are valid: {account(os.getuid(), {}, service=True).name} serves https://localhost:9123/x/\n"
+        == f"The settings are valid: {account(os.getuid(), {}, service=True).name} serves https://localhost:{port}/x/\n"
     )
     assert not (home / ".local").exists()
 
@@ -85,7 +87,7 @@ def test_check_does_not_look_at_the_machine_for_settings_that_are_not_known(run:
 def test_check_shows_what_would_only_be_waited_for_or_warned_of(run: Run, home: Path) -> None:
     hidden = home / ".hidden"
     hidden.mkdir()
-    code, out, err = run("check", "--root-dir", str(hidden))
+    code, out, err = run("check", "--port", str(free_port()), "--root-dir", str(hidden))
     assert (code, out.count("\n")) == (0, 1)
     assert err.startswith(f"warning: server.root_dir {hidden} has a hidden part (.hidden)")
 
@@ -157,7 +159,7 @@ def test_hash_makes_a_line_that_is_taken(run: Run, home: Path, monkeypatch: pyte
     assert (code, err) == (0, "")
     assert "horse" not in out
     file = put(home / "x.toml", f"[login]\n{out}")
-    assert run("check", "-c", str(file))[0] == 0
+    assert run("check", "--port", str(free_port()), "-c", str(file))[0] == 0
     monkeypatch.setattr(sys, "stdin", io.StringIO("short\n"))
     assert run("hash")[0] == 1
 
