@@ -1,6 +1,7 @@
 """The records of kernels on disk, and in another directory those of terminals: `ID.json` (written by the launcher),
 `ID.env` (its environment), `ID.pid` (by the wrapper), `ID.end` (detached processes only), `ID.log` (kernel_log.py),
-`ID.why` (by whoever ends it on purpose). All 0600 in a 0700 directory. A damaged record is set aside and reported.
+`ID.why` (by whoever ends it on purpose), `ID.login` (the wrapper's, for a moment). All 0600 in a 0700 directory. A
+damaged record is set aside and reported.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -25,10 +26,26 @@ ENVIRONMENT_LOG = "kernel-env.log"
 """Output of the attempt to make the default environment, when it failed."""
 SERVER_LOCK = "server.lock"
 """Held (flock, shared) while a server runs: another program then leaves changes of its kernels to it."""
-PARTS = (".json", ".env", ".pid", ".end", ".why", ".log")
+PARTS = (".json", ".env", ".pid", ".end", ".why", ".log", ".login")
 """Suffixes of a kernel's files; the record itself comes first."""
 
 _ON_PURPOSE = "ended on purpose"
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """How the wrapper completes the environment (shell_environment.py). Each part may be empty."""
+
+    shell: str = ""
+    """The login shell whose start-up files are read."""
+    interactive: bool = False
+    """Whether it also reads what it reads in a terminal, such as ~/.bashrc."""
+    variables: dict[str, str] = field(default_factory=dict)
+    """[kernels.env]; ${NAME} is replaced."""
+    overlay: dict[str, str] = field(default_factory=dict)
+    """The kernelspec's variables."""
+    prefix: str = ""
+    """Directory of the Python environment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +70,7 @@ class Entry:
     """Soft RLIMIT_NOFILE of a detached process; 0: the server's."""
     process: Identity | None = None
     kind: Literal["kernel", "terminal"] = "kernel"
+    setup: Setup = Setup()
     tty: str = ""
     """Path of the terminal device that becomes the controlling terminal, whose other end the server holds; "": none."""
 
@@ -70,6 +88,8 @@ def _document(record: Entry) -> dict[str, object]:
     document = {"format": FORMAT, **asdict(replace(record, process=None))}
     if record.kind == "kernel":  # so that a version that knows no terminals still takes it back
         del document["kind"], document["tty"]
+    if record.setup == Setup():
+        del document["setup"]
     return document
 
 
@@ -101,7 +121,7 @@ def read_process(directory: Path, kernel_id: str) -> Identity | None:
 
 
 def read_env(directory: Path, kernel_id: str) -> dict[str, str]:
-    """The environment that the kernel was started with. ValueError and FileNotFoundError as `read`."""
+    """The environment that the kernel's wrapper began with. ValueError and FileNotFoundError as `read`."""
     return {name: str(value) for name, value in documents.document(kept.read(directory / f"{kernel_id}.env")).items()}
 
 

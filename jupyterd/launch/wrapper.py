@@ -1,6 +1,7 @@
 """The last program before a kernel or terminal: read argv and environment from a 0600 record, say who it is, become it.
 
-Run as `python -I -S wrapper.py DIRECTORY ID`: nothing of jupyterd, and of the standard library only what is built in.
+Run as `python -I -S wrapper.py DIRECTORY ID`: of jupyterd shell_environment.py only, of the standard library only what
+is built in.
 The modules json and signal (for re and enum in them) would double what it costs each kernel's start: 16 ms, not 8.
 systemd-run would expand `$` in an argv, and an environment on a command line can be read by every account.
 """
@@ -29,23 +30,37 @@ def main() -> None:
         own = {name: value for name, value in os.environ.items() if name not in _OF_THE_UNIT}
         env = {**{name: value for name, value in own.items() if not name.startswith("MEMORY_PRESSURE_")}, **env}
     _be_killed_before_the_server()
-    if record.get("tty"):
-        _take_terminal(record["tty"])
     # A shell's background job ignores INT and QUIT, and Python ignores PIPE: a kernel must not inherit that.
     for number in (_signal.SIGINT, _signal.SIGQUIT, _signal.SIGPIPE, _signal.SIGXFSZ):
         _signal.signal(number, _signal.SIG_DFL)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+    if record.get("tty"):
+        _take_terminal(record["tty"])
+    _tell_who(directory, kernel_id)  # before a login shell takes its time: the next server finds this kernel
+    if record.get("setup"):
+        env = _environment(env, record["setup"], f"{directory}/{kernel_id}.login")
     try:
         os.chdir(record["cwd"])
     except OSError as error:
         print(f"jupyterd: {error}; it starts in / instead", file=sys.stderr)  # noqa: T201 - its own log
         os.chdir("/")
-    _tell_who(directory, kernel_id)
     try:
         os.execvpe(record["argv"][0], record["argv"], env)  # noqa: S606 - a kernelspec's argv, no shell
     except OSError as error:
         print(f"jupyterd: cannot start {record['argv'][0]}: {error}", file=sys.stderr)  # noqa: T201
         os._exit(127)
+
+
+def _environment(base: dict[str, str], setup: dict, scratch: str) -> dict[str, str]:  # type: ignore[type-arg]  # as below
+    sys.path.insert(0, os.path.dirname(__file__))  # noqa: PTH120 - as below
+    import shell_environment  # type: ignore[import-not-found]  # noqa: PLC0415 - by path, without the package
+
+    made = shell_environment.compute(base, setup, scratch)
+    for sentence in made.told:
+        print(f"jupyterd: {sentence}", file=sys.stderr, flush=True)  # noqa: T201 - its own log, or the terminal
+    shell_environment.apply(made.limits)
+    found: dict[str, str] = made.env
+    return found
 
 
 def _load(path: str) -> dict:  # type: ignore[type-arg]  # typing would be half of this program's start-up time

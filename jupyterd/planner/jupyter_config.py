@@ -174,6 +174,8 @@ def _kernels(kernels: KernelSettings, paths: Paths, root_dir: str) -> Traits:
             "spool_dir": str(paths.spool),
             "spool_max_bytes": kernels.spool_max_bytes,
             "launcher": launcher,
+            "login_shell": "none" if paths.mode == "foreground" else kernels.login_shell,
+            "variables": dict(each.split("=", 1) for each in kernels.env),
         },
         "MappingKernelManager": {
             "cull_idle_timeout": kernels.cull_idle_timeout_s,
@@ -185,6 +187,7 @@ def _kernels(kernels: KernelSettings, paths: Paths, root_dir: str) -> Traits:
             "records_dir": str(paths.terminal_records),
             "sockets_dir": str(paths.terminal_sockets),
             "launcher": launcher,
+            "login_shell": kernels.login_shell,
         },
     }
 

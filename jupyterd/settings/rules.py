@@ -26,6 +26,7 @@ TOKEN_MOST = 512
 _DIGESTS = {"md5": 32, "sha1": 40, "sha224": 56, "sha256": 64, "sha384": 96, "sha512": 128}
 _HASH = re.compile(r"(\w+):[0-9a-fA-F]*:([0-9a-fA-F]+)")
 _ARGON2 = re.compile(r"\$argon2(id|i|d)\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*")
 _URL_PATH = re.compile(r"/(?:[A-Za-z0-9._~@!$&'()*+,;=:-]+/)*")
 _UNITS = "KMGT"
 _SIZE = re.compile(r"[0-9]+(?:\.[0-9]+)?[KMGT]?|[0-9]{1,3}%|infinity")
@@ -119,6 +120,19 @@ def _unsafe(value: Value) -> Judged:
         )
 
     return _each(value, lambda text: text if text in UNSAFE else None, fault)
+
+
+def _env(value: Value) -> Judged:
+    def fault(text: str, index: int) -> Fault:
+        wanted = 'allowed is NAME=VALUE, with a name of letters, digits and "_"'
+        advice = "" if "=" in text else "a value with a comma can only be written in a file"
+        return Fault(f"kernels.env holds {quoted(text)}", wanted, advice, item=index)
+
+    found = _each(value, lambda text: text if _VARIABLE.fullmatch(text) else None, fault)
+    if isinstance(found, tuple) and len(names := [each.partition("=")[0] for each in found]) > len(set(names)):
+        twice = next(name for name in names if names.count(name) > 1)
+        return Fault(f"kernels.env sets {twice} twice", "each variable has one value")
+    return found
 
 
 def _each(value: Value, rule: Callable[[str], str | None], fault: Callable[[str, int], Fault]) -> Judged:
@@ -223,6 +237,7 @@ _RULES: dict[str, Callable[[Value], Judged]] = {
     "login.token": _token,
     "login.trusted_proxies": _proxies,
     "server.allow_unsafe": _unsafe,
+    "kernels.env": _env,
     "kernels.memory_max": _memory("kernels.memory_max"),
     "kernels.memory_high": _memory("kernels.memory_high"),
 }

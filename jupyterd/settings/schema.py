@@ -26,14 +26,16 @@ def setting(  # noqa: PLR0913 - one keyword for each fact about a setting
     choices: tuple[str, ...] = (),
     secret: bool = False,
     path: bool = False,
+    pairs: bool = False,
     example: Any = None,  # noqa: ANN401 - of the same type as the default
 ) -> Any:  # noqa: ANN401 - attrs.field's own type
     """One setting. `doc` is one line for the user; `example` is shown as a comment where the default says little.
-    `path`: a file or directory, which load.py makes absolute, with "~" expanded for the account.
+    `path`: a file or directory, which load.py makes absolute, with "~" expanded for the account. `pairs`: a list of
+    NAME=VALUE, which may be written as a section.
     """
     metadata = {
         "doc": doc, "change": change, "unit": unit, "least": least, "most": most,
-        "choices": choices, "secret": secret, "path": path, "example": example,
+        "choices": choices, "secret": secret, "path": path, "pairs": pairs, "example": example,
     }  # fmt: skip
     return attrs.field(default=default, metadata=metadata)
 
@@ -134,6 +136,16 @@ class KernelSettings:
     environment: str = setting(
         "", "Default Python environment of notebooks, created on first use. Empty: one in the state directory.",
         path=True, example="~/venvs/science",
+    )  # fmt: skip
+    login_shell: str = setting(
+        "login", "Where kernels of the service get their environment from: your login shell as it starts without a "
+        "terminal (~/.profile), the same with what it reads in one (~/.bashrc), or none. It runs at each start.",
+        choices=("login", "interactive", "none"),
+    )  # fmt: skip
+    env: tuple[str, ...] = setting(
+        (), 'Environment variables of every kernel, as NAME=VALUE or as a section [kernels.env] with NAME = "VALUE". '
+        "${NAME} in a value stands for the variable's value at a login.",
+        pairs=True, example=["HF_HOME=/data/hf", "LD_LIBRARY_PATH=/opt/lib:${LD_LIBRARY_PATH}"],
     )  # fmt: skip
     grace_s: float = setting(
         _POLICY.kernels_grace_s, "Time that kernels get to exit when the service is stopped.",

@@ -35,6 +35,7 @@ class Setting:
     choices: tuple[str, ...]
     secret: bool
     path: bool
+    pairs: bool
     example: Value | list[str] | None
 
     @property

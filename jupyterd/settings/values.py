@@ -50,6 +50,8 @@ def from_toml(row: Setting, raw: object) -> Judged:  # noqa: PLR0911 - one for e
             return _items(row, [raw])
         case "list", list():
             return _items(row, raw)
+        case "list", dict() if row.pairs:
+            return _pairs(row, raw)
         case _:
             return Fault(_is(row, raw), f"allowed is {allowed(row)}", _type_advice(row, raw))
 
@@ -142,6 +144,16 @@ def _items(row: Setting, raw: list[object]) -> Judged:
         else:
             items.append(each)
     return faults or tuple(items)
+
+
+def _pairs(row: Setting, raw: dict[str, object]) -> Judged:
+    """A section as NAME=VALUE texts."""
+    wrong = [name for name, value in raw.items() if not isinstance(value, str)]
+    if wrong:
+        return [
+            Fault(f"{row.name}.{name} is {described(raw[name])}", "allowed is text in double quotes") for name in wrong
+        ]
+    return _items(row, [f"{name}={value}" for name, value in raw.items()])
 
 
 def _unprintable(row: Setting, raw: str) -> Fault | None:

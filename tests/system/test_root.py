@@ -91,6 +91,7 @@ jupyterd env add /home/{ACCOUNT}/r
 jupyterd env add {STATE}/python
 jupyterd env default --reset
 jupyterd env remove x
+jupyterd env show
 jupyterd kernel-env --check
 SECRET=of-root PIP_CERT=/etc/ssl/certs/ca-certificates.crt jupyterd kernel-env
 HOME=/home/{ACCOUNT} jupyterd status

@@ -8,22 +8,14 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
-import attrs
-
 from jupyterd.cli import as_account, typed
 from jupyterd.cli._common import DONE, TROUBLE, USAGE, fail, say
-from jupyterd.cli.env import page
-from jupyterd.environments import choices, facts, listing
-from jupyterd.environments.choices import Choices
+from jupyterd.cli.env import context, page, show
+from jupyterd.cli.env.context import Here
+from jupyterd.environments import choices, facts
 from jupyterd.environments.facts import Environment
-from jupyterd.environments.listing import Listing
 from jupyterd.launch import kernel_environment
 from jupyterd.launch.kernel_environment import EnvironmentFailed
-from jupyterd.linux.accounts import account
-from jupyterd.settings import load, paths
-from jupyterd.settings.paths import Paths
-from jupyterd.settings.problems import DEFAULT, Origin
-from jupyterd.settings.schema import Settings
 
 _OF_A_PROJECT = (".", ".venv", "venv", ".pixi/envs/default")
 """Where the environment is in a directory that a person names."""
@@ -33,7 +25,7 @@ HELP = "list your Python environments, add one to notebooks, or choose the defau
 def arguments(parser: argparse.ArgumentParser) -> None:
     """One sub-verb for each thing to do."""
     parser.set_defaults(handed_on=as_account.FOR_PIP)
-    verbs = parser.add_subparsers(dest="what", required=True, metavar="list|add|remove|default")
+    verbs = parser.add_subparsers(dest="what", required=True, metavar="list|add|remove|default|show")
     one = verbs.add_parser("list", help="list every environment with its Python, and whether notebooks can use it")
     one.add_argument("--json", action="store_true", help="print JSON")
     one = verbs.add_parser("add", help="offer an environment in notebooks; installs ipykernel if it is missing")
@@ -44,30 +36,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     one = verbs.add_parser("default", help="show or choose the environment of new notebooks and of pip in terminals")
     one.add_argument("environment", metavar="PATH", nargs="?", help="its directory, or its name")
     one.add_argument("--reset", action="store_true", help="go back to the environment that jupyterd makes")
-
-
-@attrs.frozen
-class Here:
-    """What the sub-verbs work on. `named` is what [kernels] environment says, "" if nothing, and `origin` where."""
-
-    paths: Paths
-    settings: Settings
-    home: Path
-    chosen: Choices
-    named: str
-    origin: Origin
-
-    def listing(self) -> Listing:
-        """Searches, for some seconds at most."""
-        own = self.paths.kernel_environment
-        chosen = self.chosen.choosing(self.named) if self.named else self.chosen
-        where = listing.Where(self.home, own, (Path(self.settings.server.root_dir),))
-        return listing.make(where, os.environ, chosen)
+    one = verbs.add_parser("show", help="show the environment variables that a kernel gets, and where they come from")
+    one.add_argument("environment", metavar="PATH", nargs="?", help="its directory, or its name (default: the default)")
+    one.add_argument("--json", action="store_true", help="print JSON")
 
 
 def main(args: argparse.Namespace) -> int:
     """1: it cannot be done; 2: the name fits no environment, or several. Raises Invalid, OSError."""
-    here = _here()
+    here = context.find()
     match args.what:
         case "list":
             return _list(here, as_json=args.json)
@@ -75,24 +51,15 @@ def main(args: argparse.Namespace) -> int:
             return _add(here, args.environment, install=not args.no_install)
         case "remove":
             return _remove(here, args.environment)
+        case "show":
+            return _show(here, args.environment, as_json=args.json)
         case _:
             return _default(here, args.environment, reset=args.reset)
 
 
-def _here() -> Here:
-    where = paths.discover(os.environ, os.getuid())
-    who = account(os.geteuid(), os.environ, service=where.mode == "service")
-    loaded = load.load(load.sources(where.mode, None, os.environ, {}, who))
-    name = "kernels.environment"
-    return Here(
-        where, loaded.settings, Path(who.home), choices.read(where.state), loaded.settings.kernels.environment,
-        loaded.origins.get(name, DEFAULT),
-    )  # fmt: skip
-
-
 def _list(here: Here, *, as_json: bool) -> int:
     found = here.listing()
-    default = here.named or here.chosen.default or str(here.paths.kernel_environment)
+    default = here.default
     if as_json:
         document = [{**asdict(each), "default": each.path == default} for each in found.environments]
         print(json.dumps(document, indent=1))
@@ -138,10 +105,17 @@ def _remove(here: Here, word: str) -> int:
     return DONE
 
 
+def _show(here: Here, word: str | None, *, as_json: bool) -> int:
+    meant = None if word is None else _meant(here, word)
+    if isinstance(meant, int):
+        return meant
+    return show.show(here, here.default if meant is None else meant.path, as_json=as_json)
+
+
 def _default(here: Here, word: str | None, *, reset: bool) -> int:
     own = str(here.paths.kernel_environment)
     if word is None and not reset:
-        print(here.named or here.chosen.default or own)
+        print(here.default)
         return DONE
     if here.named:
         return fail(f"the settings name {here.named} ({here.origin}), which wins; fix: change it there, or remove it")

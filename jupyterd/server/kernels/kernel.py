@@ -15,17 +15,17 @@ from jupyter_client.ioloop.restarter import AsyncIOLoopKernelRestarter
 from jupyter_server.services.kernels.kernelmanager import ServerKernelManager
 from tornado import web
 from tornado.ioloop import IOLoop
-from traitlets import Enum, HasTraits, Integer, Unicode
+from traitlets import Dict, Enum, HasTraits, Integer, Unicode
 
 from jupyterd.environments import facts
 from jupyterd.launch import deaths, kernel_environment, launcher, registry, user_manager, user_unit
+from jupyterd.launch.user_environment import user_environment
 from jupyterd.launch.user_unit import LaunchFailed
 from jupyterd.linux import files
 from jupyterd.linux.proc import Identity
 from jupyterd.protocol import spool
 from jupyterd.server.kernels import death_notice
 from jupyterd.server.kernels.environment_kernels import METADATA, PREFIX
-from jupyterd.server.kernels.kernelspecs import user_environment
 from jupyterd.server.kernels.provisioner import EndedAtStart, Provisioner
 
 _ENVIRONMENT_S = 600.0
@@ -57,6 +57,10 @@ class KernelPaths(HasTraits):
     memory_max = Unicode(help="MemoryMax= of each kernel; empty: none").tag(config=True)
     memory_high = Unicode(help="MemoryHigh= of each kernel; empty: none").tag(config=True)
     cpu_weight = Integer(100, help="CPUWeight= of each kernel").tag(config=True)
+    login_shell = Enum(
+        ["login", "interactive", "none"], default_value="none", help="Whose environment kernels get"
+    ).tag(config=True)
+    variables = Dict(help="[kernels.env]: variables of each kernel").tag(config=True)
     tasks_max = Integer(0, help="TasksMax= of each kernel; 0: the system's own").tag(config=True)
 
     open_files = Integer(0, help="Soft limit of detached kernels (linux/proc.py); 0: the server's").tag(config=True)

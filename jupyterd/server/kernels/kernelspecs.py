@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +21,7 @@ from jupyter_client.kernelspec import KernelSpecManager as StockManager
 from traitlets import List, Unicode
 
 from jupyterd.environments.listing import Where
+from jupyterd.launch.user_environment import user_environment
 from jupyterd.server.kernels.environment_kernels import METADATA, MODULE, PREFIX, EnvironmentKernels
 
 SYSTEM_DIRS = ("/usr/local/share/jupyter/kernels", "/usr/share/jupyter/kernels")
@@ -68,6 +68,11 @@ class KernelSpecManager(StockManager):
 
     def _user_kernel_dir_default(self) -> str:
         return str(self.kernel_dirs[0])
+
+    @property
+    def default_environment(self) -> str:
+        """The directory of the environment of new notebooks."""
+        return self._environments.default
 
     @property
     def _ours(self) -> str:
@@ -210,47 +215,3 @@ def _has_module(python: list[str], module: str, env: Mapping[str, str]) -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return True
     return done.returncode != _NO_MODULE
-
-
-_PREFIXES = ("JUPYTER_", "JUPYTERLAB_", "JUPYTERD_", "JPY_", "LISTEN_", "WATCHDOG_", "MEMORY_PRESSURE_", "TRAITLETS_")
-_NAMES = frozenset({
-    "NOTIFY_SOCKET", "CREDENTIALS_DIRECTORY", "INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID", "MANAGERPID",
-    "RUNTIME_DIRECTORY", "STATE_DIRECTORY", "CACHE_DIRECTORY", "LOGS_DIRECTORY", "CONFIGURATION_DIRECTORY",
-    "EXIT_CODE", "EXIT_STATUS", "SERVICE_RESULT", "FDSTORE", "MAINPID",
-    "PYTHONHOME", "PYTHONEXECUTABLE", "PYTHONSAFEPATH", "__PYVENV_LAUNCHER__",
-})  # fmt: skip
-
-
-def user_environment(environ: Mapping[str, str], *, server_prefix: str = sys.prefix) -> dict[str, str]:
-    """A copy without what belongs to the server: systemd's and Jupyter's variables, and its own virtual environment
-    (VIRTUAL_ENV and the entry on PATH). A virtual environment of the user's own stays.
-    """
-    own_bin = os.path.normpath(os.path.join(server_prefix, "bin"))  # noqa: PTH118 - pure text, no file is looked at
-    kept = {name: value for name, value in environ.items() if name not in _NAMES and not name.startswith(_PREFIXES)}
-    entries = [each for each in kept.get("PATH", "").split(os.pathsep) if each]
-    if server_prefix != "/usr":
-        entries = [each for each in entries if os.path.normpath(each) != own_bin]
-    kept["PATH"] = os.pathsep.join(entries) or os.defpath.lstrip(":")
-    if os.path.normpath(kept.get("VIRTUAL_ENV", "")) == os.path.normpath(server_prefix):
-        for name in ("VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT"):
-            kept.pop(name, None)
-    return kept
-
-
-def kernel_environment(environ: Mapping[str, str], interpreter: str) -> dict[str, str]:
-    """A copy in which `!pip`, `!python` and what they start mean the kernel's own environment: the directory of its
-    interpreter comes first on PATH, VIRTUAL_ENV or CONDA_PREFIX name it, and no other environment is named.
-    """
-    made = dict(environ)
-    for name in ("VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT", "CONDA_PREFIX", "CONDA_DEFAULT_ENV"):
-        made.pop(name, None)
-    if not os.path.isabs(interpreter):  # noqa: PTH117 - found on PATH by whoever starts it
-        return made
-    binaries = Path(interpreter).parent
-    entries = [each for each in made.get("PATH", "").split(os.pathsep) if each and each != str(binaries)]
-    made["PATH"] = os.pathsep.join([str(binaries), *entries])
-    if (binaries.parent / "pyvenv.cfg").is_file():
-        made["VIRTUAL_ENV"] = str(binaries.parent)
-    elif (binaries.parent / "conda-meta").is_dir():
-        made["CONDA_PREFIX"] = str(binaries.parent)
-    return made

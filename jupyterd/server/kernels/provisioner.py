@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,15 @@ from jupyter_client.connect import LocalPortCache
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from jupyterd.launch import deaths, kernel_log, launcher, registry, user_manager
-from jupyterd.launch.registry import Entry
-from jupyterd.launch.user_unit import LaunchFailed
+from jupyterd.launch.registry import Entry, Setup
+from jupyterd.launch.user_environment import user_environment
+from jupyterd.launch.user_unit import WRAPPER, LaunchFailed
 from jupyterd.linux import proc
 from jupyterd.protocol import kernel_unit
-from jupyterd.server.kernels.kernelspecs import kernel_environment, user_environment
+from jupyterd.server.kernels.environment_kernels import METADATA, PREFIX
 
 _WAIT_S = 0.05
+_WRAPPER_SAYS = "jupyterd: "
 _PATIENCE_S = 0.5
 _FIRST_SIGN_S, _FIRST_LOOK_S = 3.0, 0.01
 """How long a start is held for the kernel's first socket: what ends before that is told to the page that asked."""
@@ -46,6 +49,8 @@ class Provisioner(LocalProvisioner):
     _pidfd: int | None = None
     _found_dead: bool = False
     _oom_kills: int | None = None
+    _base: dict[str, str] = {}  # noqa: RUF012 - replaced, never changed
+    """The account's environment as the service has it, with the notebook's path."""
     _log_begin: int = 0
     """Where the words of this process begin in the kernel's log."""
 
@@ -151,26 +156,44 @@ class Provisioner(LocalProvisioner):
         nothing of the server's.
         """
         given = kwargs.get("env") or dict(os.environ)
-        kwargs["env"] = user_environment(given)
+        self._base = user_environment(given)
         if session := given.get("JPY_SESSION_NAME"):
-            kwargs["env"]["JPY_SESSION_NAME"] = session
+            self._base["JPY_SESSION_NAME"] = session
+        kwargs["env"] = dict(self._base)
         return await super().pre_launch(**kwargs)
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:  # noqa: ANN401 - Jupyter's signature
         """jupyter_client's hook: launch it, in a thread: systemd-run and the wrapper take some 30 ms. LaunchFailed."""
         if self.record is not None:
             await asyncio.to_thread(launcher.clear, self.record)
-        ordered = self._order(cmd, str(kwargs.get("cwd") or Path.home()))
-        env = kernel_environment(kwargs["env"], cmd[0])
+        ordered = replace(
+            self._order(cmd, str(kwargs.get("cwd") or Path.home())), setup=self._setup(cmd[0], kwargs["env"])
+        )
         self._log_begin = kernel_log.size(self.directory, ordered.id)
-        record = await asyncio.to_thread(launcher.launch, self.directory, ordered, env)
+        record = await asyncio.to_thread(launcher.launch, self.directory, ordered, self._base)
         self.attach(record, None if record.process is None else proc.open_pidfd(record.process))
         if not await self._comes_up():
             raise EndedAtStart(await self._failed_start(record))
+        for line in self.words():
+            if line.startswith(_WRAPPER_SAYS):
+                self.log.warning("Kernel %s (%s): %s", record.id, record.name, line.removeprefix(_WRAPPER_SAYS))
         return self.connection_info
 
+    def _setup(self, program: str, env: dict[str, str]) -> Setup:
+        """`env`: the base with the kernelspec's variables in it."""
+        km = self.parent
+        shell = os.environ.get("SHELL", "") if km.login_shell != "none" else ""
+        own = self.kernel_spec.metadata.get(METADATA, {})
+        return Setup(
+            shell=shell, interactive=km.login_shell == "interactive", variables=dict(km.variables),
+            overlay={name: value for name, value in env.items() if self._base.get(name) != value},
+            prefix=str(own.get(PREFIX) or _prefix_of(program)),
+        )  # fmt: skip
+
     async def _comes_up(self) -> bool:
-        """Wait until it has bound its first socket, or for 3 s: a slow one may still come. False when it has ended."""
+        """Wait until it has bound its first socket, or for 3 s after its wrapper, which may wait for a login shell, has
+        become the kernel: a slow one may still come. False when it has ended.
+        """
         km = self.parent
         until = time.monotonic() + _FIRST_SIGN_S
         while time.monotonic() < until:
@@ -179,6 +202,8 @@ class Provisioner(LocalProvisioner):
             if _listens(km.transport, km.ip, km.shell_port):
                 return True
             await asyncio.sleep(_FIRST_LOOK_S)
+            if WRAPPER.name in proc.text(int(self.pid or 0), "cmdline"):
+                until = time.monotonic() + _FIRST_SIGN_S
         return True
 
     async def _failed_start(self, record: Entry) -> str:
@@ -213,6 +238,12 @@ class Provisioner(LocalProvisioner):
         if self.record is not None and not restart:
             record, self.record = self.record, None
             await asyncio.to_thread(launcher.forget, self.directory, record)
+
+
+def _prefix_of(program: str) -> str:
+    """The environment of an interpreter: PREFIX/bin/python; "" for a program that is found on PATH."""
+    prefix = os.path.dirname(os.path.dirname(program)) if os.path.isabs(program) else ""  # noqa: PTH117, PTH120 - a text
+    return "" if prefix == "/" else prefix
 
 
 def _listens(transport: str, host: str, port: int) -> bool:

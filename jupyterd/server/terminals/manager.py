@@ -22,16 +22,17 @@ from tornado.ioloop import IOLoop
 from traitlets import Enum, Integer, Unicode
 
 from jupyterd.launch import launcher, registry, stop, tmux, user_unit
-from jupyterd.launch.registry import Entry
+from jupyterd.launch.registry import Entry, Setup
+from jupyterd.launch.user_environment import user_environment
 from jupyterd.launch.user_unit import LaunchFailed
 from jupyterd.linux import files, kept, proc
-from jupyterd.server.kernels.kernelspecs import user_environment
+from jupyterd.server.kernels.kernelspecs import KernelSpecManager
 from jupyterd.server.terminals.pty import PtyTerminal
 
 _NAME = re.compile(r"[A-Za-z0-9_]{1,13}")
 """It becomes part of the name of a unit and of a socket, whose path may have 107 bytes (unix(7))."""
 _SHOW_TROUBLE_S = 10.0
-_LAUNCH_S = 10.0
+_LAUNCH_S = 25.0
 
 
 class AccountTerminalManager(TerminalManager):
@@ -40,6 +41,7 @@ class AccountTerminalManager(TerminalManager):
     records_dir = Unicode(help="Paths.terminal_records").tag(config=True)
     sockets_dir = Unicode(help="Paths.terminal_sockets").tag(config=True)
     launcher = Enum(["user-unit", "detached"], default_value="detached", help="Where terminals live").tag(config=True)
+    login_shell = Enum(["login", "interactive", "none"], default_value="none", help="As of kernels").tag(config=True)
     open_files = Integer(0, help="Soft limit of detached shells (linux/proc.py); 0: the server's").tag(config=True)
     terminals: dict[str, Any]
 
@@ -118,6 +120,7 @@ class AccountTerminalManager(TerminalManager):
         """Launch the shell. Blocks, so it is called in a thread."""
         directory = Path(self.records_dir)
         name = f"{term.term_name}-{secrets.token_hex(2)}"  # what is left of an earlier one may have the plain name
+        setup, shell = self._setup(shell)
         argv, tty = tuple(shell), term.ptyproc.device
         if term.keeper is not None:
             socket, configuration = Path(self.sockets_dir, name), directory / f"{name}.conf"
@@ -130,9 +133,19 @@ class AccountTerminalManager(TerminalManager):
         unit = user_unit.terminal_unit_name(name) if self.launcher == "user-unit" else None
         order = Entry(
             id=name, name=term.term_name, argv=argv, cwd=cwd, connection_file="", interrupt_mode="signal", unit=unit,
-            created=time.time(), kind="terminal", tty=tty, open_files=self.open_files,
+            created=time.time(), kind="terminal", tty=tty, open_files=self.open_files, setup=setup,
         )  # fmt: skip
         return launcher.launch(directory, order, env, _LAUNCH_S)
+
+    def _setup(self, shell: list[str]) -> tuple[Setup, list[str]]:
+        """What the wrapper does before the shell, and the shell: the wrapper reads the files of a login, or the shell
+        would read them after it and set another PATH than that of the notebooks' environment.
+        """
+        if self.login_shell == "none" or shell[1:] != ["-l"]:
+            return Setup(), shell
+        specs = getattr(self.parent, "kernel_spec_manager", None)
+        prefix = specs.default_environment if isinstance(specs, KernelSpecManager) else ""
+        return Setup(shell=shell[0], interactive=self.login_shell == "interactive", prefix=prefix), shell[:1]
 
     def _look(self, term: PtyTerminal) -> None:
         if term.ptyproc is None:  # an earlier server's, or its looker was ended: then its tabs were told

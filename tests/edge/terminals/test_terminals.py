@@ -134,6 +134,21 @@ def test_the_shell_does_not_know_of_tmux_nor_of_the_server(place):
     assert "0\r\n/dev/pts/" in shown, shown
 
 
+@pytest.mark.parametrize("keeper", ["with_tmux", "without_tmux"])
+def test_pip_is_that_of_the_notebooks_after_the_files_of_a_login(place, request, keeper):
+    request.getfixturevalue(keeper)
+    own = place.state / "own"
+    (own / "bin").mkdir(parents=True)
+    (own / "bin/pip").symlink_to("/bin/true")
+    (place.state / "home/.profile").write_text("export GIVEN=1 PATH=/usr/local/bin:/usr/bin:/bin\n")
+    place.env["SHELL"] = "/bin/bash"
+    where = (f"AccountTerminalManager.{name}={place.state}/{end}" for name, end in WHERE)
+    own_one = (f"KernelSpecManager.own_environment={own}", "KernelSpecManager.environment=")
+    server = place.serve(CLASS, *where, *own_one, "AccountTerminalManager.login_shell=login")
+    shown = typed(server, new(server), "echo pip=$(command -v pip)..$GIVEN.e''nd\r", ".end")
+    assert f"pip={own}/bin/pip..1.end" in shown
+
+
 @pytest.mark.usefixtures("with_tmux")
 def test_closing_one_ends_it_and_what_was_meant_to_go_on_goes_on(place):
     server = serve(place)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jupyterd.launch import deaths, launcher, user_manager, user_unit
+from jupyterd.launch import deaths, launcher, shell_environment, user_manager, user_unit
 from jupyterd.launch.deaths import ExitStatus
-from jupyterd.server.kernels.kernelspecs import kernel_environment, user_environment
+from jupyterd.launch.user_environment import user_environment
 
 
 @pytest.mark.parametrize(
@@ -119,9 +119,10 @@ def test_an_empty_path_becomes_the_systems():
 
 def test_pip_means_the_kernels_environment(tmp_path):
     (tmp_path / "pyvenv.cfg").touch()
-    made = kernel_environment({"PATH": "/usr/bin", "VIRTUAL_ENV": "/other"}, f"{tmp_path}/bin/python")
+    given = {"PATH": "/usr/bin:/other/bin", "VIRTUAL_ENV": "/other"}
+    made = shell_environment.activated(given, str(tmp_path))
     assert made == {"PATH": f"{tmp_path}/bin:/usr/bin", "VIRTUAL_ENV": str(tmp_path)}
-    assert kernel_environment({"PATH": "/usr/bin"}, "/usr/bin/R") == {"PATH": "/usr/bin"}
+    assert shell_environment.activated({"PATH": "/usr/bin"}, "/usr") == {"PATH": "/usr/bin"}
 
 
 def test_names_are_short_and_predictable():
