@@ -46,6 +46,14 @@ def read(state: Path, tell: Tell = kept.say) -> Choices:
     return kept.load(state / FILE, _decoded, tell) or Choices()
 
 
+def seen(state: Path) -> Choices:
+    """As `read`, but a damaged file stays as it is and counts as none."""
+    try:
+        return _decoded(kept.read(state / FILE))
+    except (OSError, ValueError):
+        return Choices()
+
+
 def write(state: Path, made: Choices, tell: Tell = kept.say) -> None:
     """OSError."""
     kept.directory(state, tell)

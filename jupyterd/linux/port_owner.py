@@ -12,6 +12,7 @@ from dataclasses import dataclass
 _LISTEN = "0A"
 """TCP_LISTEN in the column "st" of /proc/net/tcp (proc(5))."""
 _EVERY = ("0.0.0.0", "::")  # noqa: S104 - what another program has bound
+INIT = 1
 _LOOKS_MOST = 50_000
 """How many descriptors are examined at most: many processes on the machine must not block the supervisor."""
 
@@ -33,14 +34,17 @@ class Holder:
         return f"{self.program} (pid {self.pid}, user {self.user})"
 
 
-def find(host: str, port: int, own: Collection[int] = (), proc: str = "/proc") -> Holder | None:
+def find(
+    host: str, port: int, own: Collection[int] = (), proc: str = "/proc", first: Collection[int] = ()
+) -> Holder | None:
     """Who keeps us from listening there, as far as it can be proved; None: nobody, or not to be seen. `own`: inodes of
-    our own sockets, on other addresses of the port.
+    our own sockets, on other addresses of the port. Of several processes that share the socket it is one of `first`,
+    and systemd, which keeps sockets for others, only where there is no other.
     """
     sockets = {inode: uid for inode, uid in _listeners(host, port, proc) if int(inode) not in own}
     if not sockets:
         return None
-    pid = _owner({f"socket:[{inode}]" for inode in sockets}, proc)
+    pid = _owner({f"socket:[{inode}]" for inode in sockets}, proc, first)
     user = _user_name(next(iter(sockets.values())))
     return Holder(pid, "a process" if pid is None else _program(pid, proc), user)
 
@@ -81,10 +85,11 @@ def _address(text: str) -> str:
     return socket.inet_ntop(family, packed).removeprefix("::ffff:")
 
 
-def _owner(links: set[str], proc: str) -> int | None:
+def _owner(links: set[str], proc: str, first: Collection[int]) -> int | None:
     """The pid of the first process that has one of these sockets open; None: not found."""
     looks = 0
-    for pid in sorted(int(name) for name in os.listdir(proc) if name.isdigit()):
+    pids = [int(name) for name in os.listdir(proc) if name.isdigit()]
+    for pid in sorted(pids, key=lambda pid: (pid not in first, pid == INIT, pid)):
         with suppress(OSError):  # another account's, or gone
             for fd in os.listdir(f"{proc}/{pid}/fd"):
                 looks += 1

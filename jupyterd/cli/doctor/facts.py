@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import attrs
@@ -15,6 +16,7 @@ from jupyterd.cli._common import Which
 from jupyterd.cli.status import beside, read
 from jupyterd.cli.status.beside import Beside
 from jupyterd.cli.status.read import Nothing, ServerStatus
+from jupyterd.environments import choices
 from jupyterd.linux import interfaces
 from jupyterd.linux.accounts import account
 from jupyterd.planner import addresses, plan
@@ -93,6 +95,12 @@ def look(which: Which | None, *, deep: bool) -> Subject:
     asked = plan.Ask((), load.sources(here.mode, None, environ, {}, who), environ, here, who)
     nothing = found if isinstance(found, Nothing) else Nothing()
     return Subject(here, asked, _settings(asked), running, nothing, beside.look(where), deep)
+
+
+def default_environment(what: Subject) -> Path:
+    """The Python environment of new notebooks."""
+    named = what.settings.kernels.environment or choices.seen(what.paths.state).default
+    return Path(named) if named else what.paths.kernel_environment
 
 
 def _settings(asked: plan.Ask) -> Settings:

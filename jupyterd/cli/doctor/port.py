@@ -17,7 +17,7 @@ _FREE_FROM = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 
 def examine(base: Base) -> Iterator[Verdict]:
     """Of every address that the server listens on, or would."""
-    found = {host: port_owner.find(host, base.port) for host in base.hosts}
+    found = {host: port_owner.find(host, base.port, first=base.pids) for host in base.hosts}
     others: dict[Holder, list[str]] = {}
     for host, holder in found.items():
         if holder is not None and holder.pid not in base.pids and not _may_be_ours(holder, base):
@@ -44,6 +44,10 @@ def _taken(where: str, base: Base, holder: Holder) -> Verdict:
     if holder.pid is None:
         see = f"sudo ss -ltnp 'sport = :{base.port}'"
         return Verdict(SUBJECT, "wrong", f"{where} {is_are} held by {holder}, which only root may see", (see,))
+    if holder.pid == port_owner.INIT:
+        text = f"{where} {is_are} held by systemd for another unit (user {holder.user})"
+        stop = "stop the socket unit that names this port: sudo systemctl stop NAME.socket"
+        return Verdict(SUBJECT, "wrong", text, ("systemctl list-sockets", stop))
     unit = systemd.own_unit(proc.text(holder.pid, "cgroup"))
     is_service = unit is not None and not unit.of_user
     end = f"sudo systemctl stop {unit.name}" if unit is not None and is_service else f"kill {holder.pid}"

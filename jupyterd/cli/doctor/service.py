@@ -19,6 +19,11 @@ _SUBJECTS = {
 }  # fmt: skip
 """Beginning of a health item's code, or of a planner's trouble -> subject; else it is the server's."""
 
+_EXAMINED_NOW = frozenset({
+    "user-manager", "certificate-expired", "certificate-not-yet-valid", "certificate-ends", "certificate-almost-over",
+})  # fmt: skip
+"""Health items that another examination here sees by itself."""
+
 
 def subject_of(code: str) -> str:
     """The subject that a code belongs to."""
@@ -40,6 +45,8 @@ def examine(what: Subject) -> Iterator[Verdict]:
         return
     yield _life(what.running)
     for item in what.running.snapshot.items:
+        if item.code in _EXAMINED_NOW:
+            continue
         level: Level = "wrong" if item.severity == "error" else "notice"
         yield Verdict(subject_of(item.code), level, item.text, (item.advice,) if item.advice else ())
 

@@ -18,14 +18,25 @@ def examine(what: Subject) -> Iterator[Verdict]:
     if what.asked.account.uid == 0 and not what.is_installed:
         yield Verdict(SUBJECT, "unknown", "no server is set up on this machine, so there is nothing to check")
         return
+    yield from _account(what)
     made = plan.make_plan(what.asked, write=False)
     if isinstance(made, Refused):
         for problem in made.problems:
             yield Verdict(SUBJECT, "wrong", problem)
-        yield Verdict(SUBJECT, "wrong", "the settings are refused; once you have changed them", ("jupyterd reload",))
         return
     yield Verdict(SUBJECT, "good", f"valid: {made.account} serves {made.urls[0] if made.urls else 'nothing'}")
     for trouble in made.waiting:
         yield Verdict(service.subject_of(trouble.code), "wrong", trouble.text, (trouble.advice,))
     for trouble in made.warnings:
         yield Verdict(service.subject_of(trouble.code), "notice", trouble.text, (trouble.advice,))
+
+
+def _account(what: Subject) -> Iterator[Verdict]:
+    """Who can do what a notebook does, and what the file browser hides."""
+    who = what.asked.account
+    if who.uid == 0:
+        text = "is root: every notebook can do everything to this machine"
+        yield Verdict("account", "notice", text, ("sudo jupyterd setup",))
+    else:
+        yield Verdict("account", "good", f"{who.name} (uid {who.uid}), an ordinary account")
+    yield Verdict("hidden files", "good", "no part of the notebook directory's path is hidden from the file browser")

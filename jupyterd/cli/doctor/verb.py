@@ -16,18 +16,24 @@ from jupyterd import __version__
 from jupyterd.cli import _common, as_account, ssh, typed
 from jupyterd.cli.doctor import (
     certificate,
+    clock,
     disk,
     facts,
+    jupyter,
     limits,
     login,
     manager,
+    nvidia,
     page,
     port,
     reach,
+    sandbox,
     service,
     settings,
+    systemd_version,
+    torch,
     verdict,
-)  # fmt: skip
+)
 from jupyterd.cli.doctor.facts import Base, Subject
 from jupyterd.cli.doctor.firewall import verdicts as firewall
 from jupyterd.cli.doctor.verdict import Examination, Verdict
@@ -107,6 +113,9 @@ def account_side(what: Subject) -> tuple[Examination, ...]:
         Examination(disk.MOUNTS, lambda: disk.examine_mounts(where, mounts.own(), _text("/etc/fstab"))),
         Examination(limits.SUBJECT, lambda: limits.examine(what)),
         Examination(manager.SUBJECT, lambda: manager.examine(what)),
+        Examination(jupyter.SUBJECT, lambda: jupyter.examine(what)),
+        Examination(nvidia.SUBJECT, nvidia.examine),
+        Examination(torch.SUBJECT, lambda: torch.examine(facts.default_environment(what)), torch.WITHIN_S + 1),
     )
 
 
@@ -115,6 +124,9 @@ def machine_side(base: Base) -> tuple[Examination, ...]:
     return (
         Examination(port.SUBJECT, lambda: port.examine(base)),
         Examination(firewall.SUBJECT, lambda: firewall.examine(base), _PROGRAMS_S),
+        Examination(clock.SUBJECT, clock.examine),
+        Examination(systemd_version.SUBJECT, lambda: systemd_version.examine(base.uid)),
+        Examination(sandbox.SUBJECT, lambda: sandbox.examine(base), _PROGRAMS_S),
         Examination(firewall.OUTSIDE, lambda: firewall.outside(base, ssh.here())),
     )
 
@@ -126,8 +138,14 @@ def _show(args: argparse.Namespace, found: OfAccount) -> int:
         print(json.dumps({"format": FORMAT, "version": __version__, "verdicts": [*map(asdict, verdicts)]}, indent=1))
     else:
         screen = page.Screen(_common.columns(NARROWEST, WIDEST), _common.has_colour())
-        sys.stdout.write(typed.commands(page.page(verdicts, screen), os.environ))
+        sys.stdout.write(page.page([_as_typed(each) for each in verdicts], screen))
     return _common.TROUBLE if any(each.level == "wrong" for each in verdicts) else _common.DONE
+
+
+def _as_typed(each: Verdict) -> Verdict:
+    """With this program's commands as this person types them."""
+    text, *advice = (typed.commands(line, os.environ) for line in (each.text, *each.advice))
+    return Verdict(each.subject, each.level, text, tuple(advice))
 
 
 def _text(file: str) -> str:
