@@ -4,6 +4,7 @@ runs, whether a process ended together with it, how it ended, and what to type.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import signal
@@ -22,6 +23,8 @@ LINGER = Path("/var/lib/systemd/linger")
 """logind's: a file for each account whose user manager runs without a login (loginctl(1), enable-linger)."""
 _CREDENTIALS = struct.Struct("3i")
 """struct ucred: pid, uid, gid (unix(7), SO_PEERCRED)."""
+_GREETING, _GREETING_S = b"\0AUTH EXTERNAL %s\r\n", 1.0
+"""How a conversation with it begins, with the uid in hexadecimal (D-Bus specification, "Authentication Protocol")."""
 _ANSWER_S = 5.0
 _SETTLED_S, _LOOK_EVERY_S = 2.0, 0.1
 """How long systemd is given to note how the manager ended, and how often it is asked."""
@@ -154,4 +157,9 @@ def _connect(where: Path) -> socket.socket:
     except OSError:
         link.close()
         raise
+    # The manager writes a line for whoever hangs up before it has looked at the connection.
+    with contextlib.suppress(OSError):
+        link.settimeout(_GREETING_S)
+        link.sendall(_GREETING % str(os.getuid()).encode().hex().encode())
+        link.recv(1)
     return link

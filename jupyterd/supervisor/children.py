@@ -203,7 +203,7 @@ class Children:
         os.close(child.process.pidfd)
         pid = child.process.pid
         if self._abandoned.pop(pid, None) is not None:
-            return []
+            return [ChildExited(child.role, pid, end.code, end.signal)]
         del self._by_role[child.role]
         said: list[Event] = []
         if child.voice is not None:

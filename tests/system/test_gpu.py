@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,13 +16,14 @@ from typing import Any
 
 import pytest
 from support import fake_nvml
-from support.fake_nvml import gpu
+from support.fake_nvml import GPU, gpu
 from support.waiting import eventually
 from system.machine import ACCOUNT
 from system.service import UNIT, Service
+from system.test_health import Watch
 
 DRIVER = "/srv/driver"
-HEALTHY = {"ecc": 0, "remapped": "0 0 0 0"}
+HEALTHY = {"ecc": 0, "remapped": "0 0 0 0", "throttle": 0}
 
 
 def with_driver(service: Service, **more: object) -> None:
@@ -44,6 +46,7 @@ def with_gpus(service: Service, tmp_path: Path) -> Iterator[Service]:
     service.settings("[gpu]\nsample_every_s = 1\ndetails_every_s = 1\nlog_every_s = 2\n")
     service.machine.run(f"systemctl daemon-reload; systemctl restart {UNIT}", timeout_s=120)
     yield service
+    service.machine.run("umount /proc/driver", check=False)
     shutil.rmtree(inside, ignore_errors=True)
 
 
@@ -102,6 +105,44 @@ def test_what_is_wrong_with_a_gpu_is_told_and_over_again(with_gpus: Service) -> 
     assert {code for code, _ in wrong} <= cleared
 
 
+NEW_DRIVER = f"""
+mount -t tmpfs driver /proc/driver && mkdir /proc/driver/nvidia
+echo 'NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue' >/proc/driver/nvidia/version
+cd {DRIVER} && mv libnvidia-ml.so.1 libnvidia-ml.so.575.57.08 && ln -s libnvidia-ml.so.575.57.08 libnvidia-ml.so.1
+"""
+
+
+def test_what_takes_time_to_show_and_a_server_that_a_disk_holds_after_sigkill(
+    with_gpus: Service, frozen_home: str
+) -> None:
+    service, watch = with_gpus, Watch(with_gpus)
+    hot = {"gpu0.throttle": 0x40, "gpu1.memory_used": GPU["memory_total"]}
+    with_driver(service, **hot)
+    service.machine.run(f"{NEW_DRIVER}fsfreeze --freeze {frozen_home}")
+    body = {"type": "file", "format": "text", "content": "x"}
+    held = []
+    for number in range(2):  # the first is left to its disk, and there is one such at most
+        held.append(service.pids()["server"])
+        save = threading.Thread(
+            target=service.http, args=(f"/api/contents/frozen/{number}.txt",), kwargs={"method": "PUT", "body": body}
+        )
+        save.start()
+        service.wait_server(held[-1], 60)
+        save.join(60)
+    watch.raised("server-busy", "wedged", "gpu-driver-changed", "gpu-memory-full", within_s=60)
+    told = {each["code"]: each["text"] for each in service.status()["items"]}
+    assert told["wedged"] == f"the server process {held[1]} does not end even after SIGKILL"
+    assert f"(pid {held[0]}) waits: " in told["server-busy"] and frozen_home in told["server-busy"]
+    assert service.http("/api") == 200
+    service.machine.run(f"fsfreeze --unfreeze {frozen_home}")
+    watch.cleared("server-busy", "wedged", within_s=60)
+    assert service.machine.run(f"cat {frozen_home}/0.txt") == "x", "its save is finished"
+    watch.raised("gpu-slowed", within_s=150)
+    with_driver(service)
+    service.machine.run("umount /proc/driver")
+    watch.cleared("gpu-slowed", "gpu-memory-full", "gpu-driver-changed")
+
+
 DETACH = """
 import os
 reading, writing = os.pipe()
@@ -143,6 +184,15 @@ def test_a_killed_sampler_comes_back_and_the_server_never_notices(with_gpus: Ser
     with_gpus.machine.run(f"kill -KILL {pids['sampler']}")
     eventually(lambda: with_gpus.pids().get("sampler", pids["sampler"]) != pids["sampler"], "another sampler", 90)
     assert with_gpus.pids()["server"] == pids["server"]
+
+
+@pytest.fixture
+def frozen_home(service: Service, frozen: str) -> Iterator[str]:
+    """The same in the account's home."""
+    here = f"/home/{ACCOUNT}/frozen"
+    service.machine.run(f"mkdir {here}; mount --bind {frozen} {here}")
+    yield here
+    service.machine.run(f"fsfreeze --unfreeze {frozen}; umount --lazy {here}; rmdir {here}", check=False)
 
 
 @pytest.fixture
@@ -196,7 +246,7 @@ def test_a_driver_that_hangs_in_the_kernel_stays_on_its_island(with_gpus: Servic
         "its name in the journal",
         90,
     )[0]
-    assert "hangs" in since["MESSAGE"]
+    assert "hangs" in since["MESSAGE"] and since["HEALTH_CODE"] == "gpu-sampler"
     assert service.http("/api") == 200
     with_driver(service)
     machine.run(f"fsfreeze --unfreeze {frozen}")

@@ -29,7 +29,7 @@ class Watch:
             lambda: codes(self.service).issuperset(wanted) and self.service.status(), str(wanted), within_s
         )
         for each in wanted:
-            assert self._records("health-raised", each), each
+            assert self._records("health-raised", each) or self._records("gpu-raised", each), each
         text = self.service.show("StatusText")
         assert "problem: " in text or text.startswith("Waiting: "), (text, told["items"])
 
@@ -62,9 +62,15 @@ for name, began, life in (("expired", -100, 50), ("early", 5, 100), ("ends", -75
 """
 
 
-def test_certificates_and_settings(service: Service, watch: Watch) -> None:
+def make_pairs(service: Service) -> None:
+    """In ~/pairs of the account."""
     service.machine.write("/srv/pairs.py", PAIRS)
-    service.machine.run("/opt/jupyterd/current/bin/python -I /srv/pairs.py ~/pairs; mkdir -p ~/.notes", account=ACCOUNT)
+    service.machine.run("/opt/jupyterd/current/bin/python -I /srv/pairs.py ~/pairs", account=ACCOUNT)
+
+
+def test_certificates_and_settings(service: Service, watch: Watch) -> None:
+    make_pairs(service)
+    service.machine.run("mkdir -p ~/.notes", account=ACCOUNT)
     home = service.machine.run(f"getent passwd {ACCOUNT}").split(":")[5]
     server = service.pids()["server"]
     expected = {
@@ -87,6 +93,28 @@ def test_certificates_and_settings(service: Service, watch: Watch) -> None:
     reload(service)
     watch.cleared(*expected.values(), "settings-refused", "root-dir-hidden")
     assert service.machine.attempt("jupyterd status").returncode == 0
+
+
+SOMEWHERE_ELSE = """
+set -e; rm -f /run/other.pid
+unshare --net sh -c 'echo $$ >/run/other.pid; ip link set lo up; ip address add 10.9.9.9/32 dev lo
+  until ip address add 10.9.8.2/24 dev v1 2>/dev/null; do sleep 0.1; done
+  ip link set v1 up; exec python3 -I /srv/another.py /home/alice/pairs/ends.pem' </dev/null >/run/other.log 2>&1 &
+until [ -s /run/other.pid ] && [ "$(readlink /proc/$(cat /run/other.pid)/ns/net)" != "$(readlink /proc/1/ns/net)" ]; do
+  sleep 0.1; done
+ip link add v0 type veth peer name v1 netns "$(cat /run/other.pid)"
+ip address add 10.9.8.1/24 dev v0; ip link set v0 up; echo 1 >/proc/sys/net/ipv4/conf/v0/accept_local
+ip route del local 10.9.9.9 table local
+ip route add 10.9.9.9/32 via 10.9.8.2
+"""
+ANOTHER = """
+import http.server, ssl, sys
+context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+context.load_cert_chain(sys.argv[1])
+server = http.server.ThreadingHTTPServer(("10.9.9.9", 8888), http.server.SimpleHTTPRequestHandler)
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+"""
 
 
 @pytest.fixture
@@ -122,6 +150,41 @@ def test_addresses(service: Service, watch: Watch, address: Callable[[str], None
     address("address del 10.9.9.9/32 dev lo")
     eventually(lambda: "10.9.9.9" not in shown(), "the address to go", 15)
     watch.cleared("address-mute")
+
+
+def test_another_server_before_ours_and_live_settings_that_the_server_cannot_read(
+    service: Service, watch: Watch, address: Callable[[str], None]
+) -> None:
+    machine = service.machine
+    service.settings('[server]\nip = ["*"]\n')
+    reload(service)
+    address("address add 10.9.9.9/32 dev lo")
+    eventually(lambda: "10.9.9.9" in service.status()["certificate"]["names"], "a certificate for the new address", 15)
+    machine.write("/srv/another.py", ANOTHER)
+    make_pairs(service)
+    try:
+        machine.run(SOMEWHERE_ELSE)  # the interface has it still, and another machine answers there
+        machine.run(f"kill -KILL {service.pids()['server']}")
+        watch.raised("certificate-differs", within_s=40)
+        assert "10.9.9.9" not in " ".join(service.status()["urls"])
+        machine.run("ip route del 10.9.9.9/32 via 10.9.8.2; ip route add local 10.9.9.9 dev lo table local")
+        watch.cleared("certificate-differs", within_s=90)
+    finally:
+        machine.run("ip link del v0; kill $(cat /run/other.pid)", check=False)
+    address("address del 10.9.9.9/32 dev lo")
+
+    live, server = "/var/lib/jupyterd/live.json", service.pids()["server"]
+    machine.run(f"kill -STOP {server}")
+    service.settings('[server]\nnames = ["told.example.org"]\n')
+    machine.run(f"systemctl kill --kill-whom=main --signal=HUP {UNIT}")  # not `reload`, which waits for the server
+    eventually(lambda: "told.example.org" in machine.run(f"cat {live}"), "the planner has written it", 20)
+    machine.run(f"echo '{{' >{live}; kill -CONT {server}")
+    watch.raised("live-refused")
+    assert any("live.json is damaged" in each["text"] for each in service.status()["items"])
+    service.settings("")
+    reload(service)
+    watch.cleared("live-refused")
+    assert service.pids()["server"] == server
 
 
 def test_a_server_that_cannot_start_says_why_and_is_back_when_it_can(service: Service, watch: Watch) -> None:

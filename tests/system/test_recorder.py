@@ -47,6 +47,11 @@ def test_it_comes_with_the_kernels_outlives_the_service_and_goes_with_them(servi
     assert recorder(service) == 0
     assert service.machine.run("systemctl --user list-units 'jupyterd-*' --no-legend", account=ACCOUNT) == ""
     assert service.machine.run(f"ls -d {spooled}", check=False) == ""
+    manager = service.machine.run(
+        f"journalctl --boot --output cat --no-pager _SYSTEMD_UNIT=user@$(id -u {ACCOUNT}).service"
+    )
+    assert "Started jupyterd-recorder-" in manager
+    assert "new connection bus" not in manager, "looking whether it runs leaves no line in its log"
 
 
 STATE = "/var/lib/jupyterd"

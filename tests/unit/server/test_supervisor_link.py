@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 
 import pytest
+from support.waiting import GUARD_S
 
 from jupyterd.protocol import server_channel
+from jupyterd.protocol.server_channel import Go, Notice, Reload
 from jupyterd.server import live_settings, supervisor_link
+from jupyterd.server.supervisor_link import SupervisorLink
 
 
 def test_started_by_hand_it_says_how_it_is_started():
@@ -15,6 +19,24 @@ def test_started_by_hand_it_says_how_it_is_started():
         live_settings.paths_of({})
     with pytest.raises(ValueError, match="jupyterd run"):
         supervisor_link.take({})
+
+
+def test_what_follows_the_message_that_a_spare_waited_for_is_heard():
+    ours, theirs = socket.socketpair()
+    link = SupervisorLink(theirs)
+    rest = (Notice("to all pages"), Reload("key"))
+    ours.sendall(b"".join(map(server_channel.encode, (Go(), *rest))))
+    assert link.hear_one() == Go()
+
+    async def story():
+        heard, done, gone = [], asyncio.Event(), asyncio.Event()
+        await link.attach(lambda message: (heard.append(message), len(heard) == len(rest) and done.set()), gone.set)
+        await asyncio.wait_for(done.wait(), GUARD_S)
+        ours.close()
+        await asyncio.wait_for(gone.wait(), GUARD_S)
+        return tuple(heard)
+
+    assert asyncio.run(story()) == rest
 
 
 def test_what_was_inherited_is_taken_once_and_not_passed_on():
