@@ -1,4 +1,5 @@
-"""login.json: the password that a person set and the hash of the one-time token. The only reader and writer.
+"""login.json: the password that a person set, and the hashes of the one-time token and of lasting tokens for programs.
+The only reader and writer.
 
 Used by the `token` and `password` verbs and by the login page inside Jupyter; each change happens under one lock.
 """
@@ -10,10 +11,11 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -28,7 +30,27 @@ PASSWORD_LEAST, PASSWORD_MOST = 8, 1024
 LOCK_TIMEOUT_S = 5.0
 """The lock is held for one read and one rename; a longer wait means that the machine is in trouble."""
 
+LASTING_MOST = 100
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
+"""Of a lasting token."""
+_ID_DIGITS = 12
+_USES = "token-uses.json"
+
 PasswordVerdict = Literal["fresh", "used", "wrong"]
+
+
+@dataclass(frozen=True, slots=True)
+class LastingToken:
+    """A token for programs, valid until it is revoked; `created` in Unix seconds."""
+
+    name: str
+    sha256: str
+    created: float
+
+    @property
+    def id(self) -> str:
+        """Names it where its hash need not be told: in logins made with it, and in the file of last uses."""
+        return self.sha256[:_ID_DIGITS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +65,7 @@ class StoredLogin:
     used_sha256: str = ""
     """Hash of the last one-time token that was used, to answer "already used" rather than "wrong"."""
     used: float = 0.0
+    lasting: tuple[LastingToken, ...] = ()
 
 
 def read(path: Path) -> StoredLogin:
@@ -78,6 +101,55 @@ def issue_token(path: Path, tell: Tell = kept.say) -> str:
     with _locked(path, tell):
         _write(path, replace(_current(path, tell), token_sha256=_sha256(token), token_created=time.time()), tell)
     return token
+
+
+def add_lasting(path: Path, name: str, tell: Tell = kept.say) -> str:
+    """Make a lasting token with this name. Only its hash is stored. ValueError says why the name cannot be used;
+    OSError.
+    """
+    if not NAME.fullmatch(name):
+        raise ValueError(f"{name!r} cannot be the name of a token: allowed are up to 40 letters, digits and . _ -")
+    token = secrets.token_urlsafe(32)
+    with _locked(path, tell):
+        login = _current(path, tell)
+        if any(each.name == name for each in login.lasting):
+            raise ValueError(f"there is a token {name!r} already. To revoke it: jupyterd token --revoke {name}")
+        if len(login.lasting) >= LASTING_MOST:
+            raise ValueError(f"there are {LASTING_MOST} tokens: revoke those that are not used any more")
+        made = LastingToken(name, _sha256(token), time.time())
+        _write(path, replace(login, lasting=(*login.lasting, made)), tell)
+    return token
+
+
+def revoke_lasting(path: Path, name: str, tell: Tell = kept.say) -> bool:
+    """Revoke the token with this name; False if there is none. OSError."""
+    with _locked(path, tell):
+        login = _current(path, tell)
+        left = tuple(each for each in login.lasting if each.name != name)
+        if left != login.lasting:
+            _write(path, replace(login, lasting=left), tell)
+    return left != login.lasting
+
+
+def lasting(login: StoredLogin, token: str) -> LastingToken | None:
+    """The lasting token that this text is; None if it is none."""
+    found = _sha256(token)
+    return next((each for each in login.lasting if hmac.compare_digest(found, each.sha256)), None)
+
+
+def uses(path: Path) -> dict[str, float]:
+    """When each lasting token was used last, by its id, in Unix seconds. What is damaged says nothing."""
+    with suppress(OSError, ValueError):
+        document = documents.document(files.read_private(path.with_name(_USES)) or b"{}")
+        return {name: float(at) for name, at in document.items() if isinstance(at, int | float)}
+    return {}
+
+
+def note_use(path: Path, of: LastingToken, login: StoredLogin) -> None:
+    """Keep the time of this use, and of those of the other tokens that there are. OSError."""
+    known = {each.id for each in login.lasting}
+    kept_uses = {name: at for name, at in uses(path).items() if name in known}
+    kept.write(path.with_name(_USES), json.dumps(kept_uses | {of.id: time.time()}).encode())
 
 
 def set_password(path: Path, password_hash: str, tell: Tell = kept.say) -> None:

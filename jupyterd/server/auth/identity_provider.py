@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import logging
 import math
 import time
@@ -22,6 +23,7 @@ from jupyterd.linux import kept
 from jupyterd.linux.kept import Tell
 from jupyterd.server.auth import rate_limit
 from jupyterd.server.auth.allowance import TooMany
+from jupyterd.server.auth.lasting_tokens import LastingTokens
 from jupyterd.server.auth.login_page import Answer, LoginHandler
 from jupyterd.server.auth.logout_page import LogoutHandler
 from jupyterd.server.auth.logouts import Logouts
@@ -34,10 +36,13 @@ from jupyterd.settings import login_store
 from jupyterd.settings.login_store import StoredLogin
 from jupyterd.text import plural
 
-TOO_MANY, UNAVAILABLE = 429, 503
+FORBIDDEN, TOO_MANY, UNAVAILABLE = 403, 429, 503
 COOKIE_DAYS = 31
 """How long tornado accepts a signed cookie (RequestHandler.get_signed_cookie), unless the configuration says so."""
 
+_ONE_TIME = (
+    "this is the one-time token, for a login in a browser. For a program, type on the server: jupyterd token --lasting"
+)
 _HOW_TO_GET_ONE = "For a new one, type on the server: jupyterd token"
 
 
@@ -59,7 +64,8 @@ class IdentityProvider(PasswordIdentityProvider):
         self._own_log = logging.LoggerAdapter(self.log, BOUNDED)
         self._rate_limit = RateLimit(self._own_log, time.monotonic)
         self._websockets = OpenWebsockets(self._is_in_force)
-        self._in_force: str | None = None
+        self._in_force: tuple[str, ...] | None = None
+        self._lasting = LastingTokens(lambda: self.stored, lambda: self.store)
         self._unread = ""
 
     @default("token")
@@ -114,6 +120,11 @@ class IdentityProvider(PasswordIdentityProvider):
         return self.live.token or self.token
 
     @property
+    def has_lasting_token(self) -> bool:
+        """Whether there is one, in the settings or of `jupyterd token --lasting`."""
+        return bool(self.lasting_token or self._lasting.ids)
+
+    @property
     def may_set_password(self) -> bool:
         """Whether a password may be set in the browser, with the one-time token."""
         return self.live.allow_password_change and not self.fixed_password
@@ -127,14 +138,14 @@ class IdentityProvider(PasswordIdentityProvider):
 
     def look_again(self) -> None:
         """If the password or the lasting token has changed, end the logins and websockets of the old one."""
-        now = self._generation()
+        now = (self._generation(), *self._lasting.ids)
         if now == self._in_force:
             return
         changed, self._in_force = self._in_force is not None, now
         if changed:
             closed = self._websockets.close_ended()
             open_ones = f": closed {plural(closed, 'open websocket')}" if closed else ""
-            self._own_log.info("the password or the token was changed%s", open_ones)
+            self._own_log.info("the password or a token was changed%s", open_ones)
 
     def get_user(self, handler: web.RequestHandler) -> Any:  # noqa: ANN401 - Jupyter's own union
         """Jupyter's hook, for each request."""
@@ -152,36 +163,47 @@ class IdentityProvider(PasswordIdentityProvider):
         return user
 
     async def get_user_token(self, handler: web.RequestHandler) -> User | None:
-        """Jupyter's hook: `Authorization: token X` or `?token=X`, the lasting token only."""
+        """Jupyter's hook: `Authorization: token X` or `?token=X`, a lasting token only."""
+        typed = self.get_token(handler) or ""
         known = self.get_user_cookie(handler)
         if isinstance(known, User):  # the cookie is valid by itself, nothing is guessed
-            lasting = self.lasting_token
-            return known if lasting and _same(self.get_token(handler) or "", lasting) else None
+            return known if self._is_lasting(typed) else None
         match await self.judge_token(handler):
             case TooMany() as refusal:
                 raise _too_many(handler, refusal)
             case True:
-                return self.generate_anonymous_user(handler)
+                return self._lasting.user_of(self.generate_anonymous_user(handler), typed)
+        if typed and login_store.judge(self.stored, typed) != "wrong":
+            raise _one_time(handler)
         return None
 
     async def judge_token(self, handler: web.RequestHandler) -> bool | TooMany | None:
-        """Whether the request carries the lasting token; None: it carries none, or there is none. A wrong one counts,
+        """Whether the request carries a lasting token; None: it carries none, or there is none. A wrong one counts,
         and is answered late. Needs no more of the handler than header_login.Header has.
         """
-        lasting, typed = self.lasting_token, self.get_token(handler)
-        if not lasting or not typed:
+        typed = self.get_token(handler)
+        if not typed or not self.has_lasting_token:
             return None
         caller = CALLER.get()
-        if caller is not None and caller.token and _same(caller.token, lasting) and _same(typed, lasting):
+        if caller is not None and caller.token and _same(typed, caller.token) and self._is_lasting(typed):
             return True  # as the header of this request was found before its body was read
+        if login_store.judge(self.stored, typed) != "wrong":
+            return None  # no guess: somebody has taken the one-time token for a lasting one
 
         async def check(_stranger: bool) -> bool:  # noqa: FBT001 - rate_limit.Check
-            return _same(typed, lasting)
+            return self._is_lasting(typed)
 
-        verdict = await self._rate_limit.judge(handler, "token", f"token {self._generation()} {typed}", check)
-        if verdict is True and caller is not None:
-            caller.token = lasting
+        verdict = await self._rate_limit.judge(handler, "token", f"token {self._in_force} {typed}", check)
+        if verdict is True:
+            self._lasting.note_use(typed)
+            if caller is not None:
+                caller.token = typed
         return verdict
+
+    def _is_lasting(self, typed: str) -> bool:
+        """Whether this is a lasting token: the one in the settings, or one of `jupyterd token --lasting`."""
+        own = self.lasting_token
+        return bool(own and typed and _same(typed, own)) or typed in self._lasting
 
     def set_login_cookie(self, handler: web.RequestHandler, user: User) -> None:
         """Jupyter's hook, after each login."""
@@ -199,7 +221,8 @@ class IdentityProvider(PasswordIdentityProvider):
         if not _same(generation, self._generation()):
             return None
         found = super().user_from_cookie(user)
-        return None if found is None or found.username in self.logouts else found
+        ended = found is None or found.username in self.logouts or self._lasting.is_revoked(found.username)
+        return None if ended else found
 
     def log_out(self, handler: web.RequestHandler) -> str:
         """End the login whose cookie the request carries, with every copy of it. Returns what is wrong, or ""."""
@@ -219,7 +242,9 @@ class IdentityProvider(PasswordIdentityProvider):
         return problem
 
     def _is_in_force(self, generation: str, login: str) -> bool:
-        return _same(generation, self._generation()) and login not in self.logouts
+        return (
+            _same(generation, self._generation()) and login not in self.logouts and not self._lasting.is_revoked(login)
+        )
 
     def cookie_secret_hook(self, h: Any) -> Any:  # noqa: ANN401 - an hmac.HMAC in Jupyter's hook
         """Jupyter's hook. Stock mixes in the password as it was at start; cookies name it instead (user_to_cookie)."""
@@ -255,7 +280,7 @@ class IdentityProvider(PasswordIdentityProvider):
         async def check(stranger: bool) -> bool:  # noqa: FBT001 - rate_limit.Check
             return not new and await self._is_known(typed, stranger=stranger)
 
-        secret = f"{'new ' if new else ''}password {self._generation()} {typed}"
+        secret = f"{'new ' if new else ''}password {self._in_force} {typed}"
         try:
             verdict = await self._rate_limit.judge(handler, "password", secret, check)
         except Busy:
@@ -264,14 +289,15 @@ class IdentityProvider(PasswordIdentityProvider):
             problem = f"Too many wrong passwords. Wait {math.ceil(verdict.wait_s)} s. {_HOW_TO_GET_ONE}"
             return Answer(None, problem, TOO_MANY, verdict.wait_s)
         if verdict:
-            return Answer(self.generate_anonymous_user(handler))
+            self._lasting.note_use(typed.strip())
+            return Answer(self._lasting.user_of(self.generate_anonymous_user(handler), typed.strip()))
         if new:
             return Answer(None, f"Setting a new password needs a one-time token. {_HOW_TO_GET_ONE}")
         wrong = "Wrong password or token." if self.password else f"Wrong token. {_HOW_TO_GET_ONE}"
         return Answer(None, wrong)
 
     async def _is_known(self, typed: str, *, stranger: bool) -> bool:
-        if self.lasting_token and _same(typed.strip(), self.lasting_token):
+        if self._is_lasting(typed.strip()):
             return True
         hashed = self.password
         return bool(hashed) and bool(await self._rate_limit.hash(_fits, hashed, typed, stranger=stranger))
@@ -339,3 +365,10 @@ def _too_many(handler: web.RequestHandler, refusal: TooMany) -> web.Finish:
     handler.set_header("Retry-After", str(math.ceil(refusal.wait_s)))
     handler.set_header("Content-Type", "application/json")
     return web.Finish(b'{"message": "too many wrong tokens: wait, see Retry-After", "reason": null}')
+
+
+def _one_time(handler: web.RequestHandler) -> web.Finish:
+    """The answer to a program that was given the one-time link."""
+    handler.set_status(FORBIDDEN, "One-time token: type jupyterd token --lasting")
+    handler.set_header("Content-Type", "application/json")
+    return web.Finish(json.dumps({"message": _ONE_TIME, "reason": None}).encode())

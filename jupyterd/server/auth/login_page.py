@@ -42,8 +42,8 @@ class FormLogin(Protocol):
         """The hash in force, or ""."""
 
     @property
-    def lasting_token(self) -> str:
-        """The lasting token from the settings, or ""."""
+    def has_lasting_token(self) -> bool:
+        """Whether there is a lasting token, for programs."""
 
     @property
     def may_set_password(self) -> bool:
@@ -128,7 +128,7 @@ class LoginHandler(LoginFormHandler):
                 nonce=self.nonce,
                 has_password=bool(login.password),
                 has_token=waiting,
-                has_lasting_token=bool(login.lasting_token),
+                has_lasting_token=login.has_lasting_token,
                 may_set_password=waiting and login.may_set_password,
                 must_set_password=waiting and login.must_set_password,
                 shortest=PASSWORD_LEAST,

@@ -8,6 +8,7 @@ import os
 import re
 import ssl
 import threading
+from functools import partial
 from urllib.parse import urlencode
 
 import pytest
@@ -20,29 +21,30 @@ LASTING = "a-lasting-token-0123456789"
 CHOSEN = {"new_password": "correct horse", "new_password_again": "correct horse"}
 
 
+def as_account(served, work) -> str:
+    """What `work` returns in a process of the server's account, as the verbs run."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            if os.geteuid() == 0:
+                os.setgid(served.account.gid)
+                os.setuid(served.account.uid)
+            os.write(write, work().encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    os.waitpid(pid, 0)
+    with os.fdopen(read) as pipe:
+        found = pipe.read()
+    assert found
+    return found
+
+
 @pytest.fixture
 def issue():
     """issue(served) -> a one-time token, as the verb makes it."""
-
-    def make(served) -> str:
-        read, write = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            try:
-                if os.geteuid() == 0:
-                    os.setgid(served.account.gid)
-                    os.setuid(served.account.uid)
-                os.write(write, login_store.issue_token(served.paths.login).encode())
-            finally:
-                os._exit(0)
-        os.close(write)
-        os.waitpid(pid, 0)
-        with os.fdopen(read) as pipe:
-            token = pipe.read()
-        assert token
-        return token
-
-    return make
+    return lambda served: as_account(served, lambda: login_store.issue_token(served.paths.login))
 
 
 def _problem(answer) -> str:
@@ -75,6 +77,46 @@ def test_the_one_time_token_is_good_for_nothing_but_the_form(serve, issue):
     assert served.browser().login("").status == 401
     assert served.browser().get(f"/login?password={token}").status == 200
     assert served.browser().login(token, **CHOSEN).status == 302
+
+
+def test_a_program_with_the_one_time_link_is_told_what_to_type(serve, issue):
+    served = serve()
+    token = issue(served)
+    for ask in ({"Authorization": f"token {token}"}, {"Authorization": f"Bearer {token}"}):
+        answer = served.browser().get("/api/contents", **ask)
+        assert answer.status == 403 and "jupyterd token --lasting" in answer.text
+    answer = served.browser().get(f"/api/kernels?token={token}")
+    assert answer.status == 403 and "jupyterd token --lasting" in json.loads(answer.text)["message"]
+    assert served.browser().login(token, **CHOSEN).status == 302
+
+
+def test_a_lasting_token_of_the_command_lasts_until_it_is_revoked(serve):
+    served = serve()
+    editor, script = (
+        as_account(served, partial(login_store.add_lasting, served.paths.login, name)) for name in ("editor", "script")
+    )
+    for ask in ({"Authorization": f"token {editor}"}, {"Authorization": f"Bearer {editor}"}):
+        assert served.browser().get("/api/contents", **ask).status == 200
+    assert served.browser().get(f"/api/contents?token={script}").status == 200
+    assert served.browser().get("/api/contents", Authorization="token wrong").status == 403
+    browser, other = served.browser(), served.browser()
+    assert browser.login(editor).status == 302 and other.login(script).status == 302
+    served.end()
+    served.start()
+    assert browser.logged_in() and other.logged_in(), "they outlive the server"
+    text = served.paths.login.read_text()
+    assert editor not in text and script not in text and "editor" in text
+    assert len(json.loads((served.paths.state / "token-uses.json").read_text())) == 2
+    with websocket(served.port, "/api/events/subscribe", browser.cookies, "127.0.0.1") as open_one:
+        as_account(served, lambda: str(login_store.revoke_lasting(served.paths.login, "editor")))
+        open_one.settimeout(60)
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            while open_one.recv(4096):
+                pass  # until it is closed
+    assert not browser.logged_in() and other.logged_in()
+    assert served.browser().get("/api/contents", Authorization=f"token {editor}").status == 403
+    assert served.browser().get("/api/contents", Authorization=f"token {script}").status == 200
+    assert editor not in served.output()
 
 
 def test_a_password_is_set_with_it_and_outlives_restarts(serve, issue):
