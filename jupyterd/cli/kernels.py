@@ -20,7 +20,7 @@ import psutil
 
 from jupyterd.cli import _common
 from jupyterd.cli._common import USAGE, fail, say
-from jupyterd.launch import launcher, recorder_process, registry, sampler_process, stop
+from jupyterd.launch import launcher, notebooks, recorder_process, registry, sampler_process, stop
 from jupyterd.launch.registry import Entry
 from jupyterd.launch.user_unit import LaunchFailed
 from jupyterd.linux import local_time, proc, systemd
@@ -116,7 +116,7 @@ def _shown(directory: Path, record: Entry) -> dict[str, Any]:
     shown = asdict(record)
     shown.pop("argv")
     process = shown.pop("process") or {}
-    notebook = registry.notebook(directory, record.id) or None
+    notebook = notebooks.of_kernel(directory, record.id) or None
     pid = process.get("pid")
     facts = {"pid": pid, "memory_bytes": _memory_bytes(pid), "notebook": notebook}
     return {**shown, "limits": dict(record.limits), **facts}

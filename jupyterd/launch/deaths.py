@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from jupyterd.launch import registry
+from jupyterd.launch import notebooks
 from jupyterd.launch.registry import Entry
 from jupyterd.linux import kept
 from jupyterd.linux.kept import Tell
@@ -82,7 +82,7 @@ class _Deaths:
 
 def note(directory: Path, record: Entry, cause: str, tell: Tell = kept.say) -> None:
     """Add this death to the file, which keeps the last ten. OSError where the disk is full."""
-    notebook = registry.notebook(directory, record.id)
+    notebook = notebooks.of_kernel(directory, record.id)
     earlier = kept.load(directory / NAME, decode, tell) or ()
     every = (*earlier, RecentDeath(time.time(), record.id, record.name, notebook, cause))[-_KEPT:]
     kept.write(directory / NAME, json.dumps([asdict(each) for each in every], indent=1).encode(), tell)

@@ -125,14 +125,6 @@ def read_env(directory: Path, kernel_id: str) -> dict[str, str]:
     return {name: str(value) for name, value in documents.document(kept.read(directory / f"{kernel_id}.env")).items()}
 
 
-def notebook(directory: Path, kernel_id: str) -> str:
-    """The path of the notebook that the kernel was started for; "" where none is known, or it cannot be read."""
-    try:
-        return read_env(directory, kernel_id).get("JPY_SESSION_NAME", "")
-    except (OSError, ValueError):
-        return ""
-
-
 def write_why(directory: Path, kernel_id: str, why: str) -> None:
     """Say, before it is ended on purpose, why. A full disk has room for an empty file, and that will do."""
     path = directory / f"{kernel_id}.why"

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from jupyter_core.paths import jupyter_data_dir
 from jupyter_server.extension.manager import ExtensionManager
 from jupyter_server.log import log_request
 from jupyter_server.serverapp import ServerApp
@@ -32,6 +33,7 @@ from jupyterd.protocol.server_channel import Advised, Go, LookAgain, Notice, Rea
 from jupyterd.server import (
     collaboration,
     configuration,
+    discovery,
     leave,
     live_settings,
     notices,
@@ -305,6 +307,7 @@ class JupyterdServerApp(ServerApp):
         await self.link.attach(self._heard, self.stop)
         await super()._post_start()
         self.link.say(Ready())
+        self._discovery = discovery.Discovery(Path(jupyter_data_dir(), "runtime"), self.paths.state, self.log)
         if self.link.hears_problems:
             known = (*replaced.told(self, self._changes), *self._documents.advice(self._changes.remedy))
             self._documents.watch(lambda unsaved: self.link.say(Advised(known, unsaved)))
@@ -316,6 +319,9 @@ class JupyterdServerApp(ServerApp):
         if isinstance(self.kernel_manager, KernelManager):
             self.kernel_manager.tell_pages = functools.partial(notices.show, self.event_logger)
             self.kernel_manager.report_counts(self.link.say)
+            self.kernel_manager.report_kernels(self._discovery.show_kernels)
+        tls = self._http_server.ssl_options is not None
+        self._discovery.announce(discovery.facts(self.server_info(), self.sockets, tls=tls))
         certificate.Watcher(
             lambda: self._settings.live, lambda why: self.io_loop.add_callback(self.link.say, LookAgain(why))
         )
@@ -346,6 +352,7 @@ class JupyterdServerApp(ServerApp):
             self.io_loop.add_callback(self._leave)
 
     async def _leave(self) -> None:
+        self._discovery.withdraw()
         await leave.leave(self._http_server, self._cleanup)
         self.io_loop.stop()
 
@@ -359,6 +366,7 @@ class JupyterdServerApp(ServerApp):
         """Retired, and the event loop turns again: answer what has begun, and end."""
         if not self._leaving:
             self._leaving = True
+            self._discovery.withdraw()
             await leave.finish(self._http_server, self._release)
             self.session_manager.close()
             self.io_loop.stop()

@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable
 from logging import Logger
 from pathlib import Path
 
-from jupyterd.launch import recorder_process, registry, user_manager
+from jupyterd.launch import recorder_process, user_manager
+from jupyterd.launch.notebooks import of_kernel
 from jupyterd.launch.user_unit import LaunchFailed
 from jupyterd.linux import kept
 from jupyterd.protocol import recorder_channel, spool
@@ -270,7 +271,7 @@ def _not_kept(records: Path, directory: Path, kernels: Iterable[tuple[str, str]]
     """For each reason the notebooks that it concerns: reason -> (one sentence, what to type)."""
     notebooks: dict[str, list[str]] = {}
     for kernel, why in kernels:
-        name = registry.notebook(records, kernel).rpartition("/")[2] or f"kernel {kernel[:8]}"
+        name = of_kernel(records, kernel).rpartition("/")[2] or f"kernel {kernel[:8]}"
         notebooks.setdefault(printable(why)[:_WHY_MOST], []).append(printable(name))
     told = {}
     for why, names in notebooks.items():

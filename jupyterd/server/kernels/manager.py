@@ -46,6 +46,7 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
     _lock: int | None = None
     _on_counts: Callable[[KernelCounts], None] | None = None
     _last_counts: KernelCounts | None = None
+    _on_kernels: Callable[[dict[str, str]], None] = staticmethod(lambda _: None)
     tell_pages: Callable[..., None] = staticmethod(lambda *_: None)
     """Shows a sentence on every page that is open; set by the application."""
 
@@ -208,12 +209,22 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
 
         stream.on_recv(heard)
         self._count()
+        self._show()
 
     def remove_kernel(self, kernel_id: str) -> Any:  # noqa: ANN401 - Jupyter's own
         """jupyter_client's hook: a kernel is gone, whatever the cause."""
         removed = super().remove_kernel(kernel_id)
         self._count()
+        self._show()
         return removed
+
+    def report_kernels(self, show: Callable[[dict[str, str]], None]) -> None:
+        """Call `show` with the connection file of each kernel, by id, now and at each change."""
+        self._on_kernels = show
+        self._show()
+
+    def _show(self) -> None:
+        self._on_kernels({name: each.connection_file for name, each in self._kernels.items()})
 
     def pids(self) -> list[int]:
         """Of every kernel's process that is known."""

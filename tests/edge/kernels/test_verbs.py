@@ -52,6 +52,21 @@ def test_list_interrupt_restart_and_stop_while_no_server_runs(place, notebook):
     assert place.serve().get("/api/sessions") == []
 
 
+def test_a_kernel_is_named_after_its_notebook_of_now_and_after_a_console_that_has_no_file(place):
+    server = place.serve()
+    session, kernel = server.new_session()
+    renamed = {"path": "renamed/b.ipynb", "name": "b.ipynb", "type": "notebook"}
+    assert server.ask("PATCH", f"/api/sessions/{session}", renamed)[0] == 200
+    console = {"path": "console-1-x", "name": "Console 1", "type": "console", "kernel": {"name": "python3"}}
+    other = server.ask("POST", "/api/sessions", console)[1]["kernel"]["id"]
+    shown = {each["id"]: each["notebook"] for each in json.loads(verb(place, "kernels", "list", "--json").stdout)}
+    assert shown[kernel].endswith("renamed/b.ipynb")
+    assert shown[other] == "Console 1"
+    server.end(signal.SIGKILL)
+    assert "renamed/b.ipynb" in verb(place, "kernels", "list").stdout
+    assert verb(place, "kernels", "stop", "--all").returncode == 0
+
+
 def test_a_running_server_notices_what_the_verb_did(place):
     server = place.serve()
     _, kernel = server.new_session()
