@@ -124,6 +124,23 @@ def test_jupyter_client_by_the_kernels_id(here: Served, token: str, authority: P
         client.stop_channels()
 
 
+def test_jupyter_execute_with_the_servers_kernelspec(here: Served) -> None:
+    book = here.home / "job.ipynb"
+    cell = {"cell_type": "code", "id": "a", "source": "print(6 * 7)", "metadata": {}, "outputs": []}
+    document = {"cells": [cell | {"execution_count": None}], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    book.write_text(json.dumps(document))
+    os.chown(book, here.uid, -1)
+    given = here.account()
+    given["env"] |= {"JUPYTER_PATH": str(here.home / ".local/state/jupyterd/share")}
+    tool = Path(sys.executable).with_name("jupyter-execute")
+    running = subprocess.Popen([tool, "--inplace", "--kernel_name=python3", book], stderr=subprocess.PIPE, **given)
+    kill_server(here)
+    _, said = running.communicate(timeout=120)
+    assert running.returncode == 0, said
+    (done,) = json.loads(book.read_text())["cells"]
+    assert done["outputs"][0]["text"] in ("42\n", ["42\n"])
+
+
 @contextmanager
 def front(here: Served, token: str, authority: Path) -> Iterator[str]:
     """Another, stock Jupyter server whose kernels are ours; its address."""
