@@ -106,11 +106,11 @@ def _addresses(world: World) -> Iterator[Condition]:
             )
         elif each.absent:
             text = f"no interface has the address {each.target.address}"
-            yield Condition(health.ADDRESS_MUTE, each.target.name, text, "ip address show")
+            yield Condition(health.ADDRESS_UNREACHABLE, each.target.name, text, "ip address show")
         elif each.failing_since is not None:
             text = f"{each.target.name}, port {each.target.port}: {each.problem}"
             advice = f"a firewall on this machine? sudo nft list ruleset; sudo ss -ltn 'sport = :{each.target.port}'"
-            yield Condition(health.ADDRESS_MUTE, each.target.name, text, advice)
+            yield Condition(health.ADDRESS_UNREACHABLE, each.target.name, text, advice)
 
 
 def _certificate(pair: Certificate, unix_now: float, world: World) -> Iterator[Condition]:

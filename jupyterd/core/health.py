@@ -35,7 +35,9 @@ WAITING = HealthKind("waiting", "error", visible_after_s=1.0)
 """The machine is not ready for the server."""
 PORT = HealthKind("listen", "error", visible_after_s=1.0)
 """An address cannot be listened on."""
-ADDRESS_MUTE = HealthKind("address-mute", "warning", visible_after_s=10.0, hidden_by=("server-down", "waiting"))
+ADDRESS_UNREACHABLE = HealthKind(
+    "address-unreachable", "warning", visible_after_s=10.0, hidden_by=("server-down", "waiting")
+)
 """An address does not answer."""
 CERTIFICATE_DIFFERS = HealthKind("certificate-differs", "warning", visible_after_s=10.0)
 """Another certificate is served than the one on disk."""

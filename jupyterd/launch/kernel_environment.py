@@ -1,4 +1,4 @@
-"""Making and mending the default Python environment of notebooks, in place, finished by a marker file.
+"""Making and repairing the default Python environment of notebooks, in place, finished by a marker file.
 
 A half-made one is replaced; one that somebody else made is completed, never removed. Prints through `say`.
 """

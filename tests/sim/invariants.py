@@ -264,6 +264,6 @@ class Witness:
             if now >= since + health.PORT.visible_after_s:
                 assert "listen-busy" in codes and f"{listen.host}" in texts, f"{listen} is shut, and no item says so"
         for name, (since, _) in self.failing.items():
-            if now >= since + health.ADDRESS_MUTE.visible_after_s:
+            if now >= since + health.ADDRESS_UNREACHABLE.visible_after_s:
                 explained = codes & {"server-down", "root-dir"}
                 assert explained or name in texts, f"{name} does not answer, and no item says so"

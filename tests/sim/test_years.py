@@ -178,7 +178,7 @@ def test_a_starved_machine_is_no_hang_until_it_is_fed_again() -> None:
     machine.starved = (machine.now, machine.now + 60.0)
     machine.run(machine.now + 60.0)
     assert not slow.gone, shown(machine)
-    machine.run(machine.now + 60.0)  # the processor is free, and it is still mute
+    machine.run(machine.now + 60.0)  # the processor is free, and it is still silent
     assert slow.gone, shown(machine)
 
 

@@ -123,7 +123,7 @@ class Fake:
     sha256: str = "aa"
     stopped_from: float = float("inf")
     spinning: bool = False
-    """Once it is mute it uses all the processor time that it gets: a third."""
+    """Once it is silent it uses all the processor time that it gets: a third."""
     silent: bool = False
     """Its loop turns, and it answers nobody."""
     loaded_until: float = 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 HERE = "tests/system/test_health.py"
 MADE: dict[str, str] = {
-    "server-down": HERE, "server-cannot-start": HERE, "waiting": HERE, "listen": HERE, "address-mute": HERE,
+    "server-down": HERE, "server-cannot-start": HERE, "waiting": HERE, "listen": HERE, "address-unreachable": HERE,
     "certificate-expired": HERE, "certificate-not-yet-valid": HERE, "certificate-ends": HERE,
     "certificate-almost-over": HERE, "settings-refused": HERE, "advised": HERE,
     "certificate-differs": HERE, "live-refused": HERE,

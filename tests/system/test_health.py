@@ -144,12 +144,12 @@ def test_addresses(service: Service, watch: Watch, address: Callable[[str], None
     assert status["server"]["pid"] == server
     address("route replace prohibit 10.9.9.9 table local")  # the interface has it still, and nobody gets there
     service.machine.run(f"kill -KILL {server}")  # the next one asks every address at once, and not each minute
-    watch.raised("address-mute", within_s=30)
+    watch.raised("address-unreachable", within_s=30)
     assert "10.9.9.9:8888" not in service.status()["urls"][0]
     address("route del prohibit 10.9.9.9 table local")
     address("address del 10.9.9.9/32 dev lo")
     eventually(lambda: "10.9.9.9" not in shown(), "the address to go", 15)
-    watch.cleared("address-mute")
+    watch.cleared("address-unreachable")
 
 
 def test_another_server_before_ours_and_live_settings_that_the_server_cannot_read(

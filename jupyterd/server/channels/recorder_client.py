@@ -233,7 +233,9 @@ class RecorderClient:
         self._in_service = self._as_unit and not await asyncio.to_thread(user_manager.accepts)
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(kept.open_own(self.directory / spool.LOCK))  # a recorder that cannot have it waits, and is mute
+            os.close(
+                kept.open_own(self.directory / spool.LOCK)
+            )  # a recorder that cannot have it waits, and cannot answer
             # Without a user manager there are dying kernels only, whose cells it ends: our own service will do.
             as_unit = self._as_unit and not self._in_service
             await asyncio.to_thread(recorder_process.launch, self._argv, self.directory, as_unit=as_unit)

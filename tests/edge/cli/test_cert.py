@@ -107,8 +107,8 @@ def test_a_replaced_pair_is_served_without_a_command_and_a_broken_one_is_not(ser
     eventually(lambda: server.status()["state"] == "serving", "its certificate", NOTICED_S)
     assert shown(server) == wanted.sha256
 
-    mended = new_pair(tls(server) / "installed.pem")
-    eventually(lambda: shown(server) == mended.sha256, "the mended pair", NOTICED_S)
+    repaired = new_pair(tls(server) / "installed.pem")
+    eventually(lambda: shown(server) == repaired.sha256, "the repaired pair", NOTICED_S)
     eventually(lambda: "certificate-broken" not in codes(server), "the end of the item", NOTICED_S)
 
 

@@ -21,7 +21,7 @@ from support.waiting import eventually
 
 NAP_S = 10.0
 LOAD_S = 15.0
-"""Longer than a mute server is given."""
+"""Longer than a silent server is given."""
 PATIENCE_S = 120.0
 EXTENSION = """
 import threading

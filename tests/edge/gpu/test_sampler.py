@@ -68,7 +68,7 @@ def test_power_is_the_mean_of_the_energy_between_two_beats(driver: Driver, stepp
     assert stepper.beat(0).gpus[0].power_w == 50.0
     driver.has(gpu(0, energy_mj=3_000_000, power_mw=50_000))
     assert stepper.beat(10).gpus[0].power_w == 200.0
-    driver.has(gpu(0, energy_mj=5_000, power_mw=60_000))  # the driver was loaded anew
+    driver.has(gpu(0, energy_mj=5_000, power_mw=60_000))  # the driver was loaded again
     assert stepper.beat(20).gpus[0].power_w == 60.0
     driver.has(gpu(0, energy_mj=5_000, power_mw=61_000))  # a counter that stands still is none
     assert stepper.beat(30).gpus[0].power_w == 61.0
@@ -150,7 +150,7 @@ def test_a_lost_gpu_is_told_by_name_and_the_others_go_on(
         assert figures(lost) == (None,) * 6
         assert other.temperature_c == 71
     driver.calls()
-    lost, other = stepper.beat(71).gpus  # NVML is opened anew: its handle fails now, its name is remembered
+    lost, other = stepper.beat(71).gpus  # NVML is opened again: its handle fails now, its name is remembered
     assert "nvmlInitWithFlags" in driver.calls()
     assert word in str(lost.trouble)
     assert (lost.uuid, lost.name) == (before.gpus[0].uuid, before.gpus[0].name)

@@ -214,10 +214,10 @@ def open_files(pid: int) -> tuple[int, int]:
 
 def test_shells_and_kernels_have_the_limit_that_was(serve_limited, place):
     """The server raises its own to the hard one."""
-    spec = place / "home" / ".local/share/jupyter/kernels/mute"
+    spec = place / "home" / ".local/share/jupyter/kernels/silent"
     spec.mkdir(parents=True)
     (spec / "kernel.json").write_text(
-        json.dumps({"argv": ["/bin/sleep", "60"], "display_name": "Mute", "language": "x"})
+        json.dumps({"argv": ["/bin/sleep", "60"], "display_name": "Silent", "language": "x"})
     )
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (1000, hard))
@@ -228,7 +228,7 @@ def test_shells_and_kernels_have_the_limit_that_was(serve_limited, place):
     served.own(place / "home")
     assert open_files(served.process.pid) == (min(hard, 65536), hard)
     browser = served.browser()
-    for path, body in (("/api/terminals", ""), ("/api/kernels", json.dumps({"name": "mute"}))):
+    for path, body in (("/api/terminals", ""), ("/api/kernels", json.dumps({"name": "silent"}))):
         assert browser.request("POST", path, body, Authorization=f"token {TOKEN}").status in (200, 201)
     (record,) = served.paths.kernel_records.glob("*.pid")
     (terminal,) = eventually(lambda: list(served.paths.terminal_records.glob("*.pid")), "a terminal's record")

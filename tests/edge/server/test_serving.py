@@ -170,15 +170,15 @@ def test_the_next_server_answers_what_waited_in_the_socket(serve):
 
 def test_kernels_are_counted_and_survive(serve, place):
     """The kernel is a shell script that never answers: it is there, and not known to be idle."""
-    spec = place / "home" / ".local/share/jupyter/kernels/mute"
+    spec = place / "home" / ".local/share/jupyter/kernels/silent"
     spec.mkdir(parents=True)
     (spec / "kernel.json").write_text(
-        json.dumps({"argv": ["/bin/sleep", "60"], "display_name": "Mute", "language": "x"})
+        json.dumps({"argv": ["/bin/sleep", "60"], "display_name": "Silent", "language": "x"})
     )
     served = serve(login={"token": TOKEN})
     served.own(place / "home")
     browser = served.browser()
-    body = json.dumps({"name": "mute"})
+    body = json.dumps({"name": "silent"})
     answer = browser.request("POST", "/api/kernels", body, Authorization=f"token {TOKEN}")
     assert answer.status == 201, answer.text
     assert served.hear(server_channel.KernelCounts) == server_channel.KernelCounts(total=0, busy=0)

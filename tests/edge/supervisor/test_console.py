@@ -75,7 +75,7 @@ def test_no_colour_when_it_is_not_wanted(
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     terminal = Console(poller, Sink(poller, str(tmp_path), screen.slave))
-    terminal.write(Record(SERVER_HUNG, "mute"))
+    terminal.write(Record(SERVER_HUNG, "silent"))
     assert "\x1b" not in screen.read()
     terminal.close()
 

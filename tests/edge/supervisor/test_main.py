@@ -161,7 +161,7 @@ Start = Callable[..., Supervised]
 
 
 def end(supervised: Supervised) -> str:
-    """Stop it in order; gives what it said."""
+    """Stop it cleanly; gives what it said."""
     supervised.process.send_signal(signal.SIGTERM)
     _, said = supervised.process.communicate(timeout=PATIENCE_S)
     assert supervised.process.returncode == 0

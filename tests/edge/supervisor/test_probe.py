@@ -64,7 +64,7 @@ def answering(answer: bytes, pair=None, asked: list[bytes] | None = None) -> Han
     return handle
 
 
-def mute(connection: socket.socket) -> None:
+def silent(connection: socket.socket) -> None:
     """Take everything, say nothing, until the other end has had enough."""
     while connection.recv(4096):
         pass
@@ -136,9 +136,9 @@ def test_another_certificate(outcome: Outcome, pair, make_pair) -> None:
 def test_mute_before_tls_and_after(outcome: Outcome, pair) -> None:
     def shakes_hands_only(connection: socket.socket) -> None:
         with pair.context().wrap_socket(connection, server_side=True) as tls:
-            mute(tls)
+            silent(tls)
 
-    with serving(mute) as port:
+    with serving(silent) as port:
         ended = outcome(probe(port, pair.sha256, timeout_s=0.2))
     assert (ended.problem, ended.served_sha256) == ("no answer for 0.2 s", None)
     with serving(shakes_hands_only) as port:
@@ -161,7 +161,7 @@ def test_slow_headers_byte_by_byte(outcome: Outcome) -> None:
     def never_end(connection: socket.socket) -> None:
         read_request(connection)
         connection.sendall(b"HTTP/1.1 200 OK\r\nX: y")
-        mute(connection)
+        silent(connection)
 
     with serving(drip) as port:
         assert outcome(probe(port, None)).problem is None
@@ -206,7 +206,7 @@ def test_cancelled_probes_are_not_answered(
     pair,
     open_fds: Callable[[], int],
 ) -> None:
-    with serving(mute) as port:
+    with serving(silent) as port:
         probes = Probes(poller)
         before = open_fds()
         for _ in range(3):

@@ -92,8 +92,8 @@ def test_which_problems_explain_which() -> None:
             _, raised, _ = health.update([ActiveCondition(each, -1e6, False, False) for each in both], both, 0.0)  # noqa: FBT003
             explained |= {(each.kind.code, cause.code) for each in both if each not in raised and each.kind is other}
     assert explained == {
-        ("address-mute", "server-down"),
-        ("address-mute", "waiting"),
+        ("address-unreachable", "server-down"),
+        ("address-unreachable", "waiting"),
         ("server-down", "waiting"),
         ("gpu-sampler", "wedged-sampler-relay"),
         ("gpu-sampler", "user-manager"),
@@ -106,7 +106,7 @@ def test_which_problems_explain_which() -> None:
 @pytest.mark.parametrize(
     ("kind", "seconds"),
     [
-        (health.SERVER_DOWN, 5.0), (health.WAITING, 1.0), (health.PORT, 1.0), (health.ADDRESS_MUTE, 10.0),
+        (health.SERVER_DOWN, 5.0), (health.WAITING, 1.0), (health.PORT, 1.0), (health.ADDRESS_UNREACHABLE, 10.0),
         (health.CERTIFICATE_DIFFERS, 10.0), (health.GPU_SLOWED, 90.0), (health.GPU_FULL, 30.0),
         (health.GPU_HELD, 3600.0), (health.CANNOT_START, 0.0), (health.WEDGED, 0.0), (health.SETTINGS_REFUSED, 0.0),
     ],
@@ -129,7 +129,7 @@ def test_what_is_an_error_when_it_shows_and_what_explains_it() -> None:
         "server-cannot-start": ("error", 0.0),
         "waiting": ("error", 1.0),
         "listen": ("error", 1.0),
-        "address-mute": ("warning", 10.0, "server-down", "waiting"),
+        "address-unreachable": ("warning", 10.0, "server-down", "waiting"),
         "certificate-differs": ("warning", 10.0),
         "certificate-expired": ("error", 0.0),
         "certificate-not-yet-valid": ("error", 0.0),

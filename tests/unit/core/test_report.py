@@ -416,7 +416,7 @@ def test_a_mute_address_is_not_told_beside_a_server_that_is_down() -> None:
     world = after(serving(), CRASH, ChildStarted(Role.SERVER, 17, 170), ServerSaid(17, Ready()))
     world = after(world, bad(LOCAL), bad(LOCAL6), bad(LAN), now=NOW + 11)
     world = after(world, DeadlineCame(), now=NOW + 30)
-    assert {each.condition.kind.code for each in world.conditions} == {"server-down", "address-mute"}
+    assert {each.condition.kind.code for each in world.conditions} == {"server-down", "address-unreachable"}
     assert [each.code for each in shot(world).items] == ["server-down"]
 
 

@@ -187,6 +187,6 @@ def test_an_address_of_the_settings_that_is_gone_is_named_and_no_reason_to_kill_
     assert world.restarts == 0
     assert world.state == "serving"
     (item,) = snapshot(world).items
-    assert (item.code, item.text) == ("address-mute", "no interface has the address 10.0.0.5")
+    assert (item.code, item.text) == ("address-unreachable", "no interface has the address 10.0.0.5")
     world = after(world, DeadlineCame(), replace(good(alone), present=SINCE), now=NOW + 201)
     assert snapshot(world).items == ()
