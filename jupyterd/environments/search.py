@@ -22,6 +22,7 @@ _HIDDEN = {".venv", ".env", ".virtualenv", ".virtualenvs", ".venvs", ".envs", ".
 """Directories whose names begin with a dot and that may be, or hold, an environment."""
 _PASSED = {"node_modules", "__pycache__", "site-packages", "lost+found", "snap", "pkgs"}
 _FAR = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "autofs", "9p", "ceph", "glusterfs", "lustre", "afs", "beegfs", "fuse"}
+_NO_DISKS = {"proc", "sysfs", "cgroup", "cgroup2", "devtmpfs", "debugfs", "tracefs", "securityfs"}
 _ROOTS = (
     "miniconda3", "miniconda", "anaconda3", "anaconda", "miniforge3", "miniforge", "mambaforge", "micromamba", "conda",
     ".micromamba", "mamba", ".mamba", ".conda",
@@ -131,12 +132,14 @@ def _may(entry: os.DirEntry[str]) -> bool:
 
 
 def _far_mounts() -> set[str]:
-    """Where network disks are mounted (proc_pid_mountinfo(5)): one that does not answer would end the search."""
+    """Where network disks are mounted (proc_pid_mountinfo(5)): one that does not answer would end the search. And what
+    is no disk: notebooks may be served from "/".
+    """
     found = set()
     for line in _lines(Path("/proc/self/mountinfo")):
         words = line.split(" ")
         kind = words[words.index("-") + 1] if "-" in words else ""
-        if kind in _FAR or kind.startswith("fuse."):
+        if kind in _FAR | _NO_DISKS or kind.startswith("fuse."):
             found.add(re.sub(r"\\([0-7]{3})", lambda one: chr(int(one[1], 8)), words[4]))
     return found
 

@@ -60,7 +60,7 @@ def ensure(environment: Path, say: Say, deadline_s: float = 600.0) -> None:
 
 def _make(environment: Path, say: Say, until: float) -> None:
     python = environment / "bin/python"
-    if (environment / MADE).exists() and _version(python) is None:
+    if _is_ours(environment) and _version(python) is None:
         _set_aside(environment, say)
     if (environment / MAKING).exists():
         say(f"Removing the half-made {environment}")
@@ -80,8 +80,10 @@ def _make(environment: Path, say: Say, until: float) -> None:
             _step([uv, "venv", "--quiet", "--allow-existing", "--python", base.path, str(environment)], until)
         else:
             _step([base.path, "-I", "-m", "venv", str(environment)], until)
-    _install(python, uv, ("ipykernel", "pip") if uv else ("ipykernel",), say, until)
-    (environment / MADE).write_text(json.dumps({"python": _version(python)}) + "\n", encoding="utf-8")
+    completed = not (environment / MAKING).exists()
+    _install(python, uv, ("ipykernel", "pip") if uv and not completed else ("ipykernel",), say, until)
+    made = {"python": _version(python), "completed": completed}
+    (environment / MADE).write_text(json.dumps(made) + "\n", encoding="utf-8")
     (environment / MAKING).unlink(missing_ok=True)
     say("The Python environment of notebooks is ready")
 
@@ -103,6 +105,14 @@ def _install(python: Path, uv: str | None, packages: tuple[str, ...], say: Say, 
     else:
         _step([str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *packages], until)
     _step([str(python), "-c", "import ipykernel"], until)
+
+
+def _is_ours(environment: Path) -> bool:
+    """Whether it was made here, and not by somebody else and completed here."""
+    try:
+        return json.loads(kept.read(environment / MADE)).get("completed") is not True
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def _set_aside(environment: Path, say: Say) -> None:

@@ -111,10 +111,11 @@ class EnvironmentKernels:
 
 def names(environments: Iterable[Environment]) -> dict[str, Environment]:
     """Names that stay the same, as notebooks keep them: of conda's environments those of nb_conda_kernels without
-    their end, of others with a part that stands for the directory.
+    their end, of others with a part that stands for the directory. Of two with one name the first path has it, whatever
+    the default is.
     """
     made: dict[str, Environment] = {}
-    for each in environments:
+    for each in sorted(environments, key=lambda one: one.path):
         part = hashlib.sha256(os.fsencode(each.path)).hexdigest()[:6]
         if each.kind == "conda":
             name = "conda-base" if each.name == "base" else f"conda-env-{_slug(each.name)}"
