@@ -65,7 +65,7 @@ class Seen:
         paths = list(_PATH.finditer(arguments))
         for each in paths[:1] if name in _ONE_PATH else paths:
             path = str(Path(each["at"] or "/root", each["path"]))
-            if not path.startswith(("/proc/self/", "/proc/net/", "/dev/fd/")):
+            if not path.startswith(("/proc/self/", "/proc/thread-self/", "/proc/net/", "/dev/fd/")):
                 self.touched.add((name, path))
 
 

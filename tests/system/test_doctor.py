@@ -22,8 +22,8 @@ def restored(service: Service) -> Iterator[Service]:
     service.machine.run(f"rm -f {DROP_IN}; systemctl daemon-reload; loginctl enable-linger {ACCOUNT}")
 
 
-def doctor(service: Service, account: str = "root") -> dict[str, list[dict[str, object]]]:
-    done = service.machine.attempt("jupyterd doctor --json", account=account)
+def doctor(service: Service, account: str = "root", more: str = "") -> dict[str, list[dict[str, object]]]:
+    done = service.machine.attempt(f"jupyterd doctor --json {more}", account=account, timeout_s=120)
     found: dict[str, list[dict[str, object]]] = {}
     for each in json.loads(done.stdout)["verdicts"]:
         found.setdefault(each["subject"], []).append(each)
@@ -62,6 +62,14 @@ def test_what_is_wrong_is_told_and_its_advice_helps(restored: Service) -> None:
     said = only(doctor(service), "user manager", "wrong")
     typed(service, said)
     only(doctor(service), "user manager", "good")
+
+    profile = f"/home/{ACCOUNT}/.profile"
+    service.machine.run(f"mv {profile} {profile}.kept; echo 'exit 3' >{profile}")
+    assert "ended without an answer" in str(only(doctor(service), "environment", "wrong")["text"])
+    service.machine.run(f"mv {profile}.kept {profile}")
+    found = doctor(service, more="--deep")
+    only(found, "environment", "good")
+    assert str(only(found, "kernels", "good")["text"]).endswith("each was started once")
 
     service.machine.write(
         DROP_IN,

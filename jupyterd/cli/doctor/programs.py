@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 _PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
 _ANSWER_S = 5.0
@@ -14,9 +14,11 @@ class NoAnswer(Exception):  # noqa: N818 - it is what happened
     """Why a program gave none, as a phrase."""
 
 
-def said(*argv: str, within_s: float = _ANSWER_S, codes: Sequence[int] = (0,)) -> str:
+def said(
+    *argv: str, within_s: float = _ANSWER_S, codes: Sequence[int] = (0,), environ: Mapping[str, str] | None = None
+) -> str:
     """Its standard output. NoAnswer where it is not installed, takes too long or exits with another code."""
-    environ = {"PATH": _PATH, "LC_ALL": "C.UTF-8", "XDG_RUNTIME_DIR": f"/run/user/{os.getuid()}"}
+    environ = environ or {"PATH": _PATH, "LC_ALL": "C.UTF-8", "XDG_RUNTIME_DIR": f"/run/user/{os.getuid()}"}
     try:
         done = subprocess.run(
             argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=within_s,

@@ -18,8 +18,10 @@ from jupyterd.cli.doctor import (
     certificate,
     clock,
     disk,
+    environment,
     facts,
     jupyter,
+    kernels,
     limits,
     login,
     manager,
@@ -43,7 +45,7 @@ HELP = "say what is wrong with this machine, account and server, and what to typ
 FORMAT = 1
 NARROWEST, WIDEST = 60, 100
 _LOOK_S, _PROGRAMS_S = 10.0, 15.0
-_ACCOUNT_S, _DEEP_S = 25.0, 240.0
+_ACCOUNT_S, _DEEP_S = 60.0, 600.0
 """How long root waits for everything that the account says of itself."""
 
 
@@ -112,7 +114,10 @@ def account_side(what: Subject) -> tuple[Examination, ...]:
         Examination(disk.SUBJECT, lambda: disk.examine(where)),
         Examination(disk.MOUNTS, lambda: disk.examine_mounts(where, mounts.own(), _text("/etc/fstab"))),
         Examination(limits.SUBJECT, lambda: limits.examine(what)),
+        Examination(systemd_version.SUBJECT, lambda: systemd_version.examine(what.asked.account.uid)),
         Examination(manager.SUBJECT, lambda: manager.examine(what)),
+        Examination(kernels.SUBJECT, lambda: kernels.examine(what), _DEEP_S if what.deep else _PROGRAMS_S),
+        Examination(environment.SUBJECT, lambda: environment.examine(what), environment.WITHIN_S + 1),
         Examination(jupyter.SUBJECT, lambda: jupyter.examine(what)),
         Examination(nvidia.SUBJECT, nvidia.examine),
         Examination(torch.SUBJECT, lambda: torch.examine(facts.default_environment(what)), torch.WITHIN_S + 1),
@@ -125,7 +130,6 @@ def machine_side(base: Base) -> tuple[Examination, ...]:
         Examination(port.SUBJECT, lambda: port.examine(base)),
         Examination(firewall.SUBJECT, lambda: firewall.examine(base), _PROGRAMS_S),
         Examination(clock.SUBJECT, clock.examine),
-        Examination(systemd_version.SUBJECT, lambda: systemd_version.examine(base.uid)),
         Examination(sandbox.SUBJECT, lambda: sandbox.examine(base), _PROGRAMS_S),
         Examination(firewall.OUTSIDE, lambda: firewall.outside(base, ssh.here())),
     )

@@ -22,12 +22,9 @@ from jupyterd.environments import choices, listing
 from jupyterd.environments.choices import Choices
 from jupyterd.environments.facts import Environment
 from jupyterd.environments.listing import Listing, Where
+from jupyterd.launch.kernelspec import METADATA, PREFIX
 from jupyterd.linux import files, kept
 
-METADATA = "jupyterd"
-"""Key of a kernelspec's metadata that jupyterd reads: {"environment", "prefix", "transport", "memory_max", ...}."""
-PREFIX = "prefix"
-"""Key in it: the directory of the environment that the kernel runs in, which is looked at before each start."""
 MODULE = ("-Xfrozen_modules=off", "-m", "ipykernel_launcher")
 _FRESH_S = 5.0
 """How long a search is good: somebody makes an environment and reloads the page."""

@@ -19,13 +19,13 @@ from traitlets import Dict, Enum, HasTraits, Integer, Unicode
 
 from jupyterd.environments import facts
 from jupyterd.launch import deaths, kernel_environment, launcher, registry, user_manager, user_unit
+from jupyterd.launch.kernelspec import METADATA, PREFIX
 from jupyterd.launch.user_environment import user_environment
 from jupyterd.launch.user_unit import LaunchFailed
 from jupyterd.linux import files
 from jupyterd.linux.proc import Identity
 from jupyterd.protocol import spool
 from jupyterd.server.kernels import death_notice
-from jupyterd.server.kernels.environment_kernels import METADATA, PREFIX
 from jupyterd.server.kernels.provisioner import EndedAtStart, Provisioner
 
 _ENVIRONMENT_S = 600.0

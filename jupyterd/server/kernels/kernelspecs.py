@@ -10,7 +10,6 @@ import importlib.util
 import json
 import os
 import shutil
-import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,14 +20,13 @@ from jupyter_client.kernelspec import KernelSpecManager as StockManager
 from traitlets import List, Unicode
 
 from jupyterd.environments.listing import Where
+from jupyterd.launch import kernelspec
+from jupyterd.launch.kernelspec import METADATA, PREFIX
 from jupyterd.launch.user_environment import user_environment
-from jupyterd.server.kernels.environment_kernels import METADATA, MODULE, PREFIX, EnvironmentKernels
+from jupyterd.server.kernels.environment_kernels import MODULE, EnvironmentKernels
 
-SYSTEM_DIRS = ("/usr/local/share/jupyter/kernels", "/usr/share/jupyter/kernels")
 _JUDGED_FOR_S = 60.0
 """How long it is believed whether a kernelspec can start: somebody may install what it lacks."""
-_ANSWER_S = 2.0
-_NO_MODULE = 3
 
 
 class KernelSpecManager(StockManager):
@@ -64,7 +62,7 @@ class KernelSpecManager(StockManager):
     def _kernel_dirs_default(self) -> list[str]:
         home = os.environ.get("XDG_DATA_HOME") or str(Path("~/.local/share").expanduser())
         own = [str(Path(self.kernelspecs_dir) / "kernels")] if self.kernelspecs_dir else []
-        return [str(Path(home) / "jupyter/kernels"), *own, *SYSTEM_DIRS]
+        return [str(Path(home) / "jupyter/kernels"), *own, *kernelspec.SYSTEM_DIRS]
 
     def _user_kernel_dir_default(self) -> str:
         return str(self.kernel_dirs[0])
@@ -132,7 +130,7 @@ class KernelSpecManager(StockManager):
         said, until = self._judged.get(directory, ("", 0.0))
         if time.monotonic() < until:
             return said
-        why = cannot_start(directory)
+        why = kernelspec.cannot_start(directory)
         if why and why != said:
             self.log.warning("%s; jupyterd's own is used in its place", why)
         self._judged[directory] = (why, time.monotonic() + _JUDGED_FOR_S)
@@ -176,42 +174,3 @@ def _program(directory: Path) -> str:
         return str(json.loads((directory / "kernel.json").read_text(encoding="utf-8"))["argv"][0])
     except (OSError, ValueError, LookupError, TypeError):
         return ""
-
-
-def cannot_start(directory: Path) -> str:
-    """Why the kernelspec in this directory cannot start, as a sentence without its end; "" if it can, as far as a look
-    shows: its program is there, and if that is a Python that runs a module, it has it. Blocks for some 30 ms.
-    """
-    try:
-        document = json.loads((directory / "kernel.json").read_text(encoding="utf-8"))
-        if {"environment", PREFIX} & set(document.get("metadata", {}).get(METADATA, {})):
-            return ""
-        argv = [str(each) for each in document["argv"]]
-        program = shutil.which(argv[0])
-        if program is None:
-            return f"The kernelspec in {directory} names a program that does not exist"
-        if "-m" not in argv or not Path(program).name.startswith("python"):
-            return ""
-        at = argv.index("-m")
-        given = {str(name): str(value) for name, value in document.get("env", {}).items()}
-        return (
-            ""
-            if _has_module([program, *argv[1:at]], argv[at + 1], given)
-            else (f"The kernelspec in {directory} cannot start: {program} has no module {argv[at + 1]}")
-        )
-    except (OSError, ValueError, LookupError, AttributeError, TypeError):
-        return ""  # the stock code says what is wrong with it
-
-
-def _has_module(python: list[str], module: str, env: Mapping[str, str]) -> bool:
-    """Also where the interpreter gives no answer in time: then the choice is the user's."""
-    code = "import importlib.util, sys; sys.exit(3 if importlib.util.find_spec(sys.argv[1]) is None else 0)"
-    try:
-        done = subprocess.run(
-            [*python, "-c", code, module], env={**user_environment(os.environ), **env}, cwd=Path.home(),
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=_ANSWER_S,
-            check=False,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired):
-        return True
-    return done.returncode != _NO_MODULE

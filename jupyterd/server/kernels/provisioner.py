@@ -19,12 +19,12 @@ from jupyter_client.connect import LocalPortCache
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from jupyterd.launch import deaths, kernel_log, launcher, registry, user_manager
+from jupyterd.launch.kernelspec import METADATA, PREFIX
 from jupyterd.launch.registry import Entry, Setup
 from jupyterd.launch.user_environment import user_environment
 from jupyterd.launch.user_unit import WRAPPER, LaunchFailed
 from jupyterd.linux import proc
 from jupyterd.protocol import kernel_unit
-from jupyterd.server.kernels.environment_kernels import METADATA, PREFIX
 
 _WAIT_S = 0.05
 _WRAPPER_SAYS = "jupyterd: "
