@@ -6,6 +6,7 @@ A frame is a line of bytes here. A reader that does not read is disconnected: no
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import os
 import select
@@ -72,19 +73,30 @@ class Readers:
             self._lock = kept.open_locked(places.lock)
             self._listening = _listen(places)
             self._readers = []
+        self._path = places.lock
         os.ftruncate(self._lock, 0)
         owner = LockOwner(os.getpid(), proc.started(os.getpid()) or 0, arguments)
         os.pwrite(self._lock, sampler_lock.encode(owner), 0)
         self._alone_since = time.monotonic()
 
     def send(self, line: bytes) -> bool:
-        """Send the line to all readers. False when there has been none for 15 minutes."""
+        """Send the line to all readers. False when there has been none for 15 minutes, or the lock file is no longer
+        there: then another sampler may hold a new one.
+        """
         self._last = line
         for each in tuple(self._readers):
             self._give(each, line)
         if self._readers:
             self._alone_since = time.monotonic()
-        return time.monotonic() < self._alone_since + _ALONE_S
+        return time.monotonic() < self._alone_since + _ALONE_S and self._holds_lock()
+
+    def _holds_lock(self) -> bool:
+        try:
+            found = os.lstat(self._path)
+        except OSError as error:
+            return error.errno != errno.ENOENT  # a broken disk says nothing about the file
+        ours = os.fstat(self._lock)
+        return (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino)
 
     def wait(self, until: float) -> bool:
         """Wait until then (monotonic s); a reader that connects meanwhile gets the last frame at once."""
@@ -140,7 +152,7 @@ class Readers:
 
 def _listen(places: SamplerPaths) -> socket.socket:
     places.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    places.socket.unlink(missing_ok=True)
+    kept.remove(places.socket)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     before = os.umask(0o177)
     try:

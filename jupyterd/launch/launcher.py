@@ -17,7 +17,7 @@ from jupyterd.launch import detached, registry, user_manager, user_unit
 from jupyterd.launch.deaths import ExitStatus
 from jupyterd.launch.registry import Entry
 from jupyterd.launch.user_unit import LaunchFailed
-from jupyterd.linux import proc
+from jupyterd.linux import kept, proc
 from jupyterd.linux.proc import Identity
 
 LAUNCH_DEADLINE_S = 20.0
@@ -88,7 +88,7 @@ def forget(directory: Path, record: Entry) -> None:
     with contextlib.suppress(LaunchFailed):
         clear(record)
     if record.kind == "terminal":
-        (directory / f"{record.id}.conf").unlink(missing_ok=True)
+        kept.remove(directory / f"{record.id}.conf")
     else:
         connection = Path(record.connection_file)
         connection.unlink(missing_ok=True)

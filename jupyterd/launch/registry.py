@@ -79,7 +79,7 @@ def write(directory: Path, record: Entry, env: Mapping[str, str]) -> None:
     """Write record and environment, before the launch: a server that is killed meanwhile leaves no unknown kernel."""
     files.private_directory(directory)
     for part in (".pid", ".end", ".why"):
-        (directory / f"{record.id}{part}").unlink(missing_ok=True)
+        kept.remove(directory / f"{record.id}{part}")
     files.replace(directory / f"{record.id}.env", json.dumps(dict(env)).encode())
     files.replace(directory / f"{record.id}.json", json.dumps(_document(record), indent=1).encode())
 
@@ -193,7 +193,7 @@ def sweep(directory: Path) -> None:
 def remove(directory: Path, kernel_id: str) -> None:
     """Delete every file of the kernel."""
     for part in PARTS:
-        (directory / f"{kernel_id}{part}").unlink(missing_ok=True)
+        kept.remove(directory / f"{kernel_id}{part}")
 
 
 def hold_as_server(directory: Path, tell: Tell = kept.say) -> int | None:

@@ -108,6 +108,14 @@ def open_locked(path: Path, tell: Tell = say, *, shared: bool = False) -> int:
     return descriptor
 
 
+def remove(path: Path, tell: Tell = say) -> None:
+    """Delete it, whatever it is; a directory is set aside. Nothing there is fine. OSError."""
+    try:
+        path.unlink(missing_ok=True)
+    except IsADirectoryError:
+        set_aside(path, "is a directory, not a file", tell)
+
+
 def set_aside(path: Path, why: object, tell: Tell = say, companions: Iterable[str] = ()) -> None:
     """Rename what is at `path`, and the files PATH + each of `companions`, to a name with ".damaged" beside it, and
     tell so. Of what was set aside in this directory the oldest is deleted, but never a directory that is not empty.

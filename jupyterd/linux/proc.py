@@ -6,6 +6,7 @@ nothing but its number. Without pathlib: the supervisor imports this module and 
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import select
@@ -21,6 +22,10 @@ OPEN_FILES = 65536
 """More than any settings need; some systems allow 10^9, and some programs then try to close each of them."""
 _PR_SET_PDEATHSIG = 1
 _DEAD = frozenset("ZXx")
+_NO_PROCESS = (errno.ESRCH, errno.EINVAL, errno.ENOENT)
+"""pidfd_open(2): no such process, or a thread of one."""
+PID_MOST = 1 << 22
+"""proc_sys_kernel(5), pid_max."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +122,16 @@ def open_pidfd(identity: Identity, boot: str | None = None) -> int | None:
 
 
 def open_pidfd_since(pid: int, ticks: int) -> int | None:
-    """A pidfd of the process of this boot with this pid and start time; None when it is gone."""
+    """A pidfd of the process of this boot with this pid and start time; None when it is gone, or no process has such a
+    pid (a damaged file).
+    """
+    if not 0 < pid <= PID_MOST:
+        return None
     try:
         pidfd = os.pidfd_open(pid)
-    except ProcessLookupError:
+    except OSError as error:
+        if error.errno not in _NO_PROCESS:
+            raise
         return None
     if started(pid) != ticks:
         os.close(pidfd)

@@ -110,7 +110,7 @@ def _installed(paths: Paths, *, write: bool) -> Chosen:
     found = check.check(paths.installed, None, now)
     if isinstance(found, Pair):
         return Chosen(found, "installed", origin)
-    if found.missing:
+    if found.missing and not paths.installed.is_symlink():
         return Chosen()
     copy = check.read_copy(paths.served, origin, now) if write else None
     there = None if copy is None else replace(copy, certificate_file=paths.installed, key_file=paths.installed)
@@ -128,7 +128,7 @@ def _own(settings: Settings, paths: Paths, machine: addresses.Interfaces, *, wri
     file, source = paths.self_signed, "self-signed"
     if isinstance(signer, authority.Authority):
         file, source = paths.local_leaf, "local"
-    elif not signer.missing:
+    elif not signer.missing or paths.authority.is_symlink():
         warnings.append(Trouble("certificate-authority", signer.text, signer.advice))
     try:
         if write and isinstance(signer, authority.Authority):

@@ -57,7 +57,8 @@ class Status:
         try:
             files.replace(self._path, self._data)
         except IsADirectoryError:  # somebody's, in the place of the file
-            os.rename(self._path, self._path + kept.ASIDE)
+            names = (f"{self._path}{kept.ASIDE}{number}" for number in ("", *(f".{each}" for each in range(2, 100))))
+            os.rename(self._path, next(name for name in names if not os.path.lexists(name)))
             files.replace(self._path, self._data)
         self._mark = files.stat_mark(self._path)
 

@@ -7,13 +7,14 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support import damage
 from support.waiting import eventually
 
-from jupyterd.launch import deaths, detached, registry, traces
+from jupyterd.launch import deaths, detached, launcher, registry, traces
 from jupyterd.launch.deaths import ExitStatus, RecentDeath
 from jupyterd.launch.registry import Entry
 from jupyterd.linux import files, kept, proc
@@ -87,6 +88,23 @@ def test_the_deaths_that_were_noted_may_be_damaged(tmp_path: Path) -> None:
         deaths.note(tmp_path, OTHER, "the cause", lambda _: None)
         assert deaths.decode(kept.read(path))[-1].cause == "the cause", name
     assert isinstance(deaths.decode(kept.read(path))[0], RecentDeath)
+
+
+@pytest.mark.parametrize("part", [*registry.PARTS, ".conf"])
+def test_what_has_ended_is_forgotten_whatever_is_in_the_place_of_its_files(tmp_path: Path, part: str) -> None:
+    ended = replace(RECORD, kind="terminal", tty="/dev/pts/9")
+    for name, spoil in damage.others():
+        registry.write(tmp_path, OTHER, {})
+        registry.write(tmp_path, ended, {})
+        path = tmp_path / f"k1{part}"
+        damage.remove(path)
+        spoil(path)
+        launcher.forget(tmp_path, ended)
+        assert not os.path.lexists(path), name
+        found, _ = registry.read_all(tmp_path)
+        assert [each.id for each in found] == ["k2"], name
+        registry.write(tmp_path, ended, {})
+        assert registry.read(tmp_path, "k1") == ended, name
 
 
 @pytest.mark.parametrize("spoil", [name for name, _ in damage.others() if name not in {"removed", "a huge file"}])
