@@ -50,7 +50,7 @@ from jupyterd.core.child import (
 from jupyterd.core.effects import CancelProbes, Effect, InspectProcess, Record, Retire, SendSignal, SendToServer
 from jupyterd.core.events import Role
 from jupyterd.core.reasons import Retired, StopReason, Unfinished, Unresponsive
-from jupyterd.core.world import Run, Step, World, child_in, is_wedged, plan_of, with_child, with_restart
+from jupyterd.core.world import Run, Step, Stop, World, child_in, is_wedged, plan_of, with_child, with_restart
 from jupyterd.protocol.policy import Policy
 from jupyterd.protocol.server_channel import SilentMounts
 
@@ -62,6 +62,7 @@ SILENT_S = 0.5
 """A file system does not answer if nothing has moved between two inspections that are this far apart at least. They are
 9 s apart by default: the first one is made when a server is in doubt, the second one when it counts as hung.
 """
+HURRY = "systemctl kill --kill-whom=main --signal=INT jupyterd"
 LOOK_S = 10.0
 DUMP_S = 0.5
 """Time for faulthandler to write the stack of a hung server to the journal before SIGKILL."""
@@ -138,6 +139,8 @@ def watch_leaving(world: World, now: float) -> Step:
         after = replace(patience, seen=last, last=None, looking=False, doing=doing)
         text = f"the {role.value} is busy with {last.request or 'a request'} ({phrase(doing)}); it has "
         text += f"{patience.until - now:.0f} s to finish that"
+        if isinstance(world.wanted, Stop):
+            text += f" (to end it now: {HURRY if plan_of(world).mode != 'foreground' else 'Ctrl-C'})"
         fields = (("JUPYTERD_PID", str(ending.process.pid)),)
         told = () if patience.doing is not None else (Record(journal_kinds.SERVER_BUSY, text, fields),)
         kill_at = min(now + LOOK_S, max(now, patience.until))

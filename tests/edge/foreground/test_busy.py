@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import stalled_fs
+from support import frozen_disk, stalled_fs
 from support.served import UID, Served
 from support.tab import Tab
 from support.waiting import eventually
@@ -31,6 +31,7 @@ CONFIG = """
 import asyncio
 import os
 import threading
+import time
 
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 
@@ -41,6 +42,9 @@ def hook(model, path, contents_manager, **_):
     if path == "work.ipynb":
         while not os.path.exists({there!r} + "/go"):
             pass
+    if path == "nap.ipynb":
+        while not os.path.exists({there!r} + "/go"):
+            time.sleep(1.0)
     if path == "lock.ipynb":
         for_ever()
 
@@ -148,7 +152,7 @@ def release(there: Path, name: str) -> None:
         (there / "go").touch()
 
 
-@pytest.mark.parametrize("name", ["disk.ipynb", "work.ipynb"])
+@pytest.mark.parametrize("name", ["disk.ipynb", "work.ipynb", "nap.ipynb"])
 def test_a_save_is_finished_and_the_kernels_go_on_with_another_server(server: Busy, there: Path, name: str) -> None:
     asyncio.run(saved(server, there, name))
 
@@ -183,6 +187,26 @@ async def saved(server: Busy, there: Path, name: str) -> None:
     assert await asyncio.to_thread(server.serving) == second, server.said
     await asyncio.to_thread(eventually, lambda: "server-busy" not in server.items(), "the item is over", PATIENCE_S)
     await tab.close()
+
+
+def test_a_save_onto_a_disk_that_stalls_is_there_when_the_disk_goes_on(server: Busy, there: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a file system: sudo ./check")
+    first, place = server.serving(), server.home / "slow"
+    place.mkdir()
+    with frozen_disk.mounted(place, there / "image", server.uid) as disk:
+        disk.freeze()
+        try:
+            save = Save(server, "slow/a.ipynb").begin()
+            eventually(lambda: server.serving() not in (None, first), "another server", PATIENCE_S)
+            assert f" (ext4 on {place})" in server.items()["server-busy"]
+            status, told = server.ask("GET", "/api/contents/slow/b.ipynb")
+            assert (status, save.status) == (503, []) and f"{place} does not answer" in told["message"]
+        finally:
+            disk.thaw()
+        eventually(lambda: save.status == [201], "the save's answer", PATIENCE_S)
+        assert json.loads((place / "a.ipynb").read_text())["nbformat"] == 4
+        eventually(lambda: server.ask("GET", "/api/contents/slow/a.ipynb")[0] == 200, "it is served again", PATIENCE_S)
 
 
 def test_a_disk_that_does_not_answer_is_named_and_everything_else_goes_on(server: Busy) -> None:

@@ -259,7 +259,7 @@ def test_a_stop_waits_for_a_busy_server_and_says_so_to_systemd_and_to_people(
 ) -> None:
     world, effects = leaving(SERVER, last, stopped())
     assert [each for each in of(SendSignal, effects) if each.role is Role.SERVER] == []
-    said = f"the server is busy with {SAVE} ({doing}); it has 290 s to finish that"
+    said = f"the server is busy with {SAVE} ({doing}); it has 290 s to finish that (to end it now: {busy.HURRY})"
     assert match(Record, kind=journal_kinds.SERVER_BUSY, message=said) in effects
     (told,) = of(Notify, effects)
     assert told.extend_timeout_s == 90.0
