@@ -33,6 +33,9 @@ HEADER_LINES = 128
 """The most lines of a header; browsers send about 20, and each proxy adds a few."""
 _COUNTED_HERE = 1 << 62
 _LENGTH_DIGITS = 15
+_LIST, _LENGTH = re.compile(r",[ \t]*"), re.compile(r"[0-9]{1,4300}")
+"""4,300 digits: Python reads no longer numbers."""
+_PORT = re.compile(r"(:[0-9]*)?")
 HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
 
 
@@ -71,18 +74,12 @@ class Gate(HTTPMessageDelegate):
         self.tracked.served += 1
         self.front.connections.enter(self.tracked, Phase.BODY)
         self.is_api, self.is_head = "/api/" in start_line.path, start_line.method == "HEAD"
+        if _is_unclear(headers):
+            self.inner = None  # tornado refuses it when it comes to the body; two answers would be one too many
+            return None
         announced = _announced_bytes(headers)
         self.body_follows = announced > 0 and "Expect" not in headers
-        if sum(1 for _ in headers.get_all()) > HEADER_LINES:
-            text = f"The header of this request has more than {HEADER_LINES} lines."
-            self._refuse(Refusal(431, "Request Header Fields Too Large", text))
-            return None
-        host = headers.get("Host", "")
-        if not self.front.may_call(host):
-            self._refuse(_foreign(host))
-            return None
-        self.front.set_origin(self.connection.context, headers)
-        if refusal := self._foreign_page(host, headers):
+        if refusal := self._refusal(start_line, headers):
             self._refuse(refusal)
             return None
         asked = HTTPServerRequest(connection=self.connection, start_line=start_line, headers=headers)
@@ -95,6 +92,19 @@ class Gate(HTTPMessageDelegate):
         if announced > self.room:
             return self._ask_first(caller, asked, start_line, headers)
         return self._pass_on(start_line, headers)
+
+    def _refusal(self, start_line: RequestStartLine, headers: HTTPHeaders) -> Refusal | None:
+        """Whatever nobody may send, with a login or without."""
+        if sum(1 for _ in headers.get_all()) > HEADER_LINES:
+            text = f"The header of this request has more than {HEADER_LINES} lines."
+            return Refusal(431, "Request Header Fields Too Large", text)
+        if "\\" in start_line.path.partition("?")[0]:  # browsers take it for a slash: Jupyter would redirect to //evil
+            return Refusal(400, "Bad Request", "The address has a backslash in it.")
+        host = headers.get("Host", "")
+        if not self.front.may_call(host):
+            return _foreign(host)
+        self.front.set_origin(self.connection.context, headers)
+        return self._foreign_page(host, headers)
 
     def _foreign_page(self, host: str, headers: HTTPHeaders) -> Refusal | None:
         """The refusal of a page that came over plain HTTP from the host and port that serve TLS: Jupyter compares host
@@ -218,20 +228,29 @@ def _split(url: str) -> tuple[str, str] | tuple[None, None]:
 
 
 def _announced_bytes(headers: HTTPHeaders) -> float:
-    """Bytes of the body as far as its header tells; infinite for a chunked one; 0 where tornado refuses the header."""
+    """Bytes of the body as far as its header, which is clear, tells; infinite for a chunked one."""
     if "Transfer-Encoding" in headers:
         return float("inf")
-    length = headers.get("Content-Length", "0").partition(",")[0].strip()
-    if not (length.isascii() and length.isdigit()):
-        return 0
+    length = headers.get("Content-Length", "0").partition(",")[0]
     return float("inf") if len(length) > _LENGTH_DIGITS else int(length)
+
+
+def _is_unclear(headers: HTTPHeaders) -> bool:
+    """Whether it says two things about the length of the body, or nothing that is a length: a proxy before us may have
+    understood something else (RFC 9112, 6.3).
+    """
+    coding, lengths = headers.get("Transfer-Encoding"), _LIST.split(headers.get("Content-Length", "0"))
+    if coding is not None and ("Content-Length" in headers or coding.lower() != "chunked"):
+        return True
+    return len(set(lengths)) > 1 or _LENGTH.fullmatch(lengths[0]) is None
 
 
 def host_name(host: str) -> str:
     """The name or address in a Host header, without port and brackets, lower case."""
     host = host.strip().lower()
     if host.startswith("["):
-        return host[1:].partition("]")[0]
+        name, _, port = host[1:].partition("]")
+        return name if _PORT.fullmatch(port) else ""
     return host.rpartition(":")[0].rstrip(".") if ":" in host else host.rstrip(".")
 
 

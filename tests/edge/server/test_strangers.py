@@ -60,6 +60,35 @@ def test_whatever_strangers_send_is_no_error_of_ours_and_the_log_stays_short(ser
     assert log.count("/tree/%ff%fe") <= len(METHODS)
 
 
+UNCLEAR = (
+    ("Transfer-Encoding: chunked", "Content-Length: 5"), ("Content-Length: 5", "Content-Length: 6"),
+    ("Content-Length: -1",), ("Content-Length: +5",), ("Content-Length: 5, 6",), ("Content-Length: " + "9" * 5000,),
+    ("Transfer-Encoding: gzip, chunked",), ("Transfer-Encoding: xchunked",), ("Content-Length: \u00b2",),
+)  # fmt: skip
+
+
+def test_a_request_that_could_be_taken_for_another_is_refused_with_one_answer(serve):
+    """Smuggled past a proxy, sent to another site by a redirect, or by a Host that is none."""
+    served = serve(login={"token": TOKEN})
+    hidden = b"0\r\n\r\nGET /api HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    for lines in UNCLEAR:
+        for own in ((), (f"Authorization: token {TOKEN}",)):
+            with opened(served) as connection:
+                send(connection, [request("POST", "/api/sessions", *lines, *own).decode().encode("latin-1") + hidden])
+                said = heard(connection)
+            assert said.startswith(b"HTTP/1.1 400 ") and said.count(b"HTTP/1.1") == 1, (lines, said)
+    for path in ("/\\evil.example/", "/\\\\evil.example/", "\\evil.example/", "/tree\\/"):
+        with opened(served) as connection:
+            send(connection, [request("GET", path, "Connection: close")])
+            said = heard(connection)
+        assert said.startswith(b"HTTP/1.1 400 ") and b"evil" not in said, (path, said)
+    for host, status in (("[::1]", b"200"), ("[::1]:1", b"200"), ("[::1]evil", b"403"), ("[::1]:1evil", b"403")):
+        with opened(served) as connection:
+            whole = request("GET", "/api", "Connection: close")
+            connection.sendall(whole.replace(b"Host: localhost", f"Host: {host}".encode()))
+            assert heard(connection).split()[1] == status, host
+
+
 @pytest.fixture
 def owner(serve):
     """(the server, a browser with a login, its cookies as a header)"""
