@@ -26,7 +26,7 @@ from jupyterd.launch.user_unit import LaunchFailed
 from jupyterd.linux import local_time, proc, systemd
 from jupyterd.protocol.policy import Policy
 from jupyterd.settings import paths
-from jupyterd.text import plural, size
+from jupyterd.text import plural, printable, size
 
 HELP = "list, interrupt, restart or stop kernels, even when no server runs"
 _SERVER_RESTARTS_S = 20.0
@@ -104,8 +104,9 @@ def _list(directory: Path, running: list[Entry], *, as_json: bool) -> int:
     for record in running:
         shown = _shown(directory, record)
         memory = "" if shown["memory_bytes"] is None else f"{size(shown['memory_bytes'])}  "
-        since, where = local_time.moment(record.created), shown["notebook"] or record.cwd
-        first, second = f"{record.id}  {record.name}  pid {shown['pid']}  {memory}".rstrip(), f"since {since}  {where}"
+        since, where = local_time.moment(record.created), printable(shown["notebook"] or record.cwd)
+        first = f"{record.id}  {printable(record.name)}  pid {shown['pid']}  {memory}".rstrip()
+        second = f"since {since}  {where}"
         # Two lines in a terminal that would break the line; one line for programs.
         wide = sys.stdout.isatty() and len(first) + 2 + len(second) > _common.columns(1, 1000)
         print(first, second, sep="\n    " if wide else "  ")

@@ -120,7 +120,9 @@ class Told:
 
 @value
 class ReportNotKept:
-    """Server, after Hello: send NotKept now and at each change. Recorders of earlier versions ignore it."""
+    """Server, after Hello and every 20 s: send NotKept now, and at each change. Earlier versions of the recorder ignore
+    it.
+    """
 
 
 @value

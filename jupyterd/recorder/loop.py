@@ -241,7 +241,7 @@ class Recorder:
                     self._release(kernel, session)
                 self.hold_absent()
             case ReportNotKept():
-                self.reported[descriptor] = None
+                self.reported[descriptor] = None  # answered in any case: it also shows that this process works
             case Back(kernel=kernel, session=session):
                 if kernel not in self.kernels:
                     self.look()

@@ -105,9 +105,10 @@ class Children:
 
     def promote(self, pid: int) -> None:
         """Give the spare with this pid the role of the server, which has ended. It may still import: it is in a hurry
-        from here on.
+        from here on. One that somebody has stopped (SIGSTOP) while it stood by would keep everybody waiting.
         """
         if (spare := self._change_role(Role.SPARE, pid, Role.SERVER)) is not None:
+            process.send(spare.process, "CONT")
             process.set_nice(spare.process, 0)
 
     def retire(self, pid: int) -> None:

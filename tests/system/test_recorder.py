@@ -92,8 +92,8 @@ def test_what_it_cannot_keep_is_told_with_the_notebook_until_it_is_over(on_a_sma
     service.machine.run(f"cat /dev/zero >{STATE}/somebodys", check=False)
     service.evaluate(kernel, "print('x' * 100_000)")
     watch.raised("output-not-kept")
-    assert told(service) == {"the output of small.ipynb is not kept for absent pages: the disk is full"}
-    assert "small.ipynb is not kept for absent pages: the disk is full" in service.machine.run(
+    assert told(service) == {"the output of small.ipynb is not kept for disconnected pages: the disk is full"}
+    assert "small.ipynb is not kept for disconnected pages: the disk is full" in service.machine.run(
         "jupyterd status", check=False
     )
     ended = service.machine.run(f"jupyterd kernels stop {other}", timeout_s=90)
@@ -109,7 +109,7 @@ def test_what_it_cannot_keep_is_told_with_the_notebook_until_it_is_over(on_a_sma
     service.evaluate(kernel, "print('to whom?')")
     since.raised("output-not-kept")
     (text,) = told(service)
-    assert text.startswith("the output of small.ipynb is not kept for absent pages: Permission denied")
+    assert text.startswith("the output of small.ipynb is not kept for disconnected pages: Permission denied")
     seen = spooled(service, other)
     service.evaluate(other, "print('and the others are recorded')")
     eventually(lambda: spooled(service, other) != seen, "the other kernel's output")

@@ -48,6 +48,7 @@ third later.
 _LAUNCH_EVERY_S = 3.0
 _MISSED_S = 3.0
 """Without a recorder for so long it is a problem."""
+_ASK_EVERY_S = 20.0
 _LOSSES, _LOSSES_WITHIN_S = 3, 60.0
 """So many ends of a recorder within so many seconds are one too."""
 _ADVICE = "journalctl -t jupyterd-recorder -n 20"
@@ -85,6 +86,8 @@ class RecorderClient:
         """Why the last attempt to start a recorder failed."""
         self._losses: deque[float] = deque(maxlen=_LOSSES)
         """When a connection ended, in the event loop's time."""
+        self._answered: float | None = None
+        """When this recorder has answered ReportNotKept last, in the event loop's time; None: never yet."""
         self._in_service = False
         """The recorder was started in our own service, for as long as there is no user manager."""
 
@@ -198,9 +201,10 @@ class RecorderClient:
             pause, self._hopeless, self._failed = _FIRST_S, False, ""
             self._problems.clear(NOT_RECORDED)
             self._say(Hello(sys.executable, self._max_bytes, tuple(sorted(self._tabs))))
-            self._say(ReportNotKept())
             self._there.set()
+            asking = asyncio.ensure_future(self._ask())
             await self._listen(reader)
+            asking.cancel()
             self._writer.close()
             self._writer = None
             self._there.clear()
@@ -212,6 +216,17 @@ class RecorderClient:
                 return  # it has ended because there is no kernel; the next one starts another
             begun = loop.time()
             await self._lost(begun)
+
+    async def _ask(self) -> None:
+        """What is not kept; and whether the recorder still works, as far as it is one that has ever answered."""
+        self._answered = None
+        while True:
+            asked = asyncio.get_running_loop().time()
+            self._say(ReportNotKept())
+            await asyncio.sleep(_ASK_EVERY_S)
+            if self._answered is not None and self._answered < asked:
+                text = "kernel output is not kept for disconnected pages: the recorder has not answered for"
+                self._problems.put(NOT_RECORDED, f"{text} {_ASK_EVERY_S:.0f} s", _ADVICE)
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -226,6 +241,8 @@ class RecorderClient:
                         if told is not None and not told.done():
                             told.set_result(bytes.fromhex(digest))
                     case NotKept(kernels=kernels):
+                        self._answered = asyncio.get_running_loop().time()
+                        self._problems.clear(NOT_RECORDED)
                         found = await asyncio.to_thread(_not_kept, self._records, self.directory, kernels)
                         self._problems.replace(NOT_RECORDED, found)
 
@@ -278,6 +295,6 @@ def _not_kept(records: Path, directory: Path, kernels: Iterable[tuple[str, str]]
     told = {}
     for why, names in notebooks.items():
         more = f" and {len(names) - _NAMED_MOST} more" if len(names) > _NAMED_MOST else ""
-        text = f"the output of {', '.join(names[:_NAMED_MOST])}{more} is not kept for absent pages: {why}"
+        text = f"the output of {', '.join(names[:_NAMED_MOST])}{more} is not kept for disconnected pages: {why}"
         told[why] = text, f"df -h {directory}; {_ADVICE}"
     return told

@@ -7,7 +7,9 @@ import logging
 
 from support.waiting import GUARD_S
 
-from jupyterd.protocol import server_channel, spool
+from jupyterd.protocol import recorder_channel, server_channel, spool
+from jupyterd.protocol.recorder_channel import NotKept, ReportNotKept
+from jupyterd.server.channels import recorder_client
 from jupyterd.server.channels.recorder_client import RecorderClient
 from jupyterd.server.problems import ProblemReporter
 
@@ -62,3 +64,44 @@ def test_it_is_told_until_a_recorder_stays(tmp_path, caplog):
     assert sum("is not kept" in each.message for each in caplog.records) == 1, (
         "it is said once, and not at each attempt"
     )
+
+
+def test_one_that_stops_answering_is_told_until_it_answers(tmp_path, monkeypatch):
+    """As a recorder that somebody has stopped (SIGSTOP): its connection stays."""
+    monkeypatch.setattr(recorder_client, "_ASK_EVERY_S", 0.2)
+    told, works, answered = {}, asyncio.Event(), asyncio.Event()
+
+    def say(message):
+        told.clear()
+        told.update({code: text for code, _, text, _ in message.problems})
+
+    async def recorder(reader, writer):
+        while line := await reader.readline():
+            if isinstance(recorder_channel.decode(line), ReportNotKept) and works.is_set():
+                writer.write(recorder_channel.encode(NotKept(())))
+                answered.set()
+        writer.close()
+
+    async def story():
+        problems = ProblemReporter()
+        problems.report_to(say)
+        client = RecorderClient(
+            logging.getLogger("test"), sockets=tmp_path, directory=tmp_path, records=tmp_path,
+            max_bytes=1, as_unit=False, kernels=lambda: 1, problems=problems,
+        )  # fmt: skip
+        there = await asyncio.start_unix_server(recorder, tmp_path / spool.SOCKET)
+        client.start()
+        await until(lambda: client.connected)
+        await asyncio.sleep(1)
+        assert told == {}, "one of an earlier version never answers"
+        works.set()
+        await until(answered.is_set)
+        works.clear()
+        await until(lambda: "has not answered" in told.get(server_channel.NOT_RECORDED, ""))
+        works.set()
+        await until(lambda: told == {})
+        client.hang_up()
+        await until(lambda: not client.connected)
+        there.close()
+
+    asyncio.run(story())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -206,6 +207,7 @@ def test_a_spare_is_nice_until_it_takes_over(
     started = supervised.children.spawn(Spawn(Role.SPARE, python(code)), (listener.fileno(),))
     assert isinstance(started, ChildStarted)
     assert os.getpriority(os.PRIO_PROCESS, started.pid) == (10 if may_return else ours)
+    os.kill(started.pid, signal.SIGSTOP)  # somebody has, and nobody would have noticed
     supervised.children.promote(started.pid)
     assert os.getpriority(os.PRIO_PROCESS, started.pid) == (0 if may_return else ours)
     supervised.children.send(Go())
