@@ -34,6 +34,7 @@ ln -s {VICTIM}/login.json login.json; mkfifo live.json; ln -s {VICTIM}/gpu.db gp
 ln -s {VICTIM}/x environments.json; ln -s {VICTIM}/lock lock; ln -s {VICTIM} share; ln -s {VICTIM} jupyter
 mkdir -p python/bin python/lib; cp /srv/hostile python/bin/python
 cd ~
+mkdir -p modules; cp /srv/hostile modules/sitecustomize.py; cp /srv/hostile modules/jupyterd.py
 rm -rf .jupyter .local/share/jupyter .config/jupyterd; mkdir -p .local/share .config
 ln -s {VICTIM} .jupyter; ln -s {VICTIM} .local/share/jupyter; ln -s {VICTIM} .config/jupyterd
 ln -s / r; ln -s {VICTIM}/key.pem cert.pem; ln -s {VICTIM} state
@@ -98,6 +99,9 @@ HOME=/home/{ACCOUNT} jupyterd status
 HOME=/home/{ACCOUNT} jupyterd run
 PATH=/home/{ACCOUNT}/bin:$PATH HOME=/home/{ACCOUNT} /usr/local/bin/jupyterd setup --yes --dry-run --import
 jupyterd setup --yes --dry-run --certificate /home/{ACCOUNT}/cert.pem
+PYTHONPATH=/home/{ACCOUNT}/modules jupyterd status
+PYTHONHOME=/home/{ACCOUNT}/modules PYTHONSTARTUP=/home/{ACCOUNT}/modules/jupyterd.py jupyterd token
+PYTHONPATH=/home/{ACCOUNT}/modules PYTHONUSERBASE=/home/{ACCOUNT}/modules jupyterd setup --yes --dry-run
 """
 _CALLS = (
     "open,openat,openat2,creat,rename,renameat,renameat2,unlink,unlinkat,rmdir,mkdir,mkdirat,symlink,symlinkat,link,"
@@ -131,7 +135,8 @@ def hostile(service: Service) -> Iterator[Machine]:
     yield machine
     machine.run(
         f"kill {pid}; rm -rf {STATE} {RUNTIME} {VICTIM} {TRACE}; mv {STATE}.kept {STATE}; mv {RUNTIME}.kept {RUNTIME};"
-        f" cd /home/{ACCOUNT} && rm -rf .jupyter .local/share/jupyter .config/jupyterd r cert.pem state evidence"
+        f" cd /home/{ACCOUNT} && rm -rf .jupyter .local/share/jupyter .config/jupyterd r cert.pem state modules"
+        " evidence"
     )
 
 
@@ -169,6 +174,7 @@ _LAY = f"""
 set -eu
 mkdir -p ~/.jupyter ~/bin {STATE}/other/bin
 for each in bash getent id python3 uv systemctl journalctl loginctl jupyterd; do cp /srv/hostile ~/bin/$each; done
+cp /srv/hostile ~/bin/sitecustomize.py
 ln -s / ~/r; ln -s {STATE} ~/s
 cp /srv/hostile {STATE}/other/bin/python; mv {STATE}/python {STATE}/python.kept; mv {STATE}/other {STATE}/python
 """
@@ -178,6 +184,7 @@ cd {STATE} && rm -rf python tls/authority.pem tls/local.pem && mv python.kept py
 """
 _INSTALL = f"""
 export HOME=/home/{ACCOUNT} PATH=/home/{ACCOUNT}/bin:$PATH
+export PYTHONPATH=/home/{ACCOUNT}/bin BASH_ENV=/home/{ACCOUNT}/bin/id
 {SOURCE}/install --yes --account {ACCOUNT} --import --certificate authority
 """
 """As sudo without env_reset and secure_path leaves it (sudoers(5))."""
