@@ -58,8 +58,9 @@ def test_run_then_install_takes_over(bare: Machine) -> None:
     assert answers(bare, 8888)
 
     said = bare.run(f"{SOURCE}/install --yes --end-run --account {ACCOUNT} 2>&1", timeout_s=SLOW_S)
-    assert "taken over from ./run: the password" in said
-    assert f'[kernels] environment = "{before}/python"' in said
+    assert f"taken over from ./run: the password, the Python environment of new notebooks, {before}/python" in said
+    assert bare.run("jupyterd env default").strip() == f"{before}/python"
+    assert bare.attempt("test -e /var/lib/jupyterd/python").returncode != 0, "no other is made"
     assert "has ended" in said and "https://" in said.rstrip().splitlines()[-3], said
     assert bare.run("systemctl is-active jupyterd").strip() == "active"
     assert log_in(bare, PASSWORD) == 302

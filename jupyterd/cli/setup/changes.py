@@ -27,7 +27,6 @@ from jupyterd.settings.table import Value
 from jupyterd.settings.values import toml
 from jupyterd.text import for_terminal
 
-ENVIRONMENT = "kernels.environment"
 DEFAULT_PORT = table.SETTINGS["server.port"].default
 
 
@@ -48,6 +47,11 @@ class Todo:
     takes_over: bool
     widened: tuple[str, ...] = ()
 
+    @property
+    def keeps_environment(self) -> bool:
+        """Whether notebooks go on in the Python environment of ./run."""
+        return self.takes_over and self.tried.environment
+
 
 def todo(args: argparse.Namespace, target: SetupTarget) -> Todo | None:
     """Decide what to write, show it, and ask; None if the user declines. ValueError says which option is wrong."""
@@ -61,7 +65,6 @@ def todo(args: argparse.Namespace, target: SetupTarget) -> Todo | None:
     takes_over = args.take_over and known.fresh and not target.user
     known = _proposed(known, earlier, ends=ends, takes_over=takes_over)
     answers = collect_answers(args, target, known, ask=not quiet)
-    answers = _with_environment(answers, target, earlier) if takes_over and earlier.environment else answers
     port = {**known.values, **answers.values}["server.port"]
     if not ends and not known.serves and earlier.mode != "user" and earlier.is_in_the_way(port):
         raise ValueError(service_account.in_the_way(earlier))
@@ -124,13 +127,6 @@ def _proposed(known: Existing, earlier: Tried, *, ends: bool, takes_over: bool) 
     )
 
 
-def _with_environment(answers: Answers, target: SetupTarget, earlier: Tried) -> Answers:
-    """The service's notebooks go on in the environment of ./run: a venv cannot be moved, and may be large."""
-    if answers.values.get(ENVIRONMENT) or target.load().settings.kernels.environment:
-        return answers
-    return attrs.evolve(answers, values={**answers.values, ENVIRONMENT: f"{earlier.state}/python"})
-
-
 def _remarks(known: Existing, earlier: Tried, port: Value, *, ends: bool) -> Iterator[str]:
     if known.fresh and port == known.values["server.port"] != DEFAULT_PORT:
         yield f"port {DEFAULT_PORT} is in use by another program, so this server gets port {port}"
@@ -191,7 +187,7 @@ def _shown(target: SetupTarget, made: Todo, known: Existing) -> Iterator[str]:
     if made.takes_over:
         yield from _taken_over(made)
     if known.fresh:
-        environment = "" if ENVIRONMENT in answers.values else ", and the Python environment of notebooks"
+        environment = "" if made.keeps_environment else ", and the Python environment of notebooks"
         yield f"{target.paths.state}   state{environment}; only for {account}"
         yield f"a service that starts at boot; {account}'s processes keep running after logout (loginctl enable-linger)"
 

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from jupyterd.cli import as_account
+from jupyterd.environments import choices
 from jupyterd.linux import kept
 from jupyterd.linux.accounts import STATE_BELOW_HOME, Account
 from jupyterd.linux.files import is_locked, read_private, read_untrusted
@@ -72,8 +73,8 @@ def find(account: Account, state: Path | None = None) -> Tried:
 
 
 def keep(account: Account, tried: Tried, state: Path) -> tuple[str, ...]:
-    """Copy password and certificates to the state directory of the service, where it has none. What was copied, for a
-    sentence. OSError.
+    """Copy password, certificates and the choice of environments to the state directory of the service, where it has
+    none. What was copied, for a sentence. OSError.
     """
     return as_account.ask(account, lambda: _kept(Path(tried.state), state), tuple[str, ...])
 
@@ -90,6 +91,14 @@ def _kept(old: Path, new: Path) -> tuple[str, ...]:
             kept.directory(new / "tls")
             kept.write(new / "tls" / name, data)
         done += ["the certificate"] if found else []
+    if not (new / choices.FILE).exists():
+        chosen, own = choices.read(old), old / "python"
+        if not chosen.default and (own / "bin" / "python").exists():
+            # A venv cannot be moved, and may be large: the service's notebooks go on in this one.
+            chosen = chosen.adding(str(own)).choosing(str(own))
+        if chosen != choices.Choices():
+            choices.write(new, chosen)
+            done.append(f"the Python environment of new notebooks, {chosen.default}")
     return tuple(done)
 
 

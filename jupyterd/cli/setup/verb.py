@@ -73,7 +73,7 @@ def _do(target: SetupTarget, todo: Todo, args: argparse.Namespace) -> int:
     before = target.standing()
     if not _login(target, todo):
         return TROUBLE
-    if target.verb("kernel-env", timeout_s=_ENVIRONMENT_TIMEOUT_S):
+    if not todo.keeps_environment and target.verb("kernel-env", timeout_s=_ENVIRONMENT_TIMEOUT_S):
         say("notebooks have no Python environment yet; to try again, type the same command")
     new_login, ran = target.standing().login != before.login, systemctl.runs(user=target.user)
     if (changed or todo.new_text or not ran or args.installing) and not _started(target, todo, changed=changed):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from jupyterd.cli.setup import service_account, tried
+from jupyterd.environments import choices
 from jupyterd.linux import ports
 from jupyterd.linux.accounts import Account
 from jupyterd.settings import login_store
@@ -76,9 +77,13 @@ def test_password_and_certificates_are_taken_over_where_there_are_none(
         (state / "tls").mkdir(mode=0o700, exist_ok=True)
         (state / "tls" / name).write_bytes(name.encode())
         (state / "tls" / name).chmod(0o600)
+    (state / "python/bin").mkdir(parents=True)
+    (state / "python/bin/python").touch()
     found = tried.find(me)
     assert (found.password, found.certificates, found.self_signed) == (True, ("authority.pem", "local.pem"), True)
-    assert tried.keep(me, found, service) == ("the password", "the certificate")
+    environment = f"the Python environment of new notebooks, {state}/python"
+    assert tried.keep(me, found, service) == ("the password", "the certificate", environment)
+    assert choices.read(service).default == f"{state}/python"
     assert login_store.read(service / "login.json").password_hash == "argon2:made-up"
     assert sorted(each.name for each in (service / "tls").iterdir()) == ["authority.pem", "local.pem"]
     assert {each.stat().st_mode & 0o777 for each in (service / "tls").iterdir()} == {0o600}
