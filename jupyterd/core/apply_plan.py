@@ -11,7 +11,7 @@ from jupyterd.core.effects import CancelProbes, Effect, Record
 from jupyterd.core.events import PlanMade
 from jupyterd.core.world import Listening, Step, Stop, World, plan_of, serves
 from jupyterd.protocol.plan import Plan, Refused
-from jupyterd.text import DAY_S
+from jupyterd.text import day
 
 
 def plan_made(world: World, event: PlanMade, now: float) -> Step:
@@ -44,8 +44,8 @@ def plan_made(world: World, event: PlanMade, now: float) -> Step:
         if new.listen == old.listen:
             fresh = probes.continued(world.probes, fresh, now)
         world = replace(world, probes=fresh)
-        return world, (CancelProbes(), *_moved(old, new), *_reloaded(old, new, reloading=reloading))
-    return world, _reloaded(old, new, reloading=reloading)
+        return world, (CancelProbes(), *_moved(old, new), *_reloaded(world, old, reloading=reloading))
+    return world, _reloaded(world, old, reloading=reloading)
 
 
 def _of_machine(old: Plan, new: Plan) -> Plan:
@@ -77,18 +77,19 @@ def _forget_live_key_sent(world: World) -> World:
     )
 
 
-def _renewed(old: Plan, new: Plan) -> tuple[Effect, ...]:
-    before, after = old.certificate, new.certificate
+def _renewed(world: World, old: Plan) -> tuple[Effect, ...]:
+    before, after = old.certificate, plan_of(world).certificate
     if before is None or after is None or before.sha256 == after.sha256:
         return ()
-    days = round((after.not_after - after.not_before) / DAY_S)
-    text = f"serving a new certificate: {after.file}, valid for {days} days, for {', '.join(after.names)}"
+    until = day(after.not_after, world.clock.utc_offset_s)
+    text = f"serving a new certificate: {after.file}, valid until {until}, for {', '.join(after.names)}"
     return (Record(journal_kinds.CERTIFICATE, text, (("CERTIFICATE_SHA256", after.sha256),)),)
 
 
-def _reloaded(old: Plan, new: Plan, *, reloading: bool) -> tuple[Effect, ...]:
+def _reloaded(world: World, old: Plan, *, reloading: bool) -> tuple[Effect, ...]:
+    new = plan_of(world)
     if not reloading:
-        return _renewed(old, new)
+        return _renewed(world, old)
     changed = []
     if new.listen != old.listen:
         changed.append("now listening on other addresses")
@@ -99,7 +100,7 @@ def _reloaded(old: Plan, new: Plan, *, reloading: bool) -> tuple[Effect, ...]:
     if new.policy != old.policy or new.sampler != old.sampler:
         changed.append("the supervisor applies its own part")
     what = "; ".join(changed) if changed else "nothing changed"
-    return (Record(journal_kinds.RELOADED, f"settings reloaded: {what}"), *_renewed(old, new))
+    return (Record(journal_kinds.RELOADED, f"settings reloaded: {what}"), *_renewed(world, old))
 
 
 def refused(world: World, problems: tuple[str, ...], now: float) -> Step:

@@ -447,7 +447,7 @@ def test_a_plan_that_nobody_asked_for_takes_over_only_what_the_machine_changed()
     assert of(SendSignal, effects) == []
     assert of(SendToServer, effects) == [SendToServer(Reload("l1"))]
     assert [each.message for each in of(Record, effects) if each.kind is not journal_kinds.ITEM_RAISED] == [
-        "serving a new certificate: /d.pem, valid for 90 days, for a, b"
+        "serving a new certificate: /d.pem, valid until 1970-04-01, for a, b"
     ]
 
 

@@ -113,7 +113,7 @@ def test_another_certificate_is_told_to_the_server_and_recorded_once() -> None:
     world, effects = step.step(serving(before), PlanMade(after), NOW_S, 0.0)
     assert SendToServer(Reload("l1")) in effects
     (record,) = [each for each in effects if isinstance(each, Record) and each.kind is journal_kinds.CERTIFICATE]
-    assert "valid for 90 days, for a, b" in record.message
+    assert "valid until 1970-04-01, for a, b" in record.message
     assert ("CERTIFICATE_SHA256", "bb") in record.fields
     _, effects = step.step(world, PlanMade(after), NOW_S, 0.0)
     assert not [each for each in effects if isinstance(each, Record) and each.kind is journal_kinds.CERTIFICATE]
