@@ -14,6 +14,7 @@ from typing import Any
 
 import attrs
 
+from jupyterd.launch import sampler_process
 from jupyterd.linux import kept
 from jupyterd.linux.net import is_address
 from jupyterd.protocol import documents
@@ -60,6 +61,7 @@ def generate(settings: Settings, paths: Paths) -> Traits:
         _server(settings.server),
         _extensions(settings.server),
         _kernels(settings.kernels, paths, settings.server.root_dir),
+        _gpus(settings, paths),
         _places(paths),
         _PAGES,
     ):
@@ -190,6 +192,11 @@ def _kernels(kernels: KernelSettings, paths: Paths, root_dir: str) -> Traits:
             "login_shell": kernels.login_shell,
         },
     }
+
+
+def _gpus(settings: Settings, paths: Paths) -> Traits:
+    socket = str(sampler_process.places(paths).socket) if settings.gpu.enabled else ""
+    return {"KernelManager": {"gpu": settings.kernels_gpu.choose, "gpu_socket": socket}}
 
 
 def _login(login: LoginSettings) -> dict[str, Any]:

@@ -185,6 +185,16 @@ class KernelSettings:
 
 
 @attrs.frozen
+class KernelGpuSettings:
+    """Which GPUs a new kernel sees, by CUDA_VISIBLE_DEVICES."""
+
+    choose: str = setting(
+        "all", "All of them, the one with the most free memory when the kernel starts, or none.",
+        choices=("all", "freest", "none"),
+    )  # fmt: skip
+
+
+@attrs.frozen
 class GpuSettings:
     """GPU utilisation in the journal, and its history."""
 
@@ -273,6 +283,7 @@ class Settings:
     login: LoginSettings = attrs.field(factory=LoginSettings)
     tls: TlsSettings = attrs.field(factory=TlsSettings)
     kernels: KernelSettings = attrs.field(factory=KernelSettings)
+    kernels_gpu: KernelGpuSettings = attrs.field(factory=KernelGpuSettings)
     gpu: GpuSettings = attrs.field(factory=GpuSettings)
     gpu_cull: GpuCullSettings = attrs.field(factory=GpuCullSettings)
     supervision: SupervisionSettings = attrs.field(factory=SupervisionSettings)

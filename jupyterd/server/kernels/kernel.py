@@ -60,6 +60,8 @@ class KernelPaths(HasTraits):
     login_shell = Enum(
         ["login", "interactive", "none"], default_value="none", help="Whose environment kernels get"
     ).tag(config=True)
+    gpu = Enum(["all", "freest", "none"], default_value="all", help="Which GPUs a kernel sees").tag(config=True)
+    gpu_socket = Unicode(help="SamplerPaths.socket; empty: GPUs are not looked at").tag(config=True)
     variables = Dict(help="[kernels.env]: variables of each kernel").tag(config=True)
     tasks_max = Integer(0, help="TasksMax= of each kernel; 0: the system's own").tag(config=True)
 

@@ -24,7 +24,7 @@ from jupyterd.launch import launcher, registry
 from jupyterd.linux import kept
 from jupyterd.protocol.server_channel import KernelCounts
 from jupyterd.server.channels.recorder_client import RecorderClient
-from jupyterd.server.kernels import adoption, user_manager_watch
+from jupyterd.server.kernels import adoption, gpu_choice, user_manager_watch
 from jupyterd.server.kernels.kernel import CannotStart, Kernel, KernelPaths, Restarter
 from jupyterd.server.kernels.kernelspecs import KernelSpecManager
 from jupyterd.server.kernels.provisioner import Provisioner
@@ -57,6 +57,8 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
     def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401 - traitlets passes what it likes
         """Adopts here: the first request would find sessions of kernels that it does not know, and delete them."""
         super().__init__(**kwargs)
+        self.gpus_given: dict[str, str] = {}
+        """Kernel id -> UUID of the GPU that it was given (gpu_choice.py)."""
         self.context.setsockopt(zmq.RECONNECT_IVL, _AGAIN_MS)
         self.connection_dir = self.sockets_dir
         directory = Path(self.records_dir)
@@ -107,6 +109,8 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
             self._kernels[record.id] = kernel
             self._kernel_connections[record.id] = 0
             self._kernel_ports[record.id] = kernel.ports
+            if value := record.setup.overlay.get(gpu_choice.VARIABLE):
+                self.gpus_given[record.id] = value
             KERNEL_CURRENTLY_RUNNING_TOTAL.labels(type=kernel.kernel_name).inc()
             adopted.append(kernel)
         if adopted:
@@ -214,6 +218,7 @@ class KernelManager(KernelPaths, AsyncMappingKernelManager):
     def remove_kernel(self, kernel_id: str) -> Any:  # noqa: ANN401 - Jupyter's own
         """jupyter_client's hook: a kernel is gone, whatever the cause."""
         removed = super().remove_kernel(kernel_id)
+        self.gpus_given.pop(kernel_id, None)
         self._count()
         self._show()
         return removed

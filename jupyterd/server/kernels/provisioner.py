@@ -25,6 +25,7 @@ from jupyterd.launch.user_environment import user_environment
 from jupyterd.launch.user_unit import WRAPPER, LaunchFailed
 from jupyterd.linux import proc
 from jupyterd.protocol import kernel_unit
+from jupyterd.server.kernels import gpu_choice
 
 _WAIT_S = 0.05
 _WRAPPER_SAYS = "jupyterd: "
@@ -166,6 +167,7 @@ class Provisioner(LocalProvisioner):
         """jupyter_client's hook: launch it, in a thread: systemd-run and the wrapper take some 30 ms. LaunchFailed."""
         if self.record is not None:
             await asyncio.to_thread(launcher.clear, self.record)
+        await self._choose_gpu(kwargs["env"])
         ordered = replace(
             self._order(cmd, str(kwargs.get("cwd") or Path.home())), setup=self._setup(cmd[0], kwargs["env"])
         )
@@ -178,6 +180,28 @@ class Provisioner(LocalProvisioner):
             if line.startswith(_WRAPPER_SAYS):
                 self.log.warning("Kernel %s (%s): %s", record.id, record.name, line.removeprefix(_WRAPPER_SAYS))
         return self.connection_info
+
+    async def _choose_gpu(self, env: dict[str, str]) -> None:
+        """Into `env`, unless the settings or the kernelspec have said which."""
+        km, name = self.parent, gpu_choice.VARIABLE
+        wanted = str(self.kernel_spec.metadata.get(METADATA, {}).get("gpu") or km.gpu)
+        given = getattr(km.parent, "gpus_given", {})
+        given.pop(self.kernel_id, None)
+        if wanted not in {"freest", "none"} or name in km.variables or env.get(name) != self._base.get(name):
+            return
+        if wanted == "none":
+            env[name] = gpu_choice.NONE
+            return
+        frame = await asyncio.to_thread(gpu_choice.last_frame, Path(km.gpu_socket)) if km.gpu_socket else None
+        chosen = None if frame is None else gpu_choice.freest(frame, given.values())
+        if chosen is None:
+            self.log.warning(
+                "Kernel %s sees all GPUs: the free memory of none is known%s",
+                self.kernel_id, f" ({frame.trouble})" if frame is not None and frame.trouble else "",
+            )  # fmt: skip
+            return
+        env[name] = given[self.kernel_id] = chosen
+        self.log.info("Kernel %s sees the GPU %s", self.kernel_id, chosen)
 
     def _setup(self, program: str, env: dict[str, str]) -> Setup:
         """`env`: the base with the kernelspec's variables in it."""

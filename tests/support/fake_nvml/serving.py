@@ -51,12 +51,13 @@ class WithGpu(Served):
 
 
 @contextmanager
-def served_with_gpu(*options: str) -> Iterator[WithGpu]:
-    """Over plain HTTP, with one GPU that is asked each second."""
+def served_with_gpu(*options: str, gpus: int = 1) -> Iterator[WithGpu]:
+    """Over plain HTTP, with GPUs that are asked each second."""
     fake_nvml.need_compiler()
     home = Path(tempfile.mkdtemp(prefix="jupyterd-gpu-"))
     fake_nvml.build(home / "driver")
-    fake_nvml.write(home / "driver", {"count": 1, **fake_nvml.gpu(0)})
+    lines = {name: value for index in range(gpus) for name, value in fake_nvml.gpu(index).items()}
+    fake_nvml.write(home / "driver", {"count": gpus, **lines})
     if os.geteuid() == 0:
         for each in (home, *home.rglob("*")):
             os.chown(each, UID, UID)

@@ -18,16 +18,14 @@ SERVER_KEYS = (
     "ip, port, base_url, root_dir, allow_root, hidden_files, names, lab, language_server, connections_max, "
     "jupyter_config_dir, allow_unsafe, log_level"
 )
+SECTIONS = "[server], [login], [tls], [kernels], [kernels.gpu], [gpu], [gpu.cull], [supervision]"
 
 TABLE = [
     # names
     ("[server]\nprot = 1", "2: server.prot is not a setting; did you mean server.port?"),
     ("[server]\nquack = 1", f"2: server.quack is not a setting; known in [server]: {SERVER_KEYS}"),
     ("[sever]\nport = 1", "1: [sever] is not a section; did you mean [server]?"),
-    (
-        "[quack]",
-        "1: [quack] is not a section; known are [server], [login], [tls], [kernels], [gpu], [gpu.cull], [supervision]",
-    ),
+    ("[quack]", f"1: [quack] is not a section; known are {SECTIONS}"),
     ("port = 1", "1: port is outside its section; move it below a line [server]"),
     ("zzz = 1", "1: zzz is not a setting; all settings: jupyterd config sample"),
     ("server = 5", f"1: server is 5; [server] is a section; known in it: {SERVER_KEYS}"),

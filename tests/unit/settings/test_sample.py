@@ -42,7 +42,7 @@ def test_every_example_works(tmp_path: Path) -> None:
 
 def test_as_it_is_it_changes_nothing(tmp_path: Path) -> None:
     sections: dict[str, object] = {section.name: {} for section in table.SECTIONS if "." not in section.name}
-    sections["gpu"] = {"cull": {}}
+    sections |= {"kernels": {"gpu": {}}, "gpu": {"cull": {}}}
     assert tomllib.loads(sample.text()) == sections
     assert loaded(sample.text(), tmp_path / "x.toml").settings == loaded("", tmp_path / "y.toml").settings
 
