@@ -20,13 +20,13 @@ from support.link import Link, linked
 from support.served import Served, served
 from support.waiting import eventually
 
-NOTICE = "#jupyterd-away"
+NOTICE, LOGGED_OUT = "#jupyterd-away", "#jupyterd-logged-out"
 ASLEEP_S = 6.0
 """More than sockets.js takes for a sleep."""
 _WATCH = """
 window.told = [];
 new MutationObserver(() => {
-  for (const each of document.querySelectorAll(".jp-Dialog, .Toastify__toast, #jupyterd-away")) {
+  for (const each of document.querySelectorAll(".jp-Dialog, .Toastify__toast, #jupyterd-away, #jupyterd-logged-out")) {
     if (!/Jupyter news/.test(each.textContent) && !told.includes(each.textContent)) {
       told.push(each.textContent);
     }
@@ -99,12 +99,16 @@ def test_what_is_over_soon_is_not_noticed_and_what_lasts_is_told_and_taken_back(
     pages.run_cell(browser, "")
     more(browser)
 
-    for _ in range(2):  # a server is killed while it has a request of the page in hand
+    for _ in range(2):  # a server is killed while it has a cell and a request of the page in hand
         shown, before, server = len(pages.numbers(browser)), saves(browser), plain.status()["server"]["pid"]
         os.kill(server, signal.SIGSTOP)
-        sent = link.sent
-        pages.save(browser)
-        eventually(lambda sent=sent: link.sent > sent, "the request is on its way")
+        for click in (
+            lambda: pages.run_cell(browser, f"open('ran-{stop.name}', 'a').write('x')"),
+            lambda: pages.save(browser),
+        ):
+            sent = link.sent
+            click()
+            eventually(lambda sent=sent: link.sent > sent, "it is on its way")
         kill(plain, "server")
         pages.until(browser, "the save", lambda before=before: saves(browser) > before)
         assert f"<{shown - 1}>" in notebook.read_text()
@@ -136,9 +140,40 @@ def test_what_is_over_soon_is_not_noticed_and_what_lasts_is_told_and_taken_back(
 
     stop.touch()
     pages.until(browser, "the end", lambda: "lines:" in pages.outputs(browser))
-    shown_now = pages.numbers(browser)
-    assert shown_now == list(range(len(shown_now))), "missing, twice, or out of order"
+    assert pages.numbers(browser) == list(range(len(pages.numbers(browser)))), "missing, twice, or out of order"
     assert len(told(browser)) == 1, told(browser)
     ActionChains(browser).send_keys(Keys.ESCAPE).perform()
     pages.run_cell(browser, "print('still', 'here')")
     pages.until(browser, "the next cell", lambda: "still here" in pages.outputs(browser))
+    assert (plain.home / f"ran-{stop.name}").read_text() == "xx", "each cell ran, and once"
+
+
+@pytest.mark.parametrize("front", ["notebooks", "lab/tree"])
+def test_a_login_that_is_over_is_no_dead_kernel_and_the_next_one_goes_on(
+    plain: Served, browser: Chrome, front: str
+) -> None:
+    password = "correct horse battery"
+    notebook = plain.home / f"login-{front.partition('/')[0]}.ipynb"
+    pages.write_notebook(plain, notebook, "kept = 'kept'; print('begun')")
+    found = re.search(r"https?://\S+#token=\S+", plain.verb("token").stdout)
+    assert found
+    base = found[0].partition("login#")[0]
+    pages.log_in(browser, found[0], new_password=password)
+    browser.get(f"{base}{front}/{notebook.name}")
+    pages.ready(browser)
+    pages.run_cell(browser, "")
+    pages.until(browser, "its output", lambda: "begun" in pages.outputs(browser))
+    browser.execute_script(_WATCH)
+    page = browser.current_window_handle
+
+    browser.switch_to.new_window("tab")
+    browser.get(f"{base}logout")
+    browser.switch_to.window(page)
+    assert "Log in again in another tab" in pages.seen(browser, LOGGED_OUT).text
+    browser.switch_to.new_window("tab")
+    pages.log_in(browser, base, password=password)
+    browser.switch_to.window(page)
+    pages.until(browser, "the notice goes", lambda: not browser.find_elements("css selector", LOGGED_OUT))
+    pages.run_cell(browser, "print(kept, 'on')")
+    pages.until(browser, "the same kernel", lambda: "kept on" in pages.outputs(browser))
+    assert len(told(browser)) == 1, told(browser)

@@ -34,20 +34,25 @@ def is_page(websocket: Any) -> bool:  # noqa: ANN401 - a WebSocketHandler
     return websocket.get_argument(PARAMETER, "") in {PAGE, AGAIN} and bool(websocket.selected_subprotocol)
 
 
-def note(directory: Path, session: str, message: bytes, log: Logger) -> None:
-    """A page has sent `message` (as the v1 protocol writes it): if it runs a cell, note it in this spool."""
+def note(directory: Path, session: str, message: bytes, log: Logger, *, repeated: bool = False) -> bool:
+    """A page has sent `message` (as the v1 protocol writes it): if it runs a cell, note it in this spool. True: it was
+    noted before, by a server that a page of which it is `repeated` does not know to have had it; it must not run twice.
+    """
     with contextlib.suppress(ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         channel, parts = deserialize_msg_from_ws_v1(message)
         if channel != "shell" or spool.message_type(bytes(parts[0])) != b"execute_request":
-            return
+            return False
         header, metadata, content = (json.loads(bytes(parts[at])) for at in (0, 2, 3))
         cell, code, msg_id = metadata["cellId"], content["code"], header["msg_id"]
         if not all(isinstance(each, str) for each in (cell, code, msg_id)) or content.get("silent"):
-            return
+            return False
         try:
+            if repeated and any(each.msg_id == msg_id for each in unsaved.read(directory)):
+                return True
             unsaved.add(directory, unsaved.request(msg_id, session, cell, code, time.time()))
         except OSError as error:  # the cell runs all the same
             log.warning("A page that is reloaded will not show the output of this cell: %s", error)
+    return False
 
 
 def begin(directory: Path) -> Cursor:

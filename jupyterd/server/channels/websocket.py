@@ -41,8 +41,8 @@ _UNPACED_BYTES = 1 << 18
 """Written without waiting for the browser to take it."""
 _WRITTEN_TIMEOUT_S = 3.0
 _LAST_ACKNOWLEDGED_TIMEOUT_S, _LAST_ACKNOWLEDGED_POLL_S = 0.3, 0.01
-_PING = "jupyterd:ping"
-"""Of sockets.js."""
+_PING, _REPEATED = "jupyterd:ping", "jupyterd:repeated"
+"""Of sockets.js: answered; the next message may have come before."""
 _GOING_AWAY = 1001
 """Close code of a page that was closed or left (RFC 6455, 7.4.1): it does not come back."""
 
@@ -65,7 +65,7 @@ class KernelWebsocket(ZMQChannelsWebsocketConnection):
     """Whether the client is a page with our extension."""
     _begin: Cursor | None = None
     """Where a page that shows the output of earlier pages' cells begins."""
-    _connected = _disconnected = False
+    _connected = _disconnected = _repeated = False
     """`connect` was called; `disconnect` was."""
     _announced_ends: ClassVar[set[tuple[str, bytes]]] = set()
     """(session id, digest of the END record): kernel deaths that Jupyter has shown to that tab."""
@@ -196,8 +196,14 @@ class KernelWebsocket(ZMQChannelsWebsocketConnection):
         if incoming_msg == _PING:
             self.write_message(incoming_msg)
             return
+        if incoming_msg == _REPEATED:
+            self._repeated = True
+            return
+        repeated, self._repeated = self._repeated, False
         if self._is_page and self._connected and isinstance(incoming_msg, bytes):
-            unsaved_output.note(self._recorder.directory / self.kernel_id, self.session_id, incoming_msg, self.log)
+            directory = self._recorder.directory / self.kernel_id
+            if unsaved_output.note(directory, self.session_id, incoming_msg, self.log, repeated=repeated):
+                return
         super().handle_incoming_message(incoming_msg)
 
     def handle_outgoing_message(self, stream: Any, outgoing_msg: list[bytes]) -> None:  # noqa: ANN401 - jupyter_server's

@@ -40,6 +40,14 @@ def test_only_what_runs_a_cell_is_noted(tmp_path, message, noted):
     assert [(each.msg_id, each.session, each.cell, each.code) for each in unsaved.read(tmp_path)] == noted
 
 
+def test_a_request_that_is_repeated_runs_once(tmp_path):
+    def is_known(repeated):
+        return unsaved_output.note(tmp_path, "tab", sent(), LOG, repeated=repeated)
+
+    assert [is_known(each) for each in (True, True)] == [False, True], "the server that had the first was killed"
+    assert not is_known(repeated=False), "a page that sends it without a word means it"
+
+
 def test_a_disk_that_takes_nothing_is_told_and_costs_nothing_else(tmp_path, caplog):
     unsaved_output.note(tmp_path / "gone", "tab", sent(), LOG)
     assert "will not show the output of this cell" in caplog.text

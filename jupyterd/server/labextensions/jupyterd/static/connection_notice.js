@@ -1,7 +1,7 @@
-// Says calmly that the server is away, once it has been for a while, and takes the notice back when it answers. Drawn
-// here: the code of Jupyter's own notices is loaded from the server when the first one is shown.
+// Says calmly that the server is away, once it has been for a while, or that the login is over, and takes the notice back
+// when that has changed. Drawn here: the code of Jupyter's own notices is loaded from the server when it is first needed.
 
-import { server } from './server.js';
+import { baseUrl, server } from './server.js';
 
 const QUIET_MS = 5000;
 const STYLE = {
@@ -11,30 +11,42 @@ const STYLE = {
   borderLeft: '4px solid var(--jp-info-color1, #1976d2)'
 };
 
-const draw = since => {
+const draw = (id, ...content) => {
   const notice = document.createElement('div');
-  notice.id = 'jupyterd-away';
+  notice.id = id;
   notice.setAttribute('role', 'status');
   Object.assign(notice.style, STYLE);
-  notice.textContent =
-    `No connection to the server since ${new Date(since).toLocaleTimeString()}. Running cells go on, and this page ` +
-    'connects again by itself.';
+  notice.append(...content);
   document.body.append(notice);
   return notice;
 };
 
 let timer = 0;
-let notice = null;
+let away = null;
+let loggedOut = null;
 
 server.addEventListener('away', () => {
-  const quiet = QUIET_MS - (Date.now() - server.awaySince);
+  const since = new Date(server.awaySince).toLocaleTimeString();
+  const text = `No connection to the server since ${since}. Running cells go on, and this page connects again by itself.`;
   timer = setTimeout(() => {
-    notice = draw(server.awaySince);
-  }, quiet);
+    away = draw('jupyterd-away', text);
+  }, QUIET_MS - (Date.now() - server.awaySince));
 });
 
 server.addEventListener('back', () => {
   clearTimeout(timer);
-  notice?.remove();
-  notice = null;
+  away?.remove();
+  away = null;
+});
+
+server.addEventListener('logged-out', () => {
+  const link = document.createElement('a');
+  Object.assign(link, { href: new URL('login', baseUrl), target: '_blank', textContent: 'Log in again in another tab' });
+  link.style.textDecoration = 'underline';
+  loggedOut = draw('jupyterd-logged-out', 'Your login is over. ', link, '; this page then goes on.');
+});
+
+server.addEventListener('logged-in', () => {
+  loggedOut?.remove();
+  loggedOut = null;
 });

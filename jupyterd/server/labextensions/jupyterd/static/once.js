@@ -14,6 +14,9 @@ const headers = data => {
   return [1, 2].map(index => JSON.parse(new TextDecoder().decode(part(index))));
 };
 
+// Whether a message of the page runs a cell.
+export const isCell = data => headers(data)[0].msg_type === 'execute_request';
+
 class Once {
   messages = new Map(); // identity -> {the connection that brought it, whether it belongs to a request of this session}
 

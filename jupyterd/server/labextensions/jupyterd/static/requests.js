@@ -73,6 +73,9 @@ class Attempts {
     for (let number = 0; ; number++) {
       const { response, error, cut } = await this.#one();
       if (this.request.signal.aborted || (response && !this.#isTransient(response))) {
+        if (this.isKernel && response?.ok) {
+          server.loggedIn();
+        }
         return this.#given(response, error);
       }
       if (!(await isRepeatable(this.request, this.path)) || !inTime()) {
@@ -83,6 +86,9 @@ class Attempts {
       this.failedSince = away ? 0 : this.failedSince || Date.now();
       if (!inTime() || (!this.isKernel && this.failedSince && Date.now() - this.failedSince > WHILE_REACHABLE_MS)) {
         return this.#given(response, error);
+      }
+      if (response && [401, 403].includes(response.status)) {
+        await server.loggedOut();
       }
       await sleep(PAUSES_MS[Math.min(number, PAUSES_MS.length - 1)]);
     }

@@ -4,6 +4,7 @@
 const UNREACHABLE = [502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 530];
 const PROBE_MS = 2000; // without an answer for so long, the next probe is sent
 const PAUSES_MS = [50, 100, 200, 400, 1000]; // between probes; the last one again and again
+const LOGGED_OUT_MS = 30000; // between two looks whether there is a login again
 const BEAT_MS = 1000;
 const ASLEEP_MS = 4000; // without a beat for so long, the page slept (the laptop, or the browser put the tab aside)
 
@@ -28,10 +29,12 @@ export const pathOf = address => {
   return host && url.pathname.startsWith(baseUrl.pathname) ? url.pathname.slice(baseUrl.pathname.length) : null;
 };
 
-// Events: "away" (a probe failed), "back" (one succeeded after that), "woken" (the page may have slept).
+// Events: "away" (a probe failed), "back" (one succeeded after that), "woken" (the page may have slept), "logged-out" and
+// "logged-in".
 class Server extends EventTarget {
   awaySince = 0; // Date.now() of the first probe that failed; 0: reachable, as far as we know
   outages = 0; // how many were seen to end
+  isLoggedOut = false;
   #asking = null;
   #skipPause = () => undefined;
 
@@ -89,6 +92,26 @@ class Server extends EventTarget {
       return false;
     } finally {
       clearTimeout(timeout);
+    }
+  }
+
+  // The login of this page is over. Resolves when it is worth a try whether there is another one.
+  loggedOut() {
+    if (!this.isLoggedOut) {
+      this.isLoggedOut = true;
+      this.dispatchEvent(new Event('logged-out'));
+    }
+    const shown = new Promise(resolve => {
+      document.addEventListener('visibilitychange', () => document.hidden || resolve(), { once: true });
+      addEventListener('focus', resolve, { once: true });
+    });
+    return Promise.race([sleep(LOGGED_OUT_MS), shown]);
+  }
+
+  loggedIn() {
+    if (this.isLoggedOut) {
+      this.isLoggedOut = false;
+      this.dispatchEvent(new Event('logged-in'));
     }
   }
 

@@ -1,8 +1,10 @@
 // Websockets of the page that outlast a server: one that cannot connect because the server is away waits for it, and
 // one to a kernel stays open for the page while it is connected again underneath. Jupyter's own reconnection counts
 // attempts, waits longer after each, gives up, and forgets that a kernel is busy. Nothing is lost: what the page sends
-// meanwhile is sent then, and the next server sends what the page missed (once.js).
+// meanwhile is sent then; a cell of which no server has said that it came is sent again, and run once, because the server
+// has noted those that it passed on. The next server sends what the page missed (once.js).
 
+import { isCell } from './once.js';
 import { marked, messagesOf, opened } from './replay.js';
 import { STALLED_MS, pathOf, server, sleep } from './server.js';
 
@@ -12,7 +14,8 @@ const REFUSALS = 1; // of a server that answers, which are not told yet
 const SILENT_MS = 1000; // without an answer for so long, a connection is dead
 const ENDURED = 20; // connections in a row that did not last
 const PAUSES_MS = [0, 50, 100, 250, 500, 1000];
-const PING = 'jupyterd:ping'; // server/channels/websocket.py answers it
+const PING = 'jupyterd:ping'; // server/channels/websocket.py answers it, after what was sent before
+const REPEATED = 'jupyterd:repeated'; // before a request that the server may have had
 
 const KINDS = [
   ['kernel', /^api\/kernels\/[^/]+\/channels$/],
@@ -51,6 +54,8 @@ const made = Native =>
     #isOpen = false;
     #openedAt = 0;
     #unsent = []; // what the page has sent while there was no connection
+    #unconfirmed = []; // cells that were sent, until the server is known to have them
+    #asked = []; // for each ping that has no answer yet: the cell before it, or null
     #heard = 0; // messages that came
     #refusals = 0;
     #tries = 0;
@@ -92,6 +97,10 @@ const made = Native =>
       }
       if (this.#isOpen) {
         this.#native.send(data);
+        if (this.#isMessage(data) && isCell(data)) {
+          this.#unconfirmed.push(data);
+          this.#ping(data);
+        }
       } else if (this.readyState === 1) {
         this.#unsent.push(data);
       }
@@ -145,21 +154,36 @@ const made = Native =>
       }
       this.protocol = this.#native.protocol;
       this.extensions = this.#native.extensions;
-      for (const each of this.#unsent.splice(0)) {
+      for (const each of this.#unconfirmed) {
+        this.#native.send(REPEATED);
         this.#native.send(each);
+        this.#ping(each);
+      }
+      for (const each of this.#unsent.splice(0)) {
+        this.send(each);
       }
       if (first) {
         this.dispatchEvent(new Event('open'));
       }
     }
 
+    #isMessage(data) {
+      return this.#kind === 'kernel' && this.protocol === PROTOCOL && data instanceof ArrayBuffer;
+    }
+
+    #ping(cell) {
+      this.#asked.push(cell);
+      this.#native.send(PING);
+    }
+
     #received(data) {
       this.#heard++;
       if (data === PING) {
+        const cell = this.#asked.shift();
+        this.#unconfirmed = this.#unconfirmed.filter(each => each !== cell);
         return;
       }
-      const isMessage = this.#kind === 'kernel' && this.protocol === PROTOCOL && data instanceof ArrayBuffer;
-      if (!isMessage || this.#once.isNew(data, this.#connection)) {
+      if (!this.#isMessage(data) || this.#once.isNew(data, this.#connection)) {
         this.dispatchEvent(new MessageEvent('message', { data, origin: location.origin }));
       }
     }
@@ -168,6 +192,7 @@ const made = Native =>
     async #closed(event) {
       const wasOpen = this.#isOpen;
       this.#isOpen = false;
+      this.#asked = [];
       if (this.readyState >= 2) {
         this.#end(event.code, event.reason, event.wasClean);
         return;
@@ -204,7 +229,7 @@ const made = Native =>
       const native = this.#native;
       if (this.#kind === 'kernel' && this.protocol === PROTOCOL) {
         const heard = this.#heard;
-        native.send(PING);
+        this.#ping(null);
         await sleep(SILENT_MS);
         if (this.#heard !== heard) {
           return;
