@@ -29,6 +29,7 @@ VERBS = {
     "gpu": "show which notebooks use the GPUs, now or over time",
     "config": "show or check the settings",
     "env": "list your Python environments, or add one to notebooks",
+    "uninstall": "remove the service and the program; says what stays and why",
     "kernel-env": "create or repair the Python environment of notebooks",
 }
 PACKAGES = ("setup", "status", "doctor", "cert", "gpu", "env")

@@ -111,3 +111,28 @@ def test_a_second_account_gets_the_next_free_port_and_outlives_the_uninstall(bar
     removed = bare.run(f"{SOURCE}/install --uninstall 2>&1", timeout_s=120)
     assert "the program and the service are removed" in removed
     assert bare.attempt("test -e /opt/jupyterd -o -e /usr/local/bin/jupyterd").returncode != 0
+
+
+_LOOKED_AT = "/etc /usr/local /usr/lib/systemd /opt /var/lib /home"
+_OF_SYSTEMD = ("timers", "random-seed", "catalog", "coredump")
+
+
+def _file_system(machine: Machine) -> set[str]:
+    """Every file there with its kind, owner and mode, but for caches and what systemd keeps for itself."""
+    leave_out = " -o ".join(["-name .cache", *(f"-path /var/lib/systemd/{each}" for each in _OF_SYSTEMD)])
+    look = f"find {_LOOKED_AT} -xdev \\( {leave_out} \\) -prune -o -printf '%y %u %m %p\\n'"
+    return set(machine.run(look, timeout_s=SLOW_S).splitlines())
+
+
+def test_install_and_purge_leave_the_file_system_as_it_was(bare: Machine) -> None:
+    bare.run("rm -rf /etc/jupyterd /var/lib/jupyterd /run/jupyterd; loginctl disable-linger alice")
+    bare.run(f"rm -rf {HOME}/.jupyter {HOME}/.local/share/jupyter {HOME}/.local/share/Trash; touch {HOME}/kept.ipynb")
+    before = _file_system(bare)
+    bare.run(f"{SOURCE}/install --yes --account {ACCOUNT} 2>&1", timeout_s=SLOW_S)
+    assert answers(bare, 8888)
+    assert "without a terminal needs --yes" in bare.attempt("jupyterd uninstall --purge").stderr
+    assert answers(bare, 8888)
+    said = bare.run("jupyterd uninstall --purge --yes 2>&1", timeout_s=180)
+    assert "the program and the service are removed" in said and "loginctl disable-linger" in said
+    after = _file_system(bare)
+    assert (sorted(after - before), sorted(before - after)) == ([], []), said

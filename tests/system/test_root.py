@@ -77,6 +77,7 @@ jupyterd kernels restart 1
 jupyterd kernels stop --all --terminals --sampler --grace 0.1 --state {STATE}/forged
 jupyterd reload
 jupyterd stop
+jupyterd uninstall --purge </dev/null
 jupyterd token
 echo 'correct horse' | jupyterd password --stdin
 jupyterd password --remove

@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jupyterd.cli import as_account
-from jupyterd.cli.setup import sandbox, systemctl
+from jupyterd.cli.setup import linger, sandbox, systemctl
 from jupyterd.cli.setup import unit_files as files
 from jupyterd.linux import accounts, unit_file
 from jupyterd.linux.accounts import Account
+from jupyterd.settings import paths
 from jupyterd.settings.schema import Settings
 
 _COMMAND_TIMEOUT_S = 90.0
@@ -103,7 +104,10 @@ def foreign_state(account: Account) -> str | None:
 def put_in_place(account: Account, wanted: tuple[files.Put | files.Point, ...]) -> bool:
     """Write what is missing or different; True if anything was. Does not affect what runs: see systemctl.start()."""
     changed = _put(wanted)
+    lingered = linger.is_on(account.name)
     systemctl.user_manager(account.name, account.uid)
+    if not lingered:
+        linger.remember(account.name, linger.OF_THE_MACHINE)
     as_account.ask(account, lambda: _make_places(account.home), type(None))
     if accounts.master_of(files.STATE) is None:  # else it is the account's already, or a link of root's leads to it
         files.STATE.mkdir(mode=0o700, exist_ok=True)
@@ -132,6 +136,16 @@ def _make_places(home: str) -> None:
     for place in _OF_JUPYTER:
         with contextlib.suppress(OSError):
             Path(home, place).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def leave_places(home: str) -> None:
+    """Remove those that are empty, and empty directories above them: setup makes them where there are none."""
+    for place in (f"{_OF_JUPYTER[1]}/runtime", *_OF_JUPYTER):
+        directory = Path(home, place)
+        with contextlib.suppress(OSError):
+            while directory != Path(home):
+                directory.rmdir()
+                directory = directory.parent
 
 
 def current() -> Path | None:
@@ -166,7 +180,12 @@ def stay_after_logout(mine: Account) -> str | None:
     type, if the account has no user manager.
     """
     runtime = os.environ.setdefault("XDG_RUNTIME_DIR", f"/run/user/{mine.uid}")
-    fault = "" if Path("/var/lib/systemd/linger", mine.name).exists() else _linger(mine)
+    fault = ""
+    if not linger.is_on(mine.name):
+        fault = _linger(mine)
+        state = paths.discover(os.environ, mine.uid, "user").state
+        if not fault and state.is_dir():
+            linger.remember(mine.name, linger.of_account(state))
     if not Path(runtime, "systemd").is_dir():
         raise OSError(
             f"{mine.name} has no systemd user manager here (a login by ssh or at the console starts it, su does not).\n"
