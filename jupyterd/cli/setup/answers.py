@@ -79,6 +79,7 @@ class Existing:
     has_password: bool
     has_certificate: bool
     has_authority: bool
+    has_installed: bool = False
     serves: bool = False
 
 

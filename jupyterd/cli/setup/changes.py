@@ -152,6 +152,7 @@ def _known(target: SetupTarget) -> Existing:
         has_password=standing.state and target.verb("password", target.flag, "--is-set") == 0,
         has_certificate=bool(values["tls.certificate"]) or {standing.installed, standing.authority} != {ABSENT},
         has_authority=standing.authority != ABSENT,
+        has_installed=standing.installed != ABSENT,
         serves=systemctl.is_active(user=target.user),
     )
 
@@ -210,8 +211,11 @@ def _values(answers: Answers, known: Existing) -> Iterator[str]:
 
 def _certificate(target: SetupTarget, certificate: CertificateAnswer, known: Existing) -> Iterator[str]:
     match certificate.kind:
-        case "authority" if not known.has_authority:
-            yield f"{target.paths.authority}   a local certificate authority"
+        case "authority":
+            if known.has_installed:
+                yield f"{target.paths.installed}   removed: it would be served instead"
+            if not known.has_authority:
+                yield f"{target.paths.authority}   a local certificate authority"
         case "files":
             yield f"{target.paths.installed}   from {', '.join(map(str, certificate.files))}"
         case "acme":

@@ -153,16 +153,19 @@ def _certificate(target: SetupTarget, answers: Answers, standing: Standing) -> i
         case "auto":
             return 0
         case "authority":
-            if standing.authority != ABSENT:
-                return 0
-            argv = ["new", target.flag]
+            if standing.installed != ABSENT and (code := _cert("remove", target.flag)):
+                return code
+            return 0 if standing.authority != ABSENT else _cert("new", target.flag)
         case "files":
-            argv = ["install", target.flag, *map(str, wanted.files)]
+            return _cert("install", target.flag, *map(str, wanted.files))
         case "acme":
             domains = [word for each in wanted.domains for word in ("--domain", each)]
             more = ["--agree-tos"] if wanted.agreed else []
             more += ["--server", wanted.server] if wanted.server else []
-            argv = ["acme", target.flag, *domains, "--email", wanted.email, *more]
+            return _cert("acme", target.flag, *domains, "--email", wanted.email, *more)
+
+
+def _cert(*words: str) -> int:
     sys.stdout.flush()
-    program = str(Path(sys.prefix, "bin", "jupyterd"))
-    return subprocess.run([program, "cert", *argv], check=False, timeout=_CERTIFICATE_TIMEOUT_S).returncode
+    argv = [str(Path(sys.prefix, "bin", "jupyterd")), "cert", *words]
+    return subprocess.run(argv, check=False, timeout=_CERTIFICATE_TIMEOUT_S).returncode
