@@ -68,7 +68,9 @@ def todo(args: argparse.Namespace, target: SetupTarget) -> Todo | None:
     port = {**known.values, **answers.values}["server.port"]
     if not ends and not known.serves and earlier.mode != "user" and earlier.is_in_the_way(port):
         raise ValueError(service_account.in_the_way(earlier))
-    answers = attrs.evolve(answers, remarks=(*answers.remarks, *_remarks(known, earlier, port, ends=ends)))
+    answers = attrs.evolve(
+        answers, remarks=(*answers.remarks, *_remarks(known, earlier, port, ends=ends, takes_over=takes_over))
+    )
     before = target.text()
     text = _text(target, before, answers.values)
     settings = table.build({**known.values, **answers.values})
@@ -113,7 +115,7 @@ def _proposed(known: Existing, earlier: Tried, *, ends: bool, takes_over: bool) 
     if not known.fresh:
         return known
     port = known.values["server.port"]
-    if not (ends and earlier.is_in_the_way(port)) and isinstance(port, int):
+    if not (ends and earlier.port == port) and isinstance(port, int):
         port = ports.free_from(port)
     known = attrs.evolve(known, values={**known.values, "server.port": port})
     if not takes_over:
@@ -127,16 +129,14 @@ def _proposed(known: Existing, earlier: Tried, *, ends: bool, takes_over: bool) 
     )
 
 
-def _remarks(known: Existing, earlier: Tried, port: Value, *, ends: bool) -> Iterator[str]:
+def _remarks(known: Existing, earlier: Tried, port: Value, *, ends: bool, takes_over: bool) -> Iterator[str]:
     if known.fresh and port == known.values["server.port"] != DEFAULT_PORT:
         yield f"port {DEFAULT_PORT} is in use by another program, so this server gets port {port}"
-    elif (
-        not (known.serves or (ends and earlier.is_in_the_way(port))) and isinstance(port, int) and ports.is_taken(port)
-    ):
+    elif not (known.serves or (ends and earlier.port == port)) and isinstance(port, int) and ports.is_taken(port):
         yield f"port {port} is in use by another program now; the server starts as soon as it is free"
-    if known.fresh and earlier.settings:
+    if takes_over and earlier.settings:
         yield "the settings of ./run (~/.config/jupyterd/jupyterd.toml) are not taken over"
-    if known.fresh and earlier.self_signed and not earlier.certificates:
+    if takes_over and earlier.self_signed and not earlier.certificates:
         yield "the self-signed certificate of ./run is not taken over: browsers warn once more, about the new one"
 
 
@@ -234,7 +234,8 @@ def put_settings(target: SetupTarget, todo: Todo) -> int:
         _write(target, todo.text)
     elif not target.user and target.reader.uid == 0:
         _let_read(target)
-    refused = target.verb("config", "check", *([] if target.user else ["--system"]))
+    # Not whether the port is free: the server of ./run may hold it until the service starts.
+    refused = target.verb("config", "check", "--reloading", *([] if target.user else ["--system"]))
     if refused in {DONE, EX_TEMPFAIL}:
         _overruled(target, todo.answers.values)
         return 0
