@@ -217,5 +217,6 @@ def _traced(machine: Machine, script: str) -> dict[str, Any]:
         f"rm -rf {TRACE}; mkdir -p {TRACE}; script -qec {shlex.quote(strace)} /dev/null", timeout_s=240, check=False
     )
     assert "Traceback" not in said, said
-    found: dict[str, Any] = json.loads(machine.run(f"python3 -I /root/judge.py {TRACE} {ACCOUNT}"))
+    judged = machine.run(f"python3 -I /root/judge.py {TRACE} {ACCOUNT}", timeout_s=240)
+    found: dict[str, Any] = json.loads(judged)
     return found
