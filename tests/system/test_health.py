@@ -174,10 +174,11 @@ def test_another_server_before_ours_and_live_settings_that_the_server_cannot_rea
     address("address del 10.9.9.9/32 dev lo")
 
     live, server = "/var/lib/jupyterd/live.json", service.pids()["server"]
+    name = f"told-{service.now_usec()}.example.org"  # a certificate keeps the names of an earlier run
     machine.run(f"kill -STOP {server}")
-    service.settings('[server]\nnames = ["told.example.org"]\n')
+    service.settings(f'[server]\nnames = ["{name}"]\n')
     machine.run(f"systemctl kill --kill-whom=main --signal=HUP {UNIT}")  # not `reload`, which waits for the server
-    eventually(lambda: "told.example.org" in machine.run(f"cat {live}"), "the planner has written it", 20)
+    eventually(lambda: name in machine.run(f"cat {live}"), "the planner has written it", 20)
     machine.run(f"echo '{{' >{live}; kill -CONT {server}")
     watch.raised("live-refused")
     assert any("live.json is damaged" in each["text"] for each in service.status()["items"])
