@@ -55,7 +55,7 @@ const made = Native =>
     #openedAt = 0;
     #unsent = []; // what the page has sent while there was no connection
     #unconfirmed = []; // cells that were sent, until the server is known to have them
-    #asked = []; // for each ping that has no answer yet: the cell before it, or null
+    #asked = []; // for each ping that has no answer yet: the cell before it, or whatever else it is asked for
     #heard = 0; // messages that came
     #refusals = 0;
     #tries = 0;
@@ -228,12 +228,16 @@ const made = Native =>
       }
       const native = this.#native;
       if (this.#kind === 'kernel' && this.protocol === PROTOCOL) {
-        const heard = this.#heard;
-        this.#ping(null);
-        await sleep(SILENT_MS);
-        if (this.#heard !== heard) {
-          return;
-        }
+        const question = {};
+        let heard;
+        this.#ping(question);
+        do { // what comes now may have waited in the browser since before the sleep: the answer alone is a sign of life
+          heard = this.#heard;
+          await sleep(SILENT_MS);
+          if (native !== this.#native || !this.#asked.includes(question)) {
+            return;
+          }
+        } while (this.#heard !== heard);
       } else if (!wasAway) {
         return;
       }
