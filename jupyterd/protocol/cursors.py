@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 
 from jupyterd.linux import kept
@@ -22,7 +23,9 @@ SESSION_MAX = 64
 """Bytes; a tab's session id is a uuid."""
 _SIZE = 256
 _WHO = struct.Struct("<BBd64s")
-"""Used, held, when last seen (Unix seconds), session id."""
+"""Used, held (one of the values below), when last seen (Unix seconds), session id."""
+_HELD, _GONE = 1, 2
+"""Its page may come back; it was closed, and what the kernel sends it is kept for a page that shows its cells."""
 _CURSOR = struct.Struct("<Q16s32s8sI")
 _BODY = struct.Struct("<Q16s32s8s")
 _CURSOR_AT = (96, 176)
@@ -112,9 +115,23 @@ class CursorTable:
         body = _BODY.pack(max(counts) + 1, cursor.digest, cursor.date, cursor.replied)
         self._write(body + struct.pack("<I", zlib.crc32(body)), slot, _CURSOR_AT[older])
 
-    def leave(self, slot: int, now: float, *, held: bool) -> None:
-        """The tab has disconnected at `now` (Unix seconds). `held` False: its page was closed and is gone."""
-        self._write(_WHO.pack(1, held, now, _WHO.unpack(self._who[slot])[3]), slot)
+    def leave(self, slot: int, now: float, *, held: bool, gone: bool = False) -> None:
+        """The tab has disconnected at `now` (Unix seconds). `gone`: its page was closed. `held`: what the kernel sends
+        it is kept all the same, until `release`.
+        """
+        kind = (_GONE if gone else _HELD) if held else 0
+        self._write(_WHO.pack(1, kind, now, _WHO.unpack(self._who[slot])[3]), slot)
+
+    def release(self, still: Collection[str]) -> list[str]:
+        """See the function of this name."""
+        found = []
+        data = os.pread(self._fd, SLOTS * _SIZE, 0).ljust(SLOTS * _SIZE, b"\0")
+        for slot, tab in enumerate(_tabs(data)):
+            used, kind, seen, name = _WHO.unpack_from(data, slot * _SIZE)
+            if tab is not None and kind == _GONE and tab.session not in still:
+                self._write(_WHO.pack(used, 0, seen, name), slot)
+                found.append(tab.session)
+        return found
 
     def _opened(self) -> int:
         kept.directory(self._path.parent, self._tell)
@@ -128,6 +145,17 @@ class CursorTable:
 
     def _write(self, data: bytes, slot: int, at: int = 0) -> None:
         os.pwrite(self._fd, data, slot * _SIZE + at)
+
+
+def release(path: Path, still: Collection[str]) -> list[str]:
+    """Keep nothing more for tabs whose page was closed, except for the sessions in `still`. Returns the session ids of
+    the others. OSError.
+    """
+    table = CursorTable(path)
+    try:
+        return table.release(still)
+    finally:
+        table.close()
 
 
 def _tabs(data: bytes) -> list[TabCursor | None]:

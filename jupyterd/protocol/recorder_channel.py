@@ -21,6 +21,8 @@ from jupyterd.protocol.spool import MAX_BYTES
 from jupyterd.protocol.value import value
 
 LINE_MAX = 1 << 20
+QUESTION_MOST = 1 << 15
+"""Bytes of the frames of a question that is passed on at once."""
 NOT_KEPT_MOST = 100
 
 
@@ -120,8 +122,8 @@ class Told:
 
 @value
 class ReportNotKept:
-    """Server, after Hello and every 20 s: send NotKept now, and at each change. Earlier versions of the recorder ignore
-    it.
+    """Server, after Hello and every 20 s: send NotKept now, and at each change, and Asked. Earlier versions of the
+    recorder ignore it.
     """
 
 
@@ -135,9 +137,20 @@ class NotKept:
     """(kernel id, why, one phrase)."""
 
 
+@value
+class Asked:
+    """Recorder: the kernel has asked an absent tab a question of input(). Only to servers that have sent ReportNotKept;
+    a question of more than QUESTION_MOST bytes is in the spool only.
+    """
+
+    kernel: str
+    frames: tuple[str, ...]
+    """As of Spooled, base64."""
+
+
 ToRecorder = Hello | Back | Away | Over | ReportNotKept
-FromRecorder = Yours | Told | NotKept
-_KINDS = codec.by_name(Hello, Back, Away, Over, ReportNotKept, Yours, Told, NotKept)
+FromRecorder = Yours | Told | NotKept | Asked
+_KINDS = codec.by_name(Hello, Back, Away, Over, ReportNotKept, Yours, Told, NotKept, Asked)
 
 
 def encode(message: ToRecorder | FromRecorder) -> bytes:

@@ -1,5 +1,6 @@
 """Requests whose output no page has saved yet: SPOOL/KERNEL_ID/unsaved, a JSON object on each line. The server writes
 them when a cell is run, a page that is opened later asks for them, and the recorder keeps the spool from the oldest on.
+Beside it, in SPOOL/KERNEL_ID/question: the last question of input() that a page has shown.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from jupyterd.linux import files, kept
 from jupyterd.protocol import documents
 from jupyterd.protocol.value import value
 
-NAME = "unsaved"
+NAME, QUESTION = "unsaved", "question"
 _LARGEST_BYTES, _REWRITE_BYTES, _KEPT_BYTES = 1 << 26, 1 << 22, 1 << 21
 """Of the file: what is read of it, when it is written again without what is settled, and what is then kept of it."""
 
@@ -33,6 +34,16 @@ class CellRequest:
     code: str
     date: str
     """When the server got it, as spool.date."""
+
+
+@value
+class Question:
+    """An input_request, its parts as the kernel wrote them (JSON). `answered`: a page has sent an input_reply."""
+
+    header: str
+    parent: str
+    content: str
+    answered: bool = False
 
 
 def request(msg_id: str, session: str, cell: str, code: str, now: float) -> CellRequest:
@@ -82,6 +93,20 @@ def settle(directory: Path, msg_ids: Collection[str]) -> None:
 def oldest(directory: Path) -> bytes | None:
     """The date of the oldest, None if there is none."""
     return min((each.date.encode() for each in read(directory)), default=None)
+
+
+def question(directory: Path) -> Question | None:
+    """The last question that a page has shown; None where there was none, or the file is damaged."""
+    try:
+        return documents.structured(documents.document(kept.read(directory / QUESTION)), Question)
+    except (OSError, ValueError):
+        return None
+
+
+def put_question(directory: Path, shown: Question) -> None:
+    """A page shows it, or has answered it. OSError."""
+    kept.clear(directory / QUESTION)
+    files.replace(directory / QUESTION, json.dumps(asdict(shown)).encode())
 
 
 def _rewrite(directory: Path, requests: list[CellRequest]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from jupyterd.linux import kept
 from jupyterd.linux.lines import Lines
 from jupyterd.protocol import recorder_channel
-from jupyterd.protocol.recorder_channel import FromRecorder, NotKept, Told, ToRecorder, Yours
+from jupyterd.protocol.recorder_channel import Asked, FromRecorder, NotKept, Told, ToRecorder, Yours
 
 _READ = 65536
 
@@ -69,7 +69,7 @@ class Clients:
             client.close()
             return None
         messages = (_known(line) for line in received if line is not None)
-        return [each for each in messages if each is not None and not isinstance(each, Yours | Told | NotKept)]
+        return [each for each in messages if each is not None and not isinstance(each, Asked | NotKept | Told | Yours)]
 
     def answer(self, descriptor: int, message: FromRecorder) -> None:
         """Send one message; it is dropped if the other side does not read."""

@@ -77,6 +77,7 @@ class RecordedKernel:
         self._spool = SpoolWriter(directory, max_bytes)
         self._replies = Replies()
         self._held: dict[str, tuple[Socket, Socket]] = {}
+        self._questions: list[list[bytes]] = []
         self._deferred: dict[str, tuple[Made, float]] = {}
         """Replies made for tabs whose identity is held, by msg_id of the request, and until when (monotonic) they wait
         for the kernel's own: only that one has payload and user_expressions."""
@@ -187,6 +188,11 @@ class RecordedKernel:
         now = time.monotonic()
         self._append_deferred(lambda _made, until: until <= now)
 
+    def questions(self) -> list[list[bytes]]:
+        """The frames (as of Spooled) of what the kernel has asked absent tabs since this was called last."""
+        found, self._questions = self._questions, []
+        return found
+
     def end_cells(self, why: str, before: bytes) -> bytes:
         """End cells in the spool, as recorder_channel.Over says. Returns the digest of the last record, b"" if none.
         Waits up to 1 s for what a dead kernel has said.
@@ -244,6 +250,8 @@ class RecordedKernel:
                 self._append_or_defer(self._replies.follow(frames))
             elif kind == spool.SHELL:
                 self._recorded_reply(frames)
+            elif kind == spool.STDIN:
+                self._questions.append(frames)
         return False
 
     def _append_or_defer(self, made: list[Made]) -> None:

@@ -6,6 +6,7 @@ becomes that version, in the same process, as soon as no cell is under way.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import time
@@ -18,6 +19,8 @@ from jupyterd.linux import files, inotify, kept
 from jupyterd.protocol import spool
 from jupyterd.protocol.recorder_channel import (
     NOT_KEPT_MOST,
+    QUESTION_MOST,
+    Asked,
     Away,
     Back,
     Hello,
@@ -114,6 +117,7 @@ class Recorder:
                 kernel.take()
             self._hear_clients(ready)
             self._report_not_kept()
+            self._pass_on_questions()
             self._hand_over()
             if not self.kernels and time.monotonic() - self.alone_since >= _ALONE_S:
                 return
@@ -149,6 +153,14 @@ class Recorder:
             if last != message:
                 self.clients.answer(descriptor, message)
                 self.reported[descriptor] = message
+
+    def _pass_on_questions(self) -> None:
+        for name, kernel in self.kernels.items():
+            for frames in kernel.questions():
+                if sum(map(len, frames)) <= QUESTION_MOST:
+                    message = Asked(name, tuple(base64.b64encode(each).decode() for each in frames))
+                    for descriptor in self.reported:
+                        self.clients.answer(descriptor, message)
 
     def close(self) -> None:
         """Close all sockets and files."""

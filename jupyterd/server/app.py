@@ -205,6 +205,8 @@ class JupyterdServerApp(ServerApp):
         super().init_configurables()
         self._silent_mounts = SilentMounts(self.problems)
         self._silent_mounts.guard(self.contents_manager)
+        if isinstance(self.kernel_manager, KernelManager):
+            self.kernel_manager.recorder.on_question = KernelWebsocket.show_question
         if isinstance(self.identity_provider, IdentityProvider):
             self.identity_provider.live = self._live
             self.identity_provider.store = self.paths.login

@@ -112,6 +112,19 @@ def run_cell(browser: Chrome, code: str) -> None:
     ActionChains(browser).send_keys(code).key_down(Keys.SHIFT).send_keys(Keys.ENTER).key_up(Keys.SHIFT).perform()
 
 
+def run_all(browser: Chrome) -> None:
+    """Run, Run All Cells."""
+
+    def labelled(selector: str, text: str) -> WebElement | None:
+        found = browser.find_elements(By.CSS_SELECTOR, selector)
+        return next((each for each in found if each.is_displayed() and each.text == text), None)
+
+    for selector, text in ((".lm-MenuBar-itemLabel", "Run"), (".lm-Menu-itemLabel", "Run All Cells")):
+        entry = until(browser, text, lambda selector=selector, text=text: labelled(selector, text))
+        assert entry is not None
+        entry.click()
+
+
 def outputs(browser: Chrome) -> str:
     """All that the cells have put out."""
     return "\n".join(each.text for each in browser.find_elements(By.CSS_SELECTOR, OUTPUT))

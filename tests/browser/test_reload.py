@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from browser import chromium as browsers
 from browser import pages
-from selenium.webdriver import Chrome
+from selenium.webdriver import ActionChains, Chrome, Keys
+from selenium.webdriver.common.by import By
 from support.served import Served
 from support.waiting import eventually
 
-FRONTS = ("notebooks", "lab/tree")
+FRONTS = ("notebooks", "lab")
 PASSWORD = "correct horse battery"
 COUNT = """
 import pathlib, time
@@ -29,6 +30,15 @@ print("lines:", n)
 pathlib.Path({stop!r}).with_suffix(".done").touch()
 raise KeyError("its end")
 """
+
+
+def address_of(base: str, front: str, notebook: Path) -> str:
+    """In JupyterLab with a workspace of its own, where no other notebook is open."""
+    return (
+        f"{base}{front}/workspaces/{notebook.stem}/tree/{notebook.name}"
+        if front == "lab"
+        else (f"{base}{front}/{notebook.name}")
+    )
 
 
 def whole(browser: Chrome) -> None:
@@ -68,10 +78,10 @@ def saved(notebook: Path) -> dict[str, Any]:
 def test_a_cell_is_followed_by_every_page_that_opens_it_and_nothing_of_it_is_lost(
     with_lab: Served, browser: Chrome, logged_in: str, front: str
 ) -> None:
-    stop = with_lab.home / f"stop-reload-{front.partition('/')[0]}"
+    stop = with_lab.home / f"stop-reload-{front}"
     notebook = stop.with_suffix(".ipynb")
     pages.write_notebook(with_lab, notebook, COUNT.format(stop=str(stop)))
-    address = f"{logged_in}{front}/{notebook.name}"
+    address = address_of(logged_in, front, notebook)
     browser.get(address)
     pages.ready(browser)
     pages.run_cell(browser, "")
@@ -103,4 +113,91 @@ def test_a_cell_is_followed_by_every_page_that_opens_it_and_nothing_of_it_is_los
     assert saved(notebook)["outputs"][-1]["ename"] == "KeyError"
     ended(browser)
     browser.refresh()
+    ended(browser)
+
+
+ASK = """
+import pathlib, time
+handle = display("drawn", display_id=True)
+print("hello", input("who? "))
+while not pathlib.Path({stop!r}).exists():
+    time.sleep(0.05)
+pathlib.Path({stop!r}).with_suffix(".done").touch()
+print("bye", input("again? "))
+print("end", input("last? "))
+"""
+QUEUED = ("handle.update('redrawn'); print('second')", "1 / 0", "print('never')")
+
+
+def answer(browser: Chrome, prompt: str, text: str) -> None:
+    """The page shows this question, and no other; the text is typed."""
+    pages.until(browser, prompt, lambda: [prompt] == prompts_of_input(browser))
+    pages.seen(browser, ".jp-Stdin-input").send_keys(text, Keys.ENTER)
+
+
+def prompts_of_input(browser: Chrome) -> list[str]:
+    return [each.text.strip() for each in browser.find_elements(By.CSS_SELECTOR, ".jp-Stdin-prompt")]
+
+
+@pytest.mark.parametrize("front", FRONTS)
+def test_a_question_of_input_is_answered_in_any_page_and_cells_that_wait_run_on(
+    with_lab: Served, browser: Chrome, logged_in: str, front: str
+) -> None:
+    stop = with_lab.home / f"stop-ask-{front}"
+    notebook = stop.with_suffix(".ipynb")
+    pages.write_notebook(with_lab, notebook, ASK.format(stop=str(stop)), *QUEUED)
+    address = address_of(logged_in, front, notebook)
+    browser.get(address)
+    pages.ready(browser)
+    pages.run_all(browser)
+    pages.until(browser, "the question", lambda: prompts_of_input(browser) == ["who?"])
+    for _ in range(2):  # asked before the reload
+        browser.refresh()
+        pages.until(browser, "the queue", lambda: pages.prompts(browser)[:4] == ["[*]:"] * 4)
+        pages.until(browser, "the question", lambda: prompts_of_input(browser) == ["who?"])
+    answer(browser, "who?", "Ada")
+    pages.until(browser, "the answer", lambda: "hello Ada" in pages.text(browser))
+    browser.get("about:blank")
+    stop.touch()
+    eventually(stop.with_suffix(".done").exists, "the next question, which nobody sees")
+    browser.get(address)
+    answer(browser, "again?", "Bob")  # asked while no page was open
+    answer(browser, "last?", "Eve")  # asked of the page that is gone
+    pages.until(browser, "the end", lambda: "ZeroDivisionError" in pages.text(browser))
+    pages.until(browser, "counts", lambda: pages.prompts(browser)[:4] == ["[1]:", "[2]:", "[3]:", "[ ]:"])
+    assert "'drawn'" not in pages.text(browser)
+    for each in ("'redrawn'", "hello Ada", "bye Bob", "end Eve", "second"):
+        assert pages.text(browser).count(each) == 1
+    assert "never" not in pages.text(browser)
+
+
+@pytest.mark.parametrize(("front", "minor"), [("notebooks", 5), ("lab", 4)])
+def test_a_cell_whose_text_was_changed_keeps_what_it_has_and_the_page_offers_its_output(
+    with_lab: Served, browser: Chrome, logged_in: str, front: str, minor: int
+) -> None:
+    stop = with_lab.home / f"stop-changed-{minor}"
+    notebook = stop.with_suffix(".ipynb")
+    pages.write_notebook(with_lab, notebook, COUNT.format(stop=str(stop)), minor=minor)
+    browser.get(address_of(logged_in, front, notebook))
+    pages.ready(browser)
+    pages.run_cell(browser, "")
+    whole(browser)
+    if minor < 5:  # no lasting id: its text identifies it
+        browser.refresh()
+        whole(browser)
+        stop.touch()
+        ended(browser)
+        return
+    browser.find_elements(By.CSS_SELECTOR, f"{pages.CELL} .cm-content")[0].click()
+    ActionChains(browser).send_keys("# changed ").perform()
+    before = notebook.stat().st_mtime_ns
+    pages.save(browser)
+    pages.until(browser, "the file", lambda: notebook.stat().st_mtime_ns != before)
+    kept = [int(each) for each in re.findall(r"<(\d+)>", json.dumps(saved(notebook)["outputs"]))]
+    browser.refresh()
+    show = pages.seen(browser, "button[title='Show the output']")
+    assert pages.numbers(browser) == kept
+    browser.execute_script("arguments[0].click()", show)  # it moves
+    whole(browser)
+    stop.touch()
     ended(browser)

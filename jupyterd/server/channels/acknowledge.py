@@ -83,11 +83,11 @@ class Acknowledgements:
         if (self._sent, self.replied) != (header, replied):
             asyncio.get_running_loop().call_later(_PING_EVERY_S, self._ping)
 
-    def leave(self, *, held: bool) -> None:
-        """The websocket is closed; `held` as in CursorTable.leave."""
+    def leave(self, *, held: bool, gone: bool) -> None:
+        """The websocket is closed; `held` and `gone` as in CursorTable.leave."""
         if self._table is not None:
             with contextlib.suppress(OSError):
-                self._table.leave(self._slot, time.time(), held=held)
+                self._table.leave(self._slot, time.time(), held=held, gone=gone)
             self.close()
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ A tab's ZMQ identity is taken and given back here (protocol/recorder_channel.py)
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import os
 import socket
@@ -22,6 +23,7 @@ from jupyterd.launch.user_unit import LaunchFailed
 from jupyterd.linux import kept
 from jupyterd.protocol import recorder_channel, spool
 from jupyterd.protocol.recorder_channel import (
+    Asked,
     Away,
     Back,
     Hello,
@@ -71,6 +73,8 @@ class RecorderClient:
         self._records = records
         self._argv = recorder_process.argv(RecorderPaths(sockets, directory, records))
         self._max_bytes = max_bytes
+        self.on_question: Callable[[str, tuple[bytes, ...]], object] = lambda _kernel, _frames: None
+        """Called with what the kernel asks an absent tab, as recorder_channel.Asked."""
         self._writer: asyncio.StreamWriter | None = None
         self._tabs: set[tuple[str, str]] = set()
         self._releasing: dict[tuple[str, str], asyncio.Future[bool]] = {}
@@ -142,6 +146,11 @@ class RecorderClient:
     def give_identity(self, kernel: str, session: str) -> None:
         """Have the recorder hold the identity of a tab that is no longer connected."""
         self._tabs.discard((kernel, session))
+        self._say(Away(kernel, session))
+
+    def release_identity(self, kernel: str, session: str) -> None:
+        """Have the recorder release the identity of a tab that does not come back and needs nothing more."""
+        self._say(Back(kernel, session))
         self._say(Away(kernel, session))
 
     async def end_cells(self, kernel: str, why: str, before: str = "") -> bytes:
@@ -240,6 +249,8 @@ class RecorderClient:
                         told = self._ending.get(kernel)
                         if told is not None and not told.done():
                             told.set_result(bytes.fromhex(digest))
+                    case Asked(kernel=kernel, frames=frames):
+                        self.on_question(kernel, tuple(map(base64.b64decode, frames)))
                     case NotKept(kernels=kernels):
                         self._answered = asyncio.get_running_loop().time()
                         self._problems.clear(NOT_RECORDED)

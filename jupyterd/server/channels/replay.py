@@ -20,7 +20,7 @@ R7. After that it is `Live` again only when the spool has reached every live mes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
 
@@ -67,12 +67,12 @@ _DELIMITER = b"<IDS|MSG>"
 # --- inputs ---------------------------------------------------------------------------------------------------------
 
 
-def begin(session: str, cursor: Cursor) -> Step:
-    """A tab has connected that has everything up to `cursor`. Live messages may arrive before ReadSpool is carried
-    out.
+def begin(session: str, cursor: Cursor, others: Iterable[str] = ()) -> Step:
+    """A tab has connected that has everything up to `cursor`, and may show the cells of the sessions `others`. Live
+    messages may arrive before ReadSpool is carried out.
     """
     answered = frozenset({cursor.replied} - {spool.NOBODY})
-    return Replay(spool.tag(session), answered), (ReadSpool(cursor, paced=False),)
+    return Replay(spool.tag(session), frozenset(map(spool.tag, others)), answered), (ReadSpool(cursor, paced=False),)
 
 
 def arrived(state: Replay, channel: str, message: Message) -> Step:
@@ -235,7 +235,7 @@ def _record(state: Replay, phase: Reading, record: Spooled) -> tuple[Replay, Rea
             if phase.question is not None and _ends_cell_of(phase.question, record):
                 phase = replace(phase, question=None)
             return state, phase, (Deliver("iopub", record.frames, header),)
-        case spool.STDIN if record.tag == state.session:
+        case spool.STDIN if record.tag == state.session or record.tag in state.others:
             return state, replace(phase, question=record), ()
         case spool.REPLY | spool.SHELL if record.tag == state.session:
             state, outputs = _recorded_reply(state, record)

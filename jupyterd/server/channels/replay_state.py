@@ -190,6 +190,8 @@ class Replay:
 
     session: bytes
     """spool.tag of its session id."""
+    others: frozenset[bytes] = frozenset()
+    """spool.tag of the sessions whose cells this page may show: their questions are shown to it too."""
     answered: frozenset[bytes] = frozenset()
     """spool.tag of each request whose execute_reply was delivered."""
     phase: Reading | Live | Leaving = Reading()

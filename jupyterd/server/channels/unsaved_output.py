@@ -7,7 +7,8 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from logging import Logger
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ from jupyter_server.services.kernels.connection.base import deserialize_msg_from
 from jupyter_server.utils import url_path_join
 from tornado import web
 
-from jupyterd.protocol import spool, unsaved
+from jupyterd.protocol import cursors, spool, unsaved
 from jupyterd.protocol.cursors import Cursor
 from jupyterd.server.channels import spool_reader
+from jupyterd.server.channels.recorder_client import RecorderClient
 
 PARAMETER, PAGE, AGAIN = "jupyterd", "page", "again"
 """In the address of a page's websocket: it has our extension; it wants all output of requests that are not saved."""
@@ -40,6 +42,8 @@ def note(directory: Path, session: str, message: bytes, log: Logger, *, repeated
     """
     with contextlib.suppress(ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         channel, parts = deserialize_msg_from_ws_v1(message)
+        if channel == "stdin" and spool.message_type(bytes(parts[0])) == b"input_reply":
+            _answered(directory)
         if channel != "shell" or spool.message_type(bytes(parts[0])) != b"execute_request":
             return False
         header, metadata, content = (json.loads(bytes(parts[at])) for at in (0, 2, 3))
@@ -53,6 +57,26 @@ def note(directory: Path, session: str, message: bytes, log: Logger, *, repeated
         except OSError as error:  # the cell runs all the same
             log.warning("A page that is reloaded will not show the output of this cell: %s", error)
     return False
+
+
+def show_question(directory: Path, frames: Sequence[bytes]) -> None:
+    """A page is sent this message (signature, header, parent header, metadata, content) on the stdin channel."""
+    if spool.message_type(frames[1]) == b"input_request":
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            shown = unsaved.Question(frames[1].decode(), frames[2].decode(), frames[4].decode())
+            unsaved.put_question(directory, shown)
+
+
+def _answered(directory: Path) -> None:
+    shown = unsaved.question(directory)
+    if shown is not None:
+        with contextlib.suppress(OSError):
+            unsaved.put_question(directory, replace(shown, answered=True))
+
+
+def sessions(directory: Path) -> frozenset[str]:
+    """Of the tabs that have sent requests whose output is not saved."""
+    return frozenset(each.session for each in unsaved.read(directory))
 
 
 def begin(directory: Path) -> Cursor:
@@ -72,9 +96,10 @@ class UnsavedOutput(APIHandler):
     @web.authenticated
     @authorized
     def get(self, kernel_id: str) -> None:
-        """{"requests": [CellRequest]}, the oldest first."""
-        found = unsaved.read(self._directory(kernel_id))
-        self.finish(json.dumps({"requests": [asdict(each) for each in found]}))
+        """{"requests": [CellRequest], the oldest first, "question": the last that a page was sent, null for none}."""
+        directory = self._directory(kernel_id)
+        requests = [asdict(each) for each in unsaved.read(directory)]
+        self.finish(json.dumps({"requests": requests, "question": _message(unsaved.question(directory))}))
 
     @web.authenticated
     @authorized
@@ -86,6 +111,8 @@ class UnsavedOutput(APIHandler):
             raise web.HTTPError(400, 'the body is not {"saved": [msg_id, ...]}')
         try:
             unsaved.settle(directory, frozenset(saved))
+            for session in cursors.release(directory / spool.MARKS, sessions(directory)):
+                self._recorder().release_identity(kernel_id, session)
         except OSError as error:
             raise web.HTTPError(507, str(error)) from error
         self.set_status(204)
@@ -94,9 +121,23 @@ class UnsavedOutput(APIHandler):
     def _directory(self, kernel_id: str) -> Path:
         if kernel_id not in self.kernel_manager:
             raise web.HTTPError(404, f"there is no kernel {kernel_id}")
+        return self._recorder().directory / kernel_id
+
+    def _recorder(self) -> RecorderClient:
         manager: Any = self.kernel_manager
-        directory: Path = manager.recorder.directory
-        return directory / kernel_id
+        recorder: RecorderClient = manager.recorder
+        return recorder
+
+
+def _message(shown: unsaved.Question | None) -> dict[str, Any] | None:
+    """As the page knows messages, and whether it is `answered`."""
+    try:
+        if shown is None:
+            return None
+        parts = {"header": shown.header, "parent_header": shown.parent, "content": shown.content}
+        return {**{name: json.loads(text) for name, text in parts.items()}, "answered": shown.answered}
+    except ValueError:
+        return None
 
 
 def handlers(base_url: str) -> list[tuple[str, type[web.RequestHandler]]]:

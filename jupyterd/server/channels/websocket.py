@@ -9,6 +9,8 @@ import asyncio
 import contextlib
 import json
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import zmq
@@ -77,6 +79,12 @@ class KernelWebsocket(ZMQChannelsWebsocketConnection):
         client: RecorderClient = self.multi_kernel_manager.recorder
         return client
 
+    @property
+    def _directory(self) -> Path:
+        """The kernel's spool."""
+        directory: Path = self._recorder.directory / self.kernel_id
+        return directory
+
     async def prepare(self) -> None:
         """jupyter_server's hook, before the channels are made: take the tab's ZMQ identity back from the recorder."""
         info = getattr(self.kernel_manager, "_kernel_info_future", None)
@@ -86,18 +94,18 @@ class KernelWebsocket(ZMQChannelsWebsocketConnection):
         self.kernel_info_timeout = self.multi_kernel_manager.kernel_info_timeout
         await self._recorder.take_identity(self.kernel_id, self.session_id)
         if self.websocket_handler.get_argument(unsaved_output.PARAMETER, "") == unsaved_output.AGAIN:
-            self._begin = await asyncio.to_thread(unsaved_output.begin, self._recorder.directory / self.kernel_id)
+            self._begin = await asyncio.to_thread(unsaved_output.begin, self._directory)
 
     def connect(self) -> Any:  # noqa: ANN401 - jupyter_server's own
         """jupyter_server's hook: the websocket is open. Reading the spool begins once the channels work."""
         self._connected = True
         self._is_page = unsaved_output.is_page(self.websocket_handler)
-        directory = self._recorder.directory / self.kernel_id
         connected = self._recorder.connected_tabs(self.kernel_id)
         with contextlib.suppress(OSError, ValueError):
             websocket = self.websocket_handler
-            self._acknowledged = Acknowledgements(directory, self.session_id, connected, websocket, self._begin)
-            self._replay, outputs = replay.begin(self.session_id, self._acknowledged.begin)
+            self._acknowledged = Acknowledgements(self._directory, self.session_id, connected, websocket, self._begin)
+            others = unsaved_output.sessions(self._directory) if self._is_page else ()
+            self._replay, outputs = replay.begin(self.session_id, self._acknowledged.begin, others)
             self._backlog, self._waiting = Backlog(), {}
         connecting = super().connect()
         if connecting is not None and self._acknowledged is not None:
@@ -119,7 +127,9 @@ class KernelWebsocket(ZMQChannelsWebsocketConnection):
         super().disconnect()
         if self._acknowledged is not None:
             self._apply(replay.leave(self._replay))
-            self._acknowledged.leave(held=getattr(self.websocket_handler, "close_code", None) != _GOING_AWAY)
+            gone = getattr(self.websocket_handler, "close_code", None) == _GOING_AWAY
+            held = not gone or self.session_id in unsaved_output.sessions(self._directory)
+            self._acknowledged.leave(held=held, gone=gone)
         if self._open_sessions.get(self.session_key) is None:  # otherwise the same tab has reconnected already
             self._recorder.give_identity(self.kernel_id, self.session_id)
 
@@ -159,6 +169,13 @@ class KernelWebsocket(ZMQChannelsWebsocketConnection):
             await asyncio.wait(waiting, timeout=_WRITTEN_TIMEOUT_S)
 
     @classmethod
+    def show_question(cls, kernel_id: str, frames: tuple[bytes, ...]) -> None:
+        """The kernel has asked a tab that is absent: a page that shows that tab's cells shows the question."""
+        for each in cls.open_tabs():
+            if each.kernel_id == kernel_id and each.is_page:
+                each.ask(frames)
+
+    @classmethod
     def open_tabs(cls) -> list[KernelWebsocket]:
         """Those of this server that have a cursor."""
         return [each for each in cls._open_sockets if isinstance(each, KernelWebsocket) and each.has_cursor]
@@ -172,6 +189,15 @@ class KernelWebsocket(ZMQChannelsWebsocketConnection):
     def awaits_pong(self) -> bool:
         """Whether the browser has not acknowledged all that was written."""
         return self._acknowledged is not None and self._acknowledged.awaits_pong
+
+    @property
+    def is_page(self) -> bool:
+        """Whether the client is a page with our extension."""
+        return self._is_page
+
+    def ask(self, frames: tuple[bytes, ...]) -> None:
+        """Send a message of the stdin channel (as of Spooled)."""
+        self._carry_out(Deliver("stdin", frames))
 
     def stop_output(self) -> None:
         """Write no more output: the server ends."""
@@ -200,10 +226,9 @@ class KernelWebsocket(ZMQChannelsWebsocketConnection):
             self._repeated = True
             return
         repeated, self._repeated = self._repeated, False
-        if self._is_page and self._connected and isinstance(incoming_msg, bytes):
-            directory = self._recorder.directory / self.kernel_id
-            if unsaved_output.note(directory, self.session_id, incoming_msg, self.log, repeated=repeated):
-                return
+        noted = self._is_page and self._connected and isinstance(incoming_msg, bytes)
+        if noted and unsaved_output.note(self._directory, self.session_id, incoming_msg, self.log, repeated=repeated):
+            return
         super().handle_incoming_message(incoming_msg)
 
     def handle_outgoing_message(self, stream: Any, outgoing_msg: list[bytes]) -> None:  # noqa: ANN401 - jupyter_server's
@@ -261,6 +286,7 @@ class KernelWebsocket(ZMQChannelsWebsocketConnection):
             case ReadSpool():
                 self._task = asyncio.ensure_future(self._catch_up(output))
             case Deliver(channel=channel, frames=frames, header=header, replied=replied):
+                self._note_question(channel, frames)
                 self._note(replied=replied)
                 self._write(channel, list(frames))
                 self._note(header)
@@ -289,7 +315,7 @@ class KernelWebsocket(ZMQChannelsWebsocketConnection):
                 self._apply(replay.give_up(self._replay))
 
     async def _read_spool(self, order: ReadSpool) -> None:
-        reader = SpoolReader(self._recorder.directory / self.kernel_id, order.cursor)
+        reader = SpoolReader(self._directory, order.cursor)
         try:
             await asyncio.to_thread(reader.begin)
             while True:
@@ -319,9 +345,14 @@ class KernelWebsocket(ZMQChannelsWebsocketConnection):
         if self._acknowledged is not None and header:
             self._acknowledged.note(header)
 
+    def _note_question(self, channel: str, frames: Sequence[bytes]) -> None:
+        if channel == "stdin" and self._is_page:
+            unsaved_output.show_question(self._directory, frames)
+
     def _pass_on(self, order: PassOn) -> None:
         self._note(replied=order.replied)
         for each in order.messages:
+            self._note_question(order.channel, each[each.index(_DELIMITER) + 1 :])
             super().handle_outgoing_message(self.channels[order.channel], each)
             if order.channel == "iopub":
                 if not isinstance(self._replay.phase, Live):

@@ -9,6 +9,7 @@ import pytest
 
 from jupyterd.protocol import recorder_channel
 from jupyterd.protocol.recorder_channel import (
+    Asked,
     Away,
     Back,
     Hello,
@@ -66,6 +67,7 @@ def test_other_arguments_are_refused_by_name(arguments):
         (Yours("kernel", "tab", stood=True), b'{"Yours": {"kernel": "kernel", "session": "tab", "stood": true}}\n'),
         (Over("kernel", "why"), b'{"Over": {"kernel": "kernel", "why": "why", "before": ""}}\n'),
         (ReportNotKept(), b'{"ReportNotKept": {}}\n'),
+        (Asked("kernel", ("YQ==",)), b'{"Asked": {"kernel": "kernel", "frames": ["YQ=="]}}\n'),
         (NotKept((("kernel", "why"),)), b'{"NotKept": {"kernels": [["kernel", "why"]]}}\n'),
         (Told("kernel", "0f"), b'{"Told": {"kernel": "kernel", "digest": "0f"}}\n'),
     ],

@@ -66,3 +66,12 @@ def test_the_file_is_bounded_and_the_newest_stay(tmp_path):
         unsaved.add(tmp_path, made(number, code="x" * 100_000))
     assert (tmp_path / unsaved.NAME).stat().st_size < 5 << 20
     assert ids(tmp_path)[-10:] == [f"m{number}" for number in range(50, 60)]
+
+
+def test_the_last_question_comes_back(tmp_path):
+    assert unsaved.question(tmp_path) is None
+    for shown in (unsaved.Question("{}", "{}", "{}"), unsaved.Question("{}", "{}", '{"prompt": "ü"}', answered=True)):
+        unsaved.put_question(tmp_path, shown)
+        assert unsaved.question(tmp_path) == shown
+    (tmp_path / unsaved.QUESTION).write_bytes(b'{"header"')
+    assert unsaved.question(tmp_path) is None

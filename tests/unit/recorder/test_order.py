@@ -84,6 +84,15 @@ def test_a_reply_waits_for_the_output_before_it_however_much_that_is(tmp_path):
     assert set(kinds[:-2]) == {spool.IOPUB}
 
 
+def test_what_the_kernel_asks_an_absent_tab_is_there_to_be_passed_on_once(tmp_path):
+    kernel, (_, _, stdin) = begin(tmp_path)
+    stdin.messages += [message("input_request", prompt="who?")]
+    kernel.take()
+    assert [json.loads(frames[4]) for frames in kernel.questions()] == [{"prompt": "who?"}]
+    assert kernel.questions() == []
+    kernel.close()
+
+
 OUTPUT, OWN, MADE, NOTE, END = spool.IOPUB, spool.SHELL, spool.REPLY, spool.NOTE, spool.END
 REQUEST = {"msg_id": "cell of tab", "msg_type": "execute_request", "session": "tab"}
 ITS_OWN = message("execute_reply", REQUEST)

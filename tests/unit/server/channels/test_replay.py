@@ -76,8 +76,8 @@ def names(outputs):
 class Run:
     """Feeds inputs and keeps all outputs; each test says which inputs in which order."""
 
-    def __init__(self, cursor=None):
-        self.state, self.outputs = replay.begin("tab", cursor or Cursor())
+    def __init__(self, cursor=None, others=()):
+        self.state, self.outputs = replay.begin("tab", cursor or Cursor(), others)
         self.first = self.outputs
 
     def take(self, step):
@@ -230,6 +230,13 @@ def test_a_question_is_asked_only_if_nobody_has_answered_it(records, asked):
     run.spool(now=0.0)
     run.spool(now=40.0)
     assert ("question" in run.got) is asked
+
+
+def test_a_question_to_a_page_that_is_gone_is_asked_in_the_one_that_shows_its_cells():
+    run = Run(others=("another tab",))
+    run.spool(question(0, tag=OTHER), reply(1, "not ours", SHELL, tag=OTHER), now=0.0)
+    run.spool(now=40.0)
+    assert run.got == ["question"]
 
 
 def test_a_question_comes_before_what_was_held():

@@ -213,3 +213,26 @@ def test_the_spool_keeps_what_belongs_to_requests_that_are_not_saved(tmp_path):
     for number in range(50, 80):
         log.append(spool.IOPUB, spool.NOBODY, frames(number, size=10_000))
     assert len(spool.files(tmp_path)) <= 2, "nobody needs more"
+
+
+def test_what_is_kept_for_a_closed_page_is_kept_until_nothing_of_it_is_unsaved(tmp_path):
+    path = tmp_path / spool.MARKS
+    table = CursorTable(path)
+    for session, held, gone in (
+        ("slept", True, False),
+        ("closed", True, True),
+        ("done", True, True),
+        ("no", False, True),
+    ):
+        slot, _ = table.claim(session, 1.0, frozenset())
+        table.leave(slot, 2.0, held=held, gone=gone)
+
+    def kept():
+        return [each.session for each in cursors.read(path) if each.held]
+
+    assert kept() == ["slept", "closed", "done"]
+    assert cursors.release(path, {"closed"}) == ["done"]
+    assert kept() == ["slept", "closed"]
+    assert cursors.release(path, ()) == ["closed"]
+    assert cursors.release(path, ()) == []
+    assert kept() == ["slept"]

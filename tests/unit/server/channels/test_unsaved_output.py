@@ -48,6 +48,23 @@ def test_a_request_that_is_repeated_runs_once(tmp_path):
     assert not is_known(repeated=False), "a page that sends it without a word means it"
 
 
+def test_a_question_that_a_page_shows_is_known_until_another_and_whether_it_is_answered(tmp_path):
+    def shown(kind, name):
+        parts = (json.dumps(each).encode() for each in ({"msg_id": name, "msg_type": kind}, {}, {}, {}))
+        unsaved_output.show_question(tmp_path, [b"signature", *parts])
+
+    unsaved_output.note(tmp_path, "tab", sent("input_reply", "stdin"), LOG)
+    assert unsaved.question(tmp_path) is None
+    shown("input_request", "q1")
+    shown("other", "q2")
+    assert unsaved.question(tmp_path).answered is False
+    assert "q1" in unsaved.question(tmp_path).header
+    unsaved_output.note(tmp_path, "tab", sent("input_reply", "stdin"), LOG)
+    assert unsaved.question(tmp_path).answered is True
+    shown("input_request", "q3")
+    assert unsaved.question(tmp_path).answered is False
+
+
 def test_a_disk_that_takes_nothing_is_told_and_costs_nothing_else(tmp_path, caplog):
     unsaved_output.note(tmp_path / "gone", "tab", sent(), LOG)
     assert "will not show the output of this cell" in caplog.text

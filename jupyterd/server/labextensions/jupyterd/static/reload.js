@@ -32,12 +32,17 @@ const futureOf = (kernel, request) => {
 
 const isIdle = message => message.header.msg_type === 'status' && message.content.execution_state === 'idle';
 
+let offers = 0;
+
 // One notebook of this page.
 class Notebook {
-  constructor(panel, context, server) {
+  constructor(app, panel, context, server) {
+    this.app = app;
     this.panel = panel;
     this.context = context;
     this.server = server;
+    this.lastQuestion = null; // that an earlier page was sent
+    this.asked = new Set(); // questions that were shown here
     this.ended = new Set(); // requests whose output is whole in the document, and not saved
     // Done when the document has all that was said before it was opened.
     this.whole = new Promise(resolve => {
@@ -81,30 +86,49 @@ class Notebook {
         }
         this.show(msg, runs, displays);
       });
+      if (msg.channel === 'stdin') {
+        this.ask(msg, runs.get(parent));
+      }
     });
     this.replay(kernel, runs)
       .catch(error => console.warn('jupyterd: output of an earlier page is not shown', error))
       .finally(this.isWhole);
   }
 
-  async replay(kernel, runs) {
+  async replay(kernel, runs, evenChanged = false) {
     await this.context.ready;
     const answer = await this.server.ask(kernel.id);
-    for (const request of answer.requests) {
-      const cell = request.session === kernel.clientId ? undefined : this.cell(request.cell);
-      if (cell && cell.model.sharedModel.getSource() === request.code) {
-        runs.set(request.msg_id, { request, kernel, count: null, begun: false, future: futureOf(kernel, request) });
+    const others = answer.requests.filter(each => each.session !== kernel.clientId && !runs.has(each.msg_id));
+    const changed = [];
+    const added = [];
+    for (const request of others) {
+      const cell = this.cellOf(request, others);
+      if (!cell) {
+        this.forgetDeleted(kernel, request);
+      } else if (cell.model.sharedModel.getSource() !== request.code && !evenChanged) {
+        changed.push(request.msg_id);
+      } else {
+        added.push({ request, cell: cell.model.sharedModel.getId(), future: futureOf(kernel, request) });
       }
     }
-    if (runs.size === 0) {
+    if (changed.length > 0) {
+      this.offer(kernel, runs, changed);
+    }
+    if (added.length === 0) {
       return;
     }
+    this.lastQuestion = answer.question;
     await connected(kernel);
     if (kernel.isDisposed) {
       return;
     }
     for (const run of runs.values()) {
-      const { model, outputArea } = this.cell(run.request.cell);
+      run.begun = false; // all of it comes again
+    }
+    for (const run of added) {
+      Object.assign(run, { count: null, begun: false, ended: false });
+      runs.set(run.request.msg_id, run);
+      const { model, outputArea } = this.cell(run.cell);
       model.trusted = true; // as when it was run
       model.executionCount = null;
       model.executionState = 'running';
@@ -112,8 +136,22 @@ class Notebook {
     }
     replay(kernel.clientId);
     await kernel.reconnect();
-    const ended = Promise.all(Array.from(runs.values(), run => run.future.done));
+    const ended = Promise.all(added.map(run => run.future.done));
     await Promise.race([ended, quiet(kernel)]);
+    if (answer.question) {
+      this.ask(answer.question, runs.get(answer.question.parent_header.msg_id));
+    }
+  }
+
+  // A question of input(): the last one, unless it was answered.
+  ask(message, run) {
+    const { msg_id, date } = message.header;
+    const last = this.lastQuestion;
+    const isOver = last && (msg_id === last.header.msg_id ? last.answered : date < last.header.date);
+    if (run && !run.ended && !run.future.isDisposed && !isOver && !this.asked.has(msg_id)) {
+      this.asked.add(msg_id);
+      run.future.onStdin(message);
+    }
   }
 
   show(message, runs, displays) {
@@ -138,7 +176,7 @@ class Notebook {
     if (!run || run.ended) {
       return;
     }
-    const cell = this.cell(run.request.cell);
+    const cell = this.cell(run.cell);
     if (!cell || run.future.isDisposed) {
       runs.delete(run.request.msg_id); // deleted, or run again
       return;
@@ -162,6 +200,48 @@ class Notebook {
 
   cell(id) {
     return this.panel.content.widgets.find(each => each.model.type === 'code' && each.model.sharedModel.getId() === id);
+  }
+
+  // Below format 4.5 cells have other ids after each load: there a text that no other cell has identifies one.
+  cellOf(request, others) {
+    const { nbformat, nbformatMinor } = this.context.model;
+    if (nbformat > 4 || nbformatMinor >= 5) {
+      return this.cell(request.cell);
+    }
+    const cells = this.panel.content.widgets.filter(each => each.model.sharedModel.getSource() === request.code);
+    const isOne = cells.length === 1 && others.filter(each => each.code === request.code).length === 1;
+    return this.cell(request.cell) || (isOne && cells[0].model.type === 'code' ? cells[0] : undefined);
+  }
+
+  // The next save forgets a request whose cell is gone, unless another notebook uses the kernel too.
+  forgetDeleted(kernel, request) {
+    const sessions = [...this.app.serviceManager.sessions.running()];
+    if (sessions.filter(each => each.kernel && each.kernel.id === kernel.id).length === 1) {
+      this.ended.add(request.msg_id);
+    }
+  }
+
+  // Cells whose text is not what was run keep what they have.
+  offer(kernel, runs, changed) {
+    const { commands } = this.app;
+    const number = ++offers;
+    const show = `jupyterd:show-output-${number}`;
+    const discard = `jupyterd:discard-output-${number}`;
+    commands.addCommand(show, { execute: () => this.replay(kernel, runs, true) });
+    commands.addCommand(discard, { execute: () => this.server.tell(kernel.id, changed) });
+    const many = `${changed.length} cells were changed after they were run`;
+    const what = changed.length === 1 ? 'A cell was changed after it was run' : many;
+    commands.execute('apputils:notify', {
+      message: `${what}: output that is not saved is not shown.`,
+      type: 'info',
+      options: {
+        autoClose: false,
+        actions: [
+          { label: 'Show the output', commandId: show, args: {} },
+          { label: 'Discard it', commandId: discard, args: {} }
+        ]
+      }
+    });
   }
 
   // Tells the server, after each save, which outputs are in the file now.
@@ -247,7 +327,7 @@ export default {
       createNew: (panel, context) => {
         if (!known.has(context)) {
           known.add(context);
-          new Notebook(panel, context, server);
+          new Notebook(app, panel, context, server);
         }
       }
     });
