@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from jupyterd.cli.ssh import Here
+from jupyterd.cli.ssh import SshTarget
 from jupyterd.linux import local_time
 from jupyterd.protocol.banner import BEST, DEEPER, INDENT, TUNNEL_END, URLS, WHEN, fill
 from jupyterd.protocol.plan import Certificate, Plan
@@ -69,12 +69,12 @@ def of_snapshot(snapshot: Snapshot) -> Served:
     return Served(snapshot.urls, snapshot.certificate, foreground=False)
 
 
-def text(served: Served, login: Login, ssh: Here, command: str = "jupyterd") -> str:
+def text(served: Served, login: Login, ssh: SshTarget, command: str = "jupyterd") -> str:
     """The whole banner, an empty line before and after it. `command` is how this program is typed."""
     return fill(template(served, login, ssh, command), served.urls)
 
 
-def template(served: Served, login: Login, ssh: Here, command: str = "jupyterd") -> str:
+def template(served: Served, login: Login, ssh: SshTarget, command: str = "jupyterd") -> str:
     """The same with the URLs left open, for the supervisor to fill in (protocol/banner.py)."""
     lines = ["", *_tunnel(served.urls, ssh)]
     if served.certificate is not None:
@@ -135,7 +135,7 @@ def _trust(pair: Certificate, command: str) -> Iterator[str]:
         yield from ("", *_hint("To get rid of the warning, on phones and tablets too", f"{command} cert new"))
 
 
-def _tunnel(urls: tuple[str, ...], ssh: Here) -> Iterator[str]:
+def _tunnel(urls: tuple[str, ...], ssh: SshTarget) -> Iterator[str]:
     parts = urlsplit(urls[0])  # scheme, port and path are those of every URL
     port = parts.port or (443 if parts.scheme == "https" else 80)
     here, command = ssh.tunnel(TUNNEL_END, port)

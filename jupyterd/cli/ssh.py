@@ -23,7 +23,7 @@ BEHIND = "this machine is behind address translation: if that host does not work
 
 
 @attrs.frozen
-class Here:
+class SshTarget:
     """`note` is "", or one sentence about what `host` could not know."""
 
     user: str
@@ -44,13 +44,13 @@ class Here:
         return local, self.command(f"-N -L {local}:{end}:{port}")
 
 
-def here() -> Here:
+def here() -> SshTarget:
     """From the environment of this process and of its ancestors."""
     connection = os.environ.get("SSH_CONNECTION") or _inherited()
     return find(os.environ, os.getuid(), connection, _name(), _primary_address())
 
 
-def find(environ: Mapping[str, str], uid: int, connection: str, name: str, address: str) -> Here:
+def find(environ: Mapping[str, str], uid: int, connection: str, name: str, address: str) -> SshTarget:
     """`connection` as sshd sets it (client, port, server, port; ssh(1)) or ""; `name` and `address` of the machine."""
     # The user who called sudo is one who can log in, whether sudo led to root or to the service's account.
     user = environ.get("SUDO_USER", "root")
@@ -60,10 +60,10 @@ def find(environ: Mapping[str, str], uid: int, connection: str, name: str, addre
         client, server = _address(parts[0]), _address(parts[2])
         if client is not None and server is not None:
             if server.is_private and client.is_global:
-                return Here(user, str(server), int(parts[3]), BEHIND)
-            return Here(user, str(server), int(parts[3]))
+                return SshTarget(user, str(server), int(parts[3]), BEHIND)
+            return SshTarget(user, str(server), int(parts[3]))
     # A name without a dot can usually be resolved on this machine only.
-    return Here(user, name if "." in name else address or name)
+    return SshTarget(user, name if "." in name else address or name)
 
 
 def _user(uid: int) -> str:

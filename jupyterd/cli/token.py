@@ -115,7 +115,7 @@ def settled(server: _common.Server, pause: Callable[[float], None] = time.sleep)
     return server
 
 
-def show(server: _common.Server, login: banner.Login, here: ssh.Here) -> None:
+def show(server: _common.Server, login: banner.Login, here: ssh.SshTarget) -> None:
     """Print it to standard output, even if that is a pipe: the person asked for it."""
     if server.running is not None and server.urls:
         served = banner.of_snapshot(server.running.snapshot)

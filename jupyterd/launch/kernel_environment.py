@@ -125,14 +125,14 @@ def _set_aside(environment: Path, say: Say) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
+class BaseInterpreter:
     """An interpreter to make environments from; `version` is "3.11"."""
 
     path: str
     version: str
 
 
-def find_base(*, need_venv: bool) -> Base:
+def find_base(*, need_venv: bool) -> BaseInterpreter:
     """The interpreter that the server's own environment was made from, or another that this account can run."""
     name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     candidates = [
@@ -150,7 +150,7 @@ def find_base(*, need_venv: bool) -> Base:
         if version is None or tuple(int(each) for each in version.split(".")) < LEAST:
             continue
         if not need_venv or _succeeds([real, "-I", "-c", "import venv, ensurepip"]):
-            return Base(real, version)
+            return BaseInterpreter(real, version)
         without_venv.append(version)
     if without_venv:
         raise EnvironmentFailed(

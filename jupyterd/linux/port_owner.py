@@ -21,7 +21,7 @@ _OPTIONS_WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class PortHolder:
     """Who listens there. `pid` is None where the process may not be seen; `program` is then "a process"."""
 
     pid: int | None
@@ -36,7 +36,7 @@ class Holder:
 
 def find(
     host: str, port: int, own: Collection[int] = (), proc: str = "/proc", first: Collection[int] = ()
-) -> Holder | None:
+) -> PortHolder | None:
     """Who keeps us from listening there, as far as it can be proved; None: nobody, or not to be seen. `own`: inodes of
     our own sockets, on other addresses of the port. Of several processes that share the socket it is one of `first`,
     and systemd, which keeps sockets for others, only where there is no other.
@@ -46,7 +46,7 @@ def find(
         return None
     pid = _owner({f"socket:[{inode}]" for inode in sockets}, proc, first)
     user = _user_name(next(iter(sockets.values())))
-    return Holder(pid, "a process" if pid is None else _program(pid, proc), user)
+    return PortHolder(pid, "a process" if pid is None else _program(pid, proc), user)
 
 
 def holder(host: str, port: int, own: Collection[int] = (), former: Collection[int] = (), proc: str = "/proc") -> str:

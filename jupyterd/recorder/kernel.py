@@ -185,8 +185,8 @@ class RecordedKernel:
         """
         if self._take(self.iopub, spool.IOPUB, spool.NOBODY):
             self._take_all_replies()
-        now = time.monotonic()
-        self._append_deferred(lambda _made, until: until <= now)
+            now = time.monotonic()
+            self._append_deferred(lambda _made, until: until <= now)
 
     def questions(self) -> list[list[bytes]]:
         """The frames (as of Spooled) of what the kernel has asked absent tabs since this was called last."""

@@ -60,7 +60,7 @@ from jupyterd.server.kernels.manager import KernelManager
 from jupyterd.server.problems import ProblemReporter
 from jupyterd.server.reload import SettingsInForce
 from jupyterd.server.sessions import SessionManager
-from jupyterd.server.silent_mounts import SilentMounts
+from jupyterd.server.silent_mounts import MountGuard
 from jupyterd.server.start_errors import StartFailed
 from jupyterd.server.supervisor_link import SupervisorLink
 from jupyterd.settings.paths import Paths
@@ -84,7 +84,7 @@ class JupyterdServerApp(ServerApp):
     _http_server: BoundedHTTPServer
     _changes: replaced.Changes
     _documents: collaboration.Documents
-    _silent_mounts: SilentMounts
+    _silent_mounts: MountGuard
     _leaving = False
     problems: ProblemReporter
     connections_max = Integer(Limits().connections_max, help="[server] connections_max").tag(config=True)
@@ -203,7 +203,7 @@ class JupyterdServerApp(ServerApp):
         self.certfile = self.keyfile = ""
         configuration.enter_root_dir(self.root_dir)
         super().init_configurables()
-        self._silent_mounts = SilentMounts(self.problems)
+        self._silent_mounts = MountGuard(self.problems)
         self._silent_mounts.guard(self.contents_manager)
         if isinstance(self.kernel_manager, KernelManager):
             self.kernel_manager.recorder.on_question = KernelWebsocket.show_question

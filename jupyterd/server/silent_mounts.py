@@ -39,7 +39,7 @@ class _Look:
     mount: str = ""
 
 
-class SilentMounts:
+class MountGuard:
     """Those of this process. At most one object: it stands in for os.stat and os.lstat while there is any."""
 
     def __init__(self, problems: ProblemReporter) -> None:

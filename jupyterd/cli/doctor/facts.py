@@ -47,7 +47,7 @@ class Subject:
         return any(each.unit is not None for each in self.services) or self.paths.state.exists()
 
     @property
-    def base(self) -> Base:
+    def base(self) -> ServerFacts:
         """Where it listens: as it runs, else as the settings say."""
         server, tls = self.settings.server, self.settings.tls.enabled
         port, scheme = server.port, "https" if tls else "http"
@@ -61,11 +61,11 @@ class Subject:
         ours = () if self.running is None else (self.running.supervisor, self.running.server, self.running.spare)
         pids = tuple(each.process.pid for each in ours if each is not None)
         name, uid = self.asked.account.name, self.asked.account.uid
-        return Base(listen, port, scheme, server.base_url, name, uid, self.paths.mode, pids)
+        return ServerFacts(listen, port, scheme, server.base_url, name, uid, self.paths.mode, pids)
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
+class ServerFacts:
     """What root has to know of the server, from the account's own process."""
 
     listen: tuple[Listen, ...]

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from jupyterd.cli.doctor.facts import Base
+from jupyterd.cli.doctor.facts import ServerFacts
 from jupyterd.cli.doctor.verdict import Verdict
 from jupyterd.linux import port_owner, proc, systemd
-from jupyterd.linux.port_owner import Holder
+from jupyterd.linux.port_owner import PortHolder
 from jupyterd.text import bracketed
 
 SUBJECT = "port"
 _FREE_FROM = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 
 
-def examine(base: Base) -> Iterator[Verdict]:
+def examine(base: ServerFacts) -> Iterator[Verdict]:
     """Of every address that the server listens on, or would."""
     found = {host: port_owner.find(host, base.port, first=base.pids) for host in base.hosts}
-    others: dict[Holder, list[str]] = {}
+    others: dict[PortHolder, list[str]] = {}
     for host, holder in found.items():
         if holder is not None and holder.pid not in base.pids and not _may_be_ours(holder, base):
             others.setdefault(holder, []).append(f"{bracketed(host)}:{base.port}")
@@ -39,7 +39,7 @@ def examine(base: Base) -> Iterator[Verdict]:
             yield Verdict(SUBJECT, "wrong", text, ("set [server] port to 1024 or more, or type: sudo jupyterd setup",))
 
 
-def _taken(where: str, base: Base, holder: Holder) -> Verdict:
+def _taken(where: str, base: ServerFacts, holder: PortHolder) -> Verdict:
     is_are = "are" if " and " in where else "is"
     if holder.pid is None:
         see = f"sudo ss -ltnp 'sport = :{base.port}'"
@@ -55,7 +55,7 @@ def _taken(where: str, base: Base, holder: Holder) -> Verdict:
     return Verdict(SUBJECT, "wrong", text, (end, "or choose another port: [server] port in the settings"))
 
 
-def _may_be_ours(holder: Holder, base: Base) -> bool:
+def _may_be_ours(holder: PortHolder, base: ServerFacts) -> bool:
     """A server that runs as the account holds the port while nobody may look into its process."""
     return bool(base.pids) and holder.pid is None and holder.user == base.account
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jupyterd.cli.doctor import programs
-from jupyterd.cli.doctor.facts import Base
+from jupyterd.cli.doctor.facts import ServerFacts
 from jupyterd.cli.doctor.programs import NoAnswer
 from jupyterd.cli.doctor.verdict import Verdict
 from jupyterd.cli.status.units import NAME
@@ -19,7 +19,7 @@ _USUAL = 2.5
 """Ours is 1.4 to 1.6 (docs/hardening.md); a unit without a sandbox has 9.2."""
 
 
-def examine(base: Base) -> Iterator[Verdict]:
+def examine(base: ServerFacts) -> Iterator[Verdict]:
     """Only of the machine's service: a server in a terminal has the rights of its account."""
     if base.mode != "service" or not Path("/run/systemd/system").is_dir():
         yield Verdict(SUBJECT, "good", "none: this server has the rights of its account, as notebooks do")

@@ -36,7 +36,7 @@ from jupyterd.cli.doctor import (
     torch,
     verdict,
 )
-from jupyterd.cli.doctor.facts import Base, Subject
+from jupyterd.cli.doctor.facts import ServerFacts, Subject
 from jupyterd.cli.doctor.firewall import verdicts as firewall
 from jupyterd.cli.doctor.verdict import Examination, Verdict
 from jupyterd.linux import mounts
@@ -54,7 +54,7 @@ class OfAccount:
     """What the account's own process has found. `base` is None where it could not even say which server is meant."""
 
     verdicts: tuple[Verdict, ...]
-    base: Base | None
+    base: ServerFacts | None
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -124,7 +124,7 @@ def account_side(what: Subject) -> tuple[Examination, ...]:
     )
 
 
-def machine_side(base: Base) -> tuple[Examination, ...]:
+def machine_side(base: ServerFacts) -> tuple[Examination, ...]:
     """Of the machine; root sees more of it."""
     return (
         Examination(port.SUBJECT, lambda: port.examine(base)),

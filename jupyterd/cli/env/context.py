@@ -18,7 +18,7 @@ from jupyterd.settings.schema import Settings
 
 
 @attrs.frozen
-class Here:
+class EnvContext:
     """The account's places, settings and choices. `named` is what [kernels] environment says, "" if nothing, and
     `origin` where.
     """
@@ -43,13 +43,13 @@ class Here:
         return listing.make(where, os.environ, chosen)
 
 
-def find() -> Here:
+def find() -> EnvContext:
     """Raises Invalid, OSError."""
     where = paths.discover(os.environ, os.getuid())
     who = account(os.geteuid(), os.environ, service=where.mode == "service")
     loaded = load.load(load.sources(where.mode, None, os.environ, {}, who))
     name = "kernels.environment"
-    return Here(
+    return EnvContext(
         where, loaded.settings, Path(who.home), choices.read(where.state), loaded.settings.kernels.environment,
         loaded.origins.get(name, DEFAULT),
     )  # fmt: skip

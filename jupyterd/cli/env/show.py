@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jupyterd.cli import _common
 from jupyterd.cli._common import DONE, TROUBLE, say
-from jupyterd.cli.env.context import Here
+from jupyterd.cli.env.context import EnvContext
 from jupyterd.launch import registry, shell_environment
 from jupyterd.launch.shell_environment import Computed
 from jupyterd.launch.user_environment import user_environment
@@ -28,7 +28,7 @@ _UNITS = {"NOFILE": "open files", "NPROC": "processes", "MEMLOCK": "locked memor
 _UNLIMITED = -1
 
 
-def show(here: Here, prefix: str, *, as_json: bool) -> int:
+def show(here: EnvContext, prefix: str, *, as_json: bool) -> int:
     """1 when a part of it is missing, which is told."""
     made = compute(here, prefix)
     sources = _sources(made)
@@ -43,7 +43,7 @@ def show(here: Here, prefix: str, *, as_json: bool) -> int:
     return TROUBLE if made.told else DONE
 
 
-def compute(here: Here, prefix: str) -> Computed:
+def compute(here: EnvContext, prefix: str) -> Computed:
     """As the wrapper of a kernel does it; what the account's shells print goes to standard error."""
     kernels = here.settings.kernels
     reads_login = here.paths.mode != "foreground" and kernels.login_shell != "none"
@@ -58,7 +58,7 @@ def compute(here: Here, prefix: str) -> Computed:
         return shell_environment.compute(_base(here), asdict(setup), scratch, _STANDARD_ERROR)
 
 
-def _base(here: Here) -> dict[str, str]:
+def _base(here: EnvContext) -> dict[str, str]:
     """What the service gives to a kernel: the environment of the server that runs, or that it would have."""
     given: dict[str, str] = {}
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 from jupyterd.cli import as_account, typed
 from jupyterd.cli._common import DONE, TROUBLE, USAGE, fail, say
 from jupyterd.cli.env import context, page, show
-from jupyterd.cli.env.context import Here
+from jupyterd.cli.env.context import EnvContext
 from jupyterd.environments import choices, facts
 from jupyterd.environments.facts import Environment
 from jupyterd.launch import kernel_environment
@@ -57,7 +57,7 @@ def main(args: argparse.Namespace) -> int:
             return _default(here, args.environment, reset=args.reset)
 
 
-def _list(here: Here, *, as_json: bool) -> int:
+def _list(here: EnvContext, *, as_json: bool) -> int:
     found = here.listing()
     default = here.default
     if as_json:
@@ -70,7 +70,7 @@ def _list(here: Here, *, as_json: bool) -> int:
     return DONE
 
 
-def _add(here: Here, word: str, *, install: bool) -> int:
+def _add(here: EnvContext, word: str, *, install: bool) -> int:
     meant = _meant(here, word)
     if not isinstance(meant, Environment):
         return meant
@@ -91,7 +91,7 @@ def _add(here: Here, word: str, *, install: bool) -> int:
     return DONE
 
 
-def _remove(here: Here, word: str) -> int:
+def _remove(here: EnvContext, word: str) -> int:
     path = os.path.abspath(os.path.expanduser(word))  # noqa: PTH100, PTH111 - a link of the user's stays one
     if path not in here.chosen.added:
         meant = _meant(here, word)
@@ -105,14 +105,14 @@ def _remove(here: Here, word: str) -> int:
     return DONE
 
 
-def _show(here: Here, word: str | None, *, as_json: bool) -> int:
+def _show(here: EnvContext, word: str | None, *, as_json: bool) -> int:
     meant = None if word is None else _meant(here, word)
     if isinstance(meant, int):
         return meant
     return show.show(here, here.default if meant is None else meant.path, as_json=as_json)
 
 
-def _default(here: Here, word: str | None, *, reset: bool) -> int:
+def _default(here: EnvContext, word: str | None, *, reset: bool) -> int:
     own = str(here.paths.kernel_environment)
     if word is None and not reset:
         print(here.default)
@@ -133,7 +133,7 @@ def _default(here: Here, word: str | None, *, reset: bool) -> int:
     return DONE
 
 
-def _meant(here: Here, word: str) -> Environment | int:
+def _meant(here: EnvContext, word: str) -> Environment | int:
     """The environment that a person means, or the exit code after a message."""
     path = Path(os.path.abspath(os.path.expanduser(word)))  # noqa: PTH100, PTH111 - a link of the user's stays one
     if (path.name, path.parent.name) == ("python", "bin"):

@@ -49,7 +49,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 @attrs.frozen
-class Request:
+class GpuQuery:
     """The options, the account's home directory ("" if unknown), and how to print: columns, and whether in colour."""
 
     args: argparse.Namespace
@@ -67,13 +67,13 @@ def main(args: argparse.Namespace) -> int:
     known = found if isinstance(found, ServerStatus) else found.left
     state = where[0].state if known is None else Path(known.snapshot.state_dir)
     mine = attrs.evolve(where[0], state=state)
-    asked = Request(args, _home(state), _common.columns(NARROWEST, WIDEST), _common.has_colour())
+    asked = GpuQuery(args, _home(state), _common.columns(NARROWEST, WIDEST), _common.has_colour())
     if args.since is None:
         return _now(asked, found, _common.snapshots(where))
     return _past(asked, mine)
 
 
-def _now(asked: Request, found: ServerStatus | Nothing, files: tuple[Path, ...]) -> int:
+def _now(asked: GpuQuery, found: ServerStatus | Nothing, files: tuple[Path, ...]) -> int:
     if isinstance(found, Nothing):
         print(verb.absent(found, files), file=sys.stderr)
         return NOTHING if found.left is not None or not (found.damaged or found.denied) else TROUBLE
@@ -119,7 +119,7 @@ def _nothing(found: ServerStatus, wanted: argparse.Namespace) -> str:
     return "there are no figures of the GPUs yet; try again in a moment"
 
 
-def _past(asked: Request, mine: Paths) -> int:
+def _past(asked: GpuQuery, mine: Paths) -> int:
     wanted, until = asked.args, time.time()
     try:
         since = usage.since(wanted.since, until)
@@ -158,7 +158,7 @@ def _no_past(every: Spans, wanted: argparse.Namespace, file: Path) -> str:
     return f"there are no figures of GPU {wanted.gpu!r} since {wanted.since}"
 
 
-def _draw(asked: Request, past: Spans, since: float, until: float) -> None:
+def _draw(asked: GpuQuery, past: Spans, since: float, until: float) -> None:
     from jupyterd.cli.gpu import plot  # noqa: PLC0415 - the plotting library is for this alone
 
     begun = max(since, min(each.at for each in past.gpus))

@@ -21,7 +21,7 @@ from support.served import COMMAND, UID, Served, served
 from support.waiting import eventually
 
 from jupyterd.cli.doctor import disk, port, reach
-from jupyterd.cli.doctor.facts import Base
+from jupyterd.cli.doctor.facts import ServerFacts
 from jupyterd.cli.doctor.verdict import Verdict
 from jupyterd.protocol.plan import Listen
 
@@ -97,8 +97,8 @@ def test_a_server_that_hangs_does_not_answer_on_any_address(server: Served) -> N
     assert found["server"][0]["advice"] == [f"kill -CONT {supervisor}"]
 
 
-def base(number: int, *pids: int) -> Base:
-    return Base((Listen("127.0.0.1", number),), number, "https", "/", "alice", 1000, "service", pids)
+def base(number: int, *pids: int) -> ServerFacts:
+    return ServerFacts((Listen("127.0.0.1", number),), number, "https", "/", "alice", 1000, "service", pids)
 
 
 def test_the_port_of_somebody_else_is_named_with_its_process_and_what_to_type() -> None:

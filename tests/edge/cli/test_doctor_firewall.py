@@ -15,13 +15,13 @@ import pytest
 from support.network_namespace import Namespace, network_namespace
 
 from jupyterd.cli import ssh
-from jupyterd.cli.doctor.facts import Base
+from jupyterd.cli.doctor.facts import ServerFacts
 from jupyterd.cli.doctor.firewall import networks, verdicts
 from jupyterd.cli.doctor.verdict import Verdict
 from jupyterd.protocol.plan import Listen
 
 PORT = 8888
-BASE = Base((Listen("0.0.0.0", PORT), Listen("::", PORT)), PORT, "https", "/", "alice", 1000, "service", ())
+BASE = ServerFacts((Listen("0.0.0.0", PORT), Listen("::", PORT)), PORT, "https", "/", "alice", 1000, "service", ())
 HERE, THERE = "192.168.7.1", "192.168.7.2"
 HERE_TOO, ELSEWHERE = "10.50.0.1", "10.50.0.2"
 DROPPED_S, OPEN_S = 0.4, 30.0
@@ -167,10 +167,10 @@ def test_ufw(pair: Pair, tmp_path: Path) -> None:
 def test_an_ordinary_account_is_told_who_may_look_and_the_line_that_needs_no_open_port(pair: Pair) -> None:
     (found,) = pair.machine.inside(lambda: list(verdicts.examine(BASE, lambda: 1000)))
     assert (found.level, found.advice) == ("unknown", ("sudo jupyterd doctor",))
-    (way,) = verdicts.outside(BASE, ssh.Here("alice", HERE, 2222))
+    (way,) = verdicts.outside(BASE, ssh.SshTarget("alice", HERE, 2222))
     assert way.advice == (f"ssh -N -L {PORT}:localhost:{PORT} -p 2222 alice@{HERE}",)
-    only = Base((Listen("::1", 443),), 443, "https", "/lab/", "alice", 1000, "service", ())
+    only = ServerFacts((Listen("::1", 443),), 443, "https", "/lab/", "alice", 1000, "service", ())
     assert [each.text for each in verdicts.examine(only)] == ["not needed: the server listens on this machine only"]
-    (way,) = verdicts.outside(only, ssh.Here("alice", "gpu.lan"))
+    (way,) = verdicts.outside(only, ssh.SshTarget("alice", "gpu.lan"))
     assert way.advice == ("ssh -N -L 8443:[::1]:443 alice@gpu.lan",)
     assert way.text.endswith("then open https://localhost:8443/lab/")

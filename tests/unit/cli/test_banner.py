@@ -11,7 +11,7 @@ from jupyterd.cli import banner, ssh
 from jupyterd.cli.banner import OwnToken, Password, Served, Token, TokenHidden
 from jupyterd.protocol.plan import Certificate
 
-HERE = ssh.Here("ada", "192.0.2.9")
+HERE = ssh.SshTarget("ada", "192.0.2.9")
 OWN = Certificate("/s/self-signed.pem", "ab12" * 16, 0.0, 4e9, ("gpu.lan",), self_signed=True, source="self-signed")
 SECRET = "one-time-secret"
 
@@ -101,7 +101,7 @@ def me() -> str:
 
 def test_the_host_is_the_one_that_sshd_was_reached_at() -> None:
     found = ssh.find({}, os.getuid(), "198.51.100.4 51000 203.0.113.9 2222", "gpu", "10.0.0.5")
-    assert found == ssh.Here(me(), "203.0.113.9", 2222)
+    assert found == ssh.SshTarget(me(), "203.0.113.9", 2222)
     assert found.command("-N") == f"ssh -N -p 2222 {me()}@203.0.113.9"
 
 

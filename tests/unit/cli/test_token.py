@@ -16,7 +16,7 @@ import pytest
 
 from jupyterd.cli import _common, login_state, token
 from jupyterd.cli.banner import OwnToken, Password, Token, TokenHidden
-from jupyterd.cli.ssh import Here
+from jupyterd.cli.ssh import SshTarget
 from jupyterd.cli.status.read import Nothing, standing
 from jupyterd.linux import files, kept
 from jupyterd.protocol.status import Address, ProcessIdentity, Snapshot, encode
@@ -72,7 +72,7 @@ def test_another_accounts_server_is_nobody_elses_to_open(paths: Paths) -> None:
 def test_without_a_server_the_bare_token_goes_to_standard_output(
     paths: Paths, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    token.show(_common.Server(paths, None), Token("bare"), Here("ada", "192.0.2.9"))
+    token.show(_common.Server(paths, None), Token("bare"), SshTarget("ada", "192.0.2.9"))
     out, err = capsys.readouterr()
     assert out == "bare\n"
     assert "no server runs" in err

@@ -19,7 +19,7 @@ _WHOLE_V4, _WHOLE_V6 = 32, 64
 
 
 @dataclass(frozen=True, slots=True)
-class Here:
+class LocalNetwork:
     """One address of an interface, and the network that is reached directly through it."""
 
     interface: str
@@ -27,7 +27,7 @@ class Here:
     network: Network
 
 
-def reached(hosts: tuple[str, ...]) -> Iterator[Here]:
+def reached(hosts: tuple[str, ...]) -> Iterator[LocalNetwork]:
     """Those in which somebody else could reach a server that listens on these addresses: not loopback, not link-local,
     not towards containers on this machine.
     """
@@ -47,7 +47,7 @@ def reached(hosts: tuple[str, ...]) -> Iterator[Here]:
             found = _around(address, _WHOLE_V6)
         else:
             continue
-        yield Here(interface, each.address, found)
+        yield LocalNetwork(interface, each.address, found)
 
 
 def _around(address: ipaddress.IPv4Address | ipaddress.IPv6Address, length: int) -> Network:

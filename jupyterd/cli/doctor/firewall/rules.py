@@ -25,7 +25,7 @@ _NOTHING = frozenset({
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class InboundConnection:
     """From anybody in `source`, which arrives on `interface`, to `port` at this machine's address `to`."""
 
     source: Network
@@ -72,7 +72,7 @@ class Ruleset:
     chains: dict[tuple[str, str, str], Chain] = field(default_factory=dict)
     elements: dict[tuple[str, str, str], list[Any]] = field(default_factory=dict)
 
-    def outcome(self, connection: Connection) -> Outcome:
+    def outcome(self, connection: InboundConnection) -> Outcome:
         """Every base chain before and at the hook "input" sees the packet, in the order of priorities: one that drops
         is final, one that accepts hands it on.
         """
@@ -120,7 +120,7 @@ class _Walk:
     """One base chain, for one connection."""
 
     ruleset: Ruleset
-    connection: Connection
+    connection: InboundConnection
     base: Chain
 
     def ended(self) -> frozenset[str]:

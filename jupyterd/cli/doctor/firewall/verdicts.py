@@ -11,10 +11,10 @@ from pathlib import Path
 
 from jupyterd.cli import ssh
 from jupyterd.cli.doctor import programs
-from jupyterd.cli.doctor.facts import Base
+from jupyterd.cli.doctor.facts import ServerFacts
 from jupyterd.cli.doctor.firewall import iptables, networks, rules
-from jupyterd.cli.doctor.firewall.networks import Here
-from jupyterd.cli.doctor.firewall.rules import ACCEPT, DROP, Chain, Connection, Outcome, Ruleset
+from jupyterd.cli.doctor.firewall.networks import LocalNetwork
+from jupyterd.cli.doctor.firewall.rules import ACCEPT, DROP, Chain, InboundConnection, Outcome, Ruleset
 from jupyterd.cli.doctor.programs import NoAnswer
 from jupyterd.cli.doctor.verdict import Verdict
 from jupyterd.linux.net import is_loopback
@@ -25,7 +25,7 @@ _OF_IPTABLES = frozenset({"raw", "mangle", "filter", "security", "nat"})
 _BY_NFT = "(nf_tables)"
 
 
-def examine(base: Base, geteuid: Callable[[], int] = os.geteuid) -> Iterator[Verdict]:
+def examine(base: ServerFacts, geteuid: Callable[[], int] = os.geteuid) -> Iterator[Verdict]:
     """Of each network that the server can be reached from. Only root may read the rules."""
     there = [*networks.reached(base.hosts)]
     if not there:
@@ -36,11 +36,11 @@ def examine(base: Base, geteuid: Callable[[], int] = os.geteuid) -> Iterator[Ver
         return
     ruleset = read()
     for each in there:
-        found = ruleset.outcome(Connection(each.network, each.address, base.port, each.interface))
+        found = ruleset.outcome(InboundConnection(each.network, each.address, base.port, each.interface))
         yield _of_network(base, each, found)
 
 
-def outside(base: Base, here: ssh.Here) -> Iterator[Verdict]:
+def outside(base: ServerFacts, here: ssh.SshTarget) -> Iterator[Verdict]:
     """How another computer gets to it whatever is in between. `here` is the way that this person has logged in."""
     loopback = [each for each in base.hosts if is_loopback(each)]
     local, tunnel = here.tunnel(bracketed(loopback[0]) if loopback else "localhost", base.port)
@@ -79,7 +79,7 @@ def _is_of_iptables(entry: dict[str, dict[str, str]], replaced: set[str]) -> boo
     return value.get("family") in replaced and value.get("table", value.get("name")) in _OF_IPTABLES
 
 
-def _of_network(base: Base, here: Here, found: Outcome) -> Verdict:
+def _of_network(base: ServerFacts, here: LocalNetwork, found: Outcome) -> Verdict:
     port = f"TCP port {base.port}"
     if found.may == {ACCEPT}:
         return Verdict(SUBJECT, "good", f"{port} is open to {here.network} ({here.interface})")
@@ -109,7 +109,7 @@ def manager() -> str:
     return ""
 
 
-def opening(port: int, here: Here, by: Chain | None, kept_with: str) -> tuple[str, ...]:
+def opening(port: int, here: LocalNetwork, by: Chain | None, kept_with: str) -> tuple[str, ...]:
     """What to type so that this network, and no other, reaches the port."""
     v4 = here.network.version == 4  # noqa: PLR2004 - the version
     if kept_with == "ufw":
@@ -136,7 +136,7 @@ def _zone(interface: str) -> str:
         return ""  # the default zone
 
 
-def _unseen(base: Base) -> Verdict:
+def _unseen(base: ServerFacts) -> Verdict:
     """What an ordinary account may know."""
     running = []
     for name in ("ufw", "firewalld", "nftables", "netfilter-persistent"):
