@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,10 @@ def home() -> Iterator[Path]:
     try:
         yield made
     finally:
+        for each in Path("/proc").glob("[0-9]*"):  # kernels and the recorder outlive their server
+            with suppress(OSError):
+                if f"\0HOME={made}\0".encode() in b"\0" + (each / "environ").read_bytes():
+                    _kill(int(each.name))
         shutil.rmtree(made, ignore_errors=True)
 
 

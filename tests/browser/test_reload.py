@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,47 @@ def test_a_cell_whose_text_was_changed_keeps_what_it_has_and_the_page_offers_its
     show = pages.seen(browser, "button[title='Show the output']")
     assert pages.numbers(browser) == kept
     browser.execute_script("arguments[0].click()", show)  # it moves
+    whole(browser)
+    stop.touch()
+    ended(browser)
+
+
+COLLABORATION = "@jupyter/docprovider-extension"
+
+
+@pytest.mark.parametrize("front", FRONTS)
+def test_it_steps_aside_where_jupyter_collaboration_keeps_the_documents_and_says_so(
+    with_lab: Served, browser: Chrome, logged_in: str, front: str
+) -> None:
+    stop = with_lab.home / f"stop-shared-{front}"
+    notebook = stop.with_suffix(".ipynb")
+    pages.write_notebook(with_lab, notebook, COUNT.format(stop=str(stop)))
+    extension = with_lab.home / ".local/share/jupyter/labextensions" / COLLABORATION
+    (extension / "static").mkdir(parents=True)
+    build = {"load": "static/entry.js", "extension": "./extension"}
+    package = {"name": COLLABORATION, "version": "4.0.0", "jupyterlab": {"extension": True, "_build": build}}
+    (extension / "package.json").write_text(json.dumps(package))
+    entry = "{ init: () => undefined, get: async () => () => ({ default: [] }) }"
+    (extension / "static/entry.js").write_text(f"window._JUPYTERLAB[{COLLABORATION!r}] = {entry};")
+
+    def said() -> bool:
+        return any(
+            "jupyter-collaboration keeps the documents" in each["message"] for each in browser.get_log("browser")
+        )
+
+    try:
+        browser.get(address_of(logged_in, front, notebook))
+        pages.ready(browser)
+        pages.until(browser, "what it says", said)
+        pages.run_cell(browser, "")
+        whole(browser)
+        browser.refresh()
+        pages.until(browser, "what it says", said)
+        pages.until(browser, "the kernel", lambda: pages.kernel_status(browser) == "busy")
+        assert pages.numbers(browser) == []
+    finally:
+        shutil.rmtree(extension)
+    browser.refresh()
     whole(browser)
     stop.touch()
     ended(browser)

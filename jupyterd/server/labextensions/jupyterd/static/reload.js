@@ -32,6 +32,34 @@ const futureOf = (kernel, request) => {
 
 const isIdle = message => message.header.msg_type === 'status' && message.content.execution_state === 'idle';
 
+// With jupyter-collaboration the document is in the server: its pages share the outputs, and we step aside.
+const COLLABORATION = ['@jupyter/collaboration-extension', '@jupyter/docprovider-extension'];
+const isShared = () => {
+  const config = JSON.parse(document.getElementById('jupyter-config-data').textContent);
+  return (config.federated_extensions || []).some(each => COLLABORATION.includes(each.name));
+};
+
+// In a shared document nothing is unsaved, as far as a page can know.
+class SharedNotebook {
+  constructor(context, server) {
+    this.server = server;
+    const session = context.sessionContext;
+    session.kernelChanged.connect((_, change) => change.newValue && this.follow(change.newValue));
+    if (session.session && session.session.kernel) {
+      this.follow(session.session.kernel);
+    }
+  }
+
+  follow(kernel) {
+    kernel.anyMessage.connect((_, { msg, direction }) => {
+      const parent = msg.parent_header;
+      if (direction === 'recv' && isIdle(msg) && parent.msg_type === 'execute_request' && parent.session === kernel.clientId) {
+        this.server.tell(kernel.id, [parent.msg_id]).catch(() => undefined); // it costs room in the spool, no more
+      }
+    });
+  }
+}
+
 let offers = 0;
 
 // One notebook of this page.
@@ -323,11 +351,15 @@ export default {
   activate: app => {
     const server = serverOf(app.serviceManager.serverSettings);
     const known = new WeakSet(); // two views of a notebook have one document
+    const shared = isShared();
+    if (shared) {
+      console.warn('jupyterd: jupyter-collaboration keeps the documents, so output that no page has seen is not shown');
+    }
     app.docRegistry.addWidgetExtension('Notebook', {
       createNew: (panel, context) => {
         if (!known.has(context)) {
           known.add(context);
-          new Notebook(app, panel, context, server);
+          shared ? new SharedNotebook(context, server) : new Notebook(app, panel, context, server);
         }
       }
     });
