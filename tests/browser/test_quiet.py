@@ -13,7 +13,7 @@ from support.served import served
 KNOWN = re.compile(
     r"""
     no\ NVIDIA\ driver: | started\ the\ Jupyter\ server | serving\ https:// | the\ spare\ takes\ over
-    | the\ one-time\ token\ was\ used\ and\ a\ password\ was\ set | the\ password\ or\ the\ token\ was\ changed$
+    | the\ one-time\ token\ was\ used\ and\ a\ password\ was\ set | the\ password\ or\ a\ token\ was\ changed$
     | Writing\ notebook-signing\ key | Creating\ new\ notebook | Kernel\ started:
     """,
     re.VERBOSE,

@@ -219,7 +219,7 @@ def test_it_steps_aside_where_jupyter_collaboration_keeps_the_documents_and_says
     build = {"load": "static/entry.js", "extension": "./extension"}
     package = {"name": COLLABORATION, "version": "4.0.0", "jupyterlab": {"extension": True, "_build": build}}
     (extension / "package.json").write_text(json.dumps(package))
-    entry = "{ init: () => undefined, get: async () => () => ({ default: [] }) }"
+    entry = "{ init: () => undefined, get: async () => () => [] }"
     (extension / "static/entry.js").write_text(f"window._JUPYTERLAB[{COLLABORATION!r}] = {entry};")
 
     def said() -> bool:
@@ -235,7 +235,7 @@ def test_it_steps_aside_where_jupyter_collaboration_keeps_the_documents_and_says
         whole(browser)
         browser.refresh()
         pages.until(browser, "what it says", said)
-        pages.until(browser, "the kernel", lambda: pages.kernel_status(browser) == "busy")
+        pages.seen(browser, pages.CELL)
         assert pages.numbers(browser) == []
     finally:
         shutil.rmtree(extension)

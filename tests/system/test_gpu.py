@@ -121,10 +121,10 @@ def test_what_takes_time_to_show_and_a_server_that_a_disk_holds_after_sigkill(
     service.machine.run(f"{NEW_DRIVER}fsfreeze --freeze {frozen_home}")
     body = {"type": "file", "format": "text", "content": "x"}
     held = []
-    for number in range(2):  # the first is left to its disk, and there is one such at most
+    for name in ("frozen", "frozen2"):  # the first is left to its disk, and there is one such at most
         held.append(service.pids()["server"])
         save = threading.Thread(
-            target=service.http, args=(f"/api/contents/frozen/{number}.txt",), kwargs={"method": "PUT", "body": body}
+            target=service.http, args=(f"/api/contents/{name}/x.txt",), kwargs={"method": "PUT", "body": body}
         )
         save.start()
         service.wait_server(held[-1], 60)
@@ -136,7 +136,7 @@ def test_what_takes_time_to_show_and_a_server_that_a_disk_holds_after_sigkill(
     assert service.http("/api") == 200
     service.machine.run(f"fsfreeze --unfreeze {frozen_home}")
     watch.cleared("server-busy", "wedged", within_s=60)
-    assert service.machine.run(f"cat {frozen_home}/0.txt") == "x", "its save is finished"
+    assert service.machine.run(f"cat {frozen_home}/x.txt") == "x", "its save is finished"
     watch.raised("gpu-slowed", within_s=150)
     with_driver(service)
     service.machine.run("umount /proc/driver")
@@ -181,18 +181,24 @@ def test_memory_is_its_notebooks_whatever_its_processes_did_and_follows_a_rename
 
 def test_a_killed_sampler_comes_back_and_the_server_never_notices(with_gpus: Service) -> None:
     pids = eventually(lambda: "sampler" in with_gpus.pids() and with_gpus.pids(), "the sampler")
+    watch = Watch(with_gpus)
     with_gpus.machine.run(f"kill -KILL {pids['sampler']}")
+    watch.raised("gpu-sampler", within_s=30)
     eventually(lambda: with_gpus.pids().get("sampler", pids["sampler"]) != pids["sampler"], "another sampler", 90)
+    watch.cleared("gpu-sampler", within_s=60)
     assert with_gpus.pids()["server"] == pids["server"]
 
 
 @pytest.fixture
 def frozen_home(service: Service, frozen: str) -> Iterator[str]:
-    """The same in the account's home."""
+    """The same in the account's home, and once more beside it: a server that knows that one is silent looks there."""
     here = f"/home/{ACCOUNT}/frozen"
-    service.machine.run(f"mkdir {here}; mount --bind {frozen} {here}")
+    service.machine.run(f"mkdir {frozen}/2; chmod 0777 {frozen}/2; mkdir {here} {here}2")
+    service.machine.run(f"mount --bind {frozen} {here}; mount --bind {frozen}/2 {here}2")
     yield here
-    service.machine.run(f"fsfreeze --unfreeze {frozen}; umount --lazy {here}; rmdir {here}", check=False)
+    service.machine.run(
+        f"fsfreeze --unfreeze {frozen}; umount --lazy {here} {here}2; rmdir {here} {here}2", check=False
+    )
 
 
 @pytest.fixture
@@ -246,7 +252,7 @@ def test_a_driver_that_hangs_in_the_kernel_stays_on_its_island(with_gpus: Servic
         "its name in the journal",
         90,
     )[0]
-    assert "hangs" in since["MESSAGE"] and since["HEALTH_CODE"] == "gpu-sampler"
+    assert "hangs" in since["MESSAGE"] and since["HEALTH_CODE"] == "gpu"
     assert service.http("/api") == 200
     with_driver(service)
     machine.run(f"fsfreeze --unfreeze {frozen}")

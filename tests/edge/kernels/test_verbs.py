@@ -125,7 +125,7 @@ def test_root_acts_as_the_account_not_as_root(place):
     stopped = verb(place, "kernels", "stop", kernel)
     place.uid = theirs
     (shown,) = json.loads(done.stdout)
-    assert (shown["id"], shown["notebook"]) == (kernel, None)
+    assert (shown["id"], shown["notebook"]) == (kernel, "a.ipynb"), "which does not come from the file"
     assert stopped.stdout == "ended 1 of 1 kernel\n"
 
 

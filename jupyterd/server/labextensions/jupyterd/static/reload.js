@@ -126,7 +126,8 @@ class Notebook {
   async replay(kernel, runs, evenChanged = false) {
     await this.context.ready;
     const answer = await this.server.ask(kernel.id);
-    const others = answer.requests.filter(each => each.session !== kernel.clientId && !runs.has(each.msg_id));
+    const isOther = each => each.session !== kernel.clientId && !runs.has(each.msg_id) && !this.ended.has(each.msg_id);
+    const others = answer.requests.filter(isOther);
     const changed = [];
     const added = [];
     for (const request of others) {
@@ -163,9 +164,11 @@ class Notebook {
       outputArea.reattachFuture(run.future);
     }
     replay(kernel.clientId);
-    await kernel.reconnect();
+    const again = kernel.reconnect(); // the earlier connection is closed now
+    const settled = quiet(kernel, runs);
+    await again;
     const ended = Promise.all(added.map(run => run.future.done));
-    await Promise.race([ended, quiet(kernel)]);
+    await Promise.race([ended, settled]);
     if (answer.question) {
       this.ask(answer.question, runs.get(answer.question.parent_header.msg_id));
     }
@@ -291,17 +294,22 @@ class Notebook {
 // A save waits no longer than this for what the kernel said before.
 const SAVE_MS = 10000;
 
-// Resolves when nothing has come for a while, after 3 s at most: what follows is live.
+// Resolves when nothing has come for a while since the first message for these runs, and 3 s after that at most: what
+// follows is live.
 const QUIET_MS = 500;
 const QUIET_MOST_MS = 3000;
-const quiet = async kernel => {
-  const begun = Date.now();
-  let last = begun;
-  const note = () => {
+const quiet = async (kernel, runs) => {
+  let first = 0;
+  let last = 0;
+  const note = (_, { msg }) => {
     last = Date.now();
+    first = first || (runs.has(msg.parent_header && msg.parent_header.msg_id) ? last : 0);
   };
   kernel.anyMessage.connect(note);
-  while (Date.now() - last < QUIET_MS && Date.now() - begun < QUIET_MOST_MS) {
+  while (!first || (Date.now() - last < QUIET_MS && Date.now() - first < QUIET_MOST_MS)) {
+    if (kernel.isDisposed) {
+      break;
+    }
     await sleep(QUIET_MS / 5);
   }
   kernel.anyMessage.disconnect(note);
