@@ -31,6 +31,10 @@ fetch(base + "api/sessions").then((answer) => answer.json()).then((sessions) => 
 _TEXT = f"""return Array.from(document.querySelectorAll("{OUTPUT}"), each => each.textContent).join("\\n");"""
 
 
+FRONTS = ("notebooks", "lab")
+"""Notebook 7 and JupyterLab, as the first part of an address."""
+
+
 def until(browser: Chrome, what: str, question: Callable[[], T], wait_s: float = WAIT_S) -> T:
     """The first true answer; the page may change under the question."""
     wait = WebDriverWait(browser, wait_s, poll_frequency=0.1, ignored_exceptions=(StaleElementReferenceException,))
@@ -82,6 +86,12 @@ def new_notebook(browser: Chrome) -> None:
     until(browser, "the new tab", lambda: set(browser.window_handles) - before)
     browser.switch_to.window((set(browser.window_handles) - before).pop())
     ready(browser)
+
+
+def address_of(base: str, front: str, notebook: Path) -> str:
+    """Of a notebook in one of FRONTS; in JupyterLab in a workspace of its own, where no other notebook is open."""
+    place = front if front == "notebooks" else f"{front}/workspaces/{notebook.stem}/tree"
+    return f"{base}{place}/{notebook.name}"
 
 
 def ready(browser: Chrome) -> None:

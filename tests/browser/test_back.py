@@ -82,18 +82,18 @@ def asleep(browser: Chrome) -> Iterator[None]:
             each.resume()
 
 
-@pytest.mark.parametrize("front", ["notebooks", "lab/tree"])
+@pytest.mark.parametrize("front", pages.FRONTS)
 def test_what_is_over_soon_is_not_noticed_and_what_lasts_is_told_and_taken_back(
     plain: Served, link: Link, browser: Chrome, front: str
 ) -> None:
-    stop = plain.home / f"stop-{front.partition('/')[0]}"
+    stop = plain.home / f"stop-{front}"
     notebook = stop.with_suffix(".ipynb")
     pages.write_notebook(plain, notebook, COUNT.format(stop=str(stop)))
     found = re.search(r"https?://\S+#token=\S+", plain.verb("token").stdout)
     assert found
     address = found[0].replace(str(plain.port), str(link.port))
     pages.log_in(browser, address, new_password="correct horse battery")
-    browser.get(f"{address.partition('login#')[0]}{front}/{notebook.name}")
+    browser.get(pages.address_of(address.partition("login#")[0], front, notebook))
     pages.ready(browser)
     browser.execute_script(_WATCH)
     pages.run_cell(browser, "")
@@ -148,18 +148,18 @@ def test_what_is_over_soon_is_not_noticed_and_what_lasts_is_told_and_taken_back(
     assert (plain.home / f"ran-{stop.name}").read_text() == "xx", "each cell ran, and once"
 
 
-@pytest.mark.parametrize("front", ["notebooks", "lab/tree"])
+@pytest.mark.parametrize("front", pages.FRONTS)
 def test_a_login_that_is_over_is_no_dead_kernel_and_the_next_one_goes_on(
     plain: Served, browser: Chrome, front: str
 ) -> None:
     password = "correct horse battery"
-    notebook = plain.home / f"login-{front.partition('/')[0]}.ipynb"
+    notebook = plain.home / f"login-{front}.ipynb"
     pages.write_notebook(plain, notebook, "kept = 'kept'; print('begun')")
     found = re.search(r"https?://\S+#token=\S+", plain.verb("token").stdout)
     assert found
     base = found[0].partition("login#")[0]
     pages.log_in(browser, found[0], new_password=password)
-    browser.get(f"{base}{front}/{notebook.name}")
+    browser.get(pages.address_of(base, front, notebook))
     pages.ready(browser)
     pages.run_cell(browser, "")
     pages.until(browser, "its output", lambda: "begun" in pages.outputs(browser))

@@ -54,14 +54,14 @@ def kill(server: Served, whose: str) -> None:
         eventually(lambda: recorded(server) > before, "what it records")
 
 
-@pytest.mark.parametrize("front", ["notebooks", "lab/tree"])
+@pytest.mark.parametrize("front", pages.FRONTS)
 def test_each_line_is_shown_once_whatever_is_killed(
     with_lab: Served, browser: Chrome, logged_in: str, front: str
 ) -> None:
-    stop = with_lab.home / f"stop-{front.partition('/')[0]}"
+    stop = with_lab.home / f"stop-{front}"
     notebook = stop.with_suffix(".ipynb")
     pages.write_notebook(with_lab, notebook, COUNT.format(stop=str(stop)))
-    browser.get(f"{logged_in}{front}/{notebook.name}")
+    browser.get(pages.address_of(logged_in, front, notebook))
     pages.ready(browser)
     pages.run_cell(browser, "")
     dice = random.Random(front)
@@ -70,9 +70,8 @@ def test_each_line_is_shown_once_whatever_is_killed(
         pages.until(browser, "more lines", lambda seen=seen: len(pages.numbers(browser)) > seen + dice.randrange(5, 60))
         kill(with_lab, dice.choice(["server", "server", "server", "recorder"]))
     stop.touch()
-    pages.until(browser, "the end of the cell", lambda: "lines:" in pages.text(browser))
-    shown = pages.numbers(browser)
-    count = int(re.findall(r"lines: (\d+)", pages.text(browser))[-1])
+    end = pages.until(browser, "the end of the cell", lambda: re.search(r"lines: (\d+)\n", pages.text(browser)))
+    shown, count = pages.numbers(browser), int(end[1])
     assert [each for each in range(count) if each not in set(shown)] == [], "missing"
     assert [each for each in set(shown) if shown.count(each) > 1] == [], "twice"
     assert shown == list(range(count))

@@ -18,7 +18,6 @@ from selenium.webdriver.common.by import By
 from support.served import Served
 from support.waiting import eventually
 
-FRONTS = ("notebooks", "lab")
 PASSWORD = "correct horse battery"
 COUNT = """
 import pathlib, time
@@ -31,15 +30,6 @@ print("lines:", n)
 pathlib.Path({stop!r}).with_suffix(".done").touch()
 raise KeyError("its end")
 """
-
-
-def address_of(base: str, front: str, notebook: Path) -> str:
-    """In JupyterLab with a workspace of its own, where no other notebook is open."""
-    return (
-        f"{base}{front}/workspaces/{notebook.stem}/tree/{notebook.name}"
-        if front == "lab"
-        else (f"{base}{front}/{notebook.name}")
-    )
 
 
 def whole(browser: Chrome) -> None:
@@ -75,14 +65,14 @@ def saved(notebook: Path) -> dict[str, Any]:
     return eventually(cells, "a whole file")[0]
 
 
-@pytest.mark.parametrize("front", FRONTS)
+@pytest.mark.parametrize("front", pages.FRONTS)
 def test_a_cell_is_followed_by_every_page_that_opens_it_and_nothing_of_it_is_lost(
     with_lab: Served, browser: Chrome, logged_in: str, front: str
 ) -> None:
     stop = with_lab.home / f"stop-reload-{front}"
     notebook = stop.with_suffix(".ipynb")
     pages.write_notebook(with_lab, notebook, COUNT.format(stop=str(stop)))
-    address = address_of(logged_in, front, notebook)
+    address = pages.address_of(logged_in, front, notebook)
     browser.get(address)
     pages.ready(browser)
     pages.run_cell(browser, "")
@@ -140,14 +130,14 @@ def prompts_of_input(browser: Chrome) -> list[str]:
     return [each.text.strip() for each in browser.find_elements(By.CSS_SELECTOR, ".jp-Stdin-prompt")]
 
 
-@pytest.mark.parametrize("front", FRONTS)
+@pytest.mark.parametrize("front", pages.FRONTS)
 def test_a_question_of_input_is_answered_in_any_page_and_cells_that_wait_run_on(
     with_lab: Served, browser: Chrome, logged_in: str, front: str
 ) -> None:
     stop = with_lab.home / f"stop-ask-{front}"
     notebook = stop.with_suffix(".ipynb")
     pages.write_notebook(with_lab, notebook, ASK.format(stop=str(stop)), *QUEUED)
-    address = address_of(logged_in, front, notebook)
+    address = pages.address_of(logged_in, front, notebook)
     browser.get(address)
     pages.ready(browser)
     pages.run_all(browser)
@@ -179,7 +169,7 @@ def test_a_cell_whose_text_was_changed_keeps_what_it_has_and_the_page_offers_its
     stop = with_lab.home / f"stop-changed-{minor}"
     notebook = stop.with_suffix(".ipynb")
     pages.write_notebook(with_lab, notebook, COUNT.format(stop=str(stop)), minor=minor)
-    browser.get(address_of(logged_in, front, notebook))
+    browser.get(pages.address_of(logged_in, front, notebook))
     pages.ready(browser)
     pages.run_cell(browser, "")
     whole(browser)
@@ -207,7 +197,7 @@ def test_a_cell_whose_text_was_changed_keeps_what_it_has_and_the_page_offers_its
 COLLABORATION = "@jupyter/docprovider-extension"
 
 
-@pytest.mark.parametrize("front", FRONTS)
+@pytest.mark.parametrize("front", pages.FRONTS)
 def test_it_steps_aside_where_jupyter_collaboration_keeps_the_documents_and_says_so(
     with_lab: Served, browser: Chrome, logged_in: str, front: str
 ) -> None:
@@ -228,7 +218,7 @@ def test_it_steps_aside_where_jupyter_collaboration_keeps_the_documents_and_says
         )
 
     try:
-        browser.get(address_of(logged_in, front, notebook))
+        browser.get(pages.address_of(logged_in, front, notebook))
         pages.ready(browser)
         pages.until(browser, "what it says", said)
         pages.run_cell(browser, "")
