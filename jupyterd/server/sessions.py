@@ -48,6 +48,13 @@ class SessionManager(StockSessionManager):
             self._connection.row_factory = sqlite3.Row
         return self._connection  # type: ignore[no-any-return]
 
+    def close(self) -> None:
+        """Jupyter's hook, which closes the cursor alone."""
+        super().close()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
     @property
     def cursor(self) -> Any:  # noqa: ANN401 - as much of a cursor as Jupyter uses
         """Jupyter's hook: each statement that changes the rows changes the file too."""

@@ -199,7 +199,9 @@ def test_after_any_damage_a_history_is_written(path, told) -> None:
 
 def test_a_link_in_its_place_is_not_followed(path, told, tmp_path) -> None:
     path.symlink_to(tmp_path / "elsewhere")
-    History(path, told.append).add(minute(NOW))
+    keeper = History(path, told.append)
+    keeper.add(minute(NOW))
+    keeper.close()
     assert len(told) == 1
     assert not (tmp_path / "elsewhere").exists()
 
