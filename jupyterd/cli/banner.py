@@ -19,7 +19,6 @@ IN = INDENT
 COLUMNS = 80
 OWN = "self-signed"
 """Certificate.source of the one that jupyterd makes by itself."""
-"""Below it an ordinary user's ssh cannot listen at the other end."""
 
 
 @attrs.frozen
